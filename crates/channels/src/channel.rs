@@ -1,0 +1,338 @@
+//! The seam that each platform fills, and the one table of what we answer.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
+
+/// A configured channel. Pure: the request and the time come in, a verdict and bytes go out.
+pub trait Channel: Send + Sync {
+    /// Whose request is this, by shape and merchant ids? Cheap, and proves nothing.
+    fn recognise(&self, request: &RawRequest) -> Likeness;
+
+    /// Is it genuine, and what does it say? There is no default: a platform that cannot verify
+    /// cannot be added.
+    fn verify(&self, request: &RawRequest, now: Timestamp) -> Verdict;
+
+    /// The exact bytes of an answer in this platform's words.
+    fn answer(&self, answer: Answer) -> Reply;
+
+    /// Did the application's script say what this platform waits for?
+    fn is_ack(&self, reply: &AppReply<'_>) -> AckMatch;
+
+    /// Public facts about the configured keys (fingerprints, sizes, expiry), for people.
+    fn keys(&self) -> Vec<KeyNote>;
+}
+
+/// How much a request looks like a channel's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Likeness {
+    /// Another protocol.
+    No,
+    /// This protocol, but ids that are not this channel's.
+    Shape,
+    /// This protocol, and the ids are this channel's (or the message carries none).
+    Merchant,
+}
+
+/// What verification found.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Proven.
+    Genuine(Proven<Notification>),
+    /// Unproven by design of the protocol; only says "go and ask".
+    Hint(Hint),
+    /// Refused, with the reason that stays inside.
+    Refused(Rejection),
+    /// Could be genuine; the key that it names must be fetched first.
+    NeedsKey(KeyRequest),
+}
+
+/// An unproven message that names something to ask about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hint {
+    /// The platform's number to ask with.
+    pub platform_no: String,
+}
+
+/// A key that the platform must be asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRequest {
+    /// The platform's serial of the key.
+    pub serial: String,
+}
+
+/// Why a request was refused. The text for people is in the catalogues under `rejection.<word>`;
+/// nothing of it is ever sent to the other side.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "reason", rename_all = "snake_case")]
+pub enum Rejection {
+    /// The protocol uses another method.
+    #[error("method {method} is not this platform's")]
+    Method {
+        /// What came.
+        method: String,
+    },
+    /// The body is not of the type that the protocol uses.
+    #[error("media type `{media_type}` is not this platform's")]
+    MediaType {
+        /// What came, bounded.
+        media_type: String,
+    },
+    /// Nothing in the body.
+    #[error("the body is empty")]
+    Empty,
+    /// Larger than any genuine message.
+    #[error("the body has more than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// More fields than any genuine message.
+    #[error("the body has more than {limit} fields")]
+    TooManyFields {
+        /// The limit.
+        limit: usize,
+    },
+    /// A field or header that the protocol needs is not there.
+    #[error("`{field}` is missing")]
+    Missing {
+        /// The platform's field or header.
+        field: String,
+    },
+    /// A field or header that cannot be read.
+    #[error("`{field}` is unreadable")]
+    Malformed {
+        /// The platform's field or header, or `body`.
+        field: String,
+    },
+    /// A parameter was given twice, so that two readers could see two messages.
+    #[error("`{field}` was given twice")]
+    Duplicate {
+        /// The platform's field.
+        field: String,
+    },
+    /// Bytes that are no text in the declared charset.
+    #[error("the body is not valid {charset}")]
+    Charset {
+        /// The declared charset.
+        charset: String,
+    },
+    /// Ids that are not this channel's.
+    #[error("`{field}` names a merchant or application that is not this channel's")]
+    UnknownMerchant {
+        /// The platform's field.
+        field: String,
+    },
+    /// The message asks for an algorithm that the channel does not allow.
+    #[error("signature algorithm `{algorithm}` is not allowed by the configuration")]
+    Algorithm {
+        /// What came, bounded.
+        algorithm: String,
+    },
+    /// Signed by a key that is not configured.
+    #[error("key `{serial}` is not known")]
+    UnknownKey {
+        /// What came, bounded.
+        serial: String,
+    },
+    /// The signature does not match.
+    #[error("the signature does not match")]
+    Signature,
+    /// Outside the protocol's time window.
+    #[error("the message's time lies {seconds} s from ours")]
+    Stale {
+        /// Positive when the message is old.
+        seconds: i64,
+    },
+    /// The platform's own deliberate test with a wrong signature.
+    #[error("the platform's probe with a deliberately wrong signature")]
+    Probe,
+    /// Genuine, but it cannot be decrypted with the key that is configured here.
+    #[error("genuine, but the configured key does not decrypt it")]
+    Undecryptable,
+    /// No channel is called so.
+    #[error("no channel is called `{name}`")]
+    UnknownChannel {
+        /// What came, bounded.
+        name: String,
+    },
+    /// No configured channel recognises the request.
+    #[error("no configured channel recognises the request")]
+    Unrecognised,
+    /// Several channels recognise the request equally well.
+    #[error("several channels recognise the request: {}", candidates.join(", "))]
+    Ambiguous {
+        /// Ids of the channels.
+        candidates: Vec<String>,
+    },
+}
+
+impl Rejection {
+    /// The stable word: metric label and key of the text for people.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Method { .. } => "method",
+            Self::MediaType { .. } => "media_type",
+            Self::Empty => "empty",
+            Self::TooLarge { .. } => "too_large",
+            Self::TooManyFields { .. } => "too_many_fields",
+            Self::Missing { .. } => "missing",
+            Self::Malformed { .. } => "malformed",
+            Self::Duplicate { .. } => "duplicate_field",
+            Self::Charset { .. } => "charset",
+            Self::UnknownMerchant { .. } => "unknown_merchant",
+            Self::Algorithm { .. } => "algorithm",
+            Self::UnknownKey { .. } => "unknown_key",
+            Self::Signature => "signature",
+            Self::Stale { .. } => "stale",
+            Self::Probe => "probe",
+            Self::Undecryptable => "undecryptable",
+            Self::UnknownChannel { .. } => "unknown_channel",
+            Self::Unrecognised => "unrecognised",
+            Self::Ambiguous { .. } => "ambiguous",
+        }
+    }
+}
+
+/// Longest piece of a hostile request that goes into a rejection, in characters.
+pub const QUOTE_CHARS_MAX: usize = 64;
+
+/// A piece of a hostile request, cut and without control characters, for a rejection or a log.
+pub fn quote(text: &str) -> String {
+    let mut quoted: String =
+        text.chars().take(QUOTE_CHARS_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    if text.chars().nth(QUOTE_CHARS_MAX).is_some() {
+        quoted.push('…');
+    }
+    quoted
+}
+
+/// What happened to a request, as far as the answer depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// Genuine, and committed to disk.
+    Stored,
+    /// Genuine, and committed before.
+    Repeated,
+    /// Genuine and committed, but a person must look: unreadable, unknown, contradicting or for another payee.
+    Held,
+    /// Genuine, but it cannot be decrypted here.
+    Undecryptable,
+    /// The key could not be fetched in time.
+    KeyUnavailable,
+    /// Disk full, database away, overload, shutting down.
+    Busy,
+    /// Forged, stale, malformed, unknown.
+    Refused,
+    /// The application's confirmation is part of the answer and has not come yet.
+    NotYet,
+}
+
+impl Cause {
+    /// Every cause.
+    pub const ALL: &[Self] = &[
+        Self::Stored,
+        Self::Repeated,
+        Self::Held,
+        Self::Undecryptable,
+        Self::KeyUnavailable,
+        Self::Busy,
+        Self::Refused,
+        Self::NotYet,
+    ];
+
+    /// The table: what the platform is told. Repeating helps only where the answer is a failure.
+    pub fn answer(self) -> Answer {
+        match self {
+            Self::Stored | Self::Repeated | Self::Held => Answer::Success,
+            Self::Undecryptable | Self::KeyUnavailable | Self::Refused => Answer::Failure(Failure::Refused),
+            Self::Busy => Answer::Failure(Failure::Busy),
+            Self::NotYet => Answer::Failure(Failure::NotYet),
+        }
+    }
+}
+
+/// What we decided to tell the platform. [`Channel::answer`] turns it into bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// Understood: do not repeat it.
+    Success,
+    /// Repeat it later.
+    Failure(Failure),
+}
+
+impl Answer {
+    /// Every answer.
+    pub const ALL: &[Self] =
+        &[Self::Success, Self::Failure(Failure::Refused), Self::Failure(Failure::Busy), Self::Failure(Failure::NotYet)];
+}
+
+/// Kinds of failure that platforms can tell apart, mostly by status code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// We do not accept it.
+    Refused,
+    /// We cannot at the moment.
+    Busy,
+    /// It is kept, and not confirmed yet.
+    NotYet,
+}
+
+/// Public facts about a configured key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyNote {
+    /// What it is for, in the platform's words.
+    pub label: String,
+    /// Algorithm and size.
+    pub algorithm: String,
+    /// SHA-256 of the public key's SPKI, hexadecimal, or a certificate serial; never of a secret.
+    pub fingerprint: Option<String>,
+    /// When it ends, for certificates.
+    pub not_after: Option<Timestamp>,
+}
+
+/// A sender's ladder: the gaps between its attempts.
+pub type Ladder = &'static [Duration];
+
+impl fmt::Display for Likeness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::No => "no",
+            Self::Shape => "shape",
+            Self::Merchant => "merchant",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_answers_is_pinned() {
+        let refused = Answer::Failure(Failure::Refused);
+        let expected = [
+            (Cause::Stored, Answer::Success),
+            (Cause::Repeated, Answer::Success),
+            (Cause::Held, Answer::Success),
+            (Cause::Undecryptable, refused),
+            (Cause::KeyUnavailable, refused),
+            (Cause::Busy, Answer::Failure(Failure::Busy)),
+            (Cause::Refused, refused),
+            (Cause::NotYet, Answer::Failure(Failure::NotYet)),
+        ];
+        assert_eq!(expected.len(), Cause::ALL.len());
+        for (cause, answer) in expected {
+            assert_eq!(cause.answer(), answer, "{cause:?}");
+        }
+    }
+
+    #[test]
+    fn quotes_are_bounded_and_tame() {
+        assert_eq!(quote("a\r\nb\0"), "a\u{fffd}\u{fffd}b\u{fffd}");
+        assert_eq!(quote(&"中".repeat(1000)).chars().count(), QUOTE_CHARS_MAX + 1);
+    }
+}

@@ -1,0 +1,1 @@
+//! Charsets that platforms use.

@@ -1,0 +1,1 @@
+//! Form bodies in three views.

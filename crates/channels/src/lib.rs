@@ -1,0 +1,25 @@
+//! The callback protocols of payment platforms.
+//!
+//! A request and the time go in; a verdict and the exact reply bytes come out. Nothing here opens a
+//! socket, reads a file or looks at a clock, so every rule can be tested as a plain function and any
+//! Rust program may use the crate on its own.
+//!
+//! * [`model`]: the words: request, reply, notification, fact, identity, money, event kind.
+//! * [`channel`]: the seam that each platform fills, and the table of what we answer.
+//! * [`platforms`]: one entry a platform, and the visible list of them.
+//! * [`recognition`]: whose request is this, when the URL does not say.
+//! * `simulate` (a feature): the platforms' other side.
+//! * [`form`], [`charset`], [`signature`]: what several platforms share.
+
+#![cfg_attr(not(test), warn(clippy::unwrap_used))]
+
+pub mod channel;
+pub mod charset;
+pub mod form;
+pub mod model;
+pub mod platforms;
+pub mod recognition;
+pub mod settings;
+pub mod signature;
+#[cfg(feature = "simulate")]
+pub mod simulate;

@@ -1,0 +1,144 @@
+//! A notification: one genuine message, read.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Amount, Fact, Scope, Timestamp};
+
+/// One message from a platform, read but not yet kept. Only inside [`super::Proven`] does it count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notification {
+    /// Where its key is unique: the account that the message speaks about.
+    pub scope: Scope,
+    /// The platform's own number of this message where it has one (the same on every repetition),
+    /// else a name that the platform's file makes from signed content.
+    pub platform_id: String,
+    /// What the platform calls this kind of message, for people.
+    pub platform_kind: String,
+    /// The platform's time in the message, used to hold captures that are older than our memory.
+    pub sent_at: Option<Timestamp>,
+    /// Every field of the platform, decoded to text, in the order of arrival.
+    pub fields: Vec<(String, String)>,
+    /// What it asserts: none for a message without money meaning that still is an event
+    /// (`other` is a fact too), several for combined messages.
+    pub facts: Vec<Fact>,
+    /// Why a person must look at it before it is delivered.
+    pub concerns: Vec<Concern>,
+}
+
+/// Why a genuine notification is held for a person instead of being delivered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "concern", rename_all = "snake_case")]
+pub enum Concern {
+    /// The money went to another payee than the channel's.
+    ForeignPayee {
+        /// As the message names it.
+        payee: String,
+    },
+    /// An amount that this platform never writes.
+    UnreadableAmount {
+        /// The platform's field.
+        field: String,
+    },
+    /// A value that the platform's file does not know.
+    UnknownValue {
+        /// The platform's field.
+        field: String,
+        /// What it said, bounded.
+        value: String,
+    },
+    /// Bytes that are no text in the declared charset.
+    UnreadableText {
+        /// The platform's field.
+        field: String,
+    },
+    /// A field without which the fact has no name.
+    MissingField {
+        /// The platform's field.
+        field: String,
+    },
+    /// The same fact was seen with another amount, currency or payee.
+    Conflict {
+        /// What differs: `amount`, `currency` or `payee`.
+        differs: String,
+        /// The event that it contradicts.
+        event: String,
+    },
+    /// Its own time lies further back than identities are kept.
+    TooOld,
+}
+
+impl Concern {
+    /// The stable word, also the key of the text for people.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::ForeignPayee { .. } => "foreign_payee",
+            Self::UnreadableAmount { .. } => "unreadable_amount",
+            Self::UnknownValue { .. } => "unknown_value",
+            Self::UnreadableText { .. } => "unreadable_text",
+            Self::MissingField { .. } => "missing_field",
+            Self::Conflict { .. } => "conflict",
+            Self::TooOld => "too_old",
+        }
+    }
+}
+
+/// What makes two notifications the same: the platform's number and what it asserts. A platform that
+/// used one number for two different assertions would give two notifications, and lose nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NotificationKey(String);
+
+impl NotificationKey {
+    /// The text; it begins with the platform's number, which on most platforms begins with a date,
+    /// so that keys arrive nearly in order and a B-tree stays cheap.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// A key as it was stored.
+    pub fn from_stored(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// Bytes of the digest that stands behind the platform's number in a key: 8 bytes separate the few
+/// assertions that one number could ever carry.
+const KEY_DIGEST_BYTES: usize = 8;
+
+impl Notification {
+    /// The key under which a repetition is recognised, within [`Notification::scope`].
+    pub fn key(&self) -> NotificationKey {
+        let mut text = String::with_capacity(256);
+        for fact in &self.facts {
+            let _ = write!(text, "{}\u{1f}{}\u{1f}", fact.kind.as_str(), fact.scope.account);
+            for identity in fact.identities() {
+                let _ = write!(text, "{identity}\u{1f}");
+            }
+            match &fact.amount {
+                Amount::Stated(m) => {
+                    let _ = write!(text, "={}{}", m.minor, m.currency);
+                }
+                Amount::Cumulative { total, .. } => {
+                    let _ = write!(text, "+{}{}", total.minor, total.currency);
+                }
+                Amount::None => text.push('-'),
+                Amount::Unreadable => text.push('?'),
+            }
+            let _ = write!(
+                text,
+                "\u{1f}{}\u{1f}{}\u{1e}",
+                fact.order_no.as_deref().unwrap_or(""),
+                fact.payee.as_deref().unwrap_or("")
+            );
+        }
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        let mut key = String::with_capacity(self.platform_id.len() + 1 + 2 * KEY_DIGEST_BYTES);
+        key.push_str(&self.platform_id);
+        key.push('#');
+        for byte in &digest.as_ref()[..KEY_DIGEST_BYTES] {
+            let _ = write!(key, "{byte:02x}");
+        }
+        NotificationKey(key)
+    }
+}

@@ -1,0 +1,57 @@
+//! Proofs: why we believe a message. Each kind has exactly one constructor, and the inbox stores only
+//! what carries one.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::signature::Verified;
+
+/// Why we believe something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "proof", rename_all = "snake_case")]
+pub enum Proof {
+    /// The platform's signature over the bytes that we received.
+    Signature {
+        /// Which configured key matched: a label or serial, never key material.
+        key: String,
+        /// Which documented variant of the canonical string matched, where there are several.
+        variant: String,
+    },
+}
+
+/// Something that was verified. There is no way to make one but through a check that succeeded.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Proven<T> {
+    value: T,
+    proof: Proof,
+}
+
+impl<T> Proven<T> {
+    /// Proven by the platform's signature: only [`crate::signature`] makes a [`Verified`].
+    pub fn by_signature(value: T, verified: Verified) -> Self {
+        let (key, variant) = verified.into_parts();
+        Self { value, proof: Proof::Signature { key, variant: variant.to_owned() } }
+    }
+
+    /// What was proven.
+    pub fn value(&self) -> &T {
+        &self.value
+    }
+
+    /// Why.
+    pub fn proof(&self) -> &Proof {
+        &self.proof
+    }
+
+    /// Both parts, for storing.
+    pub fn into_parts(self) -> (T, Proof) {
+        (self.value, self.proof)
+    }
+}
+
+impl<T: fmt::Debug> fmt::Debug for Proven<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Proven").field("value", &self.value).field("proof", &self.proof).finish()
+    }
+}

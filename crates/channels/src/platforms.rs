@@ -1,0 +1,37 @@
+//! The list of supported platforms. Adding one is an entry in this folder, its `mod` line, and its line
+//! in [`PLATFORMS`]; everything else (configuration, help, contract tests, generated pages) reads the list.
+
+use crate::channel::{Channel, Ladder};
+use crate::settings::{Setting, Settings, SettingsError, Text};
+
+/// A platform, describing itself.
+#[derive(Debug)]
+pub struct Platform {
+    /// The word in `kind = "…"`.
+    pub kind: &'static str,
+    /// The family within which identities are shared (see [`crate::model::Scope`]).
+    pub family: &'static str,
+    /// Its name for people.
+    pub name: Text,
+    /// Its settings, in the order in which they are shown.
+    pub settings: &'static [Setting],
+    /// Gaps between its attempts to bring a notification.
+    pub ladder: Ladder,
+    /// The published addresses that it sends from (CIDR), as far as any are.
+    pub source_ranges: &'static [&'static str],
+    /// What is not confirmed by any source that we know; shown to users.
+    pub unconfirmed: &'static [Text],
+    /// Builds a channel from resolved settings. Fails closed: no key, no channel.
+    pub build: fn(&Settings) -> Result<Box<dyn Channel>, SettingsError>,
+    /// Makes the other side.
+    #[cfg(feature = "simulate")]
+    pub simulate: fn() -> Box<dyn crate::simulate::OtherSide>,
+}
+
+/// Every platform.
+pub static PLATFORMS: &[&Platform] = &[];
+
+/// The platform of this kind.
+pub fn by_kind(kind: &str) -> Option<&'static Platform> {
+    PLATFORMS.iter().copied().find(|platform| platform.kind == kind)
+}

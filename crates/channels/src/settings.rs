@@ -1,0 +1,240 @@
+//! The settings of a platform or a target: described by itself, resolved by the configuration (which reads the
+//! files), and handed over as values. Errors name the setting, so that the configuration can point at
+//! its line.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use crate::model::Environment;
+
+/// A text in both languages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// English.
+    pub en: &'static str,
+    /// 中文.
+    pub zh: &'static str,
+}
+
+/// A setting as a platform describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The key in the file.
+    pub name: &'static str,
+    /// What its value is.
+    pub kind: SettingKind,
+    /// Whether the channel cannot exist without it. Conditions between settings are checked by the
+    /// platform when it builds the channel.
+    pub is_required: bool,
+    /// What it is, and where the merchant finds it in the platform's own backend.
+    pub help: Text,
+    /// A value for the commented example; for key material, the file name.
+    pub example: &'static str,
+}
+
+/// What a setting's value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SettingKind {
+    /// A short text.
+    Text,
+    /// A text, or a list of texts.
+    Texts,
+    /// True or false.
+    Flag,
+    /// A list of words from a closed set.
+    Words(&'static [&'static str]),
+    /// A whole number.
+    Number,
+    /// A duration such as `500ms`, `3s`, `10m`, `2h`, `90d`.
+    Duration,
+    /// A list of durations.
+    Durations,
+    /// An inline table of texts, numbers and flags, given as texts; or one bare text, given as the pair `("", text)`.
+    Pairs,
+    /// Key material that may be seen by anyone: `NAME` as text, or `NAME_file`, `NAME_env`, `NAME_credential`.
+    PublicKey,
+    /// Key material that nobody may see: the same four ways, and a warning for the literal one.
+    SecretKey,
+}
+
+/// A resolved value.
+#[derive(Clone)]
+pub enum SettingValue {
+    /// [`SettingKind::Text`].
+    Text(String),
+    /// [`SettingKind::Texts`] and [`SettingKind::Words`].
+    Texts(Vec<String>),
+    /// [`SettingKind::Flag`].
+    Flag(bool),
+    /// [`SettingKind::Number`].
+    Number(u64),
+    /// [`SettingKind::Duration`].
+    Duration(Duration),
+    /// [`SettingKind::Durations`].
+    Durations(Vec<Duration>),
+    /// [`SettingKind::Pairs`], in the order of the file.
+    Pairs(Vec<(String, String)>),
+    /// [`SettingKind::PublicKey`] and [`SettingKind::SecretKey`]: the bytes of the file or text.
+    Key(Zeroizing<Vec<u8>>),
+}
+
+impl fmt::Debug for SettingValue {
+    /// Shows no key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.debug_tuple("Text").field(text).finish(),
+            Self::Texts(texts) => f.debug_tuple("Texts").field(texts).finish(),
+            Self::Flag(flag) => f.debug_tuple("Flag").field(flag).finish(),
+            Self::Number(number) => f.debug_tuple("Number").field(number).finish(),
+            Self::Duration(duration) => f.debug_tuple("Duration").field(duration).finish(),
+            Self::Durations(durations) => f.debug_tuple("Durations").field(durations).finish(),
+            Self::Pairs(pairs) => f.debug_tuple("Pairs").field(pairs).finish(),
+            Self::Key(_) => f.write_str("Key(…)"),
+        }
+    }
+}
+
+/// All settings of one channel.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The channel's environment.
+    pub environment: Environment,
+    values: BTreeMap<&'static str, SettingValue>,
+}
+
+impl Settings {
+    /// For a target, which has no environment of its own: events carry theirs.
+    pub fn without_environment() -> Self {
+        Self::new(Environment::Live)
+    }
+
+    /// No values yet.
+    pub fn new(environment: Environment) -> Self {
+        Self { environment, values: BTreeMap::new() }
+    }
+
+    /// Adds a value that the configuration resolved.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: SettingValue) -> Self {
+        self.values.insert(name, value);
+        self
+    }
+
+    /// A text, when it is there.
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.values.get(name) {
+            Some(SettingValue::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Texts, when they are there.
+    pub fn texts(&self, name: &str) -> Option<&[String]> {
+        match self.values.get(name) {
+            Some(SettingValue::Texts(texts)) => Some(texts),
+            _ => None,
+        }
+    }
+
+    /// A flag; false when absent.
+    pub fn flag(&self, name: &str) -> bool {
+        matches!(self.values.get(name), Some(SettingValue::Flag(true)))
+    }
+
+    /// A number, when it is there.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        match self.values.get(name) {
+            Some(SettingValue::Number(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// A duration, when it is there.
+    pub fn duration(&self, name: &str) -> Option<Duration> {
+        match self.values.get(name) {
+            Some(SettingValue::Duration(duration)) => Some(*duration),
+            _ => None,
+        }
+    }
+
+    /// Durations, when they are there.
+    pub fn durations(&self, name: &str) -> Option<&[Duration]> {
+        match self.values.get(name) {
+            Some(SettingValue::Durations(durations)) => Some(durations),
+            _ => None,
+        }
+    }
+
+    /// Pairs, when they are there.
+    pub fn pairs(&self, name: &str) -> Option<&[(String, String)]> {
+        match self.values.get(name) {
+            Some(SettingValue::Pairs(pairs)) => Some(pairs),
+            _ => None,
+        }
+    }
+
+    /// Key material, when it is there.
+    pub fn key(&self, name: &str) -> Option<&[u8]> {
+        match self.values.get(name) {
+            Some(SettingValue::Key(bytes)) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// A text that must be there.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with the word `missing`.
+    pub fn required_text(&self, name: &'static str) -> Result<&str, SettingsError> {
+        self.text(name).filter(|text| !text.trim().is_empty()).ok_or(SettingsError::new(name, "missing"))
+    }
+}
+
+/// Why a channel cannot be built. Its text for people is in the catalogues under `setting.<word>`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("setting `{setting}`: {word}{}", detail.as_deref().map(|d| format!(" ({d})")).unwrap_or_default())]
+pub struct SettingsError {
+    /// The setting's name.
+    pub setting: &'static str,
+    /// The stable word of what is wrong, one of [`SETTINGS_ERRORS`].
+    pub word: &'static str,
+    /// A value or a number that helps; never key material.
+    pub detail: Option<String>,
+}
+
+/// Every word of [`SettingsError`]; the catalogues hold a text with a cure for each.
+pub const SETTINGS_ERRORS: &[&str] = &[
+    "missing",
+    "either_or",
+    "not_a_key",
+    "private_key_given",
+    "certificate_given",
+    "not_a_certificate",
+    "key_too_small",
+    "wrong_algorithm",
+    "empty_list",
+    "malformed_id",
+    "no_key_for_algorithm",
+    "unknown_word",
+    "malformed",
+    "out_of_range",
+    "relation",
+];
+
+impl SettingsError {
+    /// Without detail. `word` is one of [`SETTINGS_ERRORS`].
+    pub fn new(setting: &'static str, word: &'static str) -> Self {
+        debug_assert!(SETTINGS_ERRORS.contains(&word), "`{word}` is not in SETTINGS_ERRORS");
+        Self { setting, word, detail: None }
+    }
+
+    /// With detail; never key material.
+    #[must_use]
+    pub fn because(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+}

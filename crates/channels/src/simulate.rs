@@ -1,0 +1,119 @@
+//! The platforms' other side: genuine callbacks made with throw-away keys, for tests, demos and training.
+//!
+//! Everything here signs with keys that it generated itself. A gateway accepts such a message only when
+//! its channel was configured with the public half, which no real platform's channel is.
+
+use std::fmt;
+
+use crate::model::{EventKind, RawRequest, Timestamp};
+use crate::settings::{SettingValue, Settings};
+
+/// A platform's other side with its own fresh keys and invented merchant.
+pub trait OtherSide: Send + Sync {
+    /// The settings of a channel that trusts this side, as `(name, value)`.
+    fn settings(&self) -> Settings;
+
+    /// The same settings as files and lines for a configuration: public material only, plus what the
+    /// platform shares with the merchant.
+    fn written_settings(&self) -> Vec<WrittenSetting>;
+
+    /// The kinds of story that this side can tell.
+    fn stories(&self) -> &'static [EventKind];
+
+    /// A genuine callback.
+    fn callback(&self, story: &Story) -> Genuine;
+
+    /// The private half, so that a later run can continue with the same keys.
+    fn export(&self) -> Vec<u8>;
+
+    /// Takes keys that [`OtherSide::export`] wrote.
+    ///
+    /// # Errors
+    /// A sentence when the bytes are not such an export.
+    fn import(&mut self, exported: &[u8]) -> Result<(), String>;
+}
+
+/// One setting, as it is written down.
+#[derive(Clone, Debug)]
+pub struct WrittenSetting {
+    /// The setting's name.
+    pub name: &'static str,
+    /// Its value.
+    pub value: SettingValue,
+    /// For key material: the file's name.
+    pub file_name: Option<&'static str>,
+}
+
+/// What the callback shall say.
+#[derive(Clone, Debug)]
+pub struct Story {
+    /// What happened.
+    pub kind: EventKind,
+    /// The merchant's order number.
+    pub order_no: String,
+    /// The order's amount in minor units.
+    pub amount_minor: i64,
+    /// For refunds: the total refunded so far, including this one.
+    pub refunded_minor: i64,
+    /// For refunds: the merchant's refund number.
+    pub refund_no: Option<String>,
+    /// Distinguishes callbacks of one order: another number, another notification id.
+    pub serial: u64,
+    /// When it happened and was sent.
+    pub at: Timestamp,
+    /// Extra text fields with odd values, where the protocol lets a merchant choose them.
+    pub note: String,
+}
+
+impl Story {
+    /// A payment.
+    pub fn paid(order_no: &str, amount_minor: i64, at: Timestamp) -> Self {
+        Self {
+            kind: EventKind::PaymentSucceeded,
+            order_no: order_no.to_owned(),
+            amount_minor,
+            refunded_minor: 0,
+            refund_no: None,
+            serial: 1,
+            at,
+            note: String::new(),
+        }
+    }
+}
+
+/// A genuine callback, and how its signature covers it, so that a suite without platform code can
+/// damage it or re-encode it.
+#[derive(Clone)]
+pub struct Genuine {
+    /// The callback.
+    pub request: RawRequest,
+    /// What the signature covers.
+    pub cover: Cover,
+}
+
+/// How a signature covers a request.
+#[derive(Clone, Debug)]
+pub enum Cover {
+    /// The decoded pairs of a form body, sorted; these names are not covered.
+    SortedForm {
+        /// Names of pairs that the signature leaves out.
+        uncovered: &'static [&'static str],
+        /// Whether a pair with an empty value counts as absent.
+        empty_is_absent: bool,
+        /// The name of the signature's own pair.
+        signature: &'static str,
+    },
+    /// The exact body, and these headers.
+    BodyAndHeaders {
+        /// Names of headers under the signature.
+        headers: &'static [&'static str],
+        /// The header that carries the signature.
+        signature: &'static str,
+    },
+}
+
+impl fmt::Debug for Genuine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Genuine").field("request", &self.request).field("cover", &self.cover).finish()
+    }
+}
