@@ -2,5 +2,11 @@
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
+pub mod admin;
+pub mod clock;
+pub mod deliver;
 pub mod inbox;
+pub mod receive;
+pub mod stop;
 pub mod targets;
+pub mod telemetry;

@@ -1,0 +1,281 @@
+//! Bringing events to targets until they confirm: claim by lease, decide, attempt with a deadline, finish
+//! by token. One task a target, so that a slow one delays no other; within a target deliveries are
+//! independent, so that a stuck order delays no other.
+//!
+//! A wake-up and a periodic scan trigger the same step: losing a wake-up costs latency, never data.
+
+pub mod backoff;
+pub mod decide;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tollbell_channels::model::{AckMatch, AppReply, Timestamp};
+use tracing::{debug, error, info, warn};
+
+pub use backoff::Backoff;
+
+use crate::clock::{Chance, Clock};
+use crate::inbox::{AttemptRecord, Claim, EventRecord, Finish, Finished, Inbox, Leased, Next};
+use crate::stop::Stop;
+use crate::targets::{Attempted, Envelope, EventView, Outcome, Reason, Target};
+use crate::telemetry::{ByOutcome, ByTarget, Metrics};
+
+/// A target with its schedule.
+#[derive(Clone)]
+pub struct Line {
+    /// The target's id.
+    pub id: Arc<str>,
+    /// The target.
+    pub target: Arc<dyn Target>,
+    /// Its schedule.
+    pub policy: Policy,
+}
+
+/// A target's schedule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// When to try again.
+    pub backoff: Backoff,
+    /// Shortest wait after an attempt whose result is unknown.
+    pub wait_after_unknown: Duration,
+    /// Longest time of an attempt.
+    pub attempt_timeout: Duration,
+    /// How long a claim lasts; see [`Policy::lease_for`].
+    pub lease: Duration,
+    /// Most attempts at once.
+    pub concurrency: usize,
+}
+
+/// Time between an attempt's deadline and its lease's end, for writing the result down.
+pub const LEASE_MARGIN: Duration = Duration::from_secs(10);
+
+impl Policy {
+    /// A lease outlives the attempt, and also the application's own limit: when this process dies in the
+    /// middle of an attempt, the next one must not begin while the script may still be running.
+    pub fn lease_for(attempt_timeout: Duration, wait_after_unknown: Duration) -> Duration {
+        attempt_timeout.max(wait_after_unknown) + LEASE_MARGIN
+    }
+}
+
+/// Does an application's answer say what this channel's platform waits for?
+pub type AckOf = Arc<dyn Fn(&str, &AppReply<'_>) -> AckMatch + Send + Sync>;
+
+/// What every line needs.
+#[derive(Clone)]
+pub struct Deliverer {
+    /// The inbox.
+    pub inbox: Arc<dyn Inbox>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Time.
+    pub clock: Clock,
+    /// Chance, for jitter.
+    pub chance: Chance,
+    /// Reads an application's answer in the words of a channel.
+    pub ack_of: AckOf,
+    /// Longest time between two scans for due deliveries.
+    pub scan: Duration,
+}
+
+/// Wait after an inbox that failed, before it is asked again.
+const INBOX_PAUSE: Duration = Duration::from_millis(500);
+
+impl Deliverer {
+    /// Runs one line until the stop signal, then lets running attempts end.
+    pub async fn run(self, line: Line, mut stop: Stop) {
+        let mut wakes = self.inbox.wakes();
+        let mut running: JoinSet<()> = JoinSet::new();
+        loop {
+            let is_stopping = stop.is_raised();
+            wakes.borrow_and_update();
+            let free = line.policy.concurrency.saturating_sub(running.len());
+            let mut claimed = 0;
+            let mut pause = self.scan;
+            if free > 0 && !is_stopping {
+                match self.claim(&line, free).await {
+                    Ok(leases) => {
+                        claimed = leases.len();
+                        for leased in leases {
+                            let (deliverer, line) = (self.clone(), line.clone());
+                            running.spawn(async move { deliverer.attempt(&line, leased).await });
+                        }
+                        if claimed < free {
+                            pause = self.until_next(&line).await.min(self.scan);
+                        }
+                    }
+                    Err(error) => {
+                        warn!(target = %line.id, %error, "cannot claim deliveries");
+                        pause = INBOX_PAUSE;
+                    }
+                }
+            }
+            if is_stopping && running.is_empty() {
+                break;
+            }
+            let has_free = free > claimed;
+            tokio::select! {
+                Some(ended) = running.join_next() => {
+                    if let Err(error) = ended {
+                        // Its lease runs out and the delivery is tried again.
+                        error!(target = %line.id, %error, "an attempt ended without a result");
+                    }
+                }
+                changed = wakes.changed(), if has_free && !is_stopping => {
+                    if changed.is_err() {
+                        tokio::time::sleep(INBOX_PAUSE).await;
+                    }
+                }
+                () = stop.raised(), if !is_stopping => {}
+                () = tokio::time::sleep(pause), if has_free && !is_stopping => {}
+            }
+        }
+        line.target.close().await;
+    }
+
+    async fn claim(&self, line: &Line, max: usize) -> Result<Vec<Leased>, crate::inbox::Error> {
+        let claim = Claim { target: line.id.clone(), max, now: (self.clock)(), lease: line.policy.lease };
+        self.inbox.claim(claim).await
+    }
+
+    async fn until_next(&self, line: &Line) -> Duration {
+        match self.inbox.next_due(&line.id).await {
+            Ok(Some(due)) => {
+                let wait = due.duration_since((self.clock)());
+                Duration::try_from(wait).unwrap_or_default().max(Duration::from_millis(1))
+            }
+            Ok(None) | Err(_) => self.scan,
+        }
+    }
+
+    async fn attempt(&self, line: &Line, leased: Leased) {
+        let started_at = (self.clock)();
+        let received_at = leased.request.as_ref().map(|request| request.received_at);
+        let attempted = match decide::decide(&leased) {
+            decide::Decision::GiveUp { reason } => Attempted::without_answer(Outcome::Declined { reason }),
+            decide::Decision::Deliver => self.try_once(line, &leased).await,
+        };
+        let now = (self.clock)();
+        let next = decide::settle(&attempted.outcome, leased.tries, &line.policy, now, (self.chance)());
+        self.report(line, &leased, &attempted, next, received_at, now);
+        let finish = Finish {
+            delivery: leased.delivery,
+            token: leased.token,
+            attempt: record(leased.attempt, started_at, now, &attempted),
+            next,
+        };
+        match self.inbox.finish(finish).await {
+            Ok(Finished::Done) => {}
+            Ok(Finished::LeaseLost) => warn!(delivery.id = %leased.delivery, "the lease ran out before the result"),
+            Err(error) => {
+                error!(delivery.id = %leased.delivery, %error, "cannot write an attempt's result; it will be tried again");
+            }
+        }
+    }
+
+    async fn try_once(&self, line: &Line, leased: &Leased) -> Attempted {
+        let deadline = Instant::now() + line.policy.attempt_timeout;
+        let Some(envelope) = self.envelope(leased) else {
+            return Attempted::without_answer(Outcome::Declined { reason: Reason::new("body_gone", "") });
+        };
+        let mut results = line.target.deliver(std::slice::from_ref(&envelope), deadline).await;
+        results
+            .pop()
+            .unwrap_or_else(|| Attempted::without_answer(Outcome::Unknown { reason: Reason::new("no_result", "") }))
+    }
+
+    fn envelope(&self, leased: &Leased) -> Option<Envelope> {
+        let ack_of = self.ack_of.clone();
+        let channel = leased.channel.clone();
+        Some(Envelope {
+            delivery: leased.delivery.to_string(),
+            attempt: leased.attempt,
+            notification: leased.notification.to_string(),
+            merchant: leased.merchant.clone(),
+            channel: leased.channel.clone(),
+            environment: leased.environment,
+            origin: "callback",
+            events: leased.events.iter().map(view).collect(),
+            request: leased.request.clone()?,
+            is_ack: Arc::new(move |reply| ack_of(&channel, reply)),
+        })
+    }
+
+    fn report(
+        &self,
+        line: &Line,
+        leased: &Leased,
+        attempted: &Attempted,
+        next: Next,
+        received_at: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        let (outcome, reason) = words(&attempted.outcome);
+        self.metrics.attempts.get_or_create(&ByOutcome { target: line.id.clone(), outcome }).inc();
+        let by_target = ByTarget { target: line.id.clone() };
+        let reason = reason.map_or("", |reason| reason.word);
+        let (delivery, notification, attempt) = (leased.delivery, leased.notification, leased.attempt);
+        match next {
+            Next::Delivered => {
+                if let Some(received_at) = received_at {
+                    let seconds = now.duration_since(received_at).as_secs_f64();
+                    self.metrics.confirmed_seconds.get_or_create(&by_target).observe(seconds.max(0.0));
+                }
+                for note in &attempted.notes {
+                    warn!(delivery.id = %delivery, notification.id = %notification, note = note.word, "confirmed, with a note");
+                }
+                info!(delivery.id = %delivery, notification.id = %notification, target = %line.id, attempt, "confirmed");
+            }
+            Next::Retry(at) => {
+                info!(delivery.id = %delivery, notification.id = %notification, target = %line.id, attempt, outcome, reason, retry_at = %at, "not confirmed");
+            }
+            Next::Dead => {
+                self.metrics.dead.get_or_create(&by_target).inc();
+                error!(delivery.id = %delivery, notification.id = %notification, target = %line.id, attempt, outcome, reason, "given up; replay it when the cause is mended");
+            }
+        }
+        debug!(delivery.id = %delivery, status = attempted.status, "attempt ended");
+    }
+}
+
+fn view(event: &EventRecord) -> EventView {
+    EventView {
+        id: event.id.to_string(),
+        kind: event.kind,
+        order_no: event.order_no.clone(),
+        platform_no: event.platform_no.clone(),
+        amount: event.amount,
+        total: event.total,
+        occurred_at: event.occurred_at,
+    }
+}
+
+fn words(outcome: &Outcome) -> (&'static str, Option<&Reason>) {
+    match outcome {
+        Outcome::Delivered => ("delivered", None),
+        Outcome::RetryLater { reason, .. } => ("retry", Some(reason)),
+        Outcome::Declined { reason } => ("declined", Some(reason)),
+        Outcome::Unknown { reason } => ("unknown", Some(reason)),
+    }
+}
+
+fn record(number: u32, started_at: Timestamp, ended_at: Timestamp, attempted: &Attempted) -> AttemptRecord {
+    let (outcome, reason) = words(&attempted.outcome);
+    let reason = reason.or(attempted.notes.first());
+    AttemptRecord {
+        number,
+        started_at,
+        ended_at,
+        outcome: outcome.to_owned(),
+        reason: reason.map(|r| r.word.to_owned()).unwrap_or_default(),
+        detail: reason.map(|r| r.detail.clone()).unwrap_or_default(),
+        status: attempted.status,
+        body_head: attempted.body_head.clone(),
+        stderr: attempted.stderr.clone(),
+    }
+}
+
+/// Words of reasons that this module itself gives; the targets have their own lists.
+pub const REASONS: &[&str] = &["body_gone", "event_gone", "no_result"];

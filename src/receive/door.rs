@@ -1,0 +1,110 @@
+//! The ways in: which path belongs to which channel, and where the channel's events go.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tollbell_channels::channel::Channel;
+use tollbell_channels::model::EventKind;
+
+use crate::inbox::RoutedTarget;
+
+/// A channel with all that receiving needs.
+pub struct Door {
+    /// The channel's id.
+    pub id: Arc<str>,
+    /// The merchant.
+    pub merchant: Arc<str>,
+    /// The platform's kind.
+    pub platform: &'static str,
+    /// The channel.
+    pub channel: Arc<dyn Channel>,
+    /// Extra paths that belong to it.
+    pub paths: Vec<String>,
+    routes: HashMap<EventKind, Vec<RoutedTarget>>,
+}
+
+impl Door {
+    /// A door; `targets_of` says where events of a kind go and is asked once for each kind.
+    pub fn new(
+        id: Arc<str>,
+        merchant: Arc<str>,
+        platform: &'static str,
+        channel: Arc<dyn Channel>,
+        paths: Vec<String>,
+        targets_of: impl Fn(EventKind) -> Vec<RoutedTarget>,
+    ) -> Self {
+        let routes = EventKind::ALL.iter().map(|kind| (*kind, targets_of(*kind))).collect();
+        Self { id, merchant, platform, channel, paths, routes }
+    }
+
+    /// Where events of this kind go.
+    pub fn routes(&self, kind: EventKind) -> &[RoutedTarget] {
+        self.routes.get(&kind).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// Every door, found by id or path.
+#[derive(Default)]
+pub struct Doors {
+    doors: Vec<Arc<Door>>,
+    by_id: HashMap<Arc<str>, usize>,
+    by_path: HashMap<String, usize>,
+}
+
+/// By which path a request came in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entrance {
+    /// A channel's own path.
+    Channel(usize),
+    /// `/notify`, with the channel that the query names, if it names one.
+    Any {
+        /// The name.
+        named: Option<String>,
+    },
+}
+
+/// The path for all channels; `/notify/{channel}` is a channel's own.
+pub const NOTIFY: &str = "/notify";
+
+impl Doors {
+    /// All doors. Ids and paths are unique; the configuration has checked it.
+    pub fn new(doors: Vec<Arc<Door>>) -> Self {
+        let mut all = Self::default();
+        for (index, door) in doors.iter().enumerate() {
+            all.by_id.insert(door.id.clone(), index);
+            all.by_path.insert(format!("{NOTIFY}/{}", door.id), index);
+            for path in &door.paths {
+                all.by_path.insert(path.clone(), index);
+            }
+        }
+        all.doors = doors;
+        all
+    }
+
+    /// Which entrance a path is; `None` is a 404.
+    pub fn entrance(&self, path: &str, query: Option<&str>) -> Option<Entrance> {
+        if let Some(index) = self.by_path.get(path) {
+            return Some(Entrance::Channel(*index));
+        }
+        let named = || {
+            let mut names = query?.split('&').filter_map(|pair| pair.strip_prefix("channel="));
+            names.next().map(str::to_owned)
+        };
+        (path == NOTIFY).then(|| Entrance::Any { named: named() })
+    }
+
+    /// The door at an index.
+    pub fn get(&self, index: usize) -> Option<&Arc<Door>> {
+        self.doors.get(index)
+    }
+
+    /// The door of a channel.
+    pub fn by_id(&self, id: &str) -> Option<&Arc<Door>> {
+        self.by_id.get(id).and_then(|index| self.doors.get(*index))
+    }
+
+    /// Every door.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Door>> {
+        self.doors.iter()
+    }
+}

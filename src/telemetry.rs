@@ -1,0 +1,225 @@
+//! The vocabulary of metrics and logs. A name that is not here is not measured.
+//!
+//! Labels are ids from the configuration and closed sets of words, never text from a request. Logs name
+//! things by id; bodies, signatures, keys and buyer data never come here.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+/// Label: the channel's id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByChannel {
+    /// The channel's id; `none` when a request named no known one.
+    pub channel: Arc<str>,
+}
+
+/// Labels of refusals.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByReason {
+    /// The channel's id; `none` when a request named no known one.
+    pub channel: Arc<str>,
+    /// The rejection's word.
+    pub reason: &'static str,
+}
+
+/// Label: the target's id.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByTarget {
+    /// The target's id.
+    pub target: Arc<str>,
+}
+
+/// Labels of attempts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByOutcome {
+    /// The target's id.
+    pub target: Arc<str>,
+    /// The outcome's word.
+    pub outcome: &'static str,
+}
+
+/// Every number that the product counts.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Requests whose body arrived.
+    pub received: Family<ByChannel, Counter>,
+    /// Refused requests, by reason.
+    pub refused: Family<ByReason, Counter>,
+    /// Notifications stored for the first time.
+    pub stored: Family<ByChannel, Counter>,
+    /// Repetitions of stored ones.
+    pub duplicate: Family<ByChannel, Counter>,
+    /// Repetitions after our complete success reply: the platform did not like it.
+    pub repeated_after_ack: Family<ByChannel, Counter>,
+    /// Notifications that are held for a person.
+    pub held: Family<ByChannel, Counter>,
+    /// Requests answered "busy" because they could not be stored.
+    pub busy: Family<ByChannel, Counter>,
+    /// From the body's last byte to the reply's last byte.
+    pub ack_seconds: Family<ByChannel, Histogram, fn() -> Histogram>,
+    /// From the callback's arrival to the application's confirmation.
+    pub confirmed_seconds: Family<ByTarget, Histogram, fn() -> Histogram>,
+    /// Attempts, by outcome.
+    pub attempts: Family<ByOutcome, Counter>,
+    /// Deliveries given up.
+    pub dead: Family<ByTarget, Counter>,
+    /// Age of the oldest undelivered event, refreshed when metrics are read.
+    pub oldest_undelivered_seconds: Family<ByTarget, Gauge<f64, AtomicU64>>,
+    /// Deliveries that are due or being attempted, refreshed when metrics are read.
+    pub open_deliveries: Family<ByTarget, Gauge>,
+    /// Deliveries held for a person, refreshed when metrics are read.
+    pub held_deliveries: Family<ByTarget, Gauge>,
+    /// Deliveries given up and not replayed, refreshed when metrics are read.
+    pub dead_deliveries: Family<ByTarget, Gauge>,
+    /// When the last genuine callback of a channel arrived, refreshed when metrics are read.
+    pub last_genuine: Family<ByChannel, Gauge<f64, AtomicU64>>,
+    /// Open connections of the public listener.
+    pub connections: Gauge,
+    /// Whether the inbox can be written (1) or not (0).
+    pub inbox_writable: Gauge,
+}
+
+/// Fastest bucket of the latency histograms in seconds; 16 doublings reach 16 s.
+const FASTEST_BUCKET: f64 = 0.000_5;
+/// Fastest bucket of the confirmation histogram in seconds; 24 doublings reach most of a day.
+const FASTEST_CONFIRMATION: f64 = 0.001;
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Metrics {
+    /// All at zero.
+    pub fn new() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("tollbell"),
+            received: Family::default(),
+            refused: Family::default(),
+            stored: Family::default(),
+            duplicate: Family::default(),
+            repeated_after_ack: Family::default(),
+            held: Family::default(),
+            busy: Family::default(),
+            ack_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(FASTEST_BUCKET, 2.0, 16))),
+            confirmed_seconds: Family::new_with_constructor(|| {
+                Histogram::new(exponential_buckets(FASTEST_CONFIRMATION, 2.0, 24))
+            }),
+            attempts: Family::default(),
+            dead: Family::default(),
+            oldest_undelivered_seconds: Family::default(),
+            open_deliveries: Family::default(),
+            held_deliveries: Family::default(),
+            dead_deliveries: Family::default(),
+            last_genuine: Family::default(),
+            connections: Gauge::default(),
+            inbox_writable: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+
+    fn register(&mut self) {
+        let r = &mut self.registry;
+        r.register("received", "Requests whose body arrived", self.received.clone());
+        r.register("refused", "Refused requests, by reason", self.refused.clone());
+        r.register("stored", "Notifications stored for the first time", self.stored.clone());
+        r.register("duplicate", "Repetitions of stored notifications", self.duplicate.clone());
+        r.register(
+            "repeated_after_ack",
+            "Repetitions after a completely written success reply",
+            self.repeated_after_ack.clone(),
+        );
+        r.register("held", "Notifications held for a person", self.held.clone());
+        r.register("busy", "Requests answered busy because they could not be stored", self.busy.clone());
+        r.register_with_unit(
+            "ack",
+            "From the body's last byte to the reply's last byte",
+            Unit::Seconds,
+            self.ack_seconds.clone(),
+        );
+        r.register_with_unit(
+            "confirmed",
+            "From the callback's arrival to the application's confirmation",
+            Unit::Seconds,
+            self.confirmed_seconds.clone(),
+        );
+        r.register("attempts", "Delivery attempts, by outcome", self.attempts.clone());
+        r.register("dead", "Deliveries given up", self.dead.clone());
+        r.register_with_unit(
+            "oldest_undelivered",
+            "Age of the oldest undelivered event",
+            Unit::Seconds,
+            self.oldest_undelivered_seconds.clone(),
+        );
+        r.register("open_deliveries", "Deliveries due or being attempted", self.open_deliveries.clone());
+        r.register("held_deliveries", "Deliveries held for a person", self.held_deliveries.clone());
+        r.register("dead_deliveries", "Deliveries given up and not replayed", self.dead_deliveries.clone());
+        r.register_with_unit(
+            "last_genuine_timestamp",
+            "When the last genuine callback of a channel arrived",
+            Unit::Seconds,
+            self.last_genuine.clone(),
+        );
+        r.register("connections", "Open connections of the public listener", self.connections.clone());
+        r.register("inbox_writable", "Whether the inbox can be written", self.inbox_writable.clone());
+    }
+
+    /// The metrics in the OpenMetrics text format.
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        // Writing to a string cannot fail.
+        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        text
+    }
+}
+
+/// How logs look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For a terminal.
+    Pretty,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Starts logging to stderr. `level` is a directive such as `info` or `tollbell=debug`.
+///
+/// # Errors
+/// A sentence when the directive cannot be read. A second call changes nothing.
+pub fn start_logging(format: LogFormat, level: &str) -> Result<(), String> {
+    let filter = tracing_subscriber::EnvFilter::try_new(level).map_err(|error| error.to_string())?;
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let started = match format {
+        LogFormat::Pretty => builder.compact().try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
+    };
+    if started.is_err() {
+        tracing::debug!("logging had been started before");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scrape_shows_what_was_counted() {
+        let metrics = Metrics::new();
+        metrics.refused.get_or_create(&ByReason { channel: "shop".into(), reason: "signature" }).inc();
+        metrics.ack_seconds.get_or_create(&ByChannel { channel: "shop".into() }).observe(0.001);
+        let text = metrics.render();
+        assert!(text.contains("tollbell_refused_total{channel=\"shop\",reason=\"signature\"} 1"), "{text}");
+        assert!(text.contains("tollbell_ack_seconds_bucket"), "{text}");
+    }
+}

@@ -1,0 +1,201 @@
+//! The house rules, as tests: which module may use which, who may name a platform, what the map says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tollbell_channels::platforms::PLATFORMS;
+
+/// Which modules of the program a module may use (and itself). What is not listed is not allowed.
+const ARROWS: &[(&str, &[&str])] = &[
+    ("clock", &[]),
+    ("stop", &[]),
+    ("messages", &[]),
+    ("config", &["messages"]),
+    ("telemetry", &[]),
+    ("inbox", &["clock"]),
+    ("targets", &[]),
+    ("receive", &["clock", "stop", "inbox", "telemetry"]),
+    ("deliver", &["clock", "stop", "inbox", "targets", "telemetry"]),
+    ("admin", &["clock", "stop", "inbox", "telemetry"]),
+];
+
+/// These see everything.
+const TOP: &[&str] = &["app", "cli", "main", "lib"];
+
+/// Lines of a source file above which it is two rooms.
+const FILE_LINES_MAX: usize = 700;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn sources(folder: &str) -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push((path, text));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    walk(&root().join(folder), &mut found);
+    assert!(!found.is_empty(), "{folder} holds no source");
+    found.sort();
+    found
+}
+
+/// `src/inbox/sqlite.rs` → `inbox`.
+fn module_of(path: &Path, folder: &str) -> String {
+    let inside = path.strip_prefix(root().join(folder)).unwrap();
+    let first = inside.components().next().unwrap().as_os_str().to_str().unwrap();
+    first.trim_end_matches(".rs").to_owned()
+}
+
+/// Names `x` in `crate::x`.
+fn crate_uses(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for (at, _) in text.match_indices("crate::") {
+        let rest = &text[at + "crate::".len()..];
+        if let Some(group) = rest.strip_prefix('{') {
+            let group = &group[..group.find("};").unwrap_or(group.len())];
+            names.extend(group.split(',').map(|part| part.trim().split("::").next().unwrap().to_owned()));
+        } else {
+            names.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+fn has_word(text: &str, word: &str) -> bool {
+    let (text, word) = (text.to_lowercase(), word.to_lowercase());
+    let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.match_indices(&word).any(|(at, _)| {
+        !is_letter(text[..at].chars().next_back()) && !is_letter(text[at + word.len()..].chars().next())
+    })
+}
+
+#[test]
+fn modules_use_only_what_their_row_allows() {
+    let arrows: BTreeMap<&str, &[&str]> = ARROWS.iter().copied().collect();
+    let modules: Vec<String> = sources("src").iter().map(|(path, _)| module_of(path, "src")).collect();
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src") {
+        let module = module_of(&path, "src");
+        if TOP.contains(&module.as_str()) {
+            continue;
+        }
+        let Some(allowed) = arrows.get(module.as_str()) else {
+            wrong.push(format!("{}: module `{module}` has no row", path.display()));
+            continue;
+        };
+        for used in crate_uses(&text) {
+            if modules.contains(&used) && used != module && !allowed.contains(&used.as_str()) {
+                wrong.push(format!("{}: `{module}` may not use `{used}`", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_reader_of_uses_sees_uses() {
+    assert_eq!(crate_uses("use crate::inbox::X; crate::deliver::y()"), ["inbox", "deliver"]);
+    assert_eq!(crate_uses("use crate::{inbox::X, judge};"), ["inbox", "judge"]);
+}
+
+#[test]
+fn nothing_outside_platforms_names_a_platform() {
+    let mut words: Vec<&str> = Vec::new();
+    for platform in PLATFORMS {
+        words.extend([platform.kind, platform.family, platform.name.en, platform.name.zh]);
+    }
+    let inside = root().join("crates/channels/src/platforms");
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src").into_iter().chain(sources("crates/channels/src")) {
+        if path.starts_with(&inside) || path == inside.with_extension("rs") {
+            continue;
+        }
+        for word in &words {
+            if has_word(&text, word) {
+                wrong.push(format!("{} names `{word}`", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(!words.is_empty());
+}
+
+#[test]
+fn nothing_outside_targets_names_a_kind_of_target() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources("src") {
+        if module_of(&path, "src") == "targets" {
+            continue;
+        }
+        for kind in tollbell::targets::KINDS {
+            if has_word(&text, kind.kind) || has_word(&text, kind.name.en) {
+                wrong.push(format!("{} names `{}`", path.display(), kind.kind));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert!(!tollbell::targets::KINDS.is_empty());
+}
+
+#[test]
+fn the_channels_crate_touches_nothing() {
+    let banned = ["std::fs", "std::net::Tcp", "std::process", "tokio", "SystemTime", "Timestamp::now", "std::env", "Instant"];
+    for (path, text) in sources("crates/channels/src") {
+        for word in banned {
+            assert!(!text.contains(word), "{} uses `{word}`", path.display());
+        }
+    }
+}
+
+#[test]
+fn only_the_inbox_speaks_sql_on_our_tables() {
+    for (path, text) in sources("src") {
+        if module_of(&path, "src") != "inbox" {
+            assert!(!text.contains("rusqlite"), "{} uses the SQL library", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_path_on_the_map_exists() {
+    let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut checked = 0;
+    for quoted in map.split('`').skip(1).step_by(2) {
+        let is_path = (quoted.contains('/') || quoted.ends_with(".rs") || quoted.ends_with(".md"))
+            && !quoted.contains([' ', '*', '{', ':', '<'])
+            && !quoted.starts_with('/');
+        if is_path {
+            assert!(root().join(quoted).exists(), "ARCHITECTURE.md names `{quoted}`, which does not exist");
+            checked += 1;
+        }
+    }
+    assert!(checked > 10, "only {checked} paths were found on the map");
+}
+
+#[test]
+fn every_file_opens_with_its_job_and_is_one_room() {
+    for (path, text) in sources("src").into_iter().chain(sources("crates/channels/src")) {
+        assert!(text.starts_with("//!"), "{} does not say what it is for", path.display());
+        let lines = text.lines().count();
+        assert!(lines <= FILE_LINES_MAX, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn the_lock_file_holds_one_crypto_library() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    for banned in ["ring", "openssl", "openssl-sys", "native-tls", "rsa", "chrono", "rustls-pemfile"] {
+        assert!(!lock.contains(&format!("name = \"{banned}\"\n")), "`{banned}` came into the tree");
+    }
+}
