@@ -1,3 +1,17 @@
 //! Arguments in, exit code out.
 
-fn main() {}
+use std::io::{stderr, stdout};
+use std::process::ExitCode;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(_) => return ExitCode::FAILURE,
+    };
+    let args = std::env::args_os().collect();
+    let code = runtime.block_on(tollbell::cli::run(args, &mut stdout(), &mut stderr()));
+    ExitCode::from(code)
+}

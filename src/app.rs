@@ -1,0 +1,272 @@
+//! Wiring: configuration → parts → tasks → drain. Nothing is decided here.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+use tollbell_channels::model::{AckMatch, AppReply, Environment};
+use tollbell_channels::platforms::PLATFORMS;
+use tollbell_channels::settings::{Settings, SettingsError};
+use tracing::{error, info, warn};
+
+use crate::admin::{self, Admin};
+use crate::clock::{self, Clock};
+use crate::config::{self, Catalogue, Config, Problem, TargetKind, Warning};
+use crate::deliver::{AckOf, Backoff, Deliverer, Line, Policy};
+use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
+use crate::inbox::{Inbox, Retention, RoutedTarget};
+use crate::receive::{Door, Doors, Receiver, listener};
+use crate::stop::{Stop, Stopper, stop_pair};
+use crate::targets::{self, Format, Target};
+use crate::telemetry::{self, Metrics};
+
+/// Reads the configuration with everything that this program knows.
+///
+/// # Errors
+/// Every problem that was found, not only the first.
+pub fn load_config(path: &Path) -> Result<(Config, Vec<Warning>), Vec<Problem>> {
+    let kinds: Vec<TargetKind> =
+        targets::KINDS.iter().map(|kind| TargetKind { kind: kind.kind, settings: kind.settings }).collect();
+    let build = |kind: &str, settings: &Settings| build_target(kind, settings).map(|_| ());
+    let catalogue = Catalogue { platforms: PLATFORMS, target_kinds: &kinds, build_target: &build };
+    config::load(path, &catalogue)
+}
+
+fn build_target(kind: &str, settings: &Settings) -> Result<Arc<dyn Target>, SettingsError> {
+    match targets::by_kind(kind) {
+        Some(known) => (known.build)(settings),
+        None => Err(SettingsError::new("kind", "unknown_word").because(kind)),
+    }
+}
+
+/// Starts logging as the configuration says.
+///
+/// # Errors
+/// When the level cannot be read.
+pub fn start_logging(config: &Config) -> anyhow::Result<()> {
+    telemetry::start_logging(config.log.format, &config.log.level).map_err(anyhow::Error::msg).context("start logging")
+}
+
+/// Opens the inbox of a configuration.
+///
+/// # Errors
+/// When the file cannot be opened, is open to others, or belongs to a newer program.
+pub fn open_inbox(config: &Config) -> anyhow::Result<Arc<dyn Inbox>> {
+    let options = Options {
+        clock: clock::system(),
+        queue: config.inbox.queue,
+        identities: config.retention.identities,
+    };
+    Ok(SqliteInbox::open(&config.inbox.path, options)?)
+}
+
+/// A running node.
+pub struct Node {
+    inbox: Arc<dyn Inbox>,
+    addresses: Vec<SocketAddr>,
+    admin_address: SocketAddr,
+    stopper: Stopper,
+    tasks: Vec<(&'static str, JoinHandle<()>)>,
+    drain: Duration,
+    _lock: ServingLock,
+}
+
+/// Time beyond the drain time after which tasks that still run are ended: attempts hold leases, so that
+/// nothing is lost when they are.
+const DRAIN_GRACE: Duration = Duration::from_secs(5);
+
+impl Node {
+    /// Opens everything and starts working.
+    ///
+    /// # Errors
+    /// When a part cannot be opened: an address in use, an inbox that another node serves.
+    pub async fn start(config: Config) -> anyhow::Result<Self> {
+        let lock = SqliteInbox::lock_for_serving(&config.inbox.path).context("claim the inbox for this node")?;
+        let inbox = open_inbox(&config).context("open the inbox")?;
+        let clock = clock::system();
+        let metrics = Arc::new(Metrics::new());
+        let (stopper, stop) = stop_pair();
+
+        let lines = lines(&config)?;
+        let receiver = Receiver {
+            doors: doors(&config, &lines),
+            inbox: inbox.clone(),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+        };
+        let receiver = Arc::new(ArcSwap::from_pointee(receiver));
+
+        let mut tasks: Vec<(&'static str, JoinHandle<()>)> = Vec::new();
+        let mut addresses = Vec::new();
+        for address in &config.server.listen {
+            let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
+            addresses.push(listener.local_addr().context("read the listener's address")?);
+            let served = listener::serve(listener, receiver.clone(), limits(&config), stop.clone());
+            tasks.push(("receive", tokio::spawn(served)));
+        }
+        let admin_listener = TcpListener::bind(config.admin.listen)
+            .await
+            .with_context(|| format!("listen on {}", config.admin.listen))?;
+        let admin_address = admin_listener.local_addr().context("read the admin listener's address")?;
+        let admin =
+            Admin { inbox: inbox.clone(), metrics: metrics.clone(), clock: clock.clone(), stop: stop.clone() };
+        tasks.push(("admin", tokio::spawn(admin::serve(admin_listener, Arc::new(admin)))));
+
+        let deliverer = Deliverer {
+            inbox: inbox.clone(),
+            metrics,
+            clock: clock.clone(),
+            chance: clock::system_chance(),
+            ack_of: ack_of(receiver.clone()),
+            scan: config.deliver.scan,
+        };
+        for line in lines {
+            tasks.push(("deliver", tokio::spawn(deliverer.clone().run(line, stop.clone()))));
+        }
+        tasks.push(("retain", tokio::spawn(retain(inbox.clone(), config.retention.clone(), clock, stop))));
+        info!(addresses = ?addresses, admin = %admin_address, channels = config.channels.len(), targets = config.targets.len(), "serving");
+        Ok(Self { inbox, addresses, admin_address, stopper, tasks, drain: config.server.drain_timeout, _lock: lock })
+    }
+
+    /// The first public address.
+    pub fn address(&self) -> SocketAddr {
+        self.addresses[0]
+    }
+
+    /// The admin listener's address.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin_address
+    }
+
+    /// The inbox.
+    pub fn inbox(&self) -> Arc<dyn Inbox> {
+        self.inbox.clone()
+    }
+
+    /// Runs until SIGTERM or SIGINT, then drains.
+    ///
+    /// # Errors
+    /// When signals cannot be waited for.
+    pub async fn run_until_signal(self) -> anyhow::Result<()> {
+        let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
+        let mut interrupt = signal(SignalKind::interrupt()).context("wait for SIGINT")?;
+        tokio::select! {
+            _ = terminate.recv() => info!("SIGTERM: draining"),
+            _ = interrupt.recv() => info!("SIGINT: draining"),
+        }
+        self.stop().await;
+        Ok(())
+    }
+
+    /// Stops taking work, lets what runs end, closes the inbox.
+    pub async fn stop(self) {
+        self.stopper.stop();
+        let by = tokio::time::Instant::now() + self.drain + DRAIN_GRACE;
+        for (name, mut task) in self.tasks {
+            match tokio::time::timeout_at(by, &mut task).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => error!(task = name, %error, "a task ended badly"),
+                Err(_) => {
+                    warn!(task = name, "still at work at the end of the drain time; ended");
+                    task.abort();
+                }
+            }
+        }
+        self.inbox.close().await;
+        info!("stopped");
+    }
+}
+
+fn limits(config: &Config) -> listener::Limits {
+    let server = &config.server;
+    listener::Limits {
+        connections: server.max_connections,
+        first_byte: server.first_byte_timeout,
+        header: server.header_timeout,
+        body: server.body_timeout,
+        body_bytes: server.body_limit,
+        drain: server.drain_timeout,
+    }
+}
+
+fn lines(config: &Config) -> anyhow::Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for target in &config.targets {
+        let built = build_target(&target.kind, &target.settings).with_context(|| format!("build target `{}`", target.id))?;
+        let demands = built.demands();
+        let backoff = match &target.ladder {
+            Some(ladder) => Backoff::Ladder(ladder.clone()),
+            None => config.deliver.backoff.clone().into(),
+        };
+        let policy = Policy {
+            backoff,
+            wait_after_unknown: demands.wait_after_unknown,
+            attempt_timeout: demands.attempt_timeout,
+            lease: Policy::lease_for(demands.attempt_timeout, demands.wait_after_unknown),
+            concurrency: demands.concurrency.max(1),
+        };
+        lines.push(Line { id: target.id.clone(), target: built, policy });
+    }
+    Ok(lines)
+}
+
+fn doors(config: &Config, lines: &[Line]) -> Doors {
+    let is_raw = |id: &str| lines.iter().any(|line| &*line.id == id && line.target.demands().format == Format::Raw);
+    let doors = config.channels.iter().map(|channel| {
+        let is_sandbox = channel.environment == Environment::Sandbox;
+        let targets_of = |kind| {
+            let ids = config.routes.targets_for(&channel.id, kind, &config.targets);
+            let accepted = config.targets.iter().filter(|target| ids.contains(&target.id));
+            accepted
+                .filter(|target| !is_sandbox || target.accept_sandbox)
+                .map(|target| RoutedTarget { target: target.id.clone(), is_raw: is_raw(&target.id) })
+                .collect()
+        };
+        Arc::new(Door::new(
+            channel.id.clone(),
+            channel.merchant.clone(),
+            channel.platform.kind,
+            channel.channel.clone(),
+            channel.paths.clone(),
+            targets_of,
+        ))
+    });
+    Doors::new(doors.collect())
+}
+
+/// Reads an application's answer in the words of the channel, as it is configured now. A channel that is
+/// gone confirms nothing.
+fn ack_of(receiver: Arc<ArcSwap<Receiver>>) -> AckOf {
+    Arc::new(move |channel: &str, reply: &AppReply<'_>| {
+        let receiver = receiver.load();
+        receiver.doors.by_id(channel).map_or(AckMatch::No, |door| door.channel.is_ack(reply))
+    })
+}
+
+/// Removes what is older than its retention, in slices with pauses, so that intake never waits long.
+async fn retain(inbox: Arc<dyn Inbox>, settings: config::RetentionConfig, clock: Clock, mut stop: Stop) {
+    let retention = Retention { bodies: settings.bodies, identities: settings.identities, slice: settings.slice };
+    loop {
+        let wait = match inbox.retain(retention, clock()).await {
+            Ok(retained) if !retained.is_done => SLICE_PAUSE,
+            Ok(_) => settings.every,
+            Err(error) => {
+                warn!(%error, "cannot remove what is older than its retention");
+                settings.every
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.raised() => return,
+        }
+    }
+}
+
+/// Pause between two slices.
+const SLICE_PAUSE: Duration = Duration::from_millis(50);

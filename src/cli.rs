@@ -1,0 +1,264 @@
+//! The command line: one file a subcommand. Everything is printed through a writer that is handed in, in
+//! the language that was asked for.
+
+mod backup;
+mod check;
+mod context;
+mod demo;
+mod events;
+mod init;
+mod listing;
+mod replay;
+mod sample;
+mod serve;
+mod show;
+mod tail;
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+
+use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::messages::{Lang, Message};
+use context::Context;
+
+/// A payment-notification gateway.
+#[derive(Debug, Parser)]
+#[command(name = "tollbell", version)]
+struct Cli {
+    #[arg(long, short, global = true, default_value = "tollbell.toml")]
+    config: PathBuf,
+    #[arg(long, global = true, value_parser = ["en", "zh"])]
+    lang: Option<String>,
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    Serve,
+    Init(InitArgs),
+    Check,
+    Channels,
+    Targets,
+    Sample(SampleArgs),
+    Show(ShowArgs),
+    Tail(TailArgs),
+    Events(EventsArgs),
+    Replay(ReplayArgs),
+    Backup(BackupArgs),
+    Demo(DemoArgs),
+}
+
+#[derive(Debug, Args)]
+struct InitArgs {
+    #[arg(default_value = ".")]
+    folder: PathBuf,
+    #[arg(long = "platform")]
+    platforms: Vec<String>,
+    #[arg(long)]
+    all: bool,
+    #[arg(long, default_value = "127.0.0.1:9000")]
+    address: String,
+    #[arg(long, default_value = "/var/www/html/notify.php")]
+    script: String,
+}
+
+#[derive(Debug, Args)]
+struct SampleArgs {
+    channel: String,
+    #[arg(long, default_value = "payment.succeeded")]
+    event: String,
+    #[arg(long, default_value = "curl", value_parser = ["curl", "body", "http"])]
+    format: String,
+    #[arg(long)]
+    order_no: Option<String>,
+    #[arg(long, default_value_t = 1000)]
+    amount_minor: i64,
+    #[arg(long, default_value_t = 0)]
+    refunded_minor: i64,
+}
+
+#[derive(Debug, Args)]
+struct ShowArgs {
+    id: String,
+    #[arg(long)]
+    raw: bool,
+}
+
+#[derive(Debug, Args)]
+struct TailArgs {
+    #[arg(long)]
+    channel: Option<String>,
+    #[arg(long, short = 'n', default_value_t = 10)]
+    lines: usize,
+    #[arg(long)]
+    once: bool,
+}
+
+#[derive(Debug, Args)]
+struct EventsArgs {
+    #[arg(long)]
+    order_no: Option<String>,
+    #[arg(long)]
+    channel: Option<String>,
+    #[arg(long)]
+    kind: Option<String>,
+    #[arg(long)]
+    state: Option<String>,
+    #[arg(long)]
+    unrouted: bool,
+    #[arg(long)]
+    before: Option<String>,
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+struct ReplayArgs {
+    id: Option<String>,
+    #[arg(long)]
+    dead: bool,
+    #[arg(long)]
+    target: Option<String>,
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
+struct BackupArgs {
+    to: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    #[arg(long)]
+    once: bool,
+}
+
+/// How a command ended.
+pub type ExitCode = u8;
+
+/// Everything went well.
+pub const OK: ExitCode = 0;
+/// The command could not do what was asked; the cause was printed.
+pub const FAILED: ExitCode = 1;
+/// The arguments or the configuration are wrong.
+pub const USAGE: ExitCode = 2;
+
+/// Runs the command that the arguments name.
+pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> ExitCode {
+    let lang = Lang::from_environment(
+        flag_value(&args, "--lang").as_deref(),
+        |name| std::env::var(name).ok(),
+    );
+    let matches = match localised(Cli::command(), lang).try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let is_help = !error.use_stderr();
+            let written = if is_help { write!(out, "{error}") } else { write!(err, "{error}") };
+            return if written.is_ok() && is_help { OK } else { USAGE };
+        }
+    };
+    let cli = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => {
+            return if write!(err, "{error}").is_ok() { USAGE } else { FAILED };
+        }
+    };
+    let mut context = Context { out, err, lang, is_json: cli.json, config_path: cli.config };
+    let done = match cli.command {
+        What::Serve => serve::run(&mut context).await,
+        What::Init(args) => init::run(&mut context, &args),
+        What::Check => check::run(&mut context),
+        What::Channels => listing::channels(&mut context),
+        What::Targets => listing::targets(&mut context),
+        What::Sample(args) => sample::run(&mut context, &args),
+        What::Show(args) => show::run(&mut context, &args).await,
+        What::Tail(args) => tail::run(&mut context, &args).await,
+        What::Events(args) => events::run(&mut context, &args).await,
+        What::Replay(args) => replay::run(&mut context, &args).await,
+        What::Backup(args) => backup::run(&mut context, &args).await,
+        What::Demo(args) => demo::run(&mut context, &args).await,
+    };
+    match done {
+        Ok(code) => code,
+        Err(error) => context.fail(&error),
+    }
+}
+
+/// The value of a flag, read before the real parser, because the parser's own texts depend on it.
+fn flag_value(args: &[OsString], flag: &str) -> Option<String> {
+    let mut args = args.iter().filter_map(|arg| arg.to_str());
+    while let Some(arg) = args.next() {
+        if arg == flag {
+            return args.next().map(str::to_owned);
+        }
+        if let Some(value) = arg.strip_prefix(flag).and_then(|rest| rest.strip_prefix('=')) {
+            return Some(value.to_owned());
+        }
+    }
+    None
+}
+
+/// Puts the catalogue's texts into the parser: `cli.<command>.about` and `cli.<command>.<argument>`.
+fn localised(command: Command, lang: Lang) -> Command {
+    let text = |key: String| Message::dynamic(key).text(lang);
+    let help = |command: Command, prefix: &str| {
+        let ids: Vec<String> = command
+            .get_arguments()
+            .map(|arg| arg.get_id().to_string())
+            .filter(|id| id != "help" && id != "version")
+            .collect();
+        ids.into_iter().fold(command, |command, id| {
+            let help = text(format!("cli.{prefix}.{id}"));
+            command.mut_arg(&id, |arg| arg.help(help))
+        })
+    };
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let command = help(command.about(text("cli.about".into())), "global");
+    names.into_iter().fold(command, |command, name| {
+        command.mut_subcommand(&name, |sub| help(sub.about(text(format!("cli.{name}.about"))), &name))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_and_argument_has_a_text_in_both_languages() {
+        for lang in [Lang::En, Lang::Zh] {
+            let command = localised(Cli::command(), lang);
+            let mut texts = vec![command.get_about().unwrap().to_string()];
+            for sub in command.get_subcommands() {
+                texts.push(sub.get_about().unwrap().to_string());
+                texts.extend(sub.get_arguments().filter_map(|arg| arg.get_help()).map(ToString::to_string));
+            }
+            texts.extend(command.get_arguments().filter_map(|arg| arg.get_help()).map(ToString::to_string));
+            for text in texts {
+                assert!(!text.starts_with("cli."), "no text for `{text}` in {lang:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_parser_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[tokio::test]
+    async fn the_language_follows_the_flag() {
+        let help = async |lang: &str| {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let args = ["tollbell", "--lang", lang, "--help"].map(OsString::from).to_vec();
+            assert_eq!(run(args, &mut out, &mut err).await, OK);
+            String::from_utf8(out).unwrap()
+        };
+        assert!(help("zh").await.contains("回调"));
+        assert!(!help("en").await.contains("回调"));
+    }
+}

@@ -1,0 +1,325 @@
+//! `demo`: a gateway and a small PHP shop on real parts, in a temporary folder with fresh keys. Genuinely
+//! signed callbacks go through it, and every step is checked, not assumed.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper_util::rt::TokioIo;
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tollbell_channels::model::{EventKind, RawRequest};
+use tollbell_channels::platforms::PLATFORMS;
+use tollbell_channels::simulate::{OtherSide, Story};
+
+use super::context::Context;
+use super::{DemoArgs, ExitCode, FAILED, OK, init, sample};
+use crate::app;
+use crate::clock;
+use crate::inbox::{DeliveryState, EventFilter, Inbox};
+use crate::messages::Message;
+
+/// The shop's script, as it lies in the examples.
+const SCRIPT: &str = include_str!("../../examples/shop/notify.php");
+/// How long a step may take before the demo says that it failed.
+const STEP_TIMEOUT: Duration = Duration::from_secs(20);
+/// Pause between two looks at a state.
+const LOOK_PAUSE: Duration = Duration::from_millis(10);
+/// The order's amount in minor units, and its text in the callback.
+const AMOUNT: (i64, &str) = (1000, "10.00");
+/// What the forger writes instead.
+const FORGED_AMOUNT: &str = "90.00";
+/// The refund in minor units.
+const REFUND: i64 = 300;
+/// Cap of a reply that the demo reads.
+const REPLY_BYTES_MAX: usize = 64 * 1024;
+
+pub(super) async fn run(context: &mut Context<'_>, args: &DemoArgs) -> anyhow::Result<ExitCode> {
+    let folder = tempfile::Builder::new().prefix("tollbell-demo-").tempdir().context("make a temporary folder")?;
+    let mut shop = Shop::start(folder.path())?;
+    context.tell(&Message::new("demo.shop").with("program", shop.program.display()).with("script", shop.script.display()))?;
+    let (node, mut side) = start_gateway(context, &folder, &shop)?;
+    let node = node.await?;
+    let stage = Stage { address: node.address(), path: format!("/notify/{}", PLATFORMS[0].kind), shop: &shop };
+    context.tell(
+        &Message::new("demo.gateway")
+            .with("url", format!("http://{}{}", stage.address, stage.path))
+            .with("folder", folder.path().display()),
+    )?;
+    let told = stage.tell_story(context, &node, &mut *side).await;
+    let code = match told {
+        Ok(()) => {
+            context.tell(&Message::new("demo.all_held"))?;
+            OK
+        }
+        Err(error) => {
+            let text = format!("{} {error:#}", context.text(&Message::new("demo.broken")));
+            context.say(&text)?;
+            FAILED
+        }
+    };
+    if !args.once {
+        context.tell(
+            &Message::new("demo.stays")
+                .with("url", format!("http://{}{}", stage.address, stage.path))
+                .with("admin", format!("http://{}/metrics", node.admin_address()))
+                .with("config", folder.path().join(init::CONFIG_FILE).display()),
+        )?;
+        tokio::signal::ctrl_c().await.context("wait for an interrupt")?;
+    }
+    node.stop().await;
+    shop.stop();
+    Ok(code)
+}
+
+/// Writes the configuration as `init` does, and starts the node on it.
+fn start_gateway(
+    context: &mut Context<'_>,
+    folder: &TempDir,
+    shop: &Shop,
+) -> anyhow::Result<(impl Future<Output = anyhow::Result<app::Node>>, Box<dyn OtherSide>)> {
+    let platform = PLATFORMS.first().context("no platform")?;
+    let settings = vec![
+        ("address".to_owned(), shop.address.clone()),
+        ("script".to_owned(), shop.script.display().to_string()),
+    ];
+    let written = init::write(&init::Plan {
+        folder: folder.path(),
+        platforms: vec![platform],
+        target_settings: settings,
+        lang: context.lang,
+        listen: "127.0.0.1:0",
+        admin_listen: "127.0.0.1:0",
+    })?;
+    // The shop gets what a merchant copies from the platform's console: its public key.
+    for key in &written.public_keys {
+        let name = key.file_name().context("a key file has a name")?;
+        fs::copy(key, shop.data.join(name)).context("give the shop the public key")?;
+    }
+    let mut side = (platform.simulate)();
+    let exported = fs::read(sample::keys_path(folder.path(), platform.kind)).context("read the test keys")?;
+    if let Err(problem) = side.import(&exported) {
+        bail!("test keys: {problem}");
+    }
+    context.config_path = folder.path().join(init::CONFIG_FILE);
+    let config = context.config()?;
+    Ok((app::Node::start(config), side))
+}
+
+struct Stage<'a> {
+    address: SocketAddr,
+    path: String,
+    shop: &'a Shop,
+}
+
+struct Replied {
+    status: u16,
+    body: String,
+    took: Duration,
+}
+
+impl Stage<'_> {
+    async fn tell_story(&self, context: &mut Context<'_>, node: &app::Node, side: &mut dyn OtherSide) -> anyhow::Result<()> {
+        let inbox = node.inbox();
+        let at = clock::system()();
+        let order_no = at.strftime("%Y%m%d%H%M%S01").to_string();
+        let paid = Story::paid(&order_no, AMOUNT.0, at);
+        let payment = side.callback(&paid).request;
+
+        let replied = self.send(&payment).await?;
+        let success = replied.body.clone();
+        ensure!(replied.status == 200, "the payment was answered {} {}", replied.status, replied.body);
+        self.expect_run(context, &*inbox, 1, 1).await?;
+        self.line(context, "demo.paid", &[("order", &order_no), ("amount", AMOUNT.1), ("reply", &success), ("ms", &ms(replied.took))])?;
+        ensure!(self.shop.facts()? == [format!("paid {order_no} {}", AMOUNT.1)], "the shop wrote {:?}", self.shop.facts()?);
+
+        let replied = self.send(&payment).await?;
+        ensure!(replied.body == success, "the repetition was answered `{}`", replied.body);
+        ensure!(count_events(&*inbox).await? == 1, "the repetition made an event");
+        self.line(context, "demo.repeated", &[("reply", &success), ("ms", &ms(replied.took))])?;
+
+        let forged = forge(&payment)?;
+        let replied = self.send(&forged).await?;
+        ensure!(replied.body != success && !replied.body.contains(&success), "the forgery was answered `{}`", replied.body);
+        ensure!(count_events(&*inbox).await? == 1, "the forgery made an event");
+        self.line(context, "demo.forged", &[("amount", FORGED_AMOUNT), ("reply", &format!("{} {}", replied.status, replied.body))])?;
+
+        let refund = Story {
+            kind: EventKind::RefundSucceeded,
+            refunded_minor: REFUND,
+            refund_no: Some(format!("R{order_no}")),
+            serial: paid.serial + 1,
+            ..paid.clone()
+        };
+        let replied = self.send(&side.callback(&refund).request).await?;
+        ensure!(replied.body == success, "the refund was answered `{}`", replied.body);
+        self.expect_run(context, &*inbox, 2, 2).await?;
+        self.line(context, "demo.refunded", &[("order", &order_no), ("amount", "3.00"), ("reply", &success), ("ms", &ms(replied.took))])?;
+        let facts = self.shop.facts()?;
+        ensure!(facts.len() == 2 && facts[1] == format!("refunded {order_no} in all 3.00"), "the shop wrote {facts:?}");
+        ensure!(self.shop.runs()? == 2, "the shop's script ran {} times", self.shop.runs()?);
+        Ok(())
+    }
+
+    /// Waits until so many events are there and every delivery is confirmed, and says how.
+    async fn expect_run(&self, context: &mut Context<'_>, inbox: &dyn Inbox, events: usize, runs: usize) -> anyhow::Result<()> {
+        let since = Instant::now();
+        loop {
+            let open = inbox.events(EventFilter { limit: 10, ..Default::default() }).await.context("list events")?;
+            let mut confirmed = 0;
+            for event in &open {
+                let deliveries = inbox.deliveries_of(event.notification).await.context("list deliveries")?;
+                confirmed += usize::from(deliveries.iter().all(|d| d.state == DeliveryState::Delivered) && !deliveries.is_empty());
+            }
+            if open.len() == events && confirmed == events && self.shop.runs()? == runs {
+                return Ok(());
+            }
+            if since.elapsed() > STEP_TIMEOUT {
+                let log = context.text(&Message::new("demo.not_confirmed"));
+                bail!("{log} ({} events, {confirmed} confirmed, {} runs)", open.len(), self.shop.runs()?);
+            }
+            tokio::time::sleep(LOOK_PAUSE).await;
+        }
+    }
+
+    fn line(&self, context: &mut Context<'_>, key: &'static str, args: &[(&'static str, &str)]) -> anyhow::Result<()> {
+        let message = args.iter().fold(Message::dynamic(key.to_owned()), |message, (name, value)| message.with(name, value));
+        context.tell(&message)
+    }
+
+    /// Sends a callback as a platform does: a new connection each time.
+    async fn send(&self, request: &RawRequest) -> anyhow::Result<Replied> {
+        let since = Instant::now();
+        let stream = TcpStream::connect(self.address).await.context("connect to the gateway")?;
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        let driven = tokio::spawn(connection);
+        let mut outgoing = http::Request::builder().method(&request.method).uri(&self.path).body(Full::new(request.body.clone()))?;
+        *outgoing.headers_mut() = request.headers.clone();
+        outgoing.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("gateway.example"));
+        outgoing.headers_mut().remove(http::header::CONTENT_LENGTH);
+        let response = sender.send_request(outgoing).await.context("send a callback")?;
+        let status = response.status().as_u16();
+        #[expect(clippy::disallowed_methods, reason = "the body is limited")]
+        let body = Limited::new(response.into_body(), REPLY_BYTES_MAX).collect().await;
+        let took = since.elapsed();
+        let body = body.map_err(|error| anyhow::anyhow!("read the reply: {error}"))?.to_bytes();
+        drop(sender);
+        drop(driven.await);
+        Ok(Replied { status, body: String::from_utf8_lossy(&body).into_owned(), took })
+    }
+}
+
+async fn count_events(inbox: &dyn Inbox) -> anyhow::Result<usize> {
+    Ok(inbox.events(EventFilter { limit: 10, ..Default::default() }).await.context("list events")?.len())
+}
+
+/// The same callback with another amount, as somebody without the key would send it.
+fn forge(genuine: &RawRequest) -> anyhow::Result<RawRequest> {
+    let body = String::from_utf8(genuine.body.to_vec()).context("the callback is text")?;
+    let forged = body.replacen(AMOUNT.1, FORGED_AMOUNT, 1);
+    ensure!(forged != body, "the callback does not hold the amount");
+    Ok(RawRequest { body: Bytes::from(forged), ..genuine.clone() })
+}
+
+fn ms(took: Duration) -> String {
+    format!("{:.1}", took.as_secs_f64() * 1000.0)
+}
+
+/// A PHP shop: PHP-FPM with one script, in a folder of its own.
+struct Shop {
+    program: PathBuf,
+    process: Child,
+    address: String,
+    script: PathBuf,
+    data: PathBuf,
+}
+
+impl Shop {
+    fn start(folder: &Path) -> anyhow::Result<Self> {
+        let program = find_fpm().context("PHP-FPM is not installed (`make setup` installs it)")?;
+        let root = folder.join("shop");
+        let data = root.join("data");
+        fs::create_dir_all(&data).context("make the shop's folder")?;
+        let script = root.join("notify.php");
+        fs::write(&script, SCRIPT).context("write the shop's script")?;
+        let socket = folder.join("fpm.sock");
+        let conf = folder.join("php-fpm.conf");
+        let text = format!(
+            "[global]\nerror_log = {log}\ndaemonize = no\n[shop]\nlisten = {socket}\nlisten.mode = 0600\n\
+             {user}pm = static\npm.max_children = 4\ncatch_workers_output = yes\n",
+            log = folder.join("php-fpm.log").display(),
+            socket = socket.display(),
+            user = if is_root() { "user = root\ngroup = root\n" } else { "" },
+        );
+        fs::write(&conf, text).context("write the PHP-FPM configuration")?;
+        let mut command = Command::new(&program);
+        command.arg("-F").arg("-y").arg(&conf);
+        if is_root() {
+            command.arg("-R");
+        }
+        let process = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .with_context(|| format!("start {}", program.display()))?;
+        let mut shop = Self { program, process, address: format!("unix:{}", socket.display()), script, data };
+        let since = Instant::now();
+        while !socket.exists() {
+            if let Some(status) = shop.process.try_wait().context("look at PHP-FPM")? {
+                let log = fs::read_to_string(folder.join("php-fpm.log")).unwrap_or_default();
+                bail!("PHP-FPM ended with {status}: {log}");
+            }
+            ensure!(since.elapsed() < STEP_TIMEOUT, "PHP-FPM does not open its socket");
+            std::thread::sleep(LOOK_PAUSE);
+        }
+        Ok(shop)
+    }
+
+    fn log(&self) -> anyhow::Result<Vec<String>> {
+        match fs::read_to_string(self.data.join("orders.log")) {
+            Ok(text) => Ok(text.lines().map(str::to_owned).collect()),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(error).context("read the shop's orders"),
+        }
+    }
+
+    /// What the shop did, without the lines that only say that the script ran.
+    fn facts(&self) -> anyhow::Result<Vec<String>> {
+        Ok(self.log()?.into_iter().filter(|line| !line.starts_with("run ")).collect())
+    }
+
+    /// How often the script ran.
+    fn runs(&self) -> anyhow::Result<usize> {
+        Ok(self.log()?.iter().filter(|line| line.starts_with("run ")).count())
+    }
+
+    fn stop(&mut self) {
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The newest PHP-FPM that is installed under one of its usual names.
+fn find_fpm() -> Option<PathBuf> {
+    const NAMES: &[&str] = &["php-fpm", "php-fpm8.4", "php-fpm8.3", "php-fpm8.2", "php-fpm8.1", "php-fpm8.0", "php-fpm7.4"];
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders: Vec<PathBuf> =
+        std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from)).collect();
+    NAMES.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name))).find(|path| path.is_file())
+}

@@ -1,0 +1,122 @@
+//! `sample`: a genuine callback of a channel that `init` configured with test keys, for `curl -K -`.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use tollbell_channels::model::{EventKind, RawRequest};
+use tollbell_channels::simulate::{OtherSide, Story};
+
+use super::context::Context;
+use super::{ExitCode, OK, SampleArgs, show};
+use crate::clock;
+use crate::messages::Message;
+
+pub(super) fn run(context: &mut Context<'_>, args: &SampleArgs) -> anyhow::Result<ExitCode> {
+    let config = context.config()?;
+    let channel = config
+        .channels
+        .iter()
+        .find(|channel| &*channel.id == args.channel.as_str())
+        .with_context(|| context.text(&Message::new("error.unknown_channel").with("name", &args.channel)))?;
+    let mut side = (channel.platform.simulate)();
+    let keys = keys_path(&config.folder, &channel.id);
+    let exported = fs::read(&keys)
+        .with_context(|| context.text(&Message::new("sample.no_keys").with("path", keys.display())))?;
+    if let Err(problem) = side.import(&exported) {
+        bail!("{}: {problem}", keys.display());
+    }
+    let request = make(context, &*side, args)?;
+    let bytes = match args.format.as_str() {
+        "body" => request.body.to_vec(),
+        "http" => show::raw_bytes(&request),
+        _ => curl_config(&request, &format!("http://{}/notify/{}", reachable(&config.server.listen), channel.id)),
+    };
+    context.out.write_all(&bytes).context("print")?;
+    Ok(OK)
+}
+
+/// Where the simulator's keys of a channel are kept.
+pub(super) fn keys_path(folder: &std::path::Path, channel: &str) -> PathBuf {
+    folder.join("keys").join("simulator").join(format!("{channel}.keys"))
+}
+
+fn make(context: &Context<'_>, side: &dyn OtherSide, args: &SampleArgs) -> anyhow::Result<RawRequest> {
+    let kind = EventKind::parse(&args.event).filter(|kind| side.stories().contains(kind));
+    let Some(kind) = kind else {
+        let known: Vec<&str> = side.stories().iter().map(|kind| kind.as_str()).collect();
+        bail!(context.text(&Message::new("sample.no_story").with("event", &args.event).with("known", known.join(", "))));
+    };
+    let at = clock::system()();
+    let order_no = args.order_no.clone().unwrap_or_else(|| format!("T{}", at.as_millisecond()));
+    let mut story = Story::paid(&order_no, args.amount_minor, at);
+    story.kind = kind;
+    story.serial = u64::try_from(at.as_millisecond()).unwrap_or_default();
+    if kind == EventKind::RefundSucceeded {
+        story.refunded_minor = if args.refunded_minor > 0 { args.refunded_minor } else { args.amount_minor };
+        story.refund_no = Some(format!("R{}", at.as_millisecond()));
+    }
+    Ok(side.callback(&story).request)
+}
+
+/// An address that can be called: one that listens everywhere listens on loopback too.
+fn reachable(listen: &[std::net::SocketAddr]) -> String {
+    listen.first().map_or_else(String::new, |address| {
+        let mut address = *address;
+        if address.ip().is_unspecified() {
+            address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
+        }
+        address.to_string()
+    })
+}
+
+/// A configuration for curl, which it reads by `curl -K -`.
+fn curl_config(request: &RawRequest, url: &str) -> Vec<u8> {
+    let mut config = Vec::new();
+    let mut line = |name: &str, value: &[u8]| {
+        config.extend_from_slice(name.as_bytes());
+        config.extend_from_slice(b" = \"");
+        for byte in value {
+            match byte {
+                b'\\' => config.extend_from_slice(b"\\\\"),
+                b'"' => config.extend_from_slice(b"\\\""),
+                b'\n' => config.extend_from_slice(b"\\n"),
+                b'\r' => config.extend_from_slice(b"\\r"),
+                b'\t' => config.extend_from_slice(b"\\t"),
+                other => config.push(*other),
+            }
+        }
+        config.extend_from_slice(b"\"\n");
+    };
+    line("url", url.as_bytes());
+    line("request", request.method.as_str().as_bytes());
+    for (name, value) in &request.headers {
+        if name == http::header::CONTENT_LENGTH || name == http::header::HOST {
+            continue;
+        }
+        let header = [name.as_str().as_bytes(), b": ", value.as_bytes()].concat();
+        line("header", &header);
+    }
+    line("data-binary", &request.body);
+    config
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_and_line_ends_survive_the_curl_configuration() {
+        let request = RawRequest {
+            method: http::Method::POST,
+            path: "/".into(),
+            query: None,
+            headers: http::HeaderMap::new(),
+            body: bytes::Bytes::from_static(b"a=\"b\"\\\n"),
+            source: None,
+            received_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        let text = String::from_utf8(curl_config(&request, "http://h/")).unwrap();
+        assert_eq!(text, "url = \"http://h/\"\nrequest = \"POST\"\ndata-binary = \"a=\\\"b\\\"\\\\\\n\"\n");
+    }
+}
