@@ -1,0 +1,328 @@
+//! The real program on a folder of its own, and the platform's other side that sends to it.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tollbell_channels::model::{EventKind, RawRequest, Timestamp};
+use tollbell_channels::platforms::by_kind;
+use tollbell_channels::settings::SettingValue;
+use tollbell_channels::simulate::{OtherSide, Story};
+
+/// How long a state may take to come.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Looks until `look` gives something, or fails with what was waited for.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(since.elapsed() < PATIENCE, "waited too long for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A configured gateway, running or not, and a platform with fresh keys.
+pub struct World {
+    pub folder: TempDir,
+    pub side: Box<dyn OtherSide>,
+    pub address: SocketAddr,
+    pub admin: SocketAddr,
+    serial: u64,
+}
+
+/// What differs from world to world.
+pub struct Setup {
+    /// The FastCGI address.
+    pub fpm: String,
+    /// The script.
+    pub script: String,
+    /// Lines added to the target.
+    pub target: String,
+    /// Lines added to the channel.
+    pub channel: String,
+    /// Tables added at the end.
+    pub more: String,
+}
+
+impl Setup {
+    pub fn new(fpm: &str, script: &Path) -> Self {
+        Self {
+            fpm: fpm.to_owned(),
+            script: script.display().to_string(),
+            target: "attempt_timeout = \"2s\"\nterminate_timeout = \"1s\"\n".to_owned(),
+            channel: String::new(),
+            more: String::new(),
+        }
+    }
+}
+
+fn free_address() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+}
+
+impl World {
+    pub fn new(setup: &Setup) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let side = (by_kind("alipay").unwrap().simulate)();
+        let (address, admin) = (free_address(), free_address());
+        let mut text = format!(
+            "[server]\nlisten = \"{address}\"\ndrain_timeout = \"5s\"\nfirst_byte_timeout = \"2s\"\nheader_timeout = \"2s\"\nbody_timeout = \"2s\"\n\
+             [admin]\nlisten = \"{admin}\"\n[log]\nformat = \"json\"\nlevel = \"debug\"\n\
+             [deliver]\nscan = \"200ms\"\nlease_margin = \"1s\"\nladder = [\"200ms\", \"200ms\", \"200ms\", \"200ms\", \"200ms\", \"200ms\"]\n\
+             [[channel]]\nid = \"alipay\"\nkind = \"alipay\"\n{}",
+            setup.channel
+        );
+        for setting in side.written_settings() {
+            let name = setting.name;
+            match setting.value {
+                SettingValue::Text(value) => writeln!(text, "{name} = \"{value}\"").unwrap(),
+                SettingValue::Texts(values) => writeln!(text, "{name} = {values:?}").unwrap(),
+                SettingValue::Flag(value) => writeln!(text, "{name} = {value}").unwrap(),
+                SettingValue::Key(bytes) => {
+                    let path = folder.path().join(setting.file_name.unwrap());
+                    fs::write(&path, &bytes[..]).unwrap();
+                    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+                    writeln!(text, "{name}_file = \"{}\"", path.display()).unwrap();
+                }
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        write!(
+            text,
+            "[[target]]\nid = \"shop\"\nkind = \"fastcgi\"\naddress = \"{}\"\nscript = \"{}\"\n{}{}",
+            setup.fpm, setup.script, setup.target, setup.more
+        )
+        .unwrap();
+        fs::write(folder.path().join("tollbell.toml"), text).unwrap();
+        Self { folder, side, address, admin, serial: 0 }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Changes the configuration's text.
+    pub fn reconfigure(&self, change: impl FnOnce(String) -> String) {
+        let path = self.path("tollbell.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, change(text)).unwrap();
+    }
+
+    pub fn start(&self) -> Gateway {
+        self.start_with(&[])
+    }
+
+    /// Starts the gateway under a wrapper such as strace.
+    pub fn start_with(&self, wrapper: &[&str]) -> Gateway {
+        let gateway = self.spawn(wrapper);
+        let mut gateway = gateway;
+        wait_for("the gateway to serve", || {
+            if let Some(status) = gateway.child.try_wait().unwrap() {
+                panic!("the gateway ended with {status}:\n{}", self.log());
+            }
+            get(self.admin, "/healthz").filter(|reply| reply.status == 200)
+        });
+        gateway
+    }
+
+    /// Starts the gateway and does not wait for it.
+    pub fn spawn(&self, wrapper: &[&str]) -> Gateway {
+        let log = fs::File::options().create(true).append(true).open(self.path("log.json")).unwrap();
+        let mut words: Vec<String> = wrapper.iter().map(|word| (*word).to_owned()).collect();
+        words.push(env!("CARGO_BIN_EXE_tollbell").to_owned());
+        words.extend(["--config".to_owned(), self.path("tollbell.toml").display().to_string(), "serve".to_owned()]);
+        let child = Command::new(&words[0])
+            .args(&words[1..])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {}: {error}", words[0]));
+        Gateway { child }
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path("log.json")).unwrap_or_default()
+    }
+
+    /// Runs a subcommand.
+    pub fn cli(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_tollbell"))
+            .args(["--lang", "en", "--config"])
+            .arg(self.path("tollbell.toml"))
+            .args(args)
+            .output()
+            .unwrap()
+    }
+
+    /// Runs a subcommand that prints JSON lines.
+    pub fn json(&self, args: &[&str]) -> Vec<Value> {
+        let mut all = vec!["--json"];
+        all.extend(args);
+        let output = self.cli(&all);
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// The events, oldest first.
+    pub fn events(&self) -> Vec<Value> {
+        let mut events = self.json(&["events", "--limit", "500"]);
+        events.reverse();
+        events
+    }
+
+    /// The states of all deliveries, oldest first.
+    pub fn delivery_states(&self) -> Vec<String> {
+        let mut states = Vec::new();
+        let mut seen = Vec::new();
+        for event in self.events() {
+            let notification = event["notification"].as_str().unwrap().to_owned();
+            if seen.contains(&notification) {
+                continue;
+            }
+            let shown = self.json(&["show", &notification]);
+            let deliveries = shown[0]["deliveries"].as_array().unwrap();
+            states.extend(deliveries.iter().map(|d| d["state"].as_str().unwrap().to_owned()));
+            seen.push(notification);
+        }
+        states
+    }
+
+    /// A story of an order with a fresh serial.
+    pub fn story(&mut self, kind: EventKind, order_no: &str, amount_minor: i64) -> Story {
+        self.serial += 1;
+        let mut story = Story::paid(order_no, amount_minor, now());
+        story.kind = kind;
+        story.serial = self.serial;
+        story
+    }
+
+    pub fn payment(&mut self, order_no: &str, amount_minor: i64) -> RawRequest {
+        let story = self.story(EventKind::PaymentSucceeded, order_no, amount_minor);
+        self.side.callback(&story).request
+    }
+
+    pub fn send(&self, request: &RawRequest) -> Option<Replied> {
+        self.send_to("/notify/alipay", request)
+    }
+
+    pub fn send_to(&self, path: &str, request: &RawRequest) -> Option<Replied> {
+        exchange(self.address, &wire(path, request))
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tests run at the real time unless they say otherwise")]
+pub fn now() -> Timestamp {
+    Timestamp::now()
+}
+
+/// A callback as bytes on a new connection.
+pub fn wire(path: &str, request: &RawRequest) -> Vec<u8> {
+    let mut bytes = format!("{} {path} HTTP/1.1\r\nhost: gateway.example\r\nconnection: close\r\n", request.method).into_bytes();
+    for (name, value) in &request.headers {
+        if name != "host" && name != "content-length" && name != "connection" {
+            bytes.extend_from_slice(name.as_str().as_bytes());
+            bytes.extend_from_slice(b": ");
+            bytes.extend_from_slice(value.as_bytes());
+            bytes.extend_from_slice(b"\r\n");
+        }
+    }
+    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", request.body.len()).as_bytes());
+    bytes.extend_from_slice(&request.body);
+    bytes
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Replied {
+    pub status: u16,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Replied {
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// Sends bytes on a new connection and reads the reply; `None` when none came.
+pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Option<Replied> {
+    let mut stream = TcpStream::connect(address).ok()?;
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    // The other side may already have answered and closed, as it does for a body that is too large.
+    let _cut = stream.write_all(bytes);
+    read_reply(&mut stream)
+}
+
+/// Reads one reply to the end of the connection or of its body.
+pub fn read_reply(stream: &mut TcpStream) -> Option<Replied> {
+    let mut reply = Vec::new();
+    let mut chunk = [0; 4096];
+    loop {
+        if let Some(done) = parse_reply(&reply) {
+            return Some(done);
+        }
+        match stream.read(&mut chunk) {
+            Ok(0) | Err(_) => return None,
+            Ok(n) => reply.extend_from_slice(&chunk[..n]),
+        }
+    }
+}
+
+fn parse_reply(bytes: &[u8]) -> Option<Replied> {
+    let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    let length = head
+        .lines()
+        .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse::<usize>()))
+        .and_then(Result::ok)?;
+    let body = bytes[end + 4..].to_vec();
+    (body.len() >= length).then(|| Replied { status, head, body: body[..length].to_vec() })
+}
+
+pub fn get(address: SocketAddr, path: &str) -> Option<Replied> {
+    exchange(address, format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
+}
+
+/// A running gateway; killed when dropped.
+pub struct Gateway {
+    pub child: Child,
+}
+
+impl Gateway {
+    /// As a power switch: no warning.
+    pub fn kill_hard(&mut self) {
+        let _gone = self.child.kill();
+        self.child.wait().unwrap();
+    }
+
+    /// As an operator: SIGTERM, and the exit status.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        wait_for("the gateway to end", || self.child.try_wait().unwrap())
+    }
+
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _status = self.child.wait();
+    }
+}
