@@ -56,6 +56,9 @@ pub enum Error {
         /// Its mode.
         mode: u32,
     },
+    /// Another process serves from this inbox.
+    #[error("another process serves from this inbox")]
+    AlreadyServed,
     /// The thing asked for is not there.
     #[error("not found")]
     NotFound,
@@ -475,7 +478,8 @@ pub struct DeliveryRecord {
     pub is_raw: bool,
     /// Its state.
     pub state: DeliveryState,
-    /// When it is due, or its lease ends.
+    /// When it is due, its lease ends, or it goes out without its payment; when the state was reached,
+    /// where nothing is planned.
     pub due_at: Timestamp,
     /// Attempts begun.
     pub attempts: u32,
@@ -507,7 +511,8 @@ pub const BACKLOG_COUNT_MAX: u64 = 10_000;
 #[async_trait]
 pub trait Admin: Send + Sync {
     /// Makes deliveries due again, under the same event ids. Delivered ones too: a person asked for it.
-    /// A delivery that is held or waits for its payment is left alone. Returns how many.
+    /// What is held, leased or pending is left alone; so is what waits for its payment, unless that very
+    /// delivery is named: then a person decided not to wait. Returns how many became due.
     async fn replay(&self, replay: Replay) -> Result<u64, Error>;
 
     /// Removes what is older than its retention, one slice; call again while `is_done` is false.

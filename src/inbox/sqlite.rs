@@ -1,1 +1,293 @@
 //! The inbox on an embedded SQLite.
+//!
+//! One thread owns the connection that writes and gathers whatever waits into one transaction
+//! ([`writer`](self)); reads have connections of their own and a time box. A commit is on disk
+//! (`synchronous=FULL`) before any caller of its batch hears of it. Several processes may have the file
+//! open; [`SqliteInbox::lock_for_serving`] keeps a second serving one away.
+
+mod admin;
+mod facts;
+mod fault;
+mod files;
+mod intake;
+mod queue;
+mod readers;
+mod rows;
+mod schema;
+mod search;
+mod session;
+#[cfg(test)]
+mod tests;
+mod waits;
+mod work;
+mod writer;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+use tollbell_channels::model::Timestamp;
+
+use self::fault::Fault;
+use self::intake::{Moment, Parts};
+use self::queue::{Asked, Queue, Urgency};
+use self::readers::Readers;
+use self::session::{Lazy, Session};
+use self::writer::{Shared, Writer};
+use super::{
+    Admin, Arrival, AttemptRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error, EventFilter, EventId,
+    EventRecord, Finish, Finished, Intake, Leased, NotificationFilter, NotificationId, NotificationRecord, Replay,
+    Retained, Retention, Search, Stored, Work,
+};
+
+pub use self::files::ServingLock;
+
+/// Where the time comes from.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// Jobs that wait for the writer, unless configured otherwise: about a tenth of a second of its work.
+pub const QUEUE_JOBS: usize = 4096;
+/// How long identities are remembered, unless configured otherwise: three years.
+pub const IDENTITIES_KEPT: Duration = Duration::from_hours(3 * 365 * 24);
+
+/// How an inbox is opened.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// Jobs that wait for the writer at most; beyond it callers hear [`Error::Overloaded`] at once.
+    pub queue_jobs: usize,
+    /// How long identities are remembered. A message whose own time is older is held: it may repeat
+    /// something that was forgotten.
+    pub identities_kept: Duration,
+}
+
+impl Options {
+    /// The defaults with this clock.
+    pub fn new(clock: Clock) -> Self {
+        Self { clock, queue_jobs: QUEUE_JOBS, identities_kept: IDENTITIES_KEPT }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("queue_jobs", &self.queue_jobs)
+            .field("identities_kept", &self.identities_kept)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An inbox in one SQLite file.
+pub struct SqliteInbox {
+    shared: Arc<Shared>,
+    options: Options,
+    writer: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl fmt::Debug for SqliteInbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteInbox").field("path", &self.shared.path).finish_non_exhaustive()
+    }
+}
+
+impl SqliteInbox {
+    /// Opens the file, makes it when it is not there, and applies missing migrations.
+    ///
+    /// # Errors
+    /// [`Error::OpenToOthers`], [`Error::NewerSchema`] and [`Error::ChangedMigration`] need a person;
+    /// [`Error::Unavailable`] names what the system said.
+    pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Arc<Self>, Error> {
+        let path = path.as_ref();
+        files::prepare(path)?;
+        let conn = schema::open_writer(path).map_err(Fault::into_error)?;
+        // What a process that died wrote may be readable and not yet on disk. Another open process may keep
+        // the log from being emptied, which is no failure: what is in it has been synced by then.
+        schema::checkpoint_all(&conn).map_err(Fault::into_error)?;
+        let shared =
+            Arc::new(Shared::new(path.to_owned(), Queue::new(options.queue_jobs), Readers::new(path.to_owned())));
+        let writer = Writer::new(Arc::clone(&shared), Session::new(conn, Lazy::default()));
+        let thread = std::thread::Builder::new()
+            .name("inbox-writer".to_owned())
+            .spawn(move || writer.run())
+            .map_err(|error| files::unavailable("start the writer of", path, &error))?;
+        Ok(Arc::new(Self { shared, options, writer: Mutex::new(Some(thread)) }))
+    }
+
+    /// Takes the right to serve from this file, for as long as the guard lives.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyServed`] when another process has it.
+    pub fn lock_for_serving(path: impl AsRef<Path>) -> Result<ServingLock, Error> {
+        files::lock_for_serving(path.as_ref())
+    }
+
+    /// Has a function run inside the writer's next transaction and returns after the commit.
+    async fn submit<T, F>(&self, urgency: Urgency, bytes: usize, work: F) -> Result<T, Error>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Session) -> Result<T, Fault> + Send + 'static,
+    {
+        let (job, answer) = Asked::new(work);
+        self.shared.queue.push(Box::new(job), bytes, urgency)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    /// The write path behind [`Intake::store`].
+    async fn store_parts(&self, parts: Parts) -> Result<Stored, Error> {
+        let request = &parts.request;
+        let bytes = request.body.len() + request.path.len() + request.query.as_ref().map_or(0, String::len);
+        let now = (self.options.clock)();
+        let remembered_from = now.checked_sub(self.options.identities_kept).unwrap_or(Timestamp::MIN);
+        self.submit(Urgency::Intake, bytes, move |session| {
+            intake::store(session, parts, Moment { now, remembered_from })
+        })
+        .await
+    }
+}
+
+impl Drop for SqliteInbox {
+    /// Without [`Admin::close`] the writer still commits what waits, by itself.
+    fn drop(&mut self) {
+        self.shared.queue.close();
+    }
+}
+
+#[async_trait]
+impl Intake for SqliteInbox {
+    async fn store(&self, arrival: Arrival) -> Result<Stored, Error> {
+        self.store_parts(arrival.into()).await
+    }
+
+    fn acked(&self, notification: NotificationId, at: Timestamp) {
+        self.shared.note_ack(notification, rows::to_ms(at));
+    }
+}
+
+#[async_trait]
+impl Work for SqliteInbox {
+    async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, Error> {
+        let (job, answer) = Asked::new(move |session: &mut Session| work::claim(session, &claim));
+        self.shared.queue.push(Box::new(job.unless_gone()), 0, Urgency::Work)?;
+        let leases = answer.await.map_err(|_| Error::Closed)??;
+        if leases.is_empty() {
+            return Ok(Vec::new());
+        }
+        let loaded = self
+            .shared
+            .readers
+            .read(move |conn| {
+                leases
+                    .into_iter()
+                    .map(|lease| match work::load(conn, lease).map_err(Fault::into_error) {
+                        Ok(leased) => Ok(Ok(leased)),
+                        Err(Error::Corrupt(cause)) => Ok(Err((lease, cause))),
+                        Err(error) => Err(error.into()),
+                    })
+                    .collect::<Result<Vec<_>, Fault>>()
+            })
+            .await?;
+        let mut claimed = Vec::with_capacity(loaded.len());
+        for item in loaded {
+            match item {
+                Ok(leased) => claimed.push(leased),
+                Err((lease, cause)) => {
+                    tracing::error!(lease = %lease.token, cause, "a delivery cannot be read and is given up");
+                    let now = (self.options.clock)();
+                    self.submit(Urgency::Work, 0, move |session| work::bury(session, lease, &cause, now)).await?;
+                }
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn finish(&self, finish: Finish) -> Result<Finished, Error> {
+        self.submit(Urgency::Work, 0, move |session| work::finish(session, &finish)).await
+    }
+
+    async fn next_due(&self, target: &str) -> Result<Option<Timestamp>, Error> {
+        let target = target.to_owned();
+        self.shared.readers.read(move |conn| work::next_due(conn, &target).map_err(Fault::from)).await
+    }
+
+    fn wakes(&self) -> watch::Receiver<u64> {
+        self.shared.wakes.subscribe()
+    }
+}
+
+#[async_trait]
+impl Search for SqliteInbox {
+    async fn notification(&self, id: NotificationId) -> Result<NotificationRecord, Error> {
+        self.shared.readers.read(move |conn| search::notification(conn, id)).await
+    }
+
+    async fn event(&self, id: EventId) -> Result<EventRecord, Error> {
+        self.shared.readers.read(move |conn| search::event(conn, id)).await
+    }
+
+    async fn delivery(&self, id: DeliveryId) -> Result<DeliveryRecord, Error> {
+        self.shared.readers.read(move |conn| search::delivery(conn, id)).await
+    }
+
+    async fn events(&self, filter: EventFilter) -> Result<Vec<EventRecord>, Error> {
+        self.shared.readers.read(move |conn| search::events(conn, &filter)).await
+    }
+
+    async fn notifications(&self, filter: NotificationFilter) -> Result<Vec<NotificationRecord>, Error> {
+        self.shared.readers.read(move |conn| search::notifications(conn, &filter)).await
+    }
+
+    async fn deliveries_of(&self, notification: NotificationId) -> Result<Vec<DeliveryRecord>, Error> {
+        self.shared.readers.read(move |conn| search::deliveries_of(conn, notification)).await
+    }
+
+    async fn attempts_of(&self, delivery: DeliveryId) -> Result<Vec<AttemptRecord>, Error> {
+        self.shared.readers.read(move |conn| search::attempts_of(conn, delivery)).await
+    }
+
+    async fn backlog(&self) -> Result<Vec<Backlog>, Error> {
+        self.shared.readers.read(search::backlog).await
+    }
+
+    async fn last_genuine(&self) -> Result<Vec<(String, Timestamp)>, Error> {
+        self.shared.readers.read(search::last_genuine).await
+    }
+}
+
+#[async_trait]
+impl Admin for SqliteInbox {
+    async fn replay(&self, replay: Replay) -> Result<u64, Error> {
+        self.submit(Urgency::Work, 0, move |session| admin::replay(session, &replay)).await
+    }
+
+    async fn retain(&self, retention: Retention, now: Timestamp) -> Result<Retained, Error> {
+        self.submit(Urgency::Bulk, 0, move |session| admin::retain(session, retention, now)).await
+    }
+
+    async fn backup(&self, to: &Path) -> Result<(), Error> {
+        let (from, to) = (self.shared.path.clone(), to.to_owned());
+        tokio::task::spawn_blocking(move || admin::backup(&from, &to))
+            .await
+            .map_err(|_| Error::Unavailable("the backup panicked".to_owned()))?
+    }
+
+    fn condition(&self) -> Condition {
+        self.shared.condition()
+    }
+
+    async fn close(&self) {
+        self.shared.queue.close();
+        let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let ended = tokio::task::spawn_blocking(move || thread.join()).await;
+            if !matches!(ended, Ok(Ok(()))) {
+                tracing::error!("the inbox's writer ended by a panic");
+            }
+        }
+        self.shared.readers.close();
+    }
+}

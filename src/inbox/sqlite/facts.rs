@@ -1,0 +1,342 @@
+//! Which event a fact is, and what its own amount is.
+//!
+//! * Any known name means the same fact; its other names become aliases.
+//! * Where a fact with a known name says another amount, currency, total or payee than its event, or where
+//!   its names belong to different events, it is a conflict: an event of its own, held for a person. The
+//!   names of it that were unknown go to the conflict, not to the event that it contradicts.
+//! * A fact that says nothing about the amount (`None`, `Unreadable`) contradicts nothing. Where the event
+//!   is the silent side and the fact states an amount, the event learns it: an amount that was unknown
+//!   becomes known, and a hold stays, because only a person ends one.
+//! * A running total gives an amount only by the difference from the highest total known before.
+
+use std::fmt::Write as _;
+
+use rusqlite::OptionalExtension as _;
+use tollbell_channels::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Series};
+
+use super::fault::Fault;
+use super::rows::{basis_code, basis_of};
+use super::schema::sha256_hex;
+use super::session::Session;
+use crate::inbox::{AmountBasis, EventId};
+
+/// The kind under which conflicts are named; no event kind, so that no platform's text can meet it.
+const CONFLICT_KIND: &str = "conflict";
+
+/// What a fact turned out to be.
+pub(super) enum Outcome {
+    /// An event that is known, or a total that is older than what is known.
+    Nothing,
+    /// A new event.
+    New(NewFact),
+}
+
+/// What the new event's row says beyond the fact's own fields.
+pub(super) struct NewFact {
+    pub(super) amount: Option<i64>,
+    pub(super) basis: AmountBasis,
+    pub(super) total: Option<i64>,
+    pub(super) currency: Option<Currency>,
+    pub(super) conflict: Option<Conflict>,
+    /// Names that lead to the new event.
+    pub(super) names: Vec<Identity>,
+}
+
+/// What a new event contradicts.
+pub(super) struct Conflict {
+    pub(super) concern: Concern,
+    pub(super) contradicts: i64,
+    pub(super) name: String,
+}
+
+/// Finds out what a fact is. Known events get its further names; `learned` collects them when they are
+/// names of a payment, because a refund may wait for one.
+pub(super) fn resolve(
+    session: &mut Session,
+    scope: i64,
+    fact: &Fact,
+    now_ms: i64,
+    learned: &mut Vec<(i64, String)>,
+) -> Result<Outcome, Fault> {
+    let kind = session.word(fact.kind.as_str())?;
+    let mut known: Vec<Known> = Vec::new();
+    let mut unknown: Vec<Identity> = Vec::new();
+    for identity in fact.identities() {
+        match Known::find(session, scope, kind, identity.as_str())? {
+            Some(event) if known.iter().any(|other| other.seq == event.seq) => {}
+            Some(event) => known.push(event),
+            None if unknown.contains(identity) => {}
+            None => unknown.push(identity.clone()),
+        }
+    }
+    // An event that was itself kept as the contradiction of another one adds no second doubt.
+    let seqs: Vec<i64> = known.iter().map(|event| event.seq).collect();
+    known.retain(|event| event.contradicts.is_none_or(|other| !seqs.contains(&other)));
+
+    let differs = match known.as_slice() {
+        [] => {
+            let outcome = new_fact(session, scope, fact, unknown, now_ms)?;
+            note_baseline(session, scope, fact, now_ms)?;
+            return Ok(outcome);
+        }
+        [event] => event.difference(fact),
+        _ => Some("identity"),
+    };
+    let Some(differs) = differs else {
+        let event = &known[0];
+        add_names(session, scope, kind, fact.kind, &unknown, event.seq, learned)?;
+        event.learn(session, fact)?;
+        if let Amount::Cumulative { series, total, .. } = &fact.amount {
+            raise_total(session, scope, series, *total, now_ms)?;
+        }
+        note_baseline(session, scope, fact, now_ms)?;
+        return Ok(Outcome::Nothing);
+    };
+    let name = conflict_name(&known, fact);
+    let conflict_kind = session.word(CONFLICT_KIND)?;
+    if let Some(event) = Known::find(session, scope, conflict_kind, &name)? {
+        add_names(session, scope, kind, fact.kind, &unknown, event.seq, learned)?;
+        return Ok(Outcome::Nothing);
+    }
+    let (amount, basis, total) = match &fact.amount {
+        Amount::Stated(money) => (Some(money.minor), AmountBasis::Stated, None),
+        Amount::Cumulative { total, .. } => (None, AmountBasis::Unknown, Some(total.minor)),
+        Amount::Unreadable => (None, AmountBasis::Unknown, None),
+        Amount::None => (None, AmountBasis::None, None),
+    };
+    Ok(Outcome::New(NewFact {
+        amount,
+        basis,
+        total,
+        currency: fact.signed_money().map(|money| money.currency),
+        conflict: Some(Conflict {
+            concern: Concern::Conflict { differs: differs.to_owned(), event: known[0].id.to_string() },
+            contradicts: known[0].seq,
+            name,
+        }),
+        names: unknown,
+    }))
+}
+
+/// Gives a new event its names.
+pub(super) fn name_event(
+    session: &mut Session,
+    scope: i64,
+    fact: &Fact,
+    new: &NewFact,
+    event: i64,
+    learned: &mut Vec<(i64, String)>,
+) -> Result<(), Fault> {
+    let kind = session.word(fact.kind.as_str())?;
+    add_names(session, scope, kind, fact.kind, &new.names, event, learned)?;
+    if let Some(conflict) = &new.conflict {
+        let kind = session.word(CONFLICT_KIND)?;
+        add_name(session, scope, kind, &conflict.name, event)?;
+    }
+    Ok(())
+}
+
+fn add_names(
+    session: &Session,
+    scope: i64,
+    kind: i64,
+    event_kind: EventKind,
+    names: &[Identity],
+    event: i64,
+    learned: &mut Vec<(i64, String)>,
+) -> Result<(), Fault> {
+    for name in names {
+        add_name(session, scope, kind, name.as_str(), event)?;
+        if event_kind == EventKind::PaymentSucceeded {
+            learned.push((scope, name.as_str().to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// A name whose event has been removed by retention is free again.
+fn add_name(session: &Session, scope: i64, kind: i64, text: &str, event: i64) -> Result<(), Fault> {
+    session
+        .conn
+        .prepare_cached("INSERT OR REPLACE INTO identities (scope, kind, text, event) VALUES (?1, ?2, ?3, ?4)")?
+        .execute((scope, kind, text, event))?;
+    Ok(())
+}
+
+/// An event that has one of the fact's names.
+struct Known {
+    seq: i64,
+    id: EventId,
+    amount: Option<i64>,
+    basis: AmountBasis,
+    total: Option<i64>,
+    currency: Option<String>,
+    payee: Option<String>,
+    contradicts: Option<i64>,
+}
+
+impl Known {
+    fn find(session: &Session, scope: i64, kind: i64, text: &str) -> Result<Option<Self>, Fault> {
+        session
+            .conn
+            .prepare_cached(
+                "SELECT e.seq, e.id, e.amount, e.basis, e.total, e.currency, e.payee, e.contradicts
+                 FROM identities i CROSS JOIN events e ON e.seq = i.event
+                 WHERE i.scope = ?1 AND i.kind = ?2 AND i.text = ?3",
+            )?
+            .query_row((scope, kind, text), |row| {
+                Ok((
+                    Self {
+                        seq: row.get(0)?,
+                        id: EventId::from_bytes(row.get(1)?),
+                        amount: row.get(2)?,
+                        basis: AmountBasis::Unknown,
+                        total: row.get(4)?,
+                        currency: row.get(5)?,
+                        payee: row.get(6)?,
+                        contradicts: row.get(7)?,
+                    },
+                    row.get::<_, i64>(3)?,
+                ))
+            })
+            .optional()?
+            .map(|(known, basis)| Ok(Self { basis: basis_of(basis)?, ..known }))
+            .transpose()
+    }
+
+    /// What the fact says otherwise than this event.
+    fn difference(&self, fact: &Fact) -> Option<&'static str> {
+        if let (Some(ours), Some(money)) = (&self.currency, fact.signed_money())
+            && ours != money.currency.code()
+        {
+            return Some("currency");
+        }
+        let (ours, theirs) = match &fact.amount {
+            Amount::Stated(money) => (self.amount, Some(money.minor)),
+            Amount::Cumulative { total, .. } => (self.total, Some(total.minor)),
+            Amount::None | Amount::Unreadable => (None, None),
+        };
+        if let (Some(ours), Some(theirs)) = (ours, theirs)
+            && ours != theirs
+        {
+            return Some("amount");
+        }
+        if let (Some(ours), Some(theirs)) = (&self.payee, &fact.payee)
+            && ours != theirs
+        {
+            return Some("payee");
+        }
+        None
+    }
+
+    /// Fills in what this event did not know and the fact says. Nothing that was known changes.
+    fn learn(&self, session: &Session, fact: &Fact) -> Result<(), Fault> {
+        if let Amount::Stated(money) = &fact.amount
+            && (self.amount.is_none() || self.basis == AmountBasis::Difference)
+        {
+            session
+                .conn
+                .prepare_cached("UPDATE events SET amount = ?2, basis = ?3, currency = ?4 WHERE seq = ?1")?
+                .execute((self.seq, money.minor, basis_code(AmountBasis::Stated), money.currency.code()))?;
+        }
+        if let Amount::Cumulative { total, .. } = &fact.amount
+            && self.total.is_none()
+        {
+            session.conn.prepare_cached("UPDATE events SET total = ?2, currency = ?3 WHERE seq = ?1")?.execute((
+                self.seq,
+                total.minor,
+                total.currency.code(),
+            ))?;
+        }
+        if let (None, Some(payee)) = (&self.payee, &fact.payee) {
+            session.conn.prepare_cached("UPDATE events SET payee = ?2 WHERE seq = ?1")?.execute((self.seq, payee))?;
+        }
+        Ok(())
+    }
+}
+
+/// A name for what a contradicting fact says, the same whichever message says it.
+fn conflict_name(known: &[Known], fact: &Fact) -> String {
+    let mut events: Vec<EventId> = known.iter().map(|event| event.id).collect();
+    events.sort_unstable();
+    let mut said = String::new();
+    for event in events {
+        write!(said, "{event}\u{1f}").expect("writing to a string never fails");
+    }
+    let amount = match &fact.amount {
+        Amount::Stated(money) => format!("={}{}", money.minor, money.currency),
+        Amount::Cumulative { total, .. } => format!("+{}{}", total.minor, total.currency),
+        Amount::None => "-".to_owned(),
+        Amount::Unreadable => "?".to_owned(),
+    };
+    write!(said, "{amount}\u{1f}{}", fact.payee.as_deref().unwrap_or("")).expect("writing to a string never fails");
+    sha256_hex(said.as_bytes())
+}
+
+/// A fact without a known name: its amount, or that it is an old total told late.
+fn new_fact(
+    session: &mut Session,
+    scope: i64,
+    fact: &Fact,
+    names: Vec<Identity>,
+    now_ms: i64,
+) -> Result<Outcome, Fault> {
+    let plain = |amount, basis| NewFact {
+        amount,
+        basis,
+        total: None,
+        currency: fact.signed_money().map(|money| money.currency),
+        conflict: None,
+        names: names.clone(),
+    };
+    Ok(Outcome::New(match &fact.amount {
+        Amount::Stated(money) => plain(Some(money.minor), AmountBasis::Stated),
+        Amount::None => plain(None, AmountBasis::None),
+        Amount::Unreadable => plain(None, AmountBasis::Unknown),
+        Amount::Cumulative { series, total, is_numbered } => {
+            let highest = highest_total(session, scope, series, total.currency)?;
+            let (amount, basis) = match highest {
+                Some(highest) if total.minor > highest => (Some(total.minor - highest), AmountBasis::Difference),
+                // Another number for money that is already within the total: a fact of its own, its share unknown.
+                Some(_) if *is_numbered => (None, AmountBasis::Unknown),
+                Some(_) => return Ok(Outcome::Nothing),
+                None => (None, AmountBasis::Unknown),
+            };
+            raise_total(session, scope, series, *total, now_ms)?;
+            NewFact { total: Some(total.minor), ..plain(amount, basis) }
+        }
+    }))
+}
+
+fn highest_total(session: &Session, scope: i64, series: &Series, currency: Currency) -> Result<Option<i64>, Fault> {
+    Ok(session
+        .conn
+        .prepare_cached("SELECT total FROM totals WHERE scope = ?1 AND series = ?2 AND currency = ?3")?
+        .query_row((scope, series.0.as_str(), currency.code()), |row| row.get(0))
+        .optional()?)
+}
+
+/// Totals only rise: a message that is older than what is known lowers nothing.
+fn raise_total(session: &Session, scope: i64, series: &Series, total: Money, now_ms: i64) -> Result<(), Fault> {
+    session
+        .conn
+        .prepare_cached(
+            "INSERT INTO totals (scope, series, currency, total, changed_at) VALUES (?1, ?2, ?3, ?4, ?5)
+             ON CONFLICT DO UPDATE SET total = excluded.total, changed_at = excluded.changed_at
+             WHERE excluded.total > total",
+        )?
+        .execute((scope, series.0.as_str(), total.currency.code(), total.minor, now_ms))?;
+    Ok(())
+}
+
+/// A payment without any refund proves a total of zero, where no total is known.
+fn note_baseline(session: &Session, scope: i64, fact: &Fact, now_ms: i64) -> Result<(), Fault> {
+    let Some((series, currency)) = &fact.baseline else { return Ok(()) };
+    session
+        .conn
+        .prepare_cached(
+            "INSERT OR IGNORE INTO totals (scope, series, currency, total, changed_at) VALUES (?1, ?2, ?3, 0, ?4)",
+        )?
+        .execute((scope, series.0.as_str(), currency.code(), now_ms))?;
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! The files: made for their owner alone, and refused when others can open them.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::inbox::Error;
+
+/// Mode of every file of the inbox.
+const FILE_MODE: u32 = 0o600;
+/// Mode of a directory that we make.
+const DIRECTORY_MODE: u32 = 0o700;
+/// Bits that nobody but the owner may have.
+const OTHERS: u32 = 0o077;
+
+/// Makes the database file when it is not there, and checks it and what stands beside it. SQLite gives
+/// `-wal` and `-shm` the mode of the database.
+pub(super) fn prepare(path: &Path) -> Result<(), Error> {
+    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(directory)
+            .map_err(|error| unavailable("make the directory of", path, &error))?;
+    }
+    match create(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(unavailable("create", path, &error)),
+    }
+    for file in [path.to_owned(), beside(path, "-wal"), beside(path, "-shm")] {
+        check(&file)?;
+    }
+    Ok(())
+}
+
+/// Makes a new file with mode 0600 from its first moment; fails when there is one.
+pub(super) fn create(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
+}
+
+/// Holds the right to serve from one inbox; given back when dropped, and by the system when the process ends.
+#[derive(Debug)]
+pub struct ServingLock {
+    _file: File,
+}
+
+/// Takes the lock beside the database.
+pub(super) fn lock_for_serving(path: &Path) -> Result<ServingLock, Error> {
+    let path = beside(path, ".lock");
+    let file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(FILE_MODE)
+        .open(&path)
+        .map_err(|error| unavailable("open", &path, &error))?;
+    check(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(ServingLock { _file: file }),
+        Err(std::fs::TryLockError::WouldBlock) => Err(Error::AlreadyServed),
+        Err(std::fs::TryLockError::Error(error)) => Err(unavailable("lock", &path, &error)),
+    }
+}
+
+/// Makes a new file's name survive a power cut.
+pub(super) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(directory)?.sync_all()
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn check(path: &Path) -> Result<(), Error> {
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.mode() & OTHERS == 0 => Ok(()),
+        Ok(metadata) => Err(Error::OpenToOthers { path: path.display().to_string(), mode: metadata.mode() & 0o777 }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(unavailable("look at", path, &error)),
+    }
+}
+
+pub(super) fn unavailable(doing: &str, path: &Path, error: &std::io::Error) -> Error {
+    Error::Unavailable(format!("{doing} {}: {error}", path.display()))
+}

@@ -1,0 +1,292 @@
+//! Storing a notification: with its facts, events and deliveries, or as a repetition.
+
+use std::sync::Arc;
+
+use rusqlite::OptionalExtension as _;
+use tollbell_channels::model::{Concern, Fact, Notification, Proof, RawRequest, Timestamp};
+
+use super::facts::{self, NewFact, Outcome};
+use super::fault::Fault;
+use super::rows::{address_bytes, basis_code, concerns_text, from_ms, headers_bytes, state_code, to_ms};
+use super::session::Session;
+use super::waits;
+use crate::inbox::{Arrival, DeliveryId, DeliveryState, EventId, NewEvent, NotificationId, RoutedTarget, Stored};
+
+/// An arrival whose proof was taken apart, because the row keeps both halves.
+pub(super) struct Parts {
+    pub(super) id: NotificationId,
+    pub(super) channel: Arc<str>,
+    pub(super) merchant: Arc<str>,
+    pub(super) platform: &'static str,
+    pub(super) notification: Notification,
+    pub(super) proof: Proof,
+    pub(super) request: RawRequest,
+    pub(super) routes: Vec<Vec<RoutedTarget>>,
+}
+
+impl From<Arrival> for Parts {
+    fn from(arrival: Arrival) -> Self {
+        let (notification, proof) = arrival.notification.into_parts();
+        Self {
+            id: arrival.id,
+            channel: arrival.channel,
+            merchant: arrival.merchant,
+            platform: arrival.platform,
+            notification,
+            proof,
+            request: arrival.request,
+            routes: arrival.routes,
+        }
+    }
+}
+
+/// What storing needs to know about time.
+#[derive(Clone, Copy)]
+pub(super) struct Moment {
+    /// Now.
+    pub(super) now: Timestamp,
+    /// A message whose own time lies before this may repeat something that was forgotten.
+    pub(super) remembered_from: Timestamp,
+}
+
+/// The whole of it, inside one transaction.
+pub(super) fn store(session: &mut Session, mut parts: Parts, moment: Moment) -> Result<Stored, Fault> {
+    let scope = session.scope(&parts.notification.scope)?;
+    let key = parts.notification.key();
+    if let Some(repeated) = repetition(session, scope, key.as_str(), moment.now)? {
+        return Ok(repeated);
+    }
+    if parts.notification.sent_at.is_some_and(|sent_at| sent_at < moment.remembered_from) {
+        parts.notification.concerns.push(Concern::TooOld);
+    }
+    let notification = insert_notification(session, &parts, scope, key.as_str())?;
+    insert_body(session, &parts.request, notification)?;
+
+    let now_ms = to_ms(moment.now);
+    let mut learned = Vec::new();
+    let mut events = Vec::new();
+    for (index, fact) in parts.notification.facts.iter().enumerate() {
+        let fact_scope = session.scope(&fact.scope)?;
+        let Outcome::New(new) = facts::resolve(session, fact_scope, fact, now_ms, &mut learned)? else { continue };
+        let routes = parts.routes.get(index).map_or(&[][..], Vec::as_slice);
+        let event = insert_event(session, &parts, notification, fact_scope, fact, &new, routes.is_empty(), now_ms)?;
+        facts::name_event(session, fact_scope, fact, &new, event.seq, &mut learned)?;
+        events.push((event, routes));
+    }
+    let deliveries = insert_deliveries(session, notification, &events, now_ms)?;
+    for (scope, payment) in learned {
+        waits::payment_known(session, scope, &payment, now_ms)?;
+    }
+
+    let is_held = !parts.notification.concerns.is_empty() || events.iter().any(|(event, _)| event.is_held);
+    if is_held {
+        session.conn.prepare_cached("UPDATE notifications SET is_held = 1 WHERE seq = ?1")?.execute([notification])?;
+    }
+    let events = events
+        .into_iter()
+        .zip(deliveries)
+        .map(|((event, _), deliveries)| NewEvent { id: event.id, kind: event.kind, deliveries, is_held: event.is_held })
+        .collect();
+    Ok(Stored::New { events, is_held })
+}
+
+/// Recognises a notification that is stored, and counts it without writing.
+fn repetition(session: &mut Session, scope: i64, key: &str, now: Timestamp) -> Result<Option<Stored>, Fault> {
+    let first = session
+        .conn
+        .prepare_cached(
+            "SELECT id, received_at, repeats, acked_at, is_held FROM notifications WHERE scope = ?1 AND key = ?2",
+        )?
+        .query_row((scope, key), |row| {
+            Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, u32>(2)?, row.get::<_, Option<i64>>(3)?, row.get(4)?))
+        })
+        .optional()?;
+    let Some((id, received_at, stored_repeats, acked_at, is_held)) = first else { return Ok(None) };
+    let first = NotificationId::from_bytes(id);
+    let is_after_ack = acked_at.is_some() || session.lazy.acks.contains_key(&first);
+    let waiting = session.lazy.repeats.entry(first).or_default();
+    waiting.count = waiting.count.saturating_add(1);
+    waiting.after_ack = waiting.after_ack.saturating_add(u32::from(is_after_ack));
+    waiting.last_at = waiting.last_at.max(to_ms(now));
+    Ok(Some(Stored::Repeated {
+        first,
+        first_received_at: from_ms(received_at)?,
+        repeats: stored_repeats.saturating_add(waiting.count),
+        is_after_ack,
+        is_held,
+    }))
+}
+
+fn insert_notification(session: &mut Session, parts: &Parts, scope: i64, key: &str) -> Result<i64, Fault> {
+    let channel = session.word(&parts.channel)?;
+    let merchant = session.word(&parts.merchant)?;
+    let platform = session.word(parts.platform)?;
+    let proof = session.word(&serde_json::to_string(&parts.proof).expect("a proof is plain texts"))?;
+    Ok(session
+        .conn
+        .prepare_cached(
+            "INSERT INTO notifications
+                 (id, scope, key, channel, merchant, platform, platform_kind, received_at, sent_at, proof, concerns, is_held)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0)",
+        )?
+        .insert((
+            parts.id.as_bytes(),
+            scope,
+            key,
+            channel,
+            merchant,
+            platform,
+            &parts.notification.platform_kind,
+            to_ms(parts.request.received_at),
+            parts.notification.sent_at.map(to_ms),
+            proof,
+            concerns_text(&parts.notification.concerns),
+        ))?)
+}
+
+fn insert_body(session: &Session, request: &RawRequest, notification: i64) -> Result<(), Fault> {
+    session
+        .conn
+        .prepare_cached(
+            "INSERT INTO bodies (notification, method, path, query, source, headers, body)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        )?
+        .execute((
+            notification,
+            request.method.as_str(),
+            &request.path,
+            &request.query,
+            request.source.map(address_bytes),
+            headers_bytes(&request.headers),
+            &request.body[..],
+        ))?;
+    Ok(())
+}
+
+/// An event that was just inserted.
+struct Inserted {
+    seq: i64,
+    id: EventId,
+    kind: tollbell_channels::model::EventKind,
+    is_held: bool,
+}
+
+#[expect(clippy::too_many_arguments, reason = "one row of many columns, from one caller")]
+fn insert_event(
+    session: &mut Session,
+    parts: &Parts,
+    notification: i64,
+    scope: i64,
+    fact: &Fact,
+    new: &NewFact,
+    is_unrouted: bool,
+    now_ms: i64,
+) -> Result<Inserted, Fault> {
+    let id = EventId::new();
+    let kind = session.word(fact.kind.as_str())?;
+    let mut concerns = parts.notification.concerns.clone();
+    concerns.extend(new.conflict.as_ref().map(|conflict| conflict.concern.clone()));
+    let payment = fact.payment.as_ref().filter(|_| fact.kind.follows_payment());
+    let mut insert = session.conn.prepare_cached(
+        "INSERT INTO events
+             (id, notification, scope, kind, order_no, platform_no, payee, amount, basis, total, currency,
+              occurred_at, created_at, concerns, payment, contradicts, is_unrouted)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+    )?;
+    let seq = insert.insert(rusqlite::params![
+        id.as_bytes(),
+        notification,
+        scope,
+        kind,
+        fact.order_no,
+        fact.platform_no,
+        fact.payee,
+        new.amount,
+        basis_code(new.basis),
+        new.total,
+        new.currency.as_ref().map(tollbell_channels::model::Currency::code),
+        fact.occurred_at.map(to_ms),
+        now_ms,
+        concerns_text(&concerns),
+        payment.map(tollbell_channels::model::Identity::as_str),
+        new.conflict.as_ref().map(|conflict| conflict.contradicts),
+        is_unrouted,
+    ])?;
+    Ok(Inserted { seq, id, kind: fact.kind, is_held: !concerns.is_empty() })
+}
+
+/// A delivery to be made.
+struct Draft<'a> {
+    target: &'a RoutedTarget,
+    /// Positions in the list of new events.
+    events: Vec<usize>,
+}
+
+/// Makes the deliveries, and returns how many each event got.
+fn insert_deliveries(
+    session: &mut Session,
+    notification: i64,
+    events: &[(Inserted, &[RoutedTarget])],
+    now_ms: i64,
+) -> Result<Vec<usize>, Fault> {
+    let mut drafts: Vec<Draft<'_>> = Vec::new();
+    for (position, (_, routes)) in events.iter().enumerate() {
+        for target in *routes {
+            // Named twice for one event, a target still gets it once; a raw delivery takes all events of its target.
+            match drafts
+                .iter_mut()
+                .find(|draft| draft.target == target && (target.is_raw || draft.events.contains(&position)))
+            {
+                Some(draft) if draft.events.contains(&position) => {}
+                Some(draft) => draft.events.push(position),
+                None => drafts.push(Draft { target, events: vec![position] }),
+            }
+        }
+    }
+    let mut counts = vec![0; events.len()];
+    let mut followers = Vec::new();
+    for draft in drafts {
+        let covered = || draft.events.iter().map(|position| &events[*position].0);
+        let is_held = covered().any(|event| event.is_held);
+        let (state, due_at) =
+            if is_held { (DeliveryState::Held, None) } else { (DeliveryState::Pending, Some(now_ms)) };
+        let target = session.target(&draft.target.target)?;
+        let primary = &events[draft.events[0]].0;
+        let delivery = session
+            .conn
+            .prepare_cached(
+                "INSERT INTO deliveries (id, notification, event, target, is_raw, state, due_at, changed_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+            )?
+            .insert((
+                DeliveryId::new().as_bytes(),
+                notification,
+                primary.seq,
+                target,
+                draft.target.is_raw,
+                state_code(state),
+                due_at,
+                now_ms,
+            ))?;
+        for event in covered().skip(1) {
+            session
+                .conn
+                .prepare_cached("INSERT INTO delivery_events (delivery, event) VALUES (?1, ?2)")?
+                .execute((delivery, event.seq))?;
+        }
+        for position in &draft.events {
+            counts[*position] += 1;
+        }
+        if is_held {
+        } else if covered().any(|event| event.kind.follows_payment()) {
+            followers.push(delivery);
+        } else {
+            session.made_due = true;
+        }
+    }
+    // Only now, because the payment's delivery may be among those just made.
+    for delivery in followers {
+        waits::place(session, delivery, now_ms)?;
+    }
+    Ok(counts)
+}

@@ -1,0 +1,282 @@
+//! The one thread that writes.
+//!
+//! It drains whatever waits into one `IMMEDIATE` transaction, commits, and answers everyone after that.
+//! There is no batch window: while one commit is on its way to the disk the next batch gathers by itself.
+//! After a failure that spoils the connection all callers of the batch are told so, the connection is
+//! dropped, and a new one has to bring everything to disk before it is trusted.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use super::fault::Fault;
+use super::queue::{Queue, Taken, Waiting};
+use super::readers::Readers;
+use super::schema;
+use super::session::{LAZY_MAX, Lazy, Session};
+use crate::inbox::{Condition, Error, NotificationId};
+
+/// Counts of repetitions and acks are on disk at the latest after this time, when nothing else is written.
+const LAZY_WAIT: Duration = Duration::from_secs(1);
+/// A connection that failed is not opened again sooner: callers in between are told at once.
+const REOPEN_WAIT: Duration = Duration::from_millis(100);
+/// After so many bytes of jobs the WAL is moved into the database, between two batches: small enough that
+/// the next batch hardly waits, large enough that pages that changed often are copied once.
+const CHECKPOINT_BYTES: usize = 4 * 1024 * 1024;
+/// What a job writes beside its bodies: rows and their indexes, roughly.
+const JOB_BYTES: usize = 4 * 1024;
+
+/// What the writer shares with the callers.
+pub(super) struct Shared {
+    pub(super) path: PathBuf,
+    pub(super) queue: Queue,
+    pub(super) readers: Readers,
+    pub(super) wakes: watch::Sender<u64>,
+    condition: Mutex<Condition>,
+    acks: Mutex<Vec<(NotificationId, i64)>>,
+}
+
+impl Shared {
+    pub(super) fn new(path: PathBuf, queue: Queue, readers: Readers) -> Self {
+        Self {
+            path,
+            queue,
+            readers,
+            wakes: watch::Sender::new(0),
+            condition: Mutex::new(Condition::Good),
+            acks: Mutex::default(),
+        }
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        lock(&self.condition).clone()
+    }
+
+    /// Notes an ack for the next transaction. When too many wait, it is dropped: losing one only makes a
+    /// later repetition look like an ordinary one.
+    pub(super) fn note_ack(&self, id: NotificationId, at: i64) {
+        let mut acks = lock(&self.acks);
+        if acks.len() < LAZY_MAX {
+            acks.push((id, at));
+        }
+    }
+
+    fn set_condition(&self, new: Condition) {
+        let mut condition = lock(&self.condition);
+        match (&*condition, &new) {
+            (Condition::Good, Condition::Failing(cause)) => tracing::error!(cause, "the inbox cannot be written"),
+            (Condition::Failing(_), Condition::Good) => tracing::warn!("the inbox can be written again"),
+            _ => {}
+        }
+        *condition = new;
+    }
+}
+
+/// The writer.
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    session: Option<Session>,
+    /// The counts of a connection that was dropped.
+    orphaned: Lazy,
+    failed_at: Option<(Instant, String)>,
+    bytes_since_checkpoint: usize,
+    counts_written_at: Instant,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>, session: Session) -> Self {
+        Self {
+            shared,
+            session: Some(session),
+            orphaned: Lazy::default(),
+            failed_at: None,
+            bytes_since_checkpoint: 0,
+            counts_written_at: Instant::now(),
+        }
+    }
+
+    /// Works until the queue is closed and empty.
+    pub(super) fn run(mut self) {
+        loop {
+            match self.shared.queue.take(LAZY_WAIT) {
+                Taken::Batch(batch) => self.work(batch),
+                Taken::Idle => self.idle(),
+                Taken::Closed => break,
+            }
+        }
+        self.idle();
+        if let Some(session) = &self.session
+            && let Err(fault) = schema::checkpoint_all(&session.conn)
+        {
+            tracing::warn!(cause = %fault.into_error(), "the last checkpoint of the inbox was not made");
+        }
+    }
+
+    /// One batch: one transaction, then the answers.
+    fn work(&mut self, mut batch: Vec<Waiting>) {
+        let outcome = self.transact(&mut batch, false);
+        self.settle(&outcome);
+        let weight: usize = batch.iter().map(|waiting| waiting.bytes + JOB_BYTES).sum();
+        for Waiting { job, .. } in batch {
+            job.answer(match &outcome {
+                Ok(_) => Ok(()),
+                Err(cause) => Err(Error::Unavailable(cause.clone())),
+            });
+        }
+        if matches!(outcome, Ok(true)) {
+            self.checkpoint_sometimes(weight);
+        }
+        if self.counts_written_at.elapsed() >= LAZY_WAIT {
+            self.idle();
+        }
+    }
+
+    /// Nothing waits: what was put off is written, and a failing disk is tried.
+    fn idle(&mut self) {
+        self.counts_written_at = Instant::now();
+        let lazy = self.session.as_ref().map_or(&self.orphaned, |session| &session.lazy);
+        let has_counts = !lazy.is_empty() || !lock(&self.shared.acks).is_empty();
+        if has_counts || self.shared.condition() != Condition::Good {
+            let outcome = self.transact(&mut [], true);
+            self.settle(&outcome);
+        }
+    }
+
+    /// Runs the jobs and commits. Says whether anything was written.
+    fn transact(&mut self, batch: &mut [Waiting], is_idle: bool) -> Result<bool, String> {
+        self.reopen()?;
+        let is_failing = self.shared.condition() != Condition::Good;
+        let session = self.session.as_mut().expect("reopened above");
+        session.lazy.acks.extend(std::mem::take(&mut *lock(&self.shared.acks)));
+        session.made_due = false;
+        let outcome = catch_unwind(AssertUnwindSafe(|| run_batch(session, batch, is_idle, is_failing)));
+        let fault = match outcome {
+            Ok(Ok(has_written)) => return Ok(has_written),
+            Ok(Err(fault)) => fault,
+            Err(_) => Error::Unavailable("a job of the inbox panicked".to_owned()).into(),
+        };
+        session.forget_interned();
+        // Only an untouched transaction that could not begin leaves the connection as it was.
+        let is_only_busy = matches!(&fault, Fault::Sql(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy))
+            && session.conn.is_autocommit();
+        let cause = fault.into_error().to_string();
+        if !is_only_busy {
+            self.drop_connections(&cause);
+        }
+        Err(cause)
+    }
+
+    /// Takes note of how a transaction ended, before anyone is answered.
+    fn settle(&mut self, outcome: &Result<bool, String>) {
+        match outcome {
+            Ok(has_written) => {
+                let Some(session) = &self.session else { return };
+                if *has_written {
+                    self.counts_written_at = Instant::now();
+                    self.shared.set_condition(Condition::Good);
+                }
+                if session.made_due {
+                    self.shared.wakes.send_modify(|count| *count = count.wrapping_add(1));
+                }
+            }
+            Err(cause) => self.shared.set_condition(Condition::Failing(cause.clone())),
+        }
+    }
+
+    fn drop_connections(&mut self, cause: &str) {
+        if let Some(session) = self.session.take() {
+            let Session { conn, lazy, .. } = session;
+            self.orphaned = lazy;
+            if let Err((_, error)) = conn.close() {
+                tracing::warn!(%error, "the inbox's connection did not close cleanly");
+            }
+        }
+        // Pages that readers hold may be those whose fsync failed.
+        self.shared.readers.forget();
+        self.failed_at = Some((Instant::now(), cause.to_owned()));
+    }
+
+    /// Makes sure that there is a connection. A new one after a failure first brings the whole WAL into the
+    /// database and to disk: a page of a commit that failed may be readable and yet not be on disk, and a
+    /// repetition must not be answered from it.
+    fn reopen(&mut self) -> Result<(), String> {
+        if self.session.is_some() {
+            return Ok(());
+        }
+        if let Some((at, cause)) = &self.failed_at
+            && at.elapsed() < REOPEN_WAIT
+        {
+            return Err(cause.clone());
+        }
+        self.shared.readers.forget();
+        match open_and_check(&self.shared.path) {
+            Ok(conn) => {
+                self.session = Some(Session::new(conn, std::mem::take(&mut self.orphaned)));
+                self.failed_at = None;
+                Ok(())
+            }
+            Err(fault) => {
+                let cause = fault.into_error().to_string();
+                self.failed_at = Some((Instant::now(), cause.clone()));
+                Err(cause)
+            }
+        }
+    }
+
+    fn checkpoint_sometimes(&mut self, weight: usize) {
+        self.bytes_since_checkpoint += weight;
+        if self.bytes_since_checkpoint < CHECKPOINT_BYTES {
+            return;
+        }
+        self.bytes_since_checkpoint = 0;
+        let Some(session) = &self.session else { return };
+        if let Err(fault) = schema::checkpoint_some(&session.conn) {
+            let is_spoiled = fault.spoils_connection();
+            let cause = fault.into_error().to_string();
+            tracing::warn!(cause, "a checkpoint of the inbox failed");
+            if is_spoiled {
+                self.drop_connections(&cause);
+                self.shared.set_condition(Condition::Failing(cause));
+            }
+        }
+    }
+}
+
+fn open_and_check(path: &std::path::Path) -> Result<rusqlite::Connection, Fault> {
+    super::files::prepare(path)?;
+    let conn = schema::open_writer(path)?;
+    if !schema::checkpoint_all(&conn)? {
+        return Err(Error::Unavailable("a reader still holds the log that has to be brought to disk".to_owned()).into());
+    }
+    Ok(conn)
+}
+
+/// The transaction itself.
+fn run_batch(session: &mut Session, batch: &mut [Waiting], is_idle: bool, is_failing: bool) -> Result<bool, Fault> {
+    session.run("BEGIN IMMEDIATE")?;
+    let before = session.conn.total_changes();
+    for waiting in batch {
+        waiting.job.run(session)?;
+    }
+    if is_idle && is_failing {
+        session.run("INSERT OR REPLACE INTO probe (id, at) VALUES (1, unixepoch() * 1000)")?;
+    }
+    let has_written = session.conn.total_changes() != before;
+    let writes_counts = has_written || is_idle || session.lazy.is_full();
+    if writes_counts {
+        session.write_lazy()?;
+    }
+    // Without a changed page this costs no fsync.
+    session.run("COMMIT")?;
+    if writes_counts {
+        session.lazy = Lazy::default();
+    }
+    Ok(has_written || writes_counts)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
