@@ -31,12 +31,8 @@ use super::{Attempted, Demands, Envelope, Format, Kind, Outcome, Reason, Target}
 pub use self::diagnosis::REASONS;
 
 /// The entry in the list of kinds.
-pub static KIND: Kind = Kind {
-    kind: "fastcgi",
-    name: Text { en: "PHP-FPM (FastCGI)", zh: "PHP-FPM(FastCGI)" },
-    settings: SETTINGS,
-    build,
-};
+pub static KIND: Kind =
+    Kind { kind: "fastcgi", name: Text { en: "PHP-FPM (FastCGI)", zh: "PHP-FPM(FastCGI)" }, settings: SETTINGS, build };
 
 /// Connections when the setting is absent. Each pins a PHP-FPM worker, and small pools have five.
 const MAX_CONNECTIONS_DEFAULT: u64 = 4;
@@ -50,12 +46,12 @@ const CONNECT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(3);
 /// Longest attempt when the setting is absent: PHP's own `max_execution_time`.
 const ATTEMPT_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 /// Longest attempt that may be configured; a lease has to outlive it.
-const ATTEMPT_TIMEOUT_MAX: Duration = Duration::from_secs(600);
+const ATTEMPT_TIMEOUT_MAX: Duration = Duration::from_mins(10);
 /// Longest value of the other times.
-const WAIT_MAX: Duration = Duration::from_secs(24 * 3600);
+const WAIT_MAX: Duration = Duration::from_hours(24);
 /// Wait after an unknown outcome when PHP-FPM's own limit is not told: it has none by default, and a script
-/// may hang on locks (50 s in MySQL) and remote calls one after another.
-const WAIT_AFTER_UNKNOWN_DEFAULT: Duration = Duration::from_secs(300);
+/// may hang on a database's locks (often 50 s) and remote calls one after another.
+const WAIT_AFTER_UNKNOWN_DEFAULT: Duration = Duration::from_mins(5);
 /// PHP-FPM looks for overdue workers three times in that limit, so one can run a third longer.
 const TERMINATE_LOOKS: u32 = 3;
 /// Added to PHP-FPM's limit for the killing itself.

@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each test binary that includes this file uses its own part of it")]
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _, Write as _};
+use std::io::{ErrorKind, Read as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -202,7 +202,6 @@ impl PhpFpm {
             "pm = static".to_owned(),
             format!("pm.max_children = {children}"),
             format!("pm.max_requests = {max_requests}"),
-            "clear_env = no".to_owned(),
         ];
         if is_root() {
             lines.push("user = root".to_owned());
@@ -254,8 +253,7 @@ fn binary() -> PathBuf {
             _ => {}
         }
     }
-    let _ = writeln!(std::io::stderr(), "tried {names:?}");
-    panic!("these tests need PHP-FPM: install php-fpm, or name the program in the environment variable PHP_FPM");
+    panic!("these tests need PHP-FPM ({names:?}): install it, or name the program in the environment variable PHP_FPM");
 }
 
 fn is_root() -> bool {

@@ -19,7 +19,7 @@ const ROLE_RESPONDER: u16 = 1;
 const FLAG_KEEP_CONN: u8 = 1;
 /// Lengths of names and values up to this are one byte, longer ones are four.
 const SHORT_LENGTH_MAX: usize = 127;
-/// Bytes that the body of an END_REQUEST has.
+/// Bytes that the body of an end record has.
 const END_BODY_BYTES: usize = 8;
 
 const BEGIN_REQUEST: u8 = 1;
@@ -314,8 +314,11 @@ mod tests {
         bytes
     }
 
+    /// Standard output, error stream and ends.
+    type Seen = (Vec<u8>, Vec<u8>, Vec<End>);
+
     /// Everything that a decoder says about input that comes in pieces of `step` bytes.
-    fn decode(input: &[u8], step: usize) -> Result<(Vec<u8>, Vec<u8>, Vec<End>), DecodeError> {
+    fn decode(input: &[u8], step: usize) -> Result<Seen, DecodeError> {
         let (mut stdout, mut stderr, mut ends) = (Vec::new(), Vec::new(), Vec::new());
         let mut decoder = Decoder::default();
         for mut piece in input.chunks(step) {

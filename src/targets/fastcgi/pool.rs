@@ -39,7 +39,7 @@ pub(super) struct Pool {
     /// permit comes back, and that the shelf is emptied before another is opened, busy and idle ones
     /// together stay within the bound.
     permits: Semaphore,
-    shelf: Arc<Mutex<Shelf>>,
+    resting: Arc<Mutex<Shelf>>,
 }
 
 /// An answer, and whether the request was sent a second time to get it.
@@ -73,7 +73,7 @@ pub(super) struct Failed {
 impl Pool {
     /// Opens nothing yet.
     pub(super) fn new(address: Address, bounds: Bounds) -> Self {
-        Self { address, bounds, permits: Semaphore::new(bounds.connections_max), shelf: Arc::default() }
+        Self { address, bounds, permits: Semaphore::new(bounds.connections_max), resting: Arc::default() }
     }
 
     /// Sends a request and reads its answer. Everything that this future holds is given back when it is
@@ -113,7 +113,7 @@ impl Pool {
 
     /// Closes idle connections, and every other one as soon as its request is over.
     pub(super) fn close(&self) {
-        let mut shelf = lock(&self.shelf);
+        let mut shelf = lock(&self.resting);
         shelf.is_closed = true;
         shelf.idle.clear();
         if let Some(keeper) = shelf.keeper.take() {
@@ -123,7 +123,7 @@ impl Pool {
 
     /// The connection that was used last, if it is still open: the others can then grow old and be closed.
     fn take_kept(&self) -> Option<Connection> {
-        let mut shelf = lock(&self.shelf);
+        let mut shelf = lock(&self.resting);
         loop {
             let kept = shelf.idle.pop()?;
             if kept.connection.stream().is_silent() {
@@ -133,13 +133,13 @@ impl Pool {
     }
 
     fn keep(&self, connection: Connection) {
-        let mut shelf = lock(&self.shelf);
+        let mut shelf = lock(&self.resting);
         if shelf.is_closed || !connection.is_reusable() || self.bounds.idle_timeout.is_zero() {
             return;
         }
         shelf.idle.push(Kept { connection, until: Instant::now() + self.bounds.idle_timeout });
         if shelf.keeper.as_ref().is_none_or(JoinHandle::is_finished) {
-            shelf.keeper = Some(tokio::spawn(keep_shelf(Arc::clone(&self.shelf))));
+            shelf.keeper = Some(tokio::spawn(keep_shelf(Arc::clone(&self.resting))));
         } else if let Some(waker) = shelf.waker.take() {
             waker.wake();
         }

@@ -130,8 +130,10 @@ impl Rule {
 fn is_equal(value: &serde_json::Value, expected: &str) -> bool {
     match value {
         serde_json::Value::String(text) => text == expected,
+        serde_json::Value::Number(number) => number.to_string() == expected,
+        serde_json::Value::Bool(flag) => flag.to_string() == expected,
+        serde_json::Value::Null => expected == "null",
         serde_json::Value::Array(_) | serde_json::Value::Object(_) => false,
-        scalar => scalar.to_string() == expected,
     }
 }
 

@@ -23,12 +23,12 @@ fn two_settings_are_enough() {
     assert_eq!(demands.format, Format::Raw);
     assert_eq!(demands.concurrency, 4);
     assert_eq!(demands.attempt_timeout, Duration::from_secs(30));
-    assert_eq!(demands.wait_after_unknown, Duration::from_secs(300));
+    assert_eq!(demands.wait_after_unknown, Duration::from_mins(5));
 }
 
 #[test]
 fn the_wait_after_an_unknown_result_covers_a_late_kill() {
-    let settings = base().with("terminate_timeout", SettingValue::Duration(Duration::from_secs(60)));
+    let settings = base().with("terminate_timeout", SettingValue::Duration(Duration::from_mins(1)));
     assert_eq!(build(&settings).unwrap().demands().wait_after_unknown, Duration::from_secs(81));
 }
 
