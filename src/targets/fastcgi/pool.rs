@@ -35,11 +35,11 @@ pub(super) struct Bounds {
 pub(super) struct Pool {
     address: Address,
     bounds: Bounds,
-    /// One permit for each connection in use. With the rule that a connection goes to the shelf before its
-    /// permit comes back, and that the shelf is emptied before another is opened, busy and idle ones
+    /// One permit for each connection in use. With the rule that a connection is put to rest before its
+    /// permit comes back, and that all resting ones are used before another is opened, busy and idle ones
     /// together stay within the bound.
     permits: Semaphore,
-    resting: Arc<Mutex<Shelf>>,
+    resting: Arc<Mutex<Resting>>,
 }
 
 /// An answer, and whether the request was sent a second time to get it.
@@ -113,19 +113,19 @@ impl Pool {
 
     /// Closes idle connections, and every other one as soon as its request is over.
     pub(super) fn close(&self) {
-        let mut shelf = lock(&self.resting);
-        shelf.is_closed = true;
-        shelf.idle.clear();
-        if let Some(keeper) = shelf.keeper.take() {
+        let mut resting = lock(&self.resting);
+        resting.is_closed = true;
+        resting.idle.clear();
+        if let Some(keeper) = resting.keeper.take() {
             keeper.abort();
         }
     }
 
     /// The connection that was used last, if it is still open: the others can then grow old and be closed.
     fn take_kept(&self) -> Option<Connection> {
-        let mut shelf = lock(&self.resting);
+        let mut resting = lock(&self.resting);
         loop {
-            let kept = shelf.idle.pop()?;
+            let kept = resting.idle.pop()?;
             if kept.connection.stream().is_silent() {
                 return Some(kept.connection);
             }
@@ -133,14 +133,14 @@ impl Pool {
     }
 
     fn keep(&self, connection: Connection) {
-        let mut shelf = lock(&self.resting);
-        if shelf.is_closed || !connection.is_reusable() || self.bounds.idle_timeout.is_zero() {
+        let mut resting = lock(&self.resting);
+        if resting.is_closed || !connection.is_reusable() || self.bounds.idle_timeout.is_zero() {
             return;
         }
-        shelf.idle.push(Kept { connection, until: Instant::now() + self.bounds.idle_timeout });
-        if shelf.keeper.as_ref().is_none_or(JoinHandle::is_finished) {
-            shelf.keeper = Some(tokio::spawn(keep_shelf(Arc::clone(&self.resting))));
-        } else if let Some(waker) = shelf.waker.take() {
+        resting.idle.push(Kept { connection, until: Instant::now() + self.bounds.idle_timeout });
+        if resting.keeper.as_ref().is_none_or(JoinHandle::is_finished) {
+            resting.keeper = Some(tokio::spawn(watch(Arc::clone(&self.resting))));
+        } else if let Some(waker) = resting.waker.take() {
             waker.wake();
         }
     }
@@ -154,7 +154,7 @@ impl Drop for Pool {
 
 /// The connections at rest, and the task that watches them.
 #[derive(Debug, Default)]
-struct Shelf {
+struct Resting {
     /// The one that was used last is the last one.
     idle: Vec<Kept>,
     is_closed: bool,
@@ -169,10 +169,10 @@ struct Kept {
 }
 
 /// Closes idle connections when their time is over or the other side closed them. Ends when there is none.
-async fn keep_shelf(shelf: Arc<Mutex<Shelf>>) {
-    while let Some(until) = next_expiry(&shelf) {
+async fn watch(resting: Arc<Mutex<Resting>>) {
+    while let Some(until) = next_expiry(&resting) {
         tokio::select! {
-            () = poll_fn(|cx| lock(&shelf).poll(cx)) => {}
+            () = poll_fn(|cx| lock(&resting).poll(cx)) => {}
             () = sleep_until(until) => {}
         }
     }
@@ -180,20 +180,20 @@ async fn keep_shelf(shelf: Arc<Mutex<Shelf>>) {
 
 /// Drops what has expired. When nothing is left the keeper is struck off in the same breath, so that the
 /// next connection starts another.
-fn next_expiry(shelf: &Mutex<Shelf>) -> Option<Instant> {
-    let mut shelf = lock(shelf);
+fn next_expiry(resting: &Mutex<Resting>) -> Option<Instant> {
+    let mut resting = lock(resting);
     let now = Instant::now();
-    shelf.idle.retain(|kept| kept.until > now);
-    let next = shelf.idle.iter().map(|kept| kept.until).min();
+    resting.idle.retain(|kept| kept.until > now);
+    let next = resting.idle.iter().map(|kept| kept.until).min();
     if next.is_none() {
-        shelf.keeper = None;
-        shelf.waker = None;
+        resting.keeper = None;
+        resting.waker = None;
     }
     next
 }
 
-impl Shelf {
-    /// Drops closed connections, and asks to be woken for the others. Never ready: under load the shelf is
+impl Resting {
+    /// Drops closed connections, and asks to be woken for the others. Never ready: under load there is
     /// empty half of the time, and the keeper had better wait than be started for every delivery.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.idle.retain(|kept| kept.connection.stream().poll_spoilt(cx).is_pending());
@@ -202,6 +202,6 @@ impl Shelf {
     }
 }
 
-fn lock(shelf: &Mutex<Shelf>) -> MutexGuard<'_, Shelf> {
-    shelf.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(resting: &Mutex<Resting>) -> MutexGuard<'_, Resting> {
+    resting.lock().unwrap_or_else(PoisonError::into_inner)
 }
