@@ -3,6 +3,8 @@
 //! A target takes envelopes and a deadline and says, for each, what happened. It knows neither the inbox
 //! nor the schedule; whether and when to try again is `deliver`'s business.
 
+pub mod fastcgi;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -217,7 +219,7 @@ pub struct Kind {
 }
 
 /// Every kind of target.
-pub static KINDS: &[&Kind] = &[];
+pub static KINDS: &[&Kind] = &[&fastcgi::KIND];
 
 /// The kind with this word.
 pub fn by_kind(kind: &str) -> Option<&'static Kind> {

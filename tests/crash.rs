@@ -5,7 +5,10 @@
 //! disk, replying, connecting to PHP-FPM, sending to it. strace kills the process before the k-th call of
 //! a kind; every k is tried until one is never reached.
 
-mod support;
+mod support {
+    pub(crate) mod gateway;
+    pub(crate) mod php_fpm;
+}
 
 use std::fs;
 use std::path::PathBuf;
@@ -39,7 +42,7 @@ impl Case {
 
     fn world(&self) -> World {
         let _fresh = fs::remove_file(self.fpm.root().join("runs"));
-        let mut setup = Setup::new(self.fpm.address(), &self.script);
+        let mut setup = Setup::new(&self.fpm.address(), &self.script);
         setup.target = "attempt_timeout = \"1s\"\nterminate_timeout = \"500ms\"\n".into();
         let world = World::new(&setup);
         world.reconfigure(|text| text.replace("lease_margin = \"1s\"", "lease_margin = \"500ms\""));

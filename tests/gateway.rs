@@ -1,6 +1,9 @@
 //! The main road, whole: the real program, real PHP-FPM, genuinely signed callbacks over HTTP.
 
-mod support;
+mod support {
+    pub(crate) mod gateway;
+    pub(crate) mod php_fpm;
+}
 
 use std::fs;
 use std::io::Write as _;
@@ -69,7 +72,7 @@ impl Shop {
 
     fn world(&self, script: &str) -> World {
         let script = self.script(script);
-        World::new(&Setup::new(self.fpm.address(), &script))
+        World::new(&Setup::new(&self.fpm.address(), &script))
     }
 }
 
@@ -155,7 +158,7 @@ fn what_is_not_genuine_is_refused_and_leaves_nothing() {
     let mut forged = payment.clone();
     let body = String::from_utf8(payment.body.to_vec()).unwrap();
     forged.body = body.replacen("10.00", "99.00", 1).into();
-    let mut other = World::new(&Setup::new(shop.fpm.address(), Path::new("/nowhere.php")));
+    let mut other = World::new(&Setup::new(&shop.fpm.address(), Path::new("/nowhere.php")));
     let foreign = other.payment("C-1", 1000);
     let mut empty = payment.clone();
     empty.body = Default::default();
@@ -178,7 +181,7 @@ fn what_is_not_genuine_is_refused_and_leaves_nothing() {
 fn one_url_serves_all_channels() {
     let shop = Shop::new();
     let script = shop.script(GOOD);
-    let mut setup = Setup::new(shop.fpm.address(), &script);
+    let mut setup = Setup::new(&shop.fpm.address(), &script);
     setup.channel = "paths = [\"/payment/callback\", \"/notify.php\"]\n".into();
     let mut world = World::new(&setup);
     let _gateway = world.start();
@@ -293,10 +296,10 @@ fn a_slow_target_delays_no_other() {
     let script = shop.script(GOOD);
     let slow = shop.fpm.root().join("slow.php");
     fs::write(&slow, "<?php sleep(30);").unwrap();
-    let mut setup = Setup::new(shop.fpm.address(), &script);
+    let mut setup = Setup::new(&shop.fpm.address(), &script);
     setup.more = format!(
         "[[target]]\nid = \"slow\"\nkind = \"fastcgi\"\naddress = \"{}\"\nscript = \"{}\"\nmax_connections = 1\nattempt_timeout = \"2s\"\nterminate_timeout = \"1s\"\n",
-        shop.fpm.address(),
+        &shop.fpm.address(),
         slow.display()
     );
     let mut world = World::new(&setup);

@@ -1,0 +1,3 @@
+<?php
+place_order();
+echo 'success';

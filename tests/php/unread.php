@@ -1,0 +1,3 @@
+<?php
+// Never looks at the body.
+echo 'success';

@@ -1,0 +1,4 @@
+<?php
+$row = [];
+$amount = $row['amount'];
+echo 'success';
