@@ -17,24 +17,24 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin};
 use crate::clock::{self, Clock};
-use crate::config::{self, Catalogue, Config, Problem, TargetKind, Warning};
+use crate::config::{self, BackoffConfig, Catalogue, Config, Problem, TargetKind};
 use crate::deliver::{AckOf, Backoff, Deliverer, Line, Policy};
 use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention, RoutedTarget};
 use crate::receive::{Door, Doors, Receiver, listener};
 use crate::stop::{Stop, Stopper, stop_pair};
 use crate::targets::{self, Format, Target};
-use crate::telemetry::{self, Metrics};
+use crate::telemetry::{self, LogFormat, Metrics};
 
 /// Reads the configuration with everything that this program knows.
 ///
 /// # Errors
 /// Every problem that was found, not only the first.
-pub fn load_config(path: &Path) -> Result<(Config, Vec<Warning>), Vec<Problem>> {
+pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
     let kinds: Vec<TargetKind> =
         targets::KINDS.iter().map(|kind| TargetKind { kind: kind.kind, settings: kind.settings }).collect();
     let build = |kind: &str, settings: &Settings| build_target(kind, settings).map(|_| ());
-    let catalogue = Catalogue { platforms: PLATFORMS, target_kinds: &kinds, build_target: &build };
+    let catalogue = Catalogue { platforms: PLATFORMS, target_kinds: &kinds, build_target: &build, variable: &|name| std::env::var(name).ok() };
     config::load(path, &catalogue)
 }
 
@@ -50,7 +50,8 @@ fn build_target(kind: &str, settings: &Settings) -> Result<Arc<dyn Target>, Sett
 /// # Errors
 /// When the level cannot be read.
 pub fn start_logging(config: &Config) -> anyhow::Result<()> {
-    telemetry::start_logging(config.log.format, &config.log.level).map_err(anyhow::Error::msg).context("start logging")
+    let format = if config.log.is_json { LogFormat::Json } else { LogFormat::Pretty };
+    telemetry::start_logging(format, &config.log.level).map_err(anyhow::Error::msg).context("start logging")
 }
 
 /// Opens the inbox of a configuration.
@@ -60,8 +61,8 @@ pub fn start_logging(config: &Config) -> anyhow::Result<()> {
 pub fn open_inbox(config: &Config) -> anyhow::Result<Arc<dyn Inbox>> {
     let options = Options {
         clock: clock::system(),
-        queue: config.inbox.queue,
-        identities: config.retention.identities,
+        queue_jobs: config.inbox.queue,
+        identities_kept: config.retention.identities,
     };
     Ok(SqliteInbox::open(&config.inbox.path, options)?)
 }
@@ -202,18 +203,27 @@ fn lines(config: &Config) -> anyhow::Result<Vec<Line>> {
         let demands = built.demands();
         let backoff = match &target.ladder {
             Some(ladder) => Backoff::Ladder(ladder.clone()),
-            None => config.deliver.backoff.clone().into(),
+            None => backoff(&config.deliver.backoff),
         };
         let policy = Policy {
             backoff,
             wait_after_unknown: demands.wait_after_unknown,
             attempt_timeout: demands.attempt_timeout,
-            lease: Policy::lease_for(demands.attempt_timeout, demands.wait_after_unknown),
+            lease: Policy::lease_for(demands.attempt_timeout, demands.wait_after_unknown, config.deliver.lease_margin),
             concurrency: demands.concurrency.max(1),
         };
         lines.push(Line { id: target.id.clone(), target: built, policy });
     }
     Ok(lines)
+}
+
+fn backoff(config: &BackoffConfig) -> Backoff {
+    match config {
+        BackoffConfig::Ladder(waits) => Backoff::Ladder(waits.clone()),
+        BackoffConfig::Exponential { first, max, tries } => {
+            Backoff::Exponential { first: *first, max: *max, tries: *tries }
+        }
+    }
 }
 
 fn doors(config: &Config, lines: &[Line]) -> Doors {

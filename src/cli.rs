@@ -61,10 +61,8 @@ struct InitArgs {
     platforms: Vec<String>,
     #[arg(long)]
     all: bool,
-    #[arg(long, default_value = "127.0.0.1:9000")]
-    address: String,
-    #[arg(long, default_value = "/var/www/html/notify.php")]
-    script: String,
+    #[arg(long, value_name = "NAME=VALUE")]
+    set: Vec<String>,
 }
 
 #[derive(Debug, Args)]

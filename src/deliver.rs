@@ -49,14 +49,12 @@ pub struct Policy {
     pub concurrency: usize,
 }
 
-/// Time between an attempt's deadline and its lease's end, for writing the result down.
-pub const LEASE_MARGIN: Duration = Duration::from_secs(10);
-
 impl Policy {
     /// A lease outlives the attempt, and also the application's own limit: when this process dies in the
-    /// middle of an attempt, the next one must not begin while the script may still be running.
-    pub fn lease_for(attempt_timeout: Duration, wait_after_unknown: Duration) -> Duration {
-        attempt_timeout.max(wait_after_unknown) + LEASE_MARGIN
+    /// middle of an attempt, the next one must not begin while the script may still be running. `margin` is
+    /// for writing the result down.
+    pub fn lease_for(attempt_timeout: Duration, wait_after_unknown: Duration, margin: Duration) -> Duration {
+        attempt_timeout.max(wait_after_unknown).saturating_add(margin)
     }
 }
 

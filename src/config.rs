@@ -1,0 +1,262 @@
+//! The configuration: one file, and `channels.d/*.toml` beside it. Raw text and meaning are two types;
+//! every problem is reported at once, with file, line, key and cure; unknown keys are problems.
+
+pub mod admin;
+pub mod channel;
+pub mod deliver;
+pub mod example;
+pub mod inbox;
+pub mod log;
+mod reader;
+pub mod retention;
+pub mod route;
+pub mod server;
+mod settings;
+pub mod target;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use toml::de::DeTable;
+use tollbell_channels::platforms::Platform;
+use tollbell_channels::settings::{Setting, Settings, SettingsError};
+
+pub use admin::AdminConfig;
+pub use channel::ChannelConfig;
+pub use deliver::{BackoffConfig, DeliverConfig};
+pub use inbox::InboxConfig;
+pub use log::LogConfig;
+pub use reader::{Place, Problem};
+pub use retention::RetentionConfig;
+pub use route::Routes;
+pub use server::ServerConfig;
+pub use target::TargetConfig;
+
+use crate::messages::Message;
+use reader::{Section, Sink};
+
+/// A configuration that was found good. Immutable.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The folder of the file: relative paths start here.
+    pub folder: PathBuf,
+    /// The public listener.
+    pub server: ServerConfig,
+    /// The admin listener.
+    pub admin: AdminConfig,
+    /// The durable store.
+    pub inbox: InboxConfig,
+    /// How long things are kept.
+    pub retention: RetentionConfig,
+    /// When deliveries are tried.
+    pub deliver: DeliverConfig,
+    /// How logs look.
+    pub log: LogConfig,
+    /// The channels.
+    pub channels: Vec<ChannelConfig>,
+    /// The targets.
+    pub targets: Vec<TargetConfig>,
+    /// Which events go where.
+    pub routes: Routes,
+}
+
+/// What the program knows, handed in so that nothing here names a platform or a kind of target.
+pub struct Catalogue<'a> {
+    /// The platforms.
+    pub platforms: &'a [&'static Platform],
+    /// The kinds of target.
+    pub target_kinds: &'a [TargetKind],
+    /// Builds a target to see whether its settings fit.
+    pub build_target: &'a dyn Fn(&str, &Settings) -> Result<(), SettingsError>,
+    /// Reads a variable of the environment.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// A kind of target, as far as its configuration goes.
+#[derive(Clone, Copy, Debug)]
+pub struct TargetKind {
+    /// The word in `kind = "…"`.
+    pub kind: &'static str,
+    /// Its settings.
+    pub settings: &'static [Setting],
+}
+
+/// The folder whose files add channels, targets and routes, beside the main file.
+pub const CHANNELS_FOLDER: &str = "channels.d";
+/// Largest configuration file in bytes: a larger one is not a configuration.
+const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Tables of the main file; the files of [`CHANNELS_FOLDER`] hold the last three only.
+const TABLES: &[&str] = &["server", "admin", "inbox", "retention", "deliver", "log", "channel", "target", "route"];
+/// Tables that every file may hold.
+const SHARED_TABLES: &[&str] = &["channel", "target", "route"];
+
+/// Reads a configuration, and the warnings about it.
+///
+/// # Errors
+/// Every problem of every file.
+pub fn load(path: &Path, catalogue: &Catalogue<'_>) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+    let mut found = Vec::new();
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    let mut sinks: Vec<Sink> = Vec::new();
+    for file in std::iter::once(path.to_owned()).chain(included(&folder)) {
+        match read_file(&file) {
+            Ok(text) => sinks.push(Sink::new(&file, text)),
+            Err(message) => {
+                let empty = Sink::new(&file, String::new());
+                empty.problem(None, "", message);
+                found.extend(empty.into_found());
+            }
+        }
+    }
+    let texts: Vec<String> = sinks.iter().map(|sink| sink.text().to_owned()).collect();
+    let mut tables: Vec<Option<DeTable<'_>>> = Vec::new();
+    for (sink, text) in sinks.iter().zip(&texts) {
+        match DeTable::parse(text) {
+            Ok(table) => tables.push(Some(table.into_inner())),
+            Err(error) => {
+                let message = Message::new("config.not_toml").with("why", error.message().trim());
+                sink.about_secret(error.span(), "", message, false);
+                tables.push(None);
+            }
+        }
+    }
+    let config = build(&folder, path, &sinks, &tables, catalogue);
+    found.extend(sinks.into_iter().flat_map(Sink::into_found));
+    let (warnings, problems): (Vec<Problem>, Vec<Problem>) = found.into_iter().partition(Problem::is_warning);
+    match config {
+        Some(config) if problems.is_empty() => Ok((config, warnings)),
+        _ => Err(problems),
+    }
+}
+
+fn included(folder: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder.join(CHANNELS_FOLDER)) else { return Vec::new() };
+    let mut files: Vec<PathBuf> =
+        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+    files.sort();
+    files
+}
+
+fn read_file(path: &Path) -> Result<String, Message> {
+    let cannot = |why: &dyn std::fmt::Display| Message::new("config.cannot_read").with("why", why);
+    let size = fs::metadata(path).map_err(|error| cannot(&error))?.len();
+    if size > FILE_BYTES_MAX {
+        return Err(Message::new("config.too_large").with("limit", FILE_BYTES_MAX));
+    }
+    fs::read_to_string(path).map_err(|error| cannot(&error))
+}
+
+/// Reads all tables. `None` when the main file has none; problems are in the sinks.
+fn build(
+    folder: &Path,
+    main_file: &Path,
+    sinks: &[Sink],
+    tables: &[Option<DeTable<'_>>],
+    catalogue: &Catalogue<'_>,
+) -> Option<Config> {
+    let mut core = None;
+    let mut channels = Vec::new();
+    let mut targets = Vec::new();
+    let mut routes = Vec::new();
+    for (sink, table) in sinks.iter().zip(tables) {
+        let Some(table) = table else { continue };
+        let is_main = sink.file() == main_file;
+        check_tables(table, sink, if is_main { TABLES } else { SHARED_TABLES });
+        if is_main {
+            core = Some((
+                ServerConfig::read(Section::inside(table, "server", sink)),
+                AdminConfig::read(Section::inside(table, "admin", sink)),
+                InboxConfig::read(Section::inside(table, "inbox", sink), folder),
+                RetentionConfig::read(Section::inside(table, "retention", sink)),
+                DeliverConfig::read(Section::inside(table, "deliver", sink)),
+                LogConfig::read(Section::inside(table, "log", sink)),
+            ));
+        }
+        for section in Section::each(table, "channel", sink) {
+            channels.push((section.span(), sink, ChannelConfig::read(section, folder, catalogue)));
+        }
+        for section in Section::each(table, "target", sink) {
+            targets.push((section.span(), sink, TargetConfig::read(section, folder, catalogue)));
+        }
+        routes.extend(Section::each(table, "route", sink));
+    }
+    let channels = unique_channels(channels);
+    let targets: Vec<TargetConfig> = unique("target", targets, |target| &target.id);
+    let routes = Routes::read(routes, &channels, &targets);
+    let main = sinks.iter().find(|sink| sink.file() == main_file)?;
+    if channels.is_empty() && tables.iter().all(Option::is_some) {
+        main.warning(None, "channel", Message::new("config.no_channel"));
+    }
+    if targets.is_empty() && tables.iter().all(Option::is_some) {
+        main.warning(None, "target", Message::new("config.no_target"));
+    }
+    let (server, admin, inbox, retention, deliver, log) = core?;
+    Some(Config { folder: folder.to_owned(), server, admin, inbox, retention, deliver, log, channels, targets, routes })
+}
+
+fn check_tables(table: &DeTable<'_>, sink: &Sink, known: &[&str]) {
+    for (key, _) in table {
+        let name = key.get_ref().as_ref();
+        if !known.contains(&name) {
+            let message = match reader::nearest(name, known.iter().copied()) {
+                Some(nearest) => Message::new("config.unknown_key_nearest").with("nearest", nearest),
+                None => Message::new("config.unknown_key"),
+            };
+            sink.problem(Some(key.span()), name, message);
+        }
+    }
+}
+
+type Found<'a, T> = (std::ops::Range<usize>, &'a Sink, Option<T>);
+
+/// Keeps those whose id is new, and reports the others.
+fn unique<T>(what: &str, found: Vec<Found<'_, T>>, id: impl Fn(&T) -> &str) -> Vec<T> {
+    let mut kept: Vec<T> = Vec::new();
+    for (span, sink, item) in found {
+        let Some(item) = item else { continue };
+        if kept.iter().any(|other| id(other) == id(&item)) {
+            sink.problem(Some(span), &format!("{what}.id"), Message::new("config.duplicate_id").with("id", id(&item)));
+        } else {
+            kept.push(item);
+        }
+    }
+    kept
+}
+
+fn unique_channels(found: Vec<Found<'_, ChannelConfig>>) -> Vec<ChannelConfig> {
+    let mut paths: BTreeMap<String, String> = BTreeMap::new();
+    for (span, sink, channel) in &found {
+        let Some(channel) = channel else { continue };
+        for path in &channel.paths {
+            if let Some(other) = paths.insert(path.clone(), channel.id.to_string()) {
+                let message = Message::new("config.path_taken").with("path", path).with("channel", other);
+                sink.problem(Some(span.clone()), "channel.paths", message);
+            }
+        }
+    }
+    unique("channel", found, |channel| &channel.id)
+}
+
+/// Longest id of a channel or target.
+const ID_CHARS_MAX: usize = 63;
+
+/// Reads and checks an id: it becomes part of URLs, files and metrics.
+fn read_id(section: &Section<'_>) -> Option<std::sync::Arc<str>> {
+    let Some(id) = section.text("id") else {
+        if !section.has("id") {
+            section.problem("id", Message::new("config.missing"));
+        }
+        return None;
+    };
+    let mut letters = id.value.chars();
+    let is_start = letters.next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+    let is_good = is_start
+        && id.value.len() <= ID_CHARS_MAX
+        && letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-');
+    if !is_good {
+        section.problem("id", Message::new("config.bad_id"));
+        return None;
+    }
+    Some(id.value.into())
+}

@@ -1,0 +1,118 @@
+//! `[[channel]]`: a platform's protocol with one merchant's keys.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use tollbell_channels::channel::Channel;
+use tollbell_channels::model::Environment;
+use tollbell_channels::platforms::Platform;
+
+use super::reader::{Section, nearest};
+use super::{Catalogue, read_id, settings};
+use crate::messages::Message;
+
+/// A configured channel, built.
+#[derive(Clone)]
+pub struct ChannelConfig {
+    /// `id`: names the channel in URLs (`/notify/ID`), events and logs.
+    pub id: Arc<str>,
+    /// `kind`: the platform.
+    pub platform: &'static Platform,
+    /// `environment`: `live` or `sandbox`. Default `live`.
+    pub environment: Environment,
+    /// `merchant`: whose money it is. Default `default`.
+    pub merchant: Arc<str>,
+    /// `paths`: further paths on which this channel's callbacks arrive.
+    pub paths: Vec<String>,
+    /// The channel itself.
+    pub channel: Arc<dyn Channel>,
+}
+
+impl fmt::Debug for ChannelConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ChannelConfig")
+            .field("id", &self.id)
+            .field("kind", &self.platform.kind)
+            .field("environment", &self.environment)
+            .field("merchant", &self.merchant)
+            .field("paths", &self.paths)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Default of `merchant`.
+pub const MERCHANT: &str = "default";
+/// Paths that belong to the gateway itself.
+const OWN_PATHS: &[&str] = &["/notify", "/return"];
+/// Most extra paths of a channel.
+const PATHS_MAX: usize = 64;
+
+impl ChannelConfig {
+    pub(super) fn read(section: Section<'_>, folder: &Path, catalogue: &Catalogue<'_>) -> Option<Self> {
+        let id = read_id(&section);
+        let environment = match section.text("environment") {
+            Some(word) => Environment::parse(&word.value).unwrap_or_else(|| {
+                section.problem("environment", Message::new("config.one_of").with("known", "live, sandbox"));
+                Environment::Live
+            }),
+            None => Environment::Live,
+        };
+        let merchant = section.text("merchant").map_or_else(|| MERCHANT.to_owned(), |found| found.value);
+        let paths = section.texts("paths").map(|found| found.value).unwrap_or_default();
+        check_paths(&section, &paths);
+        if section.text("ack").is_some_and(|word| word.value != "stored") {
+            section.problem("ack", Message::new("config.one_of").with("known", "stored"));
+        }
+        let known: Vec<&str> = catalogue.platforms.iter().map(|platform| platform.kind).collect();
+        let kind = read_kind(&section, &known)?;
+        let platform = catalogue.platforms.iter().copied().find(|platform| platform.kind == kind)?;
+        let resolved = settings::resolve(&section, platform.settings, environment, folder, catalogue.variable);
+        let built = match (platform.build)(&resolved) {
+            Ok(channel) => Some(Arc::from(channel)),
+            Err(error) => {
+                // What is missing was reported when it was looked for.
+                if error.word != "missing" || section.has(error.setting) {
+                    settings::report(&section, &error);
+                }
+                None
+            }
+        };
+        section.finish();
+        Some(Self { id: id?, platform, environment, merchant: merchant.into(), paths, channel: built? })
+    }
+}
+
+/// Reads `kind`, which must be one of the known words.
+pub(super) fn read_kind(section: &Section<'_>, known: &[&str]) -> Option<String> {
+    let Some(kind) = section.text("kind") else {
+        if !section.has("kind") {
+            section.problem("kind", Message::new("config.one_of").with("known", known.join(", ")));
+        }
+        return None;
+    };
+    if known.contains(&kind.value.as_str()) {
+        return Some(kind.value);
+    }
+    let message = match nearest(&kind.value, known.iter().copied()) {
+        Some(near) => Message::new("config.unknown_kind_nearest").with("nearest", near),
+        None => Message::new("config.one_of").with("known", known.join(", ")),
+    };
+    section.problem("kind", message);
+    None
+}
+
+fn check_paths(section: &Section<'_>, paths: &[String]) {
+    if paths.len() > PATHS_MAX {
+        section.problem("paths", Message::new("config.out_of_range").with("most", PATHS_MAX));
+    }
+    for path in paths {
+        let is_own = OWN_PATHS.iter().any(|own| path == own || path.strip_prefix(own).is_some_and(|rest| rest.starts_with('/')));
+        let is_path = path.starts_with('/') && path.len() > 1 && !path.contains(['?', '#', ' ']);
+        if is_own {
+            section.problem("paths", Message::new("config.own_path").with("path", path));
+        } else if !is_path {
+            section.problem("paths", Message::new("config.bad_path").with("path", path));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Settings that platforms and targets describe themselves: read by their descriptions, with key material
+//! taken from where the file says it is.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use tollbell_channels::model::Environment;
+use tollbell_channels::settings::{Setting, SettingKind, SettingValue, Settings, SettingsError};
+use zeroize::Zeroizing;
+
+use super::reader::Section;
+use crate::messages::Message;
+
+/// Largest key file in bytes; certificate bundles have some tens of KiB.
+const KEY_BYTES_MAX: u64 = 1024 * 1024;
+/// Ways to give key material, as endings of the setting's name.
+const WAYS: &[&str] = &["", "_file", "_env", "_credential"];
+/// Where systemd puts credentials.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// Reads all described settings. Problems go to the section's sink; what could be read is there.
+pub(super) fn resolve(
+    section: &Section<'_>,
+    described: &'static [Setting],
+    environment: Environment,
+    folder: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Settings {
+    let mut settings = Settings::new(environment);
+    for setting in described {
+        let name = setting.name;
+        let value = match setting.kind {
+            SettingKind::Text => section.text(name).map(|found| SettingValue::Text(found.value)),
+            SettingKind::Texts => section.texts(name).map(|found| SettingValue::Texts(found.value)),
+            SettingKind::Flag => section.flag(name).map(|found| SettingValue::Flag(found.value)),
+            SettingKind::Words(known) => section.texts(name).map(|found| {
+                for word in found.value.iter().filter(|word| !known.contains(&word.as_str())) {
+                    let message = Message::new("config.unknown_word").with("word", word).with("known", known.join(", "));
+                    section.problem(name, message);
+                }
+                SettingValue::Texts(found.value)
+            }),
+            SettingKind::Number => section.number(name).map(|found| SettingValue::Number(found.value)),
+            SettingKind::Duration => section.duration(name).map(|found| SettingValue::Duration(found.value)),
+            SettingKind::Durations => section.durations(name).map(|found| SettingValue::Durations(found.value)),
+            SettingKind::Pairs => section.pairs(name).map(|found| SettingValue::Pairs(found.value)),
+            SettingKind::PublicKey => key(section, name, false, folder, variable).map(SettingValue::Key),
+            SettingKind::SecretKey => key(section, name, true, folder, variable).map(SettingValue::Key),
+        };
+        let is_there = WAYS.iter().any(|way| section.has(&format!("{name}{way}")));
+        if setting.is_required && !is_there {
+            section.problem(name, Message::dynamic("setting.missing".into()).with("setting", name).with("detail", ""));
+        }
+        if let Some(value) = value {
+            settings = settings.with(name, value);
+        }
+    }
+    settings
+}
+
+/// Reports why something could not be built, at the setting's place.
+pub(super) fn report(section: &Section<'_>, error: &SettingsError) {
+    let key = WAYS
+        .iter()
+        .map(|way| format!("{}{way}", error.setting))
+        .find(|key| section.has(key))
+        .unwrap_or_else(|| error.setting.to_owned());
+    let detail = error.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    let message =
+        Message::dynamic(format!("setting.{}", error.word)).with("setting", error.setting).with("detail", detail);
+    section.sink.about_secret(Some(section.span_of(&key)), &section.path(&key), message, false);
+}
+
+fn key(
+    section: &Section<'_>,
+    name: &str,
+    is_secret: bool,
+    folder: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Option<Zeroizing<Vec<u8>>> {
+    let mut given = Vec::new();
+    for way in WAYS {
+        let key = format!("{name}{way}");
+        if let Some(found) = section.text(&key) {
+            given.push((*way, key, Zeroizing::new(found.value)));
+        }
+    }
+    let (way, key, value) = given.pop()?;
+    if !given.is_empty() {
+        section.problem(&key, Message::new("config.key_given_twice").with("name", name));
+        return None;
+    }
+    let read = match way {
+        "" => {
+            if is_secret {
+                let message = Message::new("config.literal_secret").with("name", name);
+                section.sink.about_secret(Some(section.span_of(&key)), &section.path(&key), message, true);
+            }
+            Ok(Zeroizing::new(value.as_bytes().to_vec()))
+        }
+        "_file" => read_key_file(&folder.join(value.as_str()), is_secret),
+        "_env" => match variable(&value) {
+            Some(text) => Ok(Zeroizing::new(text.into_bytes())),
+            None => Err(Message::new("config.no_variable").with("variable", value.as_str())),
+        },
+        _ => match variable(CREDENTIALS) {
+            Some(credentials) if is_plain_name(&value) => read_key_file(&Path::new(&credentials).join(value.as_str()), false),
+            Some(_) => Err(Message::new("config.bad_credential")),
+            None => Err(Message::new("config.no_variable").with("variable", CREDENTIALS)),
+        },
+    };
+    match read {
+        Ok(bytes) if bytes.trim_ascii().is_empty() => {
+            section.problem(&key, Message::new("config.empty_key"));
+            None
+        }
+        Ok(bytes) => Some(bytes),
+        Err(message) => {
+            section.problem(&key, message);
+            None
+        }
+    }
+}
+
+fn is_plain_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('/') && name != ".." && name != "."
+}
+
+fn read_key_file(path: &Path, is_secret: bool) -> Result<Zeroizing<Vec<u8>>, Message> {
+    let cannot = |why: &std::io::Error| Message::new("config.cannot_read_key").with("path", path.display()).with("why", why);
+    let metadata = fs::metadata(path).map_err(|error| cannot(&error))?;
+    if metadata.len() > KEY_BYTES_MAX {
+        return Err(Message::new("config.key_too_large").with("path", path.display()).with("limit", KEY_BYTES_MAX));
+    }
+    let mode = metadata.permissions().mode() & 0o777;
+    if is_secret && mode & 0o077 != 0 {
+        let message = Message::new("config.key_open").with("path", path.display()).with("mode", format!("{mode:o}"));
+        return Err(message);
+    }
+    fs::read(path).map(Zeroizing::new).map_err(|error| cannot(&error))
+}

@@ -1,0 +1,49 @@
+//! `[[target]]`: where events are delivered.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tollbell_channels::model::Environment;
+use tollbell_channels::settings::Settings;
+
+use super::channel::read_kind;
+use super::deliver::ladder;
+use super::reader::Section;
+use super::{Catalogue, read_id, settings};
+
+/// A configured target. The target itself is built by the program from the settings.
+#[derive(Clone, Debug)]
+pub struct TargetConfig {
+    /// `id`: names the target in routes, metrics and logs.
+    pub id: Arc<str>,
+    /// `kind`: the kind of target.
+    pub kind: String,
+    /// `accept_sandbox`: whether facts of sandbox channels come here too. Default false.
+    pub accept_sandbox: bool,
+    /// `ladder`: waits between tries, in place of `[deliver]`'s.
+    pub ladder: Option<Vec<Duration>>,
+    /// The kind's own settings.
+    pub settings: Settings,
+}
+
+impl TargetConfig {
+    pub(super) fn read(section: Section<'_>, folder: &Path, catalogue: &Catalogue<'_>) -> Option<Self> {
+        let id = read_id(&section);
+        let accept_sandbox = section.flag("accept_sandbox").is_some_and(|found| found.value);
+        let ladder = ladder(&section);
+        let known: Vec<&str> = catalogue.target_kinds.iter().map(|kind| kind.kind).collect();
+        let kind = read_kind(&section, &known)?;
+        let described = catalogue.target_kinds.iter().find(|known| known.kind == kind)?.settings;
+        let settings = settings::resolve(&section, described, Environment::Live, folder, catalogue.variable);
+        let built = (catalogue.build_target)(&kind, &settings);
+        if let Err(error) = &built
+            && (error.word != "missing" || section.has(error.setting))
+        {
+            settings::report(&section, error);
+        }
+        section.finish();
+        built.ok()?;
+        Some(Self { id: id?, kind, accept_sandbox, ladder, settings })
+    }
+}
