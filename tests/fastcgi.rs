@@ -453,6 +453,30 @@ async fn a_worker_that_reaches_max_requests_fails_no_delivery() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_wants_to_go_is_not_held_by_its_connection() {
+    // At `pm.max_requests` the only worker shuts its side and waits for ours before it is replaced.
+    let options = Options { children: 1, max_requests: 1, ..Options::default() };
+    let world = World::with(&options, |settings| settings.with("idle_timeout", millis(600_000)));
+    assert_eq!(said(&world.run("count").await), "delivered");
+    let other = target(&settings(&world.fpm.address(), &world.fpm.root().join("count.php")));
+    let attempted = deliver(&*other, envelope("x"), Duration::from_secs(5)).await;
+    assert_eq!(said(&attempted), "delivered", "{attempted:?}");
+}
+
+/// On one thread, and without a pause in which the runtime could learn that the connection was closed.
+#[tokio::test]
+async fn a_restart_that_the_runtime_has_not_seen_is_seen() {
+    let mut world = World::new(&Options { tcp: true, ..Options::default() });
+    assert_eq!(said(&world.run("count").await), "delivered");
+    world.fpm.restart();
+    // Past the time in which a close would belong to the request before.
+    std::thread::sleep(Duration::from_millis(300));
+    let attempted = world.run("count").await;
+    assert_eq!((said(&attempted).as_str(), notes(&attempted)), ("delivered", vec![]));
+    assert_eq!(world.written("count.txt").lines().count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restart_of_php_fpm_heals_by_itself() {
     for tcp in [false, true] {
         let mut world = World::new(&Options { tcp, ..Options::default() });
