@@ -379,6 +379,21 @@ async fn a_front_controller_finds_its_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_headers_than_one_record_holds_arrive() {
+    let world = World::new(&Options::default());
+    let mut notice = envelope("server");
+    for number in 0..30 {
+        let name = HeaderName::from_bytes(format!("x-long-{number}").as_bytes()).unwrap();
+        notice.request.headers.insert(name, HeaderValue::from_str(&number.to_string().repeat(3500)).unwrap());
+    }
+    assert_eq!(said(&world.deliver(notice).await), "delivered");
+    let seen = server(&world);
+    for number in 0..30 {
+        assert_eq!(seen["server"][format!("HTTP_X_LONG_{number}")], number.to_string().repeat(3500));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn quiet_php_works_and_stays_with_the_worker() {
     let options = Options { children: 1, ..Options::default() };
     let quiet = |settings: Settings| settings.with("idle_timeout", millis(0));
@@ -415,6 +430,16 @@ async fn kept_connections_are_reused_and_never_exceed_the_cap() {
     let workers: BTreeSet<&str> = written.lines().filter_map(|line| line.split_once(' ')).map(|(_, pid)| pid).collect();
     assert_eq!(written.lines().count(), 40);
     assert!(workers.len() <= 2, "each connection stays with one worker: {workers:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_kept_connections_nothing_waits_behind_a_script_that_goes_on() {
+    let world = World::with(&Options::default(), |settings| settings.with("idle_timeout", millis(0)));
+    let begun_at = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(said(&world.run("finish").await), "delivered");
+    }
+    assert!(begun_at.elapsed() < Duration::from_secs(3), "each had a worker of its own");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -657,7 +682,7 @@ async fn what_cannot_be_reached_is_named() {
 }
 
 #[tokio::test]
-async fn no_time_and_too_much_data_are_said_before_anything_is_sent() {
+async fn without_time_nothing_is_sent() {
     let target = target(&settings("127.0.0.1:9", Path::new("/w/notify.php")));
     let attempted = target.deliver(&[envelope("x"), envelope("y")], Instant::now()).await;
     assert_eq!(attempted.iter().map(said).collect::<Vec<_>>(), ["retry no_time_left", "retry no_time_left"]);

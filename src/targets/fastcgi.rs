@@ -156,8 +156,8 @@ static SETTINGS: &[Setting] = &[
         kind: SettingKind::Duration,
         is_required: false,
         help: Text {
-            en: "How long an idle connection is kept; 0s keeps none. Default: 2s",
-            zh: "空闲连接保留多久;0s 表示不保留。默认 2s",
+            en: "How long an idle connection is kept. 0s keeps none: for scripts that go on working after fastcgi_finish_request(), behind which the next delivery on that connection would wait. Default: 2s",
+            zh: "空闲连接保留多久。0s 表示不保留:适合调用 fastcgi_finish_request() 后继续处理的脚本,否则同一连接上的下一次投递要等它处理完。默认 2s",
         },
         example: "2s",
     },
@@ -331,13 +331,14 @@ impl FastCgi {
         if until <= now {
             return Attempted::without_answer(diagnosis::retry("no_time_left", ""));
         }
-        let request = match codec::encode(&self.site.params(envelope), &envelope.request.body) {
-            Ok(request) => request,
-            Err(error) => {
-                let reason = Reason::new("param_too_long", &error.name);
-                return Attempted::without_answer(Outcome::Declined { reason });
-            }
-        };
+        let request =
+            match codec::encode(&self.site.params(envelope), &envelope.request.body, self.pool.after_request()) {
+                Ok(request) => request,
+                Err(error) => {
+                    let reason = Reason::new("param_too_long", &error.name);
+                    return Attempted::without_answer(Outcome::Declined { reason });
+                }
+            };
         let limits = Limits { deadline: until, first_byte: self.first_byte_timeout };
         match self.pool.exchange(&request, limits).await {
             Ok(delivered) => {
