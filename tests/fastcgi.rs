@@ -10,8 +10,8 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -760,6 +760,28 @@ async fn a_close_in_the_middle_of_work_is_not_taken_for_a_late_one() {
     assert_eq!(said(&deliver(&*target, envelope("x"), ENOUGH).await), "delivered");
     assert_eq!(said(&deliver(&*target, envelope("x"), ENOUGH).await), "unknown connection_lost");
     assert_eq!(requests.load(Ordering::SeqCst), 2, "it is not sent again");
+}
+
+/// A request whose parameters alone are more than a socket takes at once.
+fn with_many_headers() -> Envelope {
+    let mut notice = envelope("x");
+    for number in 0..1000 {
+        let name = HeaderName::from_bytes(format!("x-long-{number}").as_bytes()).unwrap();
+        notice.request.headers.insert(name, HeaderValue::from_str(&"v".repeat(8000)).unwrap());
+    }
+    notice
+}
+
+#[tokio::test]
+async fn a_request_whose_parameters_did_not_get_out_is_not_unknown() {
+    let hanging_up = serving(|_, mut stream| stream.read_exact(&mut [0; 8]).unwrap());
+    let attempted = deliver(&*hanging_up, with_many_headers(), ENOUGH).await;
+    assert_eq!(said(&attempted), "retry not_sent", "{attempted:?}");
+
+    let held = Mutex::new(Vec::new());
+    let never_reading = serving(move |_, stream| held.lock().unwrap().push(stream));
+    let attempted = deliver(&*never_reading, with_many_headers(), Duration::from_secs(2)).await;
+    assert_eq!(said(&attempted), "retry fpm_busy", "{attempted:?}");
 }
 
 #[tokio::test]
