@@ -198,8 +198,8 @@ fn next_expiry(resting: &Mutex<Resting>) -> Option<Instant> {
 }
 
 impl Resting {
-    /// Drops closed connections, and asks to be woken for the others. Never ready: under load there is
-    /// empty half of the time, and the keeper had better wait than be started for every delivery.
+    /// Drops closed connections, and asks to be woken for the others. Never ready: under load
+    /// nothing rests half of the time, and the keeper had better wait than be started for every delivery.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.idle.retain(|kept| kept.connection.stream().poll_spoilt(cx).is_pending());
         self.waker = Some(cx.waker().clone());
