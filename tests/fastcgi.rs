@@ -10,8 +10,8 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -379,6 +379,21 @@ async fn a_front_controller_finds_its_route() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn more_headers_than_one_record_holds_arrive() {
+    let world = World::new(&Options::default());
+    let mut notice = envelope("server");
+    for number in 0..30 {
+        let name = HeaderName::from_bytes(format!("x-long-{number}").as_bytes()).unwrap();
+        notice.request.headers.insert(name, HeaderValue::from_str(&number.to_string().repeat(3500)).unwrap());
+    }
+    assert_eq!(said(&world.deliver(notice).await), "delivered");
+    let seen = server(&world);
+    for number in 0..30 {
+        assert_eq!(seen["server"][format!("HTTP_X_LONG_{number}")], number.to_string().repeat(3500));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn quiet_php_works_and_stays_with_the_worker() {
     let options = Options { children: 1, ..Options::default() };
     let quiet = |settings: Settings| settings.with("idle_timeout", millis(0));
@@ -418,6 +433,16 @@ async fn kept_connections_are_reused_and_never_exceed_the_cap() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn without_kept_connections_nothing_waits_behind_a_script_that_goes_on() {
+    let world = World::with(&Options::default(), |settings| settings.with("idle_timeout", millis(0)));
+    let begun_at = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(said(&world.run("finish").await), "delivered");
+    }
+    assert!(begun_at.elapsed() < Duration::from_secs(3), "each had a worker of its own");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_connection_gives_its_worker_back() {
     let options = Options { children: 1, ..Options::default() };
     let world = World::with(&options, |settings| settings.with("idle_timeout", millis(300)));
@@ -450,6 +475,30 @@ async fn a_worker_that_reaches_max_requests_fails_no_delivery() {
             assert_eq!((written.lines().count(), deliveries.len()), (20, 20), "each once:\n{written}");
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_wants_to_go_is_not_held_by_its_connection() {
+    // At `pm.max_requests` the only worker shuts its side and waits for ours before it is replaced.
+    let options = Options { children: 1, max_requests: 1, ..Options::default() };
+    let world = World::with(&options, |settings| settings.with("idle_timeout", millis(600_000)));
+    assert_eq!(said(&world.run("count").await), "delivered");
+    let other = target(&settings(&world.fpm.address(), &world.fpm.root().join("count.php")));
+    let attempted = deliver(&*other, envelope("x"), Duration::from_secs(5)).await;
+    assert_eq!(said(&attempted), "delivered", "{attempted:?}");
+}
+
+/// On one thread, and without a pause in which the runtime could learn that the connection was closed.
+#[tokio::test]
+async fn a_restart_that_the_runtime_has_not_seen_is_seen() {
+    let mut world = World::new(&Options { tcp: true, ..Options::default() });
+    assert_eq!(said(&world.run("count").await), "delivered");
+    world.fpm.restart();
+    // Past the time in which a close would belong to the request before.
+    std::thread::sleep(Duration::from_millis(300));
+    let attempted = world.run("count").await;
+    assert_eq!((said(&attempted).as_str(), notes(&attempted)), ("delivered", vec![]));
+    assert_eq!(world.written("count.txt").lines().count(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -633,7 +682,7 @@ async fn what_cannot_be_reached_is_named() {
 }
 
 #[tokio::test]
-async fn no_time_and_too_much_data_are_said_before_anything_is_sent() {
+async fn without_time_nothing_is_sent() {
     let target = target(&settings("127.0.0.1:9", Path::new("/w/notify.php")));
     let attempted = target.deliver(&[envelope("x"), envelope("y")], Instant::now()).await;
     assert_eq!(attempted.iter().map(said).collect::<Vec<_>>(), ["retry no_time_left", "retry no_time_left"]);
@@ -711,6 +760,28 @@ async fn a_close_in_the_middle_of_work_is_not_taken_for_a_late_one() {
     assert_eq!(said(&deliver(&*target, envelope("x"), ENOUGH).await), "delivered");
     assert_eq!(said(&deliver(&*target, envelope("x"), ENOUGH).await), "unknown connection_lost");
     assert_eq!(requests.load(Ordering::SeqCst), 2, "it is not sent again");
+}
+
+/// A request whose parameters alone are more than a socket takes at once.
+fn with_many_headers() -> Envelope {
+    let mut notice = envelope("x");
+    for number in 0..1000 {
+        let name = HeaderName::from_bytes(format!("x-long-{number}").as_bytes()).unwrap();
+        notice.request.headers.insert(name, HeaderValue::from_str(&"v".repeat(8000)).unwrap());
+    }
+    notice
+}
+
+#[tokio::test]
+async fn a_request_whose_parameters_did_not_get_out_is_not_unknown() {
+    let hanging_up = serving(|_, mut stream| stream.read_exact(&mut [0; 8]).unwrap());
+    let attempted = deliver(&*hanging_up, with_many_headers(), ENOUGH).await;
+    assert_eq!(said(&attempted), "retry not_sent", "{attempted:?}");
+
+    let held = Mutex::new(Vec::new());
+    let never_reading = serving(move |_, stream| held.lock().unwrap().push(stream));
+    let attempted = deliver(&*never_reading, with_many_headers(), Duration::from_secs(2)).await;
+    assert_eq!(said(&attempted), "retry fpm_busy", "{attempted:?}");
 }
 
 #[tokio::test]

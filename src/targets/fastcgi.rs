@@ -31,8 +31,12 @@ use super::{Attempted, Demands, Envelope, Format, Kind, Outcome, Reason, Target}
 pub use self::diagnosis::REASONS;
 
 /// The entry in the list of kinds.
-pub static KIND: Kind =
-    Kind { kind: "fastcgi", name: Text { en: "PHP-FPM (FastCGI)", zh: "PHP-FPM(FastCGI)" }, settings: SETTINGS, build };
+pub static KIND: Kind = Kind {
+    kind: "fastcgi",
+    name: Text { en: "PHP-FPM (FastCGI)", zh: "PHP-FPM（FastCGI）" },
+    settings: SETTINGS,
+    build,
+};
 
 /// Connections when the setting is absent. Each pins a PHP-FPM worker, and small pools have five.
 const MAX_CONNECTIONS_DEFAULT: u64 = 4;
@@ -67,7 +71,7 @@ static SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "Where PHP-FPM listens (`listen` in its pool file): host:port, or unix:/path",
-            zh: "PHP-FPM 的监听地址(进程池配置里的 listen):主机:端口,或 unix:/路径",
+            zh: "PHP-FPM 的监听地址（进程池配置里的 listen）：主机:端口，或 unix:/路径",
         },
         example: "unix:/run/php/php8.2-fpm.sock",
     },
@@ -77,7 +81,7 @@ static SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "The script, as an absolute path as PHP-FPM sees it (inside its container or chroot). {channel} becomes the channel's id. For a framework: its public/index.php",
-            zh: "要执行的脚本,写 PHP-FPM 眼中的绝对路径(容器或 chroot 内的路径)。{channel} 会替换为渠道 id。框架项目填 public/index.php",
+            zh: "要执行的脚本，写 PHP-FPM 眼中的绝对路径（容器或 chroot 内的路径）。{channel} 会替换为渠道 id。框架项目填 public/index.php",
         },
         example: "/var/www/html/notify.php",
     },
@@ -87,7 +91,7 @@ static SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "The site's root; the script lies below it. Default: the script's directory",
-            zh: "网站根目录,脚本须位于其下。默认取脚本所在目录",
+            zh: "网站根目录，脚本须位于其下。默认取脚本所在目录",
         },
         example: "/var/www/html",
     },
@@ -97,7 +101,7 @@ static SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "The address that a framework's router looks at, e.g. /payment/{channel}/notify. Default: the script's own",
-            zh: "框架路由所看到的请求地址,例如 /payment/{channel}/notify。默认为脚本自身的地址",
+            zh: "框架路由所看到的请求地址，例如 /payment/{channel}/notify。默认为脚本自身的地址",
         },
         example: "/payment/{channel}/notify",
     },
@@ -117,7 +121,7 @@ static SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "The port that the script sees. Default: 443 with https, else 80",
-            zh: "脚本看到的端口。启用 https 时默认 443,否则 80",
+            zh: "脚本看到的端口。启用 https 时默认 443，否则 80",
         },
         example: "443",
     },
@@ -137,7 +141,7 @@ static SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "What counts as confirmed: \"platform\" (what the channel's platform would accept, the default), { body = \"success\", match = \"exact|trimmed|contains\" }, { status = 200 } (or \"2xx\"), { json = \"/code\", equals = 0 }",
-            zh: "怎样才算确认成功:\"platform\"(支付平台会接受的应答,默认)、{ body = \"success\", match = \"exact|trimmed|contains\" }、{ status = 200 }(或 \"2xx\")、{ json = \"/code\", equals = 0 }",
+            zh: "怎样才算确认成功：\"platform\"（支付平台会接受的应答，默认）、{ body = \"success\", match = \"exact|trimmed|contains\" }、{ status = 200 }（或 \"2xx\"）、{ json = \"/code\", equals = 0 }",
         },
         example: "platform",
     },
@@ -147,7 +151,7 @@ static SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "Most connections and deliveries at once. Each occupies a PHP-FPM worker: stay below pm.max_children. Default: 4",
-            zh: "同时保持的连接数,也是并发投递数。每个连接占用一个 PHP-FPM 进程,务必小于 pm.max_children。默认 4",
+            zh: "同时保持的连接数，也是并发投递数。每个连接占用一个 PHP-FPM 进程，务必小于 pm.max_children。默认 4",
         },
         example: "4",
     },
@@ -156,8 +160,8 @@ static SETTINGS: &[Setting] = &[
         kind: SettingKind::Duration,
         is_required: false,
         help: Text {
-            en: "How long an idle connection is kept; 0s keeps none. Default: 2s",
-            zh: "空闲连接保留多久;0s 表示不保留。默认 2s",
+            en: "How long an idle connection is kept. 0s keeps none: for scripts that go on working after fastcgi_finish_request(), behind which the next delivery on that connection would wait. Default: 2s",
+            zh: "空闲连接保留多久。0s 表示不保留：适合调用 fastcgi_finish_request() 后继续处理的脚本，否则同一连接上的下一次投递要等它处理完。默认 2s",
         },
         example: "2s",
     },
@@ -176,7 +180,7 @@ static SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "Longest wait for the first byte of the answer. Default: attempt_timeout, because PHP often sends everything at the end",
-            zh: "等待应答首字节的最长时间。默认等于 attempt_timeout,因为 PHP 往往在结束时才一次性输出",
+            zh: "等待应答首字节的最长时间。默认等于 attempt_timeout，因为 PHP 往往在结束时才一次性输出",
         },
         example: "30s",
     },
@@ -196,7 +200,7 @@ static SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "The pool's request_terminate_timeout. After a delivery whose result is unknown, the next try waits until the script cannot run any more. Absent: 5 minutes, a guess, as PHP-FPM has no limit by default",
-            zh: "与进程池的 request_terminate_timeout 保持一致。结果未知的投递,会等到脚本不可能仍在运行时再重试。不填则按 5 分钟估计(PHP-FPM 默认没有上限)",
+            zh: "与进程池的 request_terminate_timeout 保持一致。结果未知的投递，会等到脚本不可能仍在运行时再重试。不填则按 5 分钟估计（PHP-FPM 默认没有上限）",
         },
         example: "60s",
     },
@@ -206,7 +210,7 @@ static SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "Tells PHP to log its errors instead of printing them into the answer. PHP-FPM keeps that for all later requests of the same worker, other sites' included, so it is off by default; better set display_errors=Off in php.ini",
-            zh: "让 PHP 把错误写进日志,而不是混进应答。PHP-FPM 会让该设置在同一进程的后续所有请求(包括其他网站)中继续生效,因此默认关闭;更好的做法是在 php.ini 中设置 display_errors=Off",
+            zh: "让 PHP 把错误写进日志，而不是混进应答。PHP-FPM 会让该设置在同一进程的后续所有请求（包括其他网站）中继续生效，因此默认关闭；更好的做法是在 php.ini 中设置 display_errors=Off",
         },
         example: "false",
     },
@@ -216,7 +220,7 @@ static SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "Further FastCGI parameters, as with fastcgi_param in nginx",
-            zh: "额外的 FastCGI 参数,相当于 nginx 的 fastcgi_param",
+            zh: "额外的 FastCGI 参数，相当于 nginx 的 fastcgi_param",
         },
         example: "{ APP_ENV = \"production\" }",
     },
@@ -226,7 +230,7 @@ static SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "Hands on the query of the callback's address. Signatures rarely cover it, so anyone could add to it. Default: false",
-            zh: "是否转发回调地址中的查询串。签名一般不覆盖查询串,任何人都能篡改。默认 false",
+            zh: "是否转发回调地址中的查询串。签名一般不覆盖查询串，任何人都能篡改。默认 false",
         },
         example: "false",
     },
@@ -236,7 +240,7 @@ static SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "Headers to hand on that are held back by default (cookies, credentials, what proxies add)",
-            zh: "需要额外转发的请求头(默认不转发 Cookie、认证信息及代理添加的请求头)",
+            zh: "需要额外转发的请求头（默认不转发 Cookie、认证信息及代理添加的请求头）",
         },
         example: "authorization",
     },
@@ -331,13 +335,14 @@ impl FastCgi {
         if until <= now {
             return Attempted::without_answer(diagnosis::retry("no_time_left", ""));
         }
-        let request = match codec::encode(&self.site.params(envelope), &envelope.request.body) {
-            Ok(request) => request,
-            Err(error) => {
-                let reason = Reason::new("param_too_long", &error.name);
-                return Attempted::without_answer(Outcome::Declined { reason });
-            }
-        };
+        let request =
+            match codec::encode(&self.site.params(envelope), &envelope.request.body, self.pool.after_request()) {
+                Ok(request) => request,
+                Err(error) => {
+                    let reason = Reason::new("param_too_long", &error.name);
+                    return Attempted::without_answer(Outcome::Declined { reason });
+                }
+            };
         let limits = Limits { deadline: until, first_byte: self.first_byte_timeout };
         match self.pool.exchange(&request, limits).await {
             Ok(delivered) => {

@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each test binary that includes this file uses its own part of it")]
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read as _};
+use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -164,14 +164,20 @@ impl PhpFpm {
     }
 
     fn end(&mut self, signal: &str) {
+        let Some(pid) = self.master.as_ref().map(Child::id) else { return };
+        // Halted, it starts no worker that would be missing from the list.
+        send("-STOP", pid);
+        wait_until("the master is halted", || state(pid).is_none_or(|state| "TZX".contains(state)));
         let workers = self.workers();
         let Some(mut master) = self.master.take() else { return };
-        // The master first, else it would replace its workers.
-        send(signal, master.id());
         if signal == "-KILL" {
+            send("-KILL", pid);
             for worker in &workers {
-                send(signal, *worker);
+                send("-KILL", *worker);
             }
+        } else {
+            send(signal, pid);
+            send("-CONT", pid);
         }
         let until = Instant::now() + PATIENCE;
         while !matches!(master.try_wait(), Ok(Some(_))) {
@@ -180,7 +186,9 @@ impl PhpFpm {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        wait_until("all workers are gone", || workers.iter().all(|worker| !is_alive(*worker)));
+        // A process that is dead and not yet collected by its parent holds no socket any more.
+        let is_gone = |pid: u32| state(pid).is_none_or(|state| "ZX".contains(state));
+        wait_until("all workers are gone", || workers.iter().all(|worker| is_gone(*worker)));
     }
 
     fn accepts(&self) -> bool {
@@ -216,7 +224,7 @@ impl PhpFpm {
 
 impl Drop for PhpFpm {
     fn drop(&mut self) {
-        self.kill_hard();
+        self.stop();
     }
 }
 
@@ -235,14 +243,10 @@ pub(crate) fn send(signal: &str, pid: u32) {
     status.expect("kill(1) is there");
 }
 
-fn is_alive(pid: u32) -> bool {
-    let Ok(mut file) = File::open(format!("/proc/{pid}/stat")) else { return false };
-    let mut text = String::new();
-    if file.read_to_string(&mut text).is_err() {
-        return false;
-    }
-    // A process that is dead and not yet collected by its parent holds no socket any more.
-    !text.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z') || rest.starts_with('X'))
+/// The state letter of a process; none when there is no such process.
+fn state(pid: u32) -> Option<char> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    text.rsplit_once(") ")?.1.chars().next()
 }
 
 fn binary() -> PathBuf {

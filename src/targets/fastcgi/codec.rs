@@ -47,13 +47,22 @@ pub(super) struct ParamTooLong {
     pub(super) name: String,
 }
 
-/// Encodes a request whose connection is to stay open.
+/// What is to become of the connection after a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// It stays open for another one.
+    Keep,
+    /// The application closes it.
+    Close,
+}
+
+/// Encodes a request.
 ///
 /// A pair never crosses from one record into the next, although the protocol allows it: PHP-FPM reads each
 /// record of parameters by itself and refuses a pair that is cut.
-pub(super) fn encode(params: &[(String, Vec<u8>)], body: &[u8]) -> Result<Encoded, ParamTooLong> {
+pub(super) fn encode(params: &[(String, Vec<u8>)], body: &[u8], after: After) -> Result<Encoded, ParamTooLong> {
     let mut bytes = Vec::with_capacity(2048 + body.len() + body.len() / CONTENT_BYTES_MAX * 16);
-    push_record(&mut bytes, BEGIN_REQUEST, &begin_body());
+    push_record(&mut bytes, BEGIN_REQUEST, &begin_body(after));
     let mut content = Vec::with_capacity(2048);
     for (name, value) in params {
         let pair_bytes = length_bytes(name.len()) + length_bytes(value.len()) + name.len() + value.len();
@@ -81,9 +90,10 @@ pub(super) fn encode(params: &[(String, Vec<u8>)], body: &[u8]) -> Result<Encode
     Ok(Encoded { bytes, head_bytes })
 }
 
-fn begin_body() -> [u8; 8] {
+fn begin_body(after: After) -> [u8; 8] {
+    let flags = if after == After::Keep { FLAG_KEEP_CONN } else { 0 };
     let [role_high, role_low] = ROLE_RESPONDER.to_be_bytes();
-    [role_high, role_low, FLAG_KEEP_CONN, 0, 0, 0, 0, 0]
+    [role_high, role_low, flags, 0, 0, 0, 0, 0]
 }
 
 fn push_record(out: &mut Vec<u8>, kind: u8, content: &[u8]) {
@@ -335,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_request_is_begin_params_and_stdin_each_closed() {
-        let encoded = encode(&[("A".to_owned(), b"1".to_vec())], b"body").unwrap();
+        let encoded = encode(&[("A".to_owned(), b"1".to_vec())], b"body", After::Keep).unwrap();
         assert_eq!(
             records(&encoded.bytes),
             [
@@ -346,6 +356,7 @@ mod tests {
                 (STDIN, vec![])
             ]
         );
+        assert_eq!(records(&encode(&[], b"", After::Close).unwrap().bytes)[0].1, [0, 1, 0, 0, 0, 0, 0, 0]);
         assert_eq!(encoded.head_bytes, 16 + 16 + 8);
         assert_eq!(encoded.bytes.len() % ALIGNMENT, 0);
     }
@@ -354,7 +365,7 @@ mod tests {
     fn lengths_change_from_one_byte_to_four_after_127() {
         for length in [0, 1, 127, 128, 255, 256, 60_000] {
             let params = [("N".repeat(length.max(1)), vec![b'v'; length.min(5000)])];
-            let encoded = encode(&params, b"").unwrap();
+            let encoded = encode(&params, b"", After::Keep).unwrap();
             assert_eq!(pairs(&records(&encoded.bytes)[1].1), params, "{length}");
         }
     }
@@ -362,17 +373,17 @@ mod tests {
     #[test]
     fn a_pair_never_crosses_records() {
         let params: Vec<_> = (0..40).map(|i| (format!("NAME_{i}"), vec![b'v'; 5000])).collect();
-        let encoded = encode(&params, b"").unwrap();
+        let encoded = encode(&params, b"", After::Keep).unwrap();
         let read: Vec<_> = records(&encoded.bytes).iter().filter(|r| r.0 == PARAMS).flat_map(|r| pairs(&r.1)).collect();
         assert_eq!(read, params);
         let too_long = [("HUGE".to_owned(), vec![0; CONTENT_BYTES_MAX])];
-        assert_eq!(encode(&too_long, b""), Err(ParamTooLong { name: "HUGE".to_owned() }));
+        assert_eq!(encode(&too_long, b"", After::Keep), Err(ParamTooLong { name: "HUGE".to_owned() }));
     }
 
     #[test]
     fn a_long_body_is_cut_into_records() {
         let body: Vec<u8> = (0..200_001_u32).map(|i| i.to_le_bytes()[0]).collect();
-        let encoded = encode(&[], &body).unwrap();
+        let encoded = encode(&[], &body, After::Keep).unwrap();
         let stdin: Vec<_> = records(&encoded.bytes).into_iter().filter(|r| r.0 == STDIN).collect();
         assert_eq!(stdin.iter().map(|r| r.1.len()).collect::<Vec<_>>(), [65_535, 65_535, 65_535, 3_396, 0]);
         assert_eq!(stdin.concat_contents(), body);
@@ -434,7 +445,7 @@ mod tests {
             params in prop::collection::vec(("[A-Z_]{1,200}", prop::collection::vec(any::<u8>(), 0..400)), 0..20),
             body in prop::collection::vec(any::<u8>(), 0..4000),
         ) {
-            let records = records(&encode(&params, &body).unwrap().bytes);
+            let records = records(&encode(&params, &body, After::Keep).unwrap().bytes);
             let read: Vec<_> = records.iter().filter(|r| r.0 == PARAMS).flat_map(|r| pairs(&r.1)).collect();
             prop_assert_eq!(read, params);
             let stdin: Vec<u8> = records.iter().filter(|r| r.0 == STDIN).flat_map(|r| r.1.clone()).collect();

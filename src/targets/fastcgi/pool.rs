@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::answer::Answer;
-use super::codec::Encoded;
+use super::codec::{After, Encoded};
 use super::connection::{Broken, Connection, Limits, Work};
 use super::stream::Address;
 
@@ -111,6 +111,11 @@ impl Pool {
         }
     }
 
+    /// What to ask for with a request.
+    pub(super) fn after_request(&self) -> After {
+        if self.bounds.idle_timeout.is_zero() { After::Close } else { After::Keep }
+    }
+
     /// Closes idle connections, and every other one as soon as its request is over.
     pub(super) fn close(&self) {
         let mut resting = lock(&self.resting);
@@ -134,7 +139,7 @@ impl Pool {
 
     fn keep(&self, connection: Connection) {
         let mut resting = lock(&self.resting);
-        if resting.is_closed || !connection.is_reusable() || self.bounds.idle_timeout.is_zero() {
+        if resting.is_closed || !connection.is_reusable() || self.after_request() == After::Close {
             return;
         }
         resting.idle.push(Kept { connection, until: Instant::now() + self.bounds.idle_timeout });
@@ -193,8 +198,8 @@ fn next_expiry(resting: &Mutex<Resting>) -> Option<Instant> {
 }
 
 impl Resting {
-    /// Drops closed connections, and asks to be woken for the others. Never ready: under load there is
-    /// empty half of the time, and the keeper had better wait than be started for every delivery.
+    /// Drops closed connections, and asks to be woken for the others. Never ready: under load
+    /// nothing rests half of the time, and the keeper had better wait than be started for every delivery.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.idle.retain(|kept| kept.connection.stream().poll_spoilt(cx).is_pending());
         self.waker = Some(cx.waker().clone());
