@@ -34,7 +34,12 @@ pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> 
     let kinds: Vec<TargetKind> =
         targets::KINDS.iter().map(|kind| TargetKind { kind: kind.kind, settings: kind.settings }).collect();
     let build = |kind: &str, settings: &Settings| build_target(kind, settings).map(|_| ());
-    let catalogue = Catalogue { platforms: PLATFORMS, target_kinds: &kinds, build_target: &build, variable: &|name| std::env::var(name).ok() };
+    let catalogue = Catalogue {
+        platforms: PLATFORMS,
+        target_kinds: &kinds,
+        build_target: &build,
+        variable: &|name| std::env::var(name).ok(),
+    };
     config::load(path, &catalogue)
 }
 
@@ -115,8 +120,7 @@ impl Node {
             .await
             .with_context(|| format!("listen on {}", config.admin.listen))?;
         let admin_address = admin_listener.local_addr().context("read the admin listener's address")?;
-        let admin =
-            Admin { inbox: inbox.clone(), metrics: metrics.clone(), clock: clock.clone(), stop: stop.clone() };
+        let admin = Admin { inbox: inbox.clone(), metrics: metrics.clone(), clock: clock.clone(), stop: stop.clone() };
         tasks.push(("admin", tokio::spawn(admin::serve(admin_listener, Arc::new(admin)))));
 
         let deliverer = Deliverer {
@@ -199,7 +203,8 @@ fn limits(config: &Config) -> listener::Limits {
 fn lines(config: &Config) -> anyhow::Result<Vec<Line>> {
     let mut lines = Vec::new();
     for target in &config.targets {
-        let built = build_target(&target.kind, &target.settings).with_context(|| format!("build target `{}`", target.id))?;
+        let built =
+            build_target(&target.kind, &target.settings).with_context(|| format!("build target `{}`", target.id))?;
         let demands = built.demands();
         let backoff = match &target.ladder {
             Some(ladder) => Backoff::Ladder(ladder.clone()),

@@ -149,10 +149,7 @@ pub const USAGE: ExitCode = 2;
 
 /// Runs the command that the arguments name.
 pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (dyn Write + Send)) -> ExitCode {
-    let lang = Lang::from_environment(
-        flag_value(&args, "--lang").as_deref(),
-        |name| std::env::var(name).ok(),
-    );
+    let lang = Lang::from_environment(flag_value(&args, "--lang").as_deref(), |name| std::env::var(name).ok());
     let matches = match localised(Cli::command(), lang).try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => {

@@ -18,9 +18,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use toml::de::DeTable;
 use tollbell_channels::platforms::Platform;
 use tollbell_channels::settings::{Setting, Settings, SettingsError};
+use toml::de::DeTable;
 
 pub use admin::AdminConfig;
 pub use channel::ChannelConfig;
@@ -132,8 +132,11 @@ pub fn load(path: &Path, catalogue: &Catalogue<'_>) -> Result<(Config, Vec<Probl
 
 fn included(folder: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(folder.join(CHANNELS_FOLDER)) else { return Vec::new() };
-    let mut files: Vec<PathBuf> =
-        entries.flatten().map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "toml")).collect();
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
+        .collect();
     files.sort();
     files
 }

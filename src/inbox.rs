@@ -266,6 +266,9 @@ pub struct AttemptRecord {
     pub stderr: String,
 }
 
+/// Words of reasons that an inbox itself gives: for attempts whose process died.
+pub const REASONS: &[&str] = &["interrupted"];
+
 /// The states of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeliveryState {

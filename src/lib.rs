@@ -3,10 +3,20 @@
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod admin;
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod deliver;
 pub mod inbox;
+pub mod messages;
 pub mod receive;
 pub mod stop;
 pub mod targets;
 pub mod telemetry;
+
+/// Every word that an attempt's reason may have; the catalogues hold a text for each.
+pub fn reasons() -> Vec<&'static str> {
+    let of_targets = targets::KINDS.iter().flat_map(|kind| kind.reasons);
+    of_targets.chain(deliver::REASONS).chain(inbox::REASONS).copied().collect()
+}

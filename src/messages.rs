@@ -22,7 +22,8 @@ impl Lang {
     /// The flag first, then the environment as POSIX orders it; English otherwise.
     pub fn from_environment(flag: Option<&str>, variable: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let word = flag.map(str::to_owned).or_else(|| set("LC_ALL")).or_else(|| set("LC_MESSAGES")).or_else(|| set("LANG"));
+        let word =
+            flag.map(str::to_owned).or_else(|| set("LC_ALL")).or_else(|| set("LC_MESSAGES")).or_else(|| set("LANG"));
         if word.is_some_and(|word| word.to_ascii_lowercase().starts_with("zh")) { Self::Zh } else { Self::En }
     }
 
@@ -141,7 +142,8 @@ mod tests {
     fn every_family_is_complete() {
         let en = Lang::En.catalogue();
         let mut expected: Vec<String> = Vec::new();
-        let mut family = |name: &str, words: &[&str]| expected.extend(words.iter().map(|word| format!("{name}.{word}")));
+        let mut family =
+            |name: &str, words: &[&str]| expected.extend(words.iter().map(|word| format!("{name}.{word}")));
         family("setting", tollbell_channels::settings::SETTINGS_ERRORS);
         family("outcome", &crate::reasons());
         let states: Vec<&str> = crate::inbox::DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
@@ -173,7 +175,8 @@ mod tests {
             assert!(en.contains_key(key), "`{key}` is used and has no text");
         }
         for key in en.keys() {
-            let is_used = families.iter().any(|family| key.starts_with(family)) || sources.contains(&format!("\"{key}\""));
+            let is_used =
+                families.iter().any(|family| key.starts_with(family)) || sources.contains(&format!("\"{key}\""));
             assert!(is_used, "`{key}` has a text and is not used");
         }
     }

@@ -214,6 +214,8 @@ pub struct Kind {
     pub name: Text,
     /// Its settings, in the order in which they are shown.
     pub settings: &'static [Setting],
+    /// Every word of the reasons that it gives; the catalogues hold a text for each.
+    pub reasons: &'static [&'static str],
     /// Builds a target. Opens nothing.
     pub build: fn(&Settings) -> Result<Arc<dyn Target>, SettingsError>,
 }

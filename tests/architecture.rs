@@ -75,9 +75,8 @@ fn crate_uses(text: &str) -> Vec<String> {
 fn has_word(text: &str, word: &str) -> bool {
     let (text, word) = (text.to_lowercase(), word.to_lowercase());
     let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.match_indices(&word).any(|(at, _)| {
-        !is_letter(text[..at].chars().next_back()) && !is_letter(text[at + word.len()..].chars().next())
-    })
+    text.match_indices(&word)
+        .any(|(at, _)| !is_letter(text[..at].chars().next_back()) && !is_letter(text[at + word.len()..].chars().next()))
 }
 
 #[test]
@@ -150,7 +149,8 @@ fn nothing_outside_targets_names_a_kind_of_target() {
 
 #[test]
 fn the_channels_crate_touches_nothing() {
-    let banned = ["std::fs", "std::net::Tcp", "std::process", "tokio", "SystemTime", "Timestamp::now", "std::env", "Instant"];
+    let banned =
+        ["std::fs", "std::net::Tcp", "std::process", "tokio", "SystemTime", "Timestamp::now", "std::env", "Instant"];
     for (path, text) in sources("crates/channels/src") {
         for word in banned {
             assert!(!text.contains(word), "{} uses `{word}`", path.display());

@@ -65,9 +65,14 @@ impl Shop {
 
     /// Bodies that the good script got.
     fn bodies(&self) -> Vec<Vec<u8>> {
-        let mut paths: Vec<PathBuf> = fs::read_dir(self.fpm.root()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut paths: Vec<PathBuf> =
+            fs::read_dir(self.fpm.root()).unwrap().map(|entry| entry.unwrap().path()).collect();
         paths.sort();
-        paths.iter().filter(|path| path.extension().is_some_and(|e| e == "body")).map(|path| fs::read(path).unwrap()).collect()
+        paths
+            .iter()
+            .filter(|path| path.extension().is_some_and(|e| e == "body"))
+            .map(|path| fs::read(path).unwrap())
+            .collect()
     }
 
     fn world(&self, script: &str) -> World {
@@ -196,7 +201,9 @@ fn one_url_serves_all_channels() {
     assert_eq!(world.send_to("/notify", &named).unwrap().body, b"success");
     named.headers.insert("x-pay-channel", http::HeaderValue::from_static("nobody"));
     assert!(world.send_to("/notify", &named).unwrap().status >= 400);
-    assert!(world.send_to("/notify?channel=nobody", &world.side.callback(&world_story()).request).unwrap().status >= 400);
+    assert!(
+        world.send_to("/notify?channel=nobody", &world.side.callback(&world_story()).request).unwrap().status >= 400
+    );
     assert_eq!(world.events().len(), 6);
 }
 
@@ -207,7 +214,9 @@ fn world_story() -> tollbell_channels::simulate::Story {
 #[test]
 fn a_failing_script_is_tried_until_it_confirms() {
     let shop = Shop::new();
-    for (mode, outcome) in [("fail", "retry"), ("fatal", "retry"), ("warning", "retry"), ("status", "retry"), ("sleep", "unknown")] {
+    for (mode, outcome) in
+        [("fail", "retry"), ("fatal", "retry"), ("warning", "retry"), ("status", "retry"), ("sleep", "unknown")]
+    {
         let mut world = shop.world(MOODY);
         shop.mode(mode);
         let _gateway = world.start();
@@ -221,7 +230,11 @@ fn a_failing_script_is_tried_until_it_confirms() {
         assert_eq!(tried[0].0, outcome, "{mode}: {tried:?}");
         assert_eq!(tried.last().unwrap().0, "delivered", "{mode}: {tried:?}");
         let runs = shop.runs();
-        let ids: Vec<&str> = runs.iter().filter(|run| run.starts_with(&format!("E-{mode} "))).filter_map(|run| run.split(' ').nth(2)).collect();
+        let ids: Vec<&str> = runs
+            .iter()
+            .filter(|run| run.starts_with(&format!("E-{mode} ")))
+            .filter_map(|run| run.split(' ').nth(2))
+            .collect();
         assert_eq!(ids.len(), tried.len(), "{mode}");
         assert!(ids.iter().all(|seen| *seen == id), "{mode}: every run has the same event id");
     }
@@ -280,7 +293,9 @@ fn what_follows_a_payment_waits_for_it_and_nothing_else_does() {
         let good = world.payment(&format!("GOOD-{n}"), 1000);
         world.send(&good).unwrap();
     }
-    wait_for("the good orders", || (shop.runs().iter().filter(|run| run.starts_with("GOOD")).count() == 5).then_some(()));
+    wait_for("the good orders", || {
+        (shop.runs().iter().filter(|run| run.starts_with("GOOD")).count() == 5).then_some(())
+    });
     let states = world.delivery_states();
     assert_eq!(states.iter().filter(|state| *state == "waiting").count(), 1, "{states:?}");
     assert!(!shop.runs().iter().any(|run| run.contains("TRADE_FINISHED")), "it overtook its payment");
@@ -436,7 +451,10 @@ fn logs_and_metrics_show_no_secret_and_no_buyer() {
     assert!(told.contains("refused") && told.contains("given up"));
     for pair in body.split('&') {
         let (name, value) = pair.split_once('=').unwrap();
-        let is_telling = value.len() >= 12 && !["notify_type", "app_id"].contains(&name) && !name.starts_with("gmt") && name != "notify_time";
+        let is_telling = value.len() >= 12
+            && !["notify_type", "app_id"].contains(&name)
+            && !name.starts_with("gmt")
+            && name != "notify_time";
         assert!(!is_telling || !told.contains(value), "`{name}` is in the log");
     }
 }
@@ -537,7 +555,9 @@ fn partial_refunds_tell_their_own_amounts_from_the_totals() {
     let told: Vec<(String, String)> = world
         .events()
         .iter()
-        .map(|e| (e["type"].as_str().unwrap().to_owned(), e["data"]["amount"]["text"].as_str().unwrap_or("?").to_owned()))
+        .map(|e| {
+            (e["type"].as_str().unwrap().to_owned(), e["data"]["amount"]["text"].as_str().unwrap_or("?").to_owned())
+        })
         .collect();
     let expected = [("payment.succeeded", "10.00"), ("refund.succeeded", "3.00"), ("refund.succeeded", "2.00")];
     assert_eq!(told, expected.map(|(kind, amount)| (kind.to_owned(), amount.to_owned())));

@@ -17,9 +17,8 @@ pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
         context.say_json(&value)?;
         return Ok(OK);
     }
-    let message = Message::new("check.good")
-        .with("channels", config.channels.len())
-        .with("targets", config.targets.len());
+    let message =
+        Message::new("check.good").with("channels", config.channels.len()).with("targets", config.targets.len());
     context.tell(&message)?;
     Ok(OK)
 }

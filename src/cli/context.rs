@@ -70,7 +70,7 @@ impl Context<'_> {
     /// Opens the inbox of the configuration, beside a running node.
     pub(super) fn inbox(&mut self) -> anyhow::Result<Arc<dyn Inbox>> {
         let config = self.config()?;
-        app::open_inbox(&config, app::OpenFor::Reading).context("open the inbox")
+        app::open_inbox(&config).context("open the inbox")
     }
 
     /// Prints an error with its causes and says how the process ends.

@@ -42,7 +42,9 @@ const REPLY_BYTES_MAX: usize = 64 * 1024;
 pub(super) async fn run(context: &mut Context<'_>, args: &DemoArgs) -> anyhow::Result<ExitCode> {
     let folder = tempfile::Builder::new().prefix("tollbell-demo-").tempdir().context("make a temporary folder")?;
     let mut shop = Shop::start(folder.path())?;
-    context.tell(&Message::new("demo.shop").with("program", shop.program.display()).with("script", shop.script.display()))?;
+    context.tell(
+        &Message::new("demo.shop").with("program", shop.program.display()).with("script", shop.script.display()),
+    )?;
     let (node, mut side) = start_gateway(context, &folder, &shop)?;
     let node = node.await?;
     let stage = Stage { address: node.address(), path: format!("/notify/{}", PLATFORMS[0].kind), shop: &shop };
@@ -84,10 +86,8 @@ fn start_gateway(
     shop: &Shop,
 ) -> anyhow::Result<(impl Future<Output = anyhow::Result<app::Node>>, Box<dyn OtherSide>)> {
     let platform = PLATFORMS.first().context("no platform")?;
-    let settings = vec![
-        ("address".to_owned(), shop.address.clone()),
-        ("script".to_owned(), shop.script.display().to_string()),
-    ];
+    let settings =
+        vec![("address".to_owned(), shop.address.clone()), ("script".to_owned(), shop.script.display().to_string())];
     let written = init::write(&init::Plan {
         folder: folder.path(),
         platforms: vec![platform],
@@ -124,7 +124,12 @@ struct Replied {
 }
 
 impl Stage<'_> {
-    async fn tell_story(&self, context: &mut Context<'_>, node: &app::Node, side: &mut dyn OtherSide) -> anyhow::Result<()> {
+    async fn tell_story(
+        &self,
+        context: &mut Context<'_>,
+        node: &app::Node,
+        side: &mut dyn OtherSide,
+    ) -> anyhow::Result<()> {
         let inbox = node.inbox();
         let at = clock::system()();
         let order_no = at.strftime("%Y%m%d%H%M%S01").to_string();
@@ -135,8 +140,16 @@ impl Stage<'_> {
         let success = replied.body.clone();
         ensure!(replied.status == 200, "the payment was answered {} {}", replied.status, replied.body);
         self.expect_run(context, &*inbox, 1, 1).await?;
-        self.line(context, "demo.paid", &[("order", &order_no), ("amount", AMOUNT.1), ("reply", &success), ("ms", &ms(replied.took))])?;
-        ensure!(self.shop.facts()? == [format!("paid {order_no} {}", AMOUNT.1)], "the shop wrote {:?}", self.shop.facts()?);
+        self.line(
+            context,
+            "demo.paid",
+            &[("order", &order_no), ("amount", AMOUNT.1), ("reply", &success), ("ms", &ms(replied.took))],
+        )?;
+        ensure!(
+            self.shop.facts()? == [format!("paid {order_no} {}", AMOUNT.1)],
+            "the shop wrote {:?}",
+            self.shop.facts()?
+        );
 
         let replied = self.send(&payment).await?;
         ensure!(replied.body == success, "the repetition was answered `{}`", replied.body);
@@ -145,9 +158,17 @@ impl Stage<'_> {
 
         let forged = forge(&payment)?;
         let replied = self.send(&forged).await?;
-        ensure!(replied.body != success && !replied.body.contains(&success), "the forgery was answered `{}`", replied.body);
+        ensure!(
+            replied.body != success && !replied.body.contains(&success),
+            "the forgery was answered `{}`",
+            replied.body
+        );
         ensure!(count_events(&*inbox).await? == 1, "the forgery made an event");
-        self.line(context, "demo.forged", &[("amount", FORGED_AMOUNT), ("reply", &format!("{} {}", replied.status, replied.body))])?;
+        self.line(
+            context,
+            "demo.forged",
+            &[("amount", FORGED_AMOUNT), ("reply", &format!("{} {}", replied.status, replied.body))],
+        )?;
 
         let refund = Story {
             kind: EventKind::RefundSucceeded,
@@ -159,7 +180,11 @@ impl Stage<'_> {
         let replied = self.send(&side.callback(&refund).request).await?;
         ensure!(replied.body == success, "the refund was answered `{}`", replied.body);
         self.expect_run(context, &*inbox, 2, 2).await?;
-        self.line(context, "demo.refunded", &[("order", &order_no), ("amount", "3.00"), ("reply", &success), ("ms", &ms(replied.took))])?;
+        self.line(
+            context,
+            "demo.refunded",
+            &[("order", &order_no), ("amount", "3.00"), ("reply", &success), ("ms", &ms(replied.took))],
+        )?;
         let facts = self.shop.facts()?;
         ensure!(facts.len() == 2 && facts[1] == format!("refunded {order_no} in all 3.00"), "the shop wrote {facts:?}");
         ensure!(self.shop.runs()? == 2, "the shop's script ran {} times", self.shop.runs()?);
@@ -167,14 +192,22 @@ impl Stage<'_> {
     }
 
     /// Waits until so many events are there and every delivery is confirmed, and says how.
-    async fn expect_run(&self, context: &mut Context<'_>, inbox: &dyn Inbox, events: usize, runs: usize) -> anyhow::Result<()> {
+    async fn expect_run(
+        &self,
+        context: &mut Context<'_>,
+        inbox: &dyn Inbox,
+        events: usize,
+        runs: usize,
+    ) -> anyhow::Result<()> {
         let since = Instant::now();
         loop {
             let open = inbox.events(EventFilter { limit: 10, ..Default::default() }).await.context("list events")?;
             let mut confirmed = 0;
             for event in &open {
                 let deliveries = inbox.deliveries_of(event.notification).await.context("list deliveries")?;
-                confirmed += usize::from(deliveries.iter().all(|d| d.state == DeliveryState::Delivered) && !deliveries.is_empty());
+                confirmed += usize::from(
+                    deliveries.iter().all(|d| d.state == DeliveryState::Delivered) && !deliveries.is_empty(),
+                );
             }
             if open.len() == events && confirmed == events && self.shop.runs()? == runs {
                 return Ok(());
@@ -188,7 +221,8 @@ impl Stage<'_> {
     }
 
     fn line(&self, context: &mut Context<'_>, key: &'static str, args: &[(&'static str, &str)]) -> anyhow::Result<()> {
-        let message = args.iter().fold(Message::dynamic(key.to_owned()), |message, (name, value)| message.with(name, value));
+        let message =
+            args.iter().fold(Message::dynamic(key.to_owned()), |message, (name, value)| message.with(name, value));
         context.tell(&message)
     }
 
@@ -198,7 +232,8 @@ impl Stage<'_> {
         let stream = TcpStream::connect(self.address).await.context("connect to the gateway")?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
         let driven = tokio::spawn(connection);
-        let mut outgoing = http::Request::builder().method(&request.method).uri(&self.path).body(Full::new(request.body.clone()))?;
+        let mut outgoing =
+            http::Request::builder().method(&request.method).uri(&self.path).body(Full::new(request.body.clone()))?;
         *outgoing.headers_mut() = request.headers.clone();
         outgoing.headers_mut().insert(http::header::HOST, http::HeaderValue::from_static("gateway.example"));
         outgoing.headers_mut().remove(http::header::CONTENT_LENGTH);
@@ -317,7 +352,8 @@ fn is_root() -> bool {
 
 /// The newest PHP-FPM that is installed under one of its usual names.
 fn find_fpm() -> Option<PathBuf> {
-    const NAMES: &[&str] = &["php-fpm", "php-fpm8.4", "php-fpm8.3", "php-fpm8.2", "php-fpm8.1", "php-fpm8.0", "php-fpm7.4"];
+    const NAMES: &[&str] =
+        &["php-fpm", "php-fpm8.4", "php-fpm8.3", "php-fpm8.2", "php-fpm8.1", "php-fpm8.0", "php-fpm7.4"];
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> =
         std::env::split_paths(&path).chain(["/usr/sbin", "/usr/local/sbin", "/sbin"].map(PathBuf::from)).collect();

@@ -11,7 +11,8 @@ use crate::messages::Message;
 use tollbell_channels::model::EventKind;
 
 pub(super) async fn run(context: &mut Context<'_>, args: &EventsArgs) -> anyhow::Result<ExitCode> {
-    let unknown = |context: &Context<'_>, word: &str| context.text(&Message::new("error.unknown_word").with("word", word));
+    let unknown =
+        |context: &Context<'_>, word: &str| context.text(&Message::new("error.unknown_word").with("word", word));
     let kind = match &args.kind {
         Some(word) => Some(EventKind::parse(word).with_context(|| unknown(context, word))?),
         None => None,
@@ -85,9 +86,7 @@ async fn states_of(inbox: &dyn Inbox, event: &EventRecord) -> anyhow::Result<Str
 
 /// An event as a line of JSON.
 pub(super) fn to_json(event: &EventRecord) -> Value {
-    let money = |m: &tollbell_channels::model::Money| {
-        json!({ "minor": m.minor, "currency": m.currency.code(), "text": m.to_text() })
-    };
+    let money = |m: &tollbell_channels::model::Money| json!({ "minor": m.minor, "currency": m.currency.code(), "text": m.to_text() });
     json!({
         "id": event.id.to_string(),
         "type": event.kind.as_str(),

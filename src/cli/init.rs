@@ -46,7 +46,8 @@ pub(super) fn run(context: &mut Context<'_>, args: &InitArgs) -> anyhow::Result<
         let mut chosen = Vec::new();
         for word in &args.platforms {
             let platform = PLATFORMS.iter().copied().find(|platform| platform.kind == word);
-            chosen.push(platform.with_context(|| context.text(&Message::new("error.unknown_word").with("word", word)))?);
+            chosen
+                .push(platform.with_context(|| context.text(&Message::new("error.unknown_word").with("word", word)))?);
         }
         chosen
     };

@@ -64,7 +64,9 @@ pub(super) fn targets(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let lang = context.lang;
     if context.is_json {
         for target in &config.targets {
-            context.say_json(&json!({ "id": &*target.id, "kind": target.kind, "accept_sandbox": target.accept_sandbox }))?;
+            context.say_json(
+                &json!({ "id": &*target.id, "kind": target.kind, "accept_sandbox": target.accept_sandbox }),
+            )?;
         }
         return Ok(OK);
     }

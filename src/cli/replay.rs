@@ -12,7 +12,9 @@ use crate::messages::Message;
 pub(super) async fn run(context: &mut Context<'_>, args: &ReplayArgs) -> anyhow::Result<ExitCode> {
     let what = match (&args.id, args.dead) {
         (None, true) => ReplayWhat::Dead(args.limit),
-        (Some(id), false) => parse(id).with_context(|| context.text(&Message::new("error.not_an_id").with("id", id)))?,
+        (Some(id), false) => {
+            parse(id).with_context(|| context.text(&Message::new("error.not_an_id").with("id", id)))?
+        }
         _ => bail!(context.text(&Message::new("replay.id_or_dead"))),
     };
     let inbox = context.inbox()?;

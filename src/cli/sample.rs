@@ -21,8 +21,8 @@ pub(super) fn run(context: &mut Context<'_>, args: &SampleArgs) -> anyhow::Resul
         .with_context(|| context.text(&Message::new("error.unknown_channel").with("name", &args.channel)))?;
     let mut side = (channel.platform.simulate)();
     let keys = keys_path(&config.folder, &channel.id);
-    let exported = fs::read(&keys)
-        .with_context(|| context.text(&Message::new("sample.no_keys").with("path", keys.display())))?;
+    let exported =
+        fs::read(&keys).with_context(|| context.text(&Message::new("sample.no_keys").with("path", keys.display())))?;
     if let Err(problem) = side.import(&exported) {
         bail!("{}: {problem}", keys.display());
     }
@@ -45,7 +45,9 @@ fn make(context: &Context<'_>, side: &dyn OtherSide, args: &SampleArgs) -> anyho
     let kind = EventKind::parse(&args.event).filter(|kind| side.stories().contains(kind));
     let Some(kind) = kind else {
         let known: Vec<&str> = side.stories().iter().map(|kind| kind.as_str()).collect();
-        bail!(context.text(&Message::new("sample.no_story").with("event", &args.event).with("known", known.join(", "))));
+        bail!(
+            context.text(&Message::new("sample.no_story").with("event", &args.event).with("known", known.join(", ")))
+        );
     };
     let at = clock::system()();
     let order_no = args.order_no.clone().unwrap_or_else(|| format!("T{}", at.as_millisecond()));

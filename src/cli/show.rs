@@ -19,8 +19,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ShowArgs) -> anyhow::R
         .with_context(|| context.text(&Message::new("error.not_found").with("id", &args.id)))?;
     let notification = inbox.notification(id).await.context("read the notification")?;
     if args.raw {
-        let request =
-            notification.request.as_ref().with_context(|| context.text(&Message::new("show.body_gone")))?;
+        let request = notification.request.as_ref().with_context(|| context.text(&Message::new("show.body_gone")))?;
         let bytes = raw_bytes(request);
         context.out.write_all(&bytes).context("print")?;
         inbox.close().await;
@@ -130,7 +129,8 @@ impl Story {
                 let status = attempt.status.map(|status| format!(" HTTP {status}")).unwrap_or_default();
                 writeln!(w, "  #{} {} {}{status} {took} ms", attempt.number, attempt.started_at, attempt.outcome)?;
                 if !attempt.reason.is_empty() {
-                    let reason = Message::dynamic(format!("outcome.{}", attempt.reason)).with("detail", &attempt.detail);
+                    let reason =
+                        Message::dynamic(format!("outcome.{}", attempt.reason)).with("detail", &attempt.detail);
                     writeln!(w, "     {}", reason.text(lang))?;
                 }
                 if !attempt.stderr.is_empty() {

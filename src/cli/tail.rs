@@ -14,7 +14,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 
 pub(super) async fn run(context: &mut Context<'_>, args: &TailArgs) -> anyhow::Result<ExitCode> {
     let inbox = context.inbox()?;
-    let filter = NotificationFilter { channel: args.channel.clone(), limit: args.lines.min(PAGE_MAX), ..Default::default() };
+    let filter =
+        NotificationFilter { channel: args.channel.clone(), limit: args.lines.min(PAGE_MAX), ..Default::default() };
     let mut newest = inbox.notifications(filter).await.context("list notifications")?;
     newest.reverse();
     let mut last = None;
@@ -33,7 +34,8 @@ pub(super) async fn run(context: &mut Context<'_>, args: &TailArgs) -> anyhow::R
                 break;
             }
         }
-        let filter = NotificationFilter { channel: args.channel.clone(), after: last, limit: PAGE_MAX, ..Default::default() };
+        let filter =
+            NotificationFilter { channel: args.channel.clone(), after: last, limit: PAGE_MAX, ..Default::default() };
         newest = inbox.notifications(filter).await.context("list notifications")?;
         if last.is_none() {
             newest.reverse();
@@ -58,13 +60,8 @@ fn print(context: &mut Context<'_>, n: &NotificationRecord) -> anyhow::Result<()
         });
         return context.say_json(&value);
     }
-    let mut line = format!(
-        "{}  {}  {}  {}",
-        n.received_at.strftime("%Y-%m-%d %H:%M:%S%.3fZ"),
-        n.id,
-        n.channel,
-        n.platform_kind
-    );
+    let mut line =
+        format!("{}  {}  {}  {}", n.received_at.strftime("%Y-%m-%d %H:%M:%S%.3fZ"), n.id, n.channel, n.platform_kind);
     for concern in &n.concerns {
         line.push_str("  !");
         line.push_str(concern.word());

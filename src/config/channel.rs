@@ -107,7 +107,8 @@ fn check_paths(section: &Section<'_>, paths: &[String]) {
         section.problem("paths", Message::new("config.out_of_range").with("most", PATHS_MAX));
     }
     for path in paths {
-        let is_own = OWN_PATHS.iter().any(|own| path == own || path.strip_prefix(own).is_some_and(|rest| rest.starts_with('/')));
+        let is_own =
+            OWN_PATHS.iter().any(|own| path == own || path.strip_prefix(own).is_some_and(|rest| rest.starts_with('/')));
         let is_path = path.starts_with('/') && path.len() > 1 && !path.contains(['?', '#', ' ']);
         if is_own {
             section.problem("paths", Message::new("config.own_path").with("path", path));

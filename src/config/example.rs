@@ -124,7 +124,9 @@ fn sample(setting: &Setting) -> (String, String) {
     match setting.kind {
         SettingKind::PublicKey | SettingKind::SecretKey => (format!("{name}_file"), quoted(setting.example)),
         SettingKind::Text | SettingKind::Duration => (name, quoted(setting.example)),
-        SettingKind::Texts | SettingKind::Words(_) if !setting.example.starts_with('[') => (name, quoted(setting.example)),
+        SettingKind::Texts | SettingKind::Words(_) if !setting.example.starts_with('[') => {
+            (name, quoted(setting.example))
+        }
         _ => (name, setting.example.to_owned()),
     }
 }

@@ -196,7 +196,12 @@ impl<'a> Section<'a> {
     }
 
     /// Reads a value; `parse` gives `None` for a wrong type or form.
-    pub(super) fn read<T>(&self, key: &str, expected: &'static str, parse: impl FnOnce(&DeValue<'_>) -> Option<T>) -> Option<Located<T>> {
+    pub(super) fn read<T>(
+        &self,
+        key: &str,
+        expected: &'static str,
+        parse: impl FnOnce(&DeValue<'_>) -> Option<T>,
+    ) -> Option<Located<T>> {
         self.asked.borrow_mut().insert(key.to_owned());
         let value = self.table?.get(key)?;
         let parsed = parse(value.get_ref());
@@ -377,7 +382,9 @@ mod tests {
 
     #[test]
     fn durations_and_sizes_are_strict() {
-        for (text, millis) in [("500ms", 500), ("3s", 3_000), ("10m", 600_000), ("2h", 7_200_000), ("90d", 7_776_000_000)] {
+        for (text, millis) in
+            [("500ms", 500), ("3s", 3_000), ("10m", 600_000), ("2h", 7_200_000), ("90d", 7_776_000_000)]
+        {
             assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
         for text in ["", "3", "s", "-3s", "3 s", "3.5s", "1w", "99999999999999999999s", "9999999d"] {

@@ -28,7 +28,9 @@ impl Routes {
                 let found = section.texts(key)?.value;
                 for name in found.iter().filter(|name| !known.contains(&name.as_str())) {
                     let message = match nearest(name, known.iter().copied()) {
-                        Some(near) => Message::new("config.unknown_name_nearest").with("name", name).with("nearest", near),
+                        Some(near) => {
+                            Message::new("config.unknown_name_nearest").with("name", name).with("nearest", near)
+                        }
                         None => Message::new("config.unknown_name").with("name", name),
                     };
                     section.problem(key, message);
@@ -66,7 +68,11 @@ impl Routes {
                     && route.channels.as_ref().is_none_or(|channels| channels.iter().any(|id| id == channel))
             })
         };
-        targets.iter().filter(|target| self.0.is_empty() || is_routed(&target.id)).map(|target| target.id.clone()).collect()
+        targets
+            .iter()
+            .filter(|target| self.0.is_empty() || is_routed(&target.id))
+            .map(|target| target.id.clone())
+            .collect()
     }
 }
 

@@ -36,7 +36,8 @@ pub(super) fn resolve(
             SettingKind::Flag => section.flag(name).map(|found| SettingValue::Flag(found.value)),
             SettingKind::Words(known) => section.texts(name).map(|found| {
                 for word in found.value.iter().filter(|word| !known.contains(&word.as_str())) {
-                    let message = Message::new("config.unknown_word").with("word", word).with("known", known.join(", "));
+                    let message =
+                        Message::new("config.unknown_word").with("word", word).with("known", known.join(", "));
                     section.problem(name, message);
                 }
                 SettingValue::Texts(found.value)
@@ -105,7 +106,9 @@ fn key(
             None => Err(Message::new("config.no_variable").with("variable", value.as_str())),
         },
         _ => match variable(CREDENTIALS) {
-            Some(credentials) if is_plain_name(&value) => read_key_file(&Path::new(&credentials).join(value.as_str()), false),
+            Some(credentials) if is_plain_name(&value) => {
+                read_key_file(&Path::new(&credentials).join(value.as_str()), false)
+            }
             Some(_) => Err(Message::new("config.bad_credential")),
             None => Err(Message::new("config.no_variable").with("variable", CREDENTIALS)),
         },
@@ -128,7 +131,8 @@ fn is_plain_name(name: &str) -> bool {
 }
 
 fn read_key_file(path: &Path, is_secret: bool) -> Result<Zeroizing<Vec<u8>>, Message> {
-    let cannot = |why: &std::io::Error| Message::new("config.cannot_read_key").with("path", path.display()).with("why", why);
+    let cannot =
+        |why: &std::io::Error| Message::new("config.cannot_read_key").with("path", path.display()).with("why", why);
     let metadata = fs::metadata(path).map_err(|error| cannot(&error))?;
     if metadata.len() > KEY_BYTES_MAX {
         return Err(Message::new("config.key_too_large").with("path", path.display()).with("limit", KEY_BYTES_MAX));

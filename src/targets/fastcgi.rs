@@ -35,6 +35,7 @@ pub static KIND: Kind = Kind {
     kind: "fastcgi",
     name: Text { en: "PHP-FPM (FastCGI)", zh: "PHP-FPM（FastCGI）" },
     settings: SETTINGS,
+    reasons: REASONS,
     build,
 };
 

@@ -197,6 +197,32 @@ impl Rejection {
     }
 }
 
+/// Every word of [`Rejection::word`]; the catalogues hold a text for each.
+pub const REJECTION_WORDS: &[&str] = &[
+    "method",
+    "media_type",
+    "empty",
+    "too_large",
+    "too_many_fields",
+    "missing",
+    "malformed",
+    "duplicate_field",
+    "charset",
+    "unknown_merchant",
+    "algorithm",
+    "unknown_key",
+    "signature",
+    "stale",
+    "probe",
+    "undecryptable",
+    "unknown_channel",
+    "unrecognised",
+    "ambiguous",
+    "no",
+    "shape",
+    "merchant",
+];
+
 /// Longest piece of a hostile request that goes into a rejection, in characters.
 pub const QUOTE_CHARS_MAX: usize = 64;
 

@@ -96,6 +96,19 @@ impl Concern {
     }
 }
 
+/// Every word of [`Concern::word`]; the catalogues hold a text for each.
+pub const CONCERN_WORDS: &[&str] = &[
+    "foreign_payee",
+    "unreadable_amount",
+    "unknown_value",
+    "unreadable_text",
+    "missing_field",
+    "contradiction",
+    "ambiguous",
+    "conflict",
+    "too_old",
+];
+
 /// What makes two notifications the same: the platform's number and what it asserts. A platform that
 /// used one number for two different assertions would give two notifications, and lose nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
