@@ -252,14 +252,14 @@ fn read_id(section: &Section<'_>) -> Option<std::sync::Arc<str>> {
         }
         return None;
     };
-    let mut letters = id.value.chars();
+    let mut letters = id.chars();
     let is_start = letters.next().is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
     let is_good = is_start
-        && id.value.len() <= ID_CHARS_MAX
+        && id.len() <= ID_CHARS_MAX
         && letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-');
     if !is_good {
         section.problem("id", Message::new("config.bad_id"));
         return None;
     }
-    Some(id.value.into())
+    Some(id.into())
 }

@@ -52,16 +52,16 @@ impl ChannelConfig {
     pub(super) fn read(section: Section<'_>, folder: &Path, catalogue: &Catalogue<'_>) -> Option<Self> {
         let id = read_id(&section);
         let environment = match section.text("environment") {
-            Some(word) => Environment::parse(&word.value).unwrap_or_else(|| {
+            Some(word) => Environment::parse(&word).unwrap_or_else(|| {
                 section.problem("environment", Message::new("config.one_of").with("known", "live, sandbox"));
                 Environment::Live
             }),
             None => Environment::Live,
         };
-        let merchant = section.text("merchant").map_or_else(|| MERCHANT.to_owned(), |found| found.value);
-        let paths = section.texts("paths").map(|found| found.value).unwrap_or_default();
+        let merchant = section.text("merchant").unwrap_or_else(|| MERCHANT.to_owned());
+        let paths = section.texts("paths").unwrap_or_default();
         check_paths(&section, &paths);
-        if section.text("ack").is_some_and(|word| word.value != "stored") {
+        if section.text("ack").is_some_and(|word| word != "stored") {
             section.problem("ack", Message::new("config.one_of").with("known", "stored"));
         }
         let known: Vec<&str> = catalogue.platforms.iter().map(|platform| platform.kind).collect();
@@ -91,10 +91,10 @@ pub(super) fn read_kind(section: &Section<'_>, known: &[&str]) -> Option<String>
         }
         return None;
     };
-    if known.contains(&kind.value.as_str()) {
-        return Some(kind.value);
+    if known.contains(&kind.as_str()) {
+        return Some(kind);
     }
-    let message = match nearest(&kind.value, known.iter().copied()) {
+    let message = match nearest(&kind, known.iter().copied()) {
         Some(near) => Message::new("config.unknown_kind_nearest").with("nearest", near),
         None => Message::new("config.one_of").with("known", known.join(", ")),
     };

@@ -59,7 +59,7 @@ impl DeliverConfig {
             Some(table) => {
                 let first = positive(&table, "first", FIRST);
                 let max = positive(&table, "max", MAX);
-                let tries = table.number("tries").map_or(TRIES, |found| found.value);
+                let tries = table.number("tries").unwrap_or(TRIES);
                 if tries == 0 || tries > TRIES_MAX {
                     table.problem("tries", Message::new("config.out_of_range").with("most", TRIES_MAX));
                 }
@@ -83,7 +83,7 @@ impl DeliverConfig {
 
 /// `ladder`, with its length checked.
 pub(super) fn ladder(section: &Section<'_>) -> Option<Vec<Duration>> {
-    let ladder = section.durations("ladder")?.value;
+    let ladder = section.durations("ladder")?;
     if ladder.len() as u64 > TRIES_MAX {
         section.problem("ladder", Message::new("config.out_of_range").with("most", TRIES_MAX));
     }

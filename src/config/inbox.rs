@@ -23,7 +23,7 @@ pub const QUEUE_MAX: u64 = 1_000_000;
 
 impl InboxConfig {
     pub(super) fn read(section: Section<'_>, folder: &Path) -> Self {
-        let url = section.text("url").map_or_else(|| URL.to_owned(), |found| found.value);
+        let url = section.text("url").unwrap_or_else(|| URL.to_owned());
         let path = match url.strip_prefix("sqlite:") {
             Some(path) if !path.is_empty() && path != ":memory:" => folder.join(path),
             _ => {
@@ -31,7 +31,7 @@ impl InboxConfig {
                 folder.join("unusable")
             }
         };
-        let queue = section.number("queue").map_or(QUEUE, |found| found.value);
+        let queue = section.number("queue").unwrap_or(QUEUE);
         if queue == 0 || queue > QUEUE_MAX {
             section.problem("queue", Message::new("config.out_of_range").with("most", QUEUE_MAX));
         }

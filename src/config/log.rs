@@ -19,7 +19,7 @@ const LEVELS: &[&str] = &["error", "warn", "info", "debug", "trace"];
 impl LogConfig {
     pub(super) fn read(section: Section<'_>) -> Self {
         let word = |key: &str, known: &[&str], default: &str| {
-            let word = section.text(key).map_or_else(|| default.to_owned(), |found| found.value);
+            let word = section.text(key).unwrap_or_else(|| default.to_owned());
             if !known.contains(&word.as_str()) {
                 section.problem(key, Message::new("config.one_of").with("known", known.join(", ")));
             }

@@ -123,13 +123,6 @@ fn place_of(text: &str, at: usize) -> Place {
     Place { line, column, text }
 }
 
-/// A value with its place.
-#[derive(Clone, Debug)]
-pub(super) struct Located<T> {
-    pub(super) value: T,
-    pub(super) span: Range<usize>,
-}
-
 /// One table, read key by key.
 pub(super) struct Section<'a> {
     table: Option<&'a DeTable<'a>>,
@@ -201,36 +194,36 @@ impl<'a> Section<'a> {
         key: &str,
         expected: &'static str,
         parse: impl FnOnce(&DeValue<'_>) -> Option<T>,
-    ) -> Option<Located<T>> {
+    ) -> Option<T> {
         self.asked.borrow_mut().insert(key.to_owned());
         let value = self.table?.get(key)?;
         let parsed = parse(value.get_ref());
         if parsed.is_none() {
             self.problem(key, wrong_type(expected));
         }
-        Some(Located { value: parsed?, span: value.span() })
+        parsed
     }
 
-    pub(super) fn text(&self, key: &str) -> Option<Located<String>> {
+    pub(super) fn text(&self, key: &str) -> Option<String> {
         self.read(key, "text", |value| value.as_str().map(str::to_owned))
     }
 
-    pub(super) fn flag(&self, key: &str) -> Option<Located<bool>> {
+    pub(super) fn flag(&self, key: &str) -> Option<bool> {
         self.read(key, "flag", |value| match value {
             DeValue::Boolean(flag) => Some(*flag),
             _ => None,
         })
     }
 
-    pub(super) fn number(&self, key: &str) -> Option<Located<u64>> {
+    pub(super) fn number(&self, key: &str) -> Option<u64> {
         self.read(key, "number", number)
     }
 
-    pub(super) fn duration(&self, key: &str) -> Option<Located<Duration>> {
+    pub(super) fn duration(&self, key: &str) -> Option<Duration> {
         self.read(key, "duration", |value| parse_duration(value.as_str()?))
     }
 
-    pub(super) fn durations(&self, key: &str) -> Option<Located<Vec<Duration>>> {
+    pub(super) fn durations(&self, key: &str) -> Option<Vec<Duration>> {
         self.read(key, "durations", |value| match value {
             DeValue::Array(items) => items.iter().map(|item| parse_duration(item.get_ref().as_str()?)).collect(),
             _ => None,
@@ -238,7 +231,7 @@ impl<'a> Section<'a> {
     }
 
     /// A number of bytes, plain or with `KiB` or `MiB`.
-    pub(super) fn bytes(&self, key: &str) -> Option<Located<u64>> {
+    pub(super) fn bytes(&self, key: &str) -> Option<u64> {
         self.read(key, "bytes", |value| match value.as_str() {
             Some(text) => parse_bytes(text),
             None => number(value),
@@ -246,7 +239,7 @@ impl<'a> Section<'a> {
     }
 
     /// A text, or a list of texts.
-    pub(super) fn texts(&self, key: &str) -> Option<Located<Vec<String>>> {
+    pub(super) fn texts(&self, key: &str) -> Option<Vec<String>> {
         self.read(key, "texts", |value| match value {
             DeValue::Array(items) => items.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect(),
             other => other.as_str().map(|text| vec![text.to_owned()]),
@@ -254,7 +247,7 @@ impl<'a> Section<'a> {
     }
 
     /// An inline table of plain values as texts, or one bare text under the empty name.
-    pub(super) fn pairs(&self, key: &str) -> Option<Located<Vec<(String, String)>>> {
+    pub(super) fn pairs(&self, key: &str) -> Option<Vec<(String, String)>> {
         self.read(key, "pairs", |value| match value {
             DeValue::Table(table) => {
                 table.iter().map(|(name, value)| Some((name.get_ref().to_string(), plain(value.get_ref())?))).collect()

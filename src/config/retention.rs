@@ -39,7 +39,7 @@ impl RetentionConfig {
             section.problem("identities", Message::new("config.identities_short"));
         }
         let every = positive(&section, "every", EVERY);
-        let slice = section.number("slice").map_or(SLICE, |found| found.value);
+        let slice = section.number("slice").unwrap_or(SLICE);
         if slice == 0 || slice > SLICE_MAX {
             section.problem("slice", Message::new("config.out_of_range").with("most", SLICE_MAX));
         }

@@ -25,7 +25,7 @@ impl Routes {
         let mut routes = Vec::new();
         for section in sections {
             let named = |key: &str, known: &[&str]| {
-                let found = section.texts(key)?.value;
+                let found = section.texts(key)?;
                 for name in found.iter().filter(|name| !known.contains(&name.as_str())) {
                     let message = match nearest(name, known.iter().copied()) {
                         Some(near) => {
@@ -44,7 +44,7 @@ impl Routes {
             if targets.as_ref().is_none_or(Vec::is_empty) {
                 section.problem("targets", Message::new("config.missing"));
             }
-            let patterns = section.texts("events").map_or_else(|| vec!["*".to_owned()], |found| found.value);
+            let patterns = section.texts("events").unwrap_or_else(|| vec!["*".to_owned()]);
             let mut events = Vec::new();
             for pattern in &patterns {
                 let matched = matching(pattern);

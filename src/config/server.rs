@@ -54,8 +54,8 @@ impl ServerConfig {
             }
             usize::try_from(value).unwrap_or(usize::MAX)
         };
-        let max_connections = section.number("max_connections").map(|n| n.value);
-        let body_limit = section.bytes("body_limit").map(|n| n.value);
+        let max_connections = section.number("max_connections");
+        let body_limit = section.bytes("body_limit");
         let config = Self {
             listen,
             max_connections: bounded("max_connections", MAX_CONNECTIONS, MAX_CONNECTIONS_LIMIT, max_connections),
@@ -72,7 +72,7 @@ impl ServerConfig {
 
 /// Addresses, one or a list.
 pub(super) fn addresses(section: &Section<'_>, key: &str, default: &str) -> Vec<SocketAddr> {
-    let texts = section.texts(key).map_or_else(|| vec![default.to_owned()], |found| found.value);
+    let texts = section.texts(key).unwrap_or_else(|| vec![default.to_owned()]);
     if texts.is_empty() {
         section.problem(key, Message::new("config.bad_address").with("value", ""));
     }
@@ -88,7 +88,7 @@ pub(super) fn addresses(section: &Section<'_>, key: &str, default: &str) -> Vec<
 
 /// A duration above nothing.
 pub(super) fn positive(section: &Section<'_>, key: &str, default: Duration) -> Duration {
-    let value = section.duration(key).map_or(default, |found| found.value);
+    let value = section.duration(key).unwrap_or(default);
     if value.is_zero() {
         section.problem(key, Message::new("config.not_zero"));
     }

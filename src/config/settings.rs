@@ -31,21 +31,21 @@ pub(super) fn resolve(
     for setting in described {
         let name = setting.name;
         let value = match setting.kind {
-            SettingKind::Text => section.text(name).map(|found| SettingValue::Text(found.value)),
-            SettingKind::Texts => section.texts(name).map(|found| SettingValue::Texts(found.value)),
-            SettingKind::Flag => section.flag(name).map(|found| SettingValue::Flag(found.value)),
+            SettingKind::Text => section.text(name).map(SettingValue::Text),
+            SettingKind::Texts => section.texts(name).map(SettingValue::Texts),
+            SettingKind::Flag => section.flag(name).map(SettingValue::Flag),
             SettingKind::Words(known) => section.texts(name).map(|found| {
-                for word in found.value.iter().filter(|word| !known.contains(&word.as_str())) {
+                for word in found.iter().filter(|word| !known.contains(&word.as_str())) {
                     let message =
                         Message::new("config.unknown_word").with("word", word).with("known", known.join(", "));
                     section.problem(name, message);
                 }
-                SettingValue::Texts(found.value)
+                SettingValue::Texts(found)
             }),
-            SettingKind::Number => section.number(name).map(|found| SettingValue::Number(found.value)),
-            SettingKind::Duration => section.duration(name).map(|found| SettingValue::Duration(found.value)),
-            SettingKind::Durations => section.durations(name).map(|found| SettingValue::Durations(found.value)),
-            SettingKind::Pairs => section.pairs(name).map(|found| SettingValue::Pairs(found.value)),
+            SettingKind::Number => section.number(name).map(SettingValue::Number),
+            SettingKind::Duration => section.duration(name).map(SettingValue::Duration),
+            SettingKind::Durations => section.durations(name).map(SettingValue::Durations),
+            SettingKind::Pairs => section.pairs(name).map(SettingValue::Pairs),
             SettingKind::PublicKey => key(section, name, false, folder, variable).map(SettingValue::Key),
             SettingKind::SecretKey => key(section, name, true, folder, variable).map(SettingValue::Key),
         };
@@ -84,7 +84,7 @@ fn key(
     for way in WAYS {
         let key = format!("{name}{way}");
         if let Some(found) = section.text(&key) {
-            given.push((*way, key, Zeroizing::new(found.value)));
+            given.push((*way, key, Zeroizing::new(found)));
         }
     }
     let (way, key, value) = given.pop()?;

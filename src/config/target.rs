@@ -30,7 +30,7 @@ pub struct TargetConfig {
 impl TargetConfig {
     pub(super) fn read(section: Section<'_>, folder: &Path, catalogue: &Catalogue<'_>) -> Option<Self> {
         let id = read_id(&section);
-        let accept_sandbox = section.flag("accept_sandbox").is_some_and(|found| found.value);
+        let accept_sandbox = section.flag("accept_sandbox").unwrap_or(false);
         let ladder = ladder(&section);
         let known: Vec<&str> = catalogue.target_kinds.iter().map(|kind| kind.kind).collect();
         let kind = read_kind(&section, &known)?;

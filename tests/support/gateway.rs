@@ -1,5 +1,7 @@
 //! The real program on a folder of its own, and the platform's other side that sends to it.
 
+#![allow(dead_code, reason = "each test binary that includes this file uses its own part of it")]
+
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -17,11 +19,11 @@ use tollbell_channels::settings::SettingValue;
 use tollbell_channels::simulate::{OtherSide, Story};
 
 /// How long a state may take to come.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Looks until `look` gives something, or fails with what was waited for.
 #[track_caller]
-pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let since = Instant::now();
     loop {
         if let Some(found) = look() {
@@ -33,30 +35,30 @@ pub fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 /// A configured gateway, running or not, and a platform with fresh keys.
-pub struct World {
-    pub folder: TempDir,
-    pub side: Box<dyn OtherSide>,
-    pub address: SocketAddr,
-    pub admin: SocketAddr,
+pub(crate) struct World {
+    pub(crate) folder: TempDir,
+    pub(crate) side: Box<dyn OtherSide>,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
     serial: u64,
 }
 
 /// What differs from world to world.
-pub struct Setup {
+pub(crate) struct Setup {
     /// The FastCGI address.
-    pub fpm: String,
+    pub(crate) fpm: String,
     /// The script.
-    pub script: String,
+    pub(crate) script: String,
     /// Lines added to the target.
-    pub target: String,
+    pub(crate) target: String,
     /// Lines added to the channel.
-    pub channel: String,
+    pub(crate) channel: String,
     /// Tables added at the end.
-    pub more: String,
+    pub(crate) more: String,
 }
 
 impl Setup {
-    pub fn new(fpm: &str, script: &Path) -> Self {
+    pub(crate) fn new(fpm: &str, script: &Path) -> Self {
         Self {
             fpm: fpm.to_owned(),
             script: script.display().to_string(),
@@ -72,7 +74,7 @@ fn free_address() -> SocketAddr {
 }
 
 impl World {
-    pub fn new(setup: &Setup) -> Self {
+    pub(crate) fn new(setup: &Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let side = (by_kind("alipay").unwrap().simulate)();
         let (address, admin) = (free_address(), free_address());
@@ -108,23 +110,23 @@ impl World {
         Self { folder, side, address, admin, serial: 0 }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
     /// Changes the configuration's text.
-    pub fn reconfigure(&self, change: impl FnOnce(String) -> String) {
+    pub(crate) fn reconfigure(&self, change: impl FnOnce(String) -> String) {
         let path = self.path("tollbell.toml");
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, change(text)).unwrap();
     }
 
-    pub fn start(&self) -> Gateway {
+    pub(crate) fn start(&self) -> Gateway {
         self.start_with(&[])
     }
 
     /// Starts the gateway under a wrapper such as strace.
-    pub fn start_with(&self, wrapper: &[&str]) -> Gateway {
+    pub(crate) fn start_with(&self, wrapper: &[&str]) -> Gateway {
         let gateway = self.spawn(wrapper);
         let mut gateway = gateway;
         wait_for("the gateway to serve", || {
@@ -137,7 +139,7 @@ impl World {
     }
 
     /// Starts the gateway and does not wait for it.
-    pub fn spawn(&self, wrapper: &[&str]) -> Gateway {
+    pub(crate) fn spawn(&self, wrapper: &[&str]) -> Gateway {
         let log = fs::File::options().create(true).append(true).open(self.path("log.json")).unwrap();
         let mut words: Vec<String> = wrapper.iter().map(|word| (*word).to_owned()).collect();
         words.push(env!("CARGO_BIN_EXE_tollbell").to_owned());
@@ -152,12 +154,12 @@ impl World {
         Gateway { child }
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log.json")).unwrap_or_default()
     }
 
     /// Runs a subcommand.
-    pub fn cli(&self, args: &[&str]) -> Output {
+    pub(crate) fn cli(&self, args: &[&str]) -> Output {
         Command::new(env!("CARGO_BIN_EXE_tollbell"))
             .args(["--lang", "en", "--config"])
             .arg(self.path("tollbell.toml"))
@@ -167,7 +169,7 @@ impl World {
     }
 
     /// Runs a subcommand that prints JSON lines.
-    pub fn json(&self, args: &[&str]) -> Vec<Value> {
+    pub(crate) fn json(&self, args: &[&str]) -> Vec<Value> {
         let mut all = vec!["--json"];
         all.extend(args);
         let output = self.cli(&all);
@@ -176,14 +178,14 @@ impl World {
     }
 
     /// The events, oldest first.
-    pub fn events(&self) -> Vec<Value> {
+    pub(crate) fn events(&self) -> Vec<Value> {
         let mut events = self.json(&["events", "--limit", "500"]);
         events.reverse();
         events
     }
 
     /// The states of all deliveries, oldest first.
-    pub fn delivery_states(&self) -> Vec<String> {
+    pub(crate) fn delivery_states(&self) -> Vec<String> {
         let mut states = Vec::new();
         let mut seen = Vec::new();
         for event in self.events() {
@@ -200,7 +202,7 @@ impl World {
     }
 
     /// A story of an order with a fresh serial.
-    pub fn story(&mut self, kind: EventKind, order_no: &str, amount_minor: i64) -> Story {
+    pub(crate) fn story(&mut self, kind: EventKind, order_no: &str, amount_minor: i64) -> Story {
         self.serial += 1;
         let mut story = Story::paid(order_no, amount_minor, now());
         story.kind = kind;
@@ -208,27 +210,27 @@ impl World {
         story
     }
 
-    pub fn payment(&mut self, order_no: &str, amount_minor: i64) -> RawRequest {
+    pub(crate) fn payment(&mut self, order_no: &str, amount_minor: i64) -> RawRequest {
         let story = self.story(EventKind::PaymentSucceeded, order_no, amount_minor);
         self.side.callback(&story).request
     }
 
-    pub fn send(&self, request: &RawRequest) -> Option<Replied> {
+    pub(crate) fn send(&self, request: &RawRequest) -> Option<Replied> {
         self.send_to("/notify/alipay", request)
     }
 
-    pub fn send_to(&self, path: &str, request: &RawRequest) -> Option<Replied> {
+    pub(crate) fn send_to(&self, path: &str, request: &RawRequest) -> Option<Replied> {
         exchange(self.address, &wire(path, request))
     }
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests run at the real time unless they say otherwise")]
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }
 
 /// A callback as bytes on a new connection.
-pub fn wire(path: &str, request: &RawRequest) -> Vec<u8> {
+pub(crate) fn wire(path: &str, request: &RawRequest) -> Vec<u8> {
     let mut bytes =
         format!("{} {path} HTTP/1.1\r\nhost: gateway.example\r\nconnection: close\r\n", request.method).into_bytes();
     for (name, value) in &request.headers {
@@ -245,20 +247,20 @@ pub fn wire(path: &str, request: &RawRequest) -> Vec<u8> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Replied {
-    pub status: u16,
-    pub head: String,
-    pub body: Vec<u8>,
+pub(crate) struct Replied {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Replied {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
 /// Sends bytes on a new connection and reads the reply; `None` when none came.
-pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Option<Replied> {
+pub(crate) fn exchange(address: SocketAddr, bytes: &[u8]) -> Option<Replied> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     // The other side may already have answered and closed, as it does for a body that is too large.
@@ -267,7 +269,7 @@ pub fn exchange(address: SocketAddr, bytes: &[u8]) -> Option<Replied> {
 }
 
 /// Reads one reply to the end of the connection or of its body.
-pub fn read_reply(stream: &mut TcpStream) -> Option<Replied> {
+pub(crate) fn read_reply(stream: &mut TcpStream) -> Option<Replied> {
     let mut reply = Vec::new();
     let mut chunk = [0; 4096];
     loop {
@@ -293,30 +295,30 @@ fn parse_reply(bytes: &[u8]) -> Option<Replied> {
     (body.len() >= length).then(|| Replied { status, head, body: body[..length].to_vec() })
 }
 
-pub fn get(address: SocketAddr, path: &str) -> Option<Replied> {
+pub(crate) fn get(address: SocketAddr, path: &str) -> Option<Replied> {
     exchange(address, format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
 }
 
 /// A running gateway; killed when dropped.
-pub struct Gateway {
-    pub child: Child,
+pub(crate) struct Gateway {
+    pub(crate) child: Child,
 }
 
 impl Gateway {
     /// As a power switch: no warning.
-    pub fn kill_hard(&mut self) {
+    pub(crate) fn kill_hard(&mut self) {
         let _gone = self.child.kill();
         self.child.wait().unwrap();
     }
 
     /// As an operator: SIGTERM, and the exit status.
-    pub fn terminate(&mut self) -> std::process::ExitStatus {
+    pub(crate) fn terminate(&mut self) -> std::process::ExitStatus {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
         wait_for("the gateway to end", || self.child.try_wait().unwrap())
     }
 
-    pub fn has_ended(&mut self) -> bool {
+    pub(crate) fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
 }
