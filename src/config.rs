@@ -16,6 +16,8 @@ pub mod target;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{self, Read as _};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use tollbell_channels::platforms::Platform;
@@ -99,29 +101,40 @@ pub fn load(path: &Path, catalogue: &Catalogue<'_>) -> Result<(Config, Vec<Probl
     let mut found = Vec::new();
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
     let mut sinks: Vec<Sink> = Vec::new();
-    for file in std::iter::once(path.to_owned()).chain(included(&folder)) {
+    let mut unread = |file: &Path, message: Message| {
+        let empty = Sink::new(file, String::new());
+        empty.problem(None, "", message);
+        found.extend(empty.into_found());
+    };
+    let included = included(&folder).unwrap_or_else(|message| {
+        unread(&folder.join(CHANNELS_FOLDER), message);
+        Vec::new()
+    });
+    for file in std::iter::once(path.to_owned()).chain(included) {
         match read_file(&file) {
             Ok(text) => sinks.push(Sink::new(&file, text)),
-            Err(message) => {
-                let empty = Sink::new(&file, String::new());
-                empty.problem(None, "", message);
-                found.extend(empty.into_found());
-            }
+            Err(message) => unread(&file, message),
         }
     }
+    let is_all_read = found.is_empty();
     let texts: Vec<String> = sinks.iter().map(|sink| sink.text().to_owned()).collect();
     let mut tables: Vec<Option<DeTable<'_>>> = Vec::new();
     for (sink, text) in sinks.iter().zip(&texts) {
         match DeTable::parse(text) {
-            Ok(table) => tables.push(Some(table.into_inner())),
+            Ok(table) => {
+                let table = table.into_inner();
+                sink.understood(&table);
+                tables.push(Some(table));
+            }
             Err(error) => {
                 let message = Message::new("config.not_toml").with("why", error.message().trim());
-                sink.about_secret(error.span(), "", message, false);
+                sink.problem(error.span(), "", message);
                 tables.push(None);
             }
         }
     }
-    let config = build(&folder, path, &sinks, &tables, catalogue);
+    let is_whole = is_all_read && tables.iter().all(Option::is_some);
+    let config = build(&folder, path, &sinks, &tables, catalogue, is_whole);
     found.extend(sinks.into_iter().flat_map(Sink::into_found));
     let (warnings, problems): (Vec<Problem>, Vec<Problem>) = found.into_iter().partition(Problem::is_warning);
     match config {
@@ -130,24 +143,46 @@ pub fn load(path: &Path, catalogue: &Catalogue<'_>) -> Result<(Config, Vec<Probl
     }
 }
 
-fn included(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder.join(CHANNELS_FOLDER)) else { return Vec::new() };
-    let mut files: Vec<PathBuf> = entries
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|e| e == "toml"))
-        .collect();
+/// The files of [`CHANNELS_FOLDER`]. There may be no such folder; one that cannot be read is a problem,
+/// because its channels would be missing without a word.
+fn included(folder: &Path) -> Result<Vec<PathBuf>, Message> {
+    let cannot = |error: io::Error| Message::new("config.cannot_read").with("why", error);
+    let entries = match fs::read_dir(folder.join(CHANNELS_FOLDER)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(cannot(error)),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(cannot)?.path();
+        if path.extension().is_some_and(|e| e == "toml") {
+            files.push(path);
+        }
+    }
     files.sort();
-    files
+    Ok(files)
 }
 
+/// What some editors put before the text of a UTF-8 file.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 fn read_file(path: &Path) -> Result<String, Message> {
-    let cannot = |why: &dyn std::fmt::Display| Message::new("config.cannot_read").with("why", why);
-    let size = fs::metadata(path).map_err(|error| cannot(&error))?.len();
-    if size > FILE_BYTES_MAX {
+    let cannot = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => Message::new("config.not_found"),
+        _ => Message::new("config.cannot_read").with("why", error),
+    };
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(cannot)?;
+    file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if bytes.len() as u64 > FILE_BYTES_MAX {
         return Err(Message::new("config.too_large").with("limit", FILE_BYTES_MAX));
     }
-    fs::read_to_string(path).map_err(|error| cannot(&error))
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let read = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = read.iter().filter(|byte| **byte == b'\n').count() + 1;
+        Message::new("config.not_utf8").with("line", line)
+    })?;
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).map_or_else(|| text.clone(), str::to_owned))
 }
 
 /// Reads all tables. `None` when the main file has none; problems are in the sinks.
@@ -157,7 +192,9 @@ fn build(
     sinks: &[Sink],
     tables: &[Option<DeTable<'_>>],
     catalogue: &Catalogue<'_>,
+    is_whole: bool,
 ) -> Option<Config> {
+    let mut names = Names { is_whole, ..Names::default() };
     let mut core = None;
     let mut channels = Vec::new();
     let mut targets = Vec::new();
@@ -177,21 +214,25 @@ fn build(
             ));
         }
         for section in Section::each(table, "channel", sink) {
-            channels.push((section.span(), sink, ChannelConfig::read(section, folder, catalogue)));
+            names.channels.extend(section.text("id"));
+            let spans = [section.span_of("id"), section.span_of("paths")];
+            channels.push((spans, sink, ChannelConfig::read(section, folder, catalogue)));
         }
         for section in Section::each(table, "target", sink) {
-            targets.push((section.span(), sink, TargetConfig::read(section, folder, catalogue)));
+            names.targets.extend(section.text("id"));
+            let spans = [section.span_of("id"), section.span()];
+            targets.push((spans, sink, TargetConfig::read(section, folder, catalogue)));
         }
         routes.extend(Section::each(table, "route", sink));
     }
     let channels = unique_channels(channels);
     let targets: Vec<TargetConfig> = unique("target", targets, |target| &target.id);
-    let routes = Routes::read(routes, &channels, &targets);
+    let routes = Routes::read(routes, &names);
     let main = sinks.iter().find(|sink| sink.file() == main_file)?;
-    if channels.is_empty() && tables.iter().all(Option::is_some) {
+    if channels.is_empty() && is_whole {
         main.warning(None, "channel", Message::new("config.no_channel"));
     }
-    if targets.is_empty() && tables.iter().all(Option::is_some) {
+    if targets.is_empty() && is_whole {
         main.warning(None, "target", Message::new("config.no_target"));
     }
     let (server, admin, inbox, retention, deliver, log) = core?;
@@ -211,12 +252,23 @@ fn check_tables(table: &DeTable<'_>, sink: &Sink, known: &[&str]) {
     }
 }
 
-type Found<'a, T> = (std::ops::Range<usize>, &'a Sink, Option<T>);
+/// The ids that routes may name, those of channels and targets with mistakes included: one mistake is
+/// reported once.
+#[derive(Default)]
+struct Names {
+    channels: Vec<String>,
+    targets: Vec<String>,
+    /// Whether every file was understood, so that there are no others.
+    is_whole: bool,
+}
+
+/// The places of its id and of its paths, its file, and itself if it is without mistakes.
+type Found<'a, T> = ([Range<usize>; 2], &'a Sink, Option<T>);
 
 /// Keeps those whose id is new, and reports the others.
 fn unique<T>(what: &str, found: Vec<Found<'_, T>>, id: impl Fn(&T) -> &str) -> Vec<T> {
     let mut kept: Vec<T> = Vec::new();
-    for (span, sink, item) in found {
+    for ([span, _], sink, item) in found {
         let Some(item) = item else { continue };
         if kept.iter().any(|other| id(other) == id(&item)) {
             sink.problem(Some(span), &format!("{what}.id"), Message::new("config.duplicate_id").with("id", id(&item)));
@@ -229,7 +281,7 @@ fn unique<T>(what: &str, found: Vec<Found<'_, T>>, id: impl Fn(&T) -> &str) -> V
 
 fn unique_channels(found: Vec<Found<'_, ChannelConfig>>) -> Vec<ChannelConfig> {
     let mut paths: BTreeMap<String, String> = BTreeMap::new();
-    for (span, sink, channel) in &found {
+    for ([_, span], sink, channel) in &found {
         let Some(channel) = channel else { continue };
         for path in &channel.paths {
             if let Some(other) = paths.insert(path.clone(), channel.id.to_string()) {

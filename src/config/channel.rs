@@ -71,10 +71,7 @@ impl ChannelConfig {
         let built = match (platform.build)(&resolved) {
             Ok(channel) => Some(Arc::from(channel)),
             Err(error) => {
-                // What is missing was reported when it was looked for.
-                if error.word != "missing" || section.has(error.setting) {
-                    settings::report(&section, &error);
-                }
+                settings::report(&section, &error);
                 None
             }
         };
@@ -104,12 +101,16 @@ pub(super) fn read_kind(section: &Section<'_>, known: &[&str]) -> Option<String>
 
 fn check_paths(section: &Section<'_>, paths: &[String]) {
     if paths.len() > PATHS_MAX {
-        section.problem("paths", Message::new("config.out_of_range").with("most", PATHS_MAX));
+        section.problem("paths", Message::new("config.too_many").with("most", PATHS_MAX));
     }
     for path in paths {
         let is_own =
             OWN_PATHS.iter().any(|own| path == own || path.strip_prefix(own).is_some_and(|rest| rest.starts_with('/')));
-        let is_path = path.starts_with('/') && path.len() > 1 && !path.contains(['?', '#', ' ']);
+        // Compared with what requests carry, where other letters are percent-encoded: a path with them would
+        // never be met.
+        let is_path = path.len() > 1
+            && path.starts_with('/')
+            && path.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'?' | b'#'));
         if is_own {
             section.problem("paths", Message::new("config.own_path").with("path", path));
         } else if !is_path {

@@ -85,7 +85,7 @@ impl DeliverConfig {
 pub(super) fn ladder(section: &Section<'_>) -> Option<Vec<Duration>> {
     let ladder = section.durations("ladder")?;
     if ladder.len() as u64 > TRIES_MAX {
-        section.problem("ladder", Message::new("config.out_of_range").with("most", TRIES_MAX));
+        section.problem("ladder", Message::new("config.too_many").with("most", TRIES_MAX));
     }
     Some(ladder)
 }

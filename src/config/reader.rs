@@ -33,8 +33,21 @@ pub struct Place {
     pub line: usize,
     /// In characters, from 1.
     pub column: usize,
-    /// The line, or nothing when it holds a secret.
+    /// The line as it may be shown: only the value that the problem is about is readable in it, because
+    /// any other text may be a secret, also under a mistyped key. Empty when nothing may be shown.
     pub text: String,
+    /// What stands before the marked character in `text`, as blanks of the same width.
+    indent: String,
+}
+
+impl Place {
+    /// Adds a piece of the source; the mark stands at `mark` of the source.
+    fn push(&mut self, source: &str, piece: Range<usize>, mark: usize) {
+        if piece.contains(&mark) || piece.end == mark {
+            self.indent = blanks(&self.text) + &blanks(&source[piece.start..mark]);
+        }
+        self.text.push_str(&source[piece]);
+    }
 }
 
 impl Problem {
@@ -51,14 +64,18 @@ impl Problem {
             Some(place) => format!("{file}:{}:{}: {}", place.line, place.column, kind.text(lang)),
             None => format!("{file}: {}", kind.text(lang)),
         };
+        // 中文 punctuation brings its own space.
+        let (before, colon) = match lang {
+            Lang::En => (" ", ": "),
+            Lang::Zh => ("", "："),
+        };
+        text.push_str(before);
         if !self.key.is_empty() {
-            text.push_str(&format!(" `{}`:", self.key));
+            text.push_str(&format!("`{}`{colon}", self.key));
         }
-        text.push(' ');
         text.push_str(&self.message.text(lang));
         if let Some(place) = self.place.as_ref().filter(|place| !place.text.is_empty()) {
-            let mark = " ".repeat(place.column - 1);
-            text.push_str(&format!("\n    | {}\n    | {mark}^", place.text));
+            text.push_str(&format!("\n    | {}\n    | {}^", place.text, place.indent));
         }
         text
     }
@@ -68,12 +85,33 @@ impl Problem {
 pub(super) struct Sink {
     file: PathBuf,
     text: String,
+    /// Where texts stand in the file, in their order; `None` until the file was understood.
+    texts: RefCell<Option<Vec<Range<usize>>>>,
     found: RefCell<Vec<Problem>>,
+}
+
+/// What a problem may show of the texts on its line.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Showing {
+    /// Those inside its own span: a value that is wrong and no secret.
+    Own,
+    /// None: the span holds a secret, or more than one value.
+    Nothing,
 }
 
 impl Sink {
     pub(super) fn new(file: &Path, text: String) -> Self {
-        Self { file: file.to_owned(), text, found: RefCell::new(Vec::new()) }
+        Self { file: file.to_owned(), text, texts: RefCell::default(), found: RefCell::default() }
+    }
+
+    /// Tells the sink where texts stand, so that lines can be shown without them.
+    pub(super) fn understood(&self, table: &DeTable<'_>) {
+        let mut texts = Vec::new();
+        for (_, value) in table {
+            texts_of(value, &mut texts);
+        }
+        texts.sort_by_key(|range| range.start);
+        *self.texts.borrow_mut() = Some(texts);
     }
 
     pub(super) fn text(&self) -> &str {
@@ -85,42 +123,75 @@ impl Sink {
     }
 
     pub(super) fn problem(&self, span: Option<Range<usize>>, key: &str, message: Message) {
-        self.push(span, key, message, false, false);
+        self.push(span, key, message, Showing::Nothing, false);
     }
 
     pub(super) fn warning(&self, span: Option<Range<usize>>, key: &str, message: Message) {
-        self.push(span, key, message, true, false);
+        self.push(span, key, message, Showing::Nothing, true);
     }
 
-    /// As [`Sink::problem`] or [`Sink::warning`], without the line: it holds a secret.
-    pub(super) fn about_secret(&self, span: Option<Range<usize>>, key: &str, message: Message, is_warning: bool) {
-        self.push(span, key, message, is_warning, true);
-    }
-
-    fn push(&self, span: Option<Range<usize>>, key: &str, message: Message, is_warning: bool, is_secret: bool) {
-        let place = span.map(|span| {
-            let mut place = place_of(&self.text, span.start);
-            if is_secret {
-                place.text.clear();
-            }
-            place
-        });
+    fn push(&self, span: Option<Range<usize>>, key: &str, message: Message, showing: Showing, is_warning: bool) {
+        let place = span.map(|span| self.place(&span, showing));
         let problem = Problem { file: self.file.clone(), place, key: key.to_owned(), message, is_warning };
         self.found.borrow_mut().push(problem);
     }
 
+    fn place(&self, span: &Range<usize>, showing: Showing) -> Place {
+        let before = self.text.get(..span.start).unwrap_or(&self.text);
+        let line = before.matches('\n').count() + 1;
+        let start = before.rfind('\n').map_or(0, |n| n + 1);
+        let column = before[start..].chars().count() + 1;
+        let end = start + self.text[start..].lines().next().unwrap_or("").len();
+        let mut place = Place { line, column, text: String::new(), indent: String::new() };
+        // What was not understood may be anything.
+        let texts = self.texts.borrow();
+        let Some(texts) = texts.as_deref() else { return place };
+        let is_shown = |text: &Range<usize>| {
+            showing == Showing::Own && span.start <= text.start && text.end <= span.end && text.end <= end
+        };
+        let mut at = start;
+        for text in texts.iter().filter(|text| text.end > start && text.start < end && !is_shown(text)) {
+            place.push(&self.text, at..text.start.max(at), span.start);
+            if text.start == span.start {
+                place.indent = blanks(&place.text);
+            }
+            place.text.push_str(HIDDEN);
+            at = text.end.min(end);
+        }
+        place.push(&self.text, at..end, span.start);
+        place
+    }
+
+    /// What was found, in the order of the file.
     pub(super) fn into_found(self) -> Vec<Problem> {
-        self.found.into_inner()
+        let mut found = self.found.into_inner();
+        found.sort_by_key(|problem| problem.place.as_ref().map(|place| (place.line, place.column)));
+        found
     }
 }
 
-fn place_of(text: &str, at: usize) -> Place {
-    let before = text.get(..at).unwrap_or(text);
-    let line = before.matches('\n').count() + 1;
-    let line_start = before.rfind('\n').map_or(0, |n| n + 1);
-    let column = before[line_start..].chars().count() + 1;
-    let text = text[line_start..].lines().next().unwrap_or("").to_owned();
-    Place { line, column, text }
+fn texts_of(value: &Spanned<DeValue<'_>>, texts: &mut Vec<Range<usize>>) {
+    match value.get_ref() {
+        DeValue::String(_) => texts.push(value.span()),
+        DeValue::Array(items) => items.iter().for_each(|item| texts_of(item, texts)),
+        DeValue::Table(table) => table.iter().for_each(|(_, inner)| texts_of(inner, texts)),
+        _ => {}
+    }
+}
+
+/// What stands for a text that is not shown.
+const HIDDEN: &str = "\"…\"";
+/// From here on letters are as wide as two others (Chinese, Japanese, Korean).
+const WIDE_FROM: char = '\u{2e80}';
+
+/// Blanks as wide as the text, so that a mark below it stands right.
+fn blanks(text: &str) -> String {
+    let blank = |c: char| match c {
+        '\t' => '\t',
+        wide if wide >= WIDE_FROM => '\u{3000}',
+        _ => ' ',
+    };
+    text.chars().map(blank).collect()
 }
 
 /// One table, read key by key.
@@ -129,12 +200,22 @@ pub(super) struct Section<'a> {
     name: String,
     span: Range<usize>,
     asked: RefCell<BTreeSet<String>>,
-    pub(super) sink: &'a Sink,
+    sink: &'a Sink,
+    secrets: RefCell<BTreeSet<String>>,
+    reported: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Section<'a> {
     pub(super) fn new(table: Option<&'a DeTable<'a>>, name: &str, span: Range<usize>, sink: &'a Sink) -> Self {
-        Self { table, name: name.to_owned(), span, asked: RefCell::default(), sink }
+        Self {
+            table,
+            name: name.to_owned(),
+            span,
+            asked: RefCell::default(),
+            sink,
+            secrets: RefCell::default(),
+            reported: RefCell::default(),
+        }
     }
 
     /// A table inside the file's top table; an empty one when it is not there.
@@ -145,7 +226,7 @@ impl<'a> Section<'a> {
             _ => None,
         });
         if let (Some(value), None) = (found, table) {
-            sink.problem(Some(value.span()), name, wrong_type("table"));
+            sink.problem(Some(value.span()), name, not_a_table(name));
         }
         Self::new(table, name, found.map_or(0..0, Spanned::span), sink)
     }
@@ -161,7 +242,7 @@ impl<'a> Section<'a> {
         for item in items.iter() {
             match item.get_ref() {
                 DeValue::Table(table) => sections.push(Self::new(Some(table), name, item.span(), sink)),
-                _ => sink.problem(Some(item.span()), name, wrong_type("table")),
+                _ => sink.problem(Some(item.span()), name, Message::new("config.not_tables").with("name", name)),
             }
         }
         sections
@@ -185,7 +266,28 @@ impl<'a> Section<'a> {
     }
 
     pub(super) fn problem(&self, key: &str, message: Message) {
-        self.sink.problem(Some(self.span_of(key)), &self.path(key), message);
+        self.reported.borrow_mut().insert(key.to_owned());
+        self.push(key, message, false);
+    }
+
+    pub(super) fn warning(&self, key: &str, message: Message) {
+        self.push(key, message, true);
+    }
+
+    fn push(&self, key: &str, message: Message, is_warning: bool) {
+        let is_shown = self.has(key) && !self.secrets.borrow().contains(key);
+        let showing = if is_shown { Showing::Own } else { Showing::Nothing };
+        self.sink.push(Some(self.span_of(key)), &self.path(key), message, showing, is_warning);
+    }
+
+    /// Whether a problem of this key was reported.
+    pub(super) fn has_reported(&self, key: &str) -> bool {
+        self.reported.borrow().contains(key)
+    }
+
+    /// From now on the key's value is not shown.
+    pub(super) fn keep_secret(&self, key: &str) {
+        self.secrets.borrow_mut().insert(key.to_owned());
     }
 
     /// Reads a value; `parse` gives `None` for a wrong type or form.
@@ -263,7 +365,7 @@ impl<'a> Section<'a> {
         match value.get_ref() {
             DeValue::Table(table) => Some(Section::new(Some(table), &self.path(key), value.span(), self.sink)),
             _ => {
-                self.problem(key, wrong_type("table"));
+                self.problem(key, not_a_table(&self.path(key)));
                 None
             }
         }
@@ -286,7 +388,14 @@ impl<'a> Section<'a> {
     }
 }
 
+fn not_a_table(name: &str) -> Message {
+    Message::new("config.expected_table").with("name", name)
+}
+
 fn wrong_type(expected: &'static str) -> Message {
+    if expected == "pairs" {
+        return Message::new("config.expected_pairs").with("example", "{ status = 200 }");
+    }
     let key = match expected {
         "text" => "config.expected_text",
         "flag" => "config.expected_flag",
@@ -294,9 +403,7 @@ fn wrong_type(expected: &'static str) -> Message {
         "duration" => "config.expected_duration",
         "durations" => "config.expected_durations",
         "bytes" => "config.expected_bytes",
-        "texts" => "config.expected_texts",
-        "pairs" => "config.expected_pairs",
-        _ => "config.expected_table",
+        _ => "config.expected_texts",
     };
     Message::dynamic(key.to_owned())
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tollbell_channels::model::EventKind;
 
 use super::reader::{Section, nearest};
-use super::{ChannelConfig, TargetConfig};
+use super::{Names, TargetConfig};
 use crate::messages::Message;
 
 /// All routes. None at all: every event goes to every target.
@@ -21,13 +21,13 @@ struct Route {
 }
 
 impl Routes {
-    pub(super) fn read(sections: Vec<Section<'_>>, channels: &[ChannelConfig], targets: &[TargetConfig]) -> Self {
+    pub(super) fn read(sections: Vec<Section<'_>>, names: &Names) -> Self {
         let mut routes = Vec::new();
         for section in sections {
-            let named = |key: &str, known: &[&str]| {
+            let named = |key: &str, known: &[String]| {
                 let found = section.texts(key)?;
-                for name in found.iter().filter(|name| !known.contains(&name.as_str())) {
-                    let message = match nearest(name, known.iter().copied()) {
+                for name in found.iter().filter(|name| names.is_whole && !known.contains(name)) {
+                    let message = match nearest(name, known.iter().map(String::as_str)) {
                         Some(near) => {
                             Message::new("config.unknown_name_nearest").with("name", name).with("nearest", near)
                         }
@@ -37,14 +37,18 @@ impl Routes {
                 }
                 Some(found)
             };
-            let channel_ids: Vec<&str> = channels.iter().map(|channel| &*channel.id).collect();
-            let target_ids: Vec<&str> = targets.iter().map(|target| &*target.id).collect();
-            let channels = named("channels", &channel_ids);
-            let targets = named("targets", &target_ids);
-            if targets.as_ref().is_none_or(Vec::is_empty) {
+            let channels = named("channels", &names.channels);
+            let targets = named("targets", &names.targets);
+            if targets.as_ref().map_or(!section.has("targets"), Vec::is_empty) {
                 section.problem("targets", Message::new("config.missing"));
             }
+            if channels.as_ref().is_some_and(Vec::is_empty) {
+                section.problem("channels", Message::new("config.empty_list"));
+            }
             let patterns = section.texts("events").unwrap_or_else(|| vec!["*".to_owned()]);
+            if patterns.is_empty() {
+                section.problem("events", Message::new("config.empty_list"));
+            }
             let mut events = Vec::new();
             for pattern in &patterns {
                 let matched = matching(pattern);

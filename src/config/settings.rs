@@ -2,6 +2,7 @@
 //! taken from where the file says it is.
 
 use std::fs;
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
@@ -30,6 +31,10 @@ pub(super) fn resolve(
     let mut settings = Settings::new(environment);
     for setting in described {
         let name = setting.name;
+        if matches!(setting.kind, SettingKind::PublicKey | SettingKind::SecretKey) {
+            // Also the other ways: a key is easily pasted where its file's name belongs.
+            WAYS.iter().for_each(|way| section.keep_secret(&format!("{name}{way}")));
+        }
         let value = match setting.kind {
             SettingKind::Text => section.text(name).map(SettingValue::Text),
             SettingKind::Texts => section.texts(name).map(SettingValue::Texts),
@@ -62,15 +67,23 @@ pub(super) fn resolve(
 
 /// Reports why something could not be built, at the setting's place.
 pub(super) fn report(section: &Section<'_>, error: &SettingsError) {
+    // A value that could not be read is missing for the builder, and was reported.
+    if error.word == "missing" && WAYS.iter().any(|way| section.has_reported(&format!("{}{way}", error.setting))) {
+        return;
+    }
     let key = WAYS
         .iter()
         .map(|way| format!("{}{way}", error.setting))
         .find(|key| section.has(key))
         .unwrap_or_else(|| error.setting.to_owned());
+    if let ("missing", Some(other)) = (error.word, &error.detail) {
+        let message = Message::new("config.missing_either").with("name", error.setting).with("other", other);
+        return section.problem(&key, message);
+    }
     let detail = error.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default();
     let message =
         Message::dynamic(format!("setting.{}", error.word)).with("setting", error.setting).with("detail", detail);
-    section.sink.about_secret(Some(section.span_of(&key)), &section.path(&key), message, false);
+    section.problem(&key, message);
 }
 
 fn key(
@@ -95,22 +108,20 @@ fn key(
     let read = match way {
         "" => {
             if is_secret {
-                let message = Message::new("config.literal_secret").with("name", name);
-                section.sink.about_secret(Some(section.span_of(&key)), &section.path(&key), message, true);
+                section.warning(&key, Message::new("config.literal_secret").with("name", name));
             }
             Ok(Zeroizing::new(value.as_bytes().to_vec()))
         }
-        "_file" => read_key_file(&folder.join(value.as_str()), is_secret),
+        "_file" => read_key_file(folder, &value, is_secret),
+        // The name is not quoted: it may be the key itself, put into the wrong setting.
         "_env" => match variable(&value) {
             Some(text) => Ok(Zeroizing::new(text.into_bytes())),
-            None => Err(Message::new("config.no_variable").with("variable", value.as_str())),
+            None => Err(Message::new("config.no_variable")),
         },
         _ => match variable(CREDENTIALS) {
-            Some(credentials) if is_plain_name(&value) => {
-                read_key_file(&Path::new(&credentials).join(value.as_str()), false)
-            }
+            Some(credentials) if is_plain_name(&value) => read_key_file(Path::new(&credentials), &value, false),
             Some(_) => Err(Message::new("config.bad_credential")),
-            None => Err(Message::new("config.no_variable").with("variable", CREDENTIALS)),
+            None => Err(Message::new("config.no_credentials").with("variable", CREDENTIALS)),
         },
     };
     match read {
@@ -130,17 +141,29 @@ fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && !name.contains('/') && name != ".." && name != "."
 }
 
-fn read_key_file(path: &Path, is_secret: bool) -> Result<Zeroizing<Vec<u8>>, Message> {
-    let cannot =
-        |why: &std::io::Error| Message::new("config.cannot_read_key").with("path", path.display()).with("why", why);
-    let metadata = fs::metadata(path).map_err(|error| cannot(&error))?;
-    if metadata.len() > KEY_BYTES_MAX {
-        return Err(Message::new("config.key_too_large").with("path", path.display()).with("limit", KEY_BYTES_MAX));
-    }
+fn read_key_file(folder: &Path, name: &str, is_secret: bool) -> Result<Zeroizing<Vec<u8>>, Message> {
+    let path = folder.join(name);
+    let cannot = |error: &io::Error| match error.kind() {
+        // The name is not quoted: it may be the key itself, put into the wrong setting.
+        io::ErrorKind::NotFound
+        | io::ErrorKind::NotADirectory
+        | io::ErrorKind::InvalidFilename
+        | io::ErrorKind::InvalidInput => Message::new("config.no_key_file").with("folder", folder.display()),
+        _ => Message::new("config.cannot_read_key").with("path", path.display()).with("why", error),
+    };
+    let file = fs::File::open(&path).map_err(|error| cannot(&error))?;
+    let metadata = file.metadata().map_err(|error| cannot(&error))?;
     let mode = metadata.permissions().mode() & 0o777;
     if is_secret && mode & 0o077 != 0 {
         let message = Message::new("config.key_open").with("path", path.display()).with("mode", format!("{mode:o}"));
         return Err(message);
     }
-    fs::read(path).map(Zeroizing::new).map_err(|error| cannot(&error))
+    // Room for all of it at once: a buffer that grows leaves copies of the key behind.
+    let room = usize::try_from(metadata.len().min(KEY_BYTES_MAX)).unwrap_or_default() + 1;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(room));
+    file.take(KEY_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(|error| cannot(&error))?;
+    if bytes.len() as u64 > KEY_BYTES_MAX {
+        return Err(Message::new("config.key_too_large").with("path", path.display()).with("limit", KEY_BYTES_MAX));
+    }
+    Ok(bytes)
 }

@@ -37,9 +37,7 @@ impl TargetConfig {
         let described = catalogue.target_kinds.iter().find(|known| known.kind == kind)?.settings;
         let settings = settings::resolve(&section, described, Environment::Live, folder, catalogue.variable);
         let built = (catalogue.build_target)(&kind, &settings);
-        if let Err(error) = &built
-            && (error.word != "missing" || section.has(error.setting))
-        {
+        if let Err(error) = &built {
             settings::report(&section, error);
         }
         section.finish();
