@@ -9,7 +9,7 @@ SHELL := /bin/bash
 VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # name-of-a-program:package-that-brings-it
-APT := php-fpm8.2:php8.2-fpm php8.2:php8.2-cli openssl:openssl faketime:faketime
+APT := php-fpm8.2:php8.2-fpm php8.2:php8.2-cli openssl:openssl faketime:faketime curl:curl
 CARGO_TOOLS := cargo-nextest cargo-deny cargo-machete
 ARGS ?=
 

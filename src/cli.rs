@@ -18,14 +18,20 @@ use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 
-use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgAction, Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::messages::{Lang, Message};
 use context::Context;
 
 /// A payment-notification gateway.
 #[derive(Debug, Parser)]
-#[command(name = "tollbell", version)]
+#[command(
+    name = "tollbell",
+    version,
+    disable_help_flag = true,
+    disable_version_flag = true,
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[arg(long, short, global = true, default_value = "tollbell.toml")]
     config: PathBuf,
@@ -33,6 +39,10 @@ struct Cli {
     lang: Option<String>,
     #[arg(long, global = true)]
     json: bool,
+    #[arg(long, short, global = true, action = ArgAction::Help, display_order = 1000)]
+    help: Option<bool>,
+    #[arg(long, short = 'V', action = ArgAction::Version, display_order = 1000)]
+    version: Option<bool>,
     #[command(subcommand)]
     command: What,
 }
@@ -51,6 +61,7 @@ enum What {
     Replay(ReplayArgs),
     Backup(BackupArgs),
     Demo(DemoArgs),
+    Help(HelpArgs),
 }
 
 #[derive(Debug, Args)]
@@ -137,6 +148,11 @@ struct DemoArgs {
     once: bool,
 }
 
+#[derive(Debug, Args)]
+struct HelpArgs {
+    command: Option<String>,
+}
+
 /// How a command ended.
 pub type ExitCode = u8;
 
@@ -178,11 +194,28 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Replay(args) => replay::run(&mut context, &args).await,
         What::Backup(args) => backup::run(&mut context, &args).await,
         What::Demo(args) => demo::run(&mut context, &args).await,
+        What::Help(args) => help(&mut context, args.command.as_deref()),
     };
     match done {
         Ok(code) => code,
         Err(error) => context.fail(&error),
     }
+}
+
+/// `help`: the texts of `--help`.
+fn help(context: &mut Context<'_>, name: Option<&str>) -> anyhow::Result<ExitCode> {
+    let mut command = localised(Cli::command(), context.lang);
+    command.build();
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let asked = match name {
+        None => &mut command,
+        Some(name) => command
+            .find_subcommand_mut(name)
+            .ok_or_else(|| context.unknown_word(name, names.iter().map(String::as_str)))?,
+    };
+    let text = asked.render_help().to_string();
+    context.say(text.trim_end())?;
+    Ok(OK)
 }
 
 /// The value of a flag, read before the real parser, because the parser's own texts depend on it.
@@ -202,15 +235,16 @@ fn flag_value(args: &[OsString], flag: &str) -> Option<String> {
 /// Puts the catalogue's texts into the parser: `cli.<command>.about` and `cli.<command>.<argument>`.
 fn localised(command: Command, lang: Lang) -> Command {
     let text = |key: String| Message::dynamic(key).text(lang);
+    let template = format!("{{about}}\n\n{} {{usage}}\n\n{{all-args}}\n", lang.fixed("cli.usage"));
     let help = |command: Command, prefix: &str| {
-        let ids: Vec<String> = command
-            .get_arguments()
-            .map(|arg| arg.get_id().to_string())
-            .filter(|id| id != "help" && id != "version")
-            .collect();
+        let ids: Vec<String> = command.get_arguments().map(|arg| arg.get_id().to_string()).collect();
+        let command = command.help_template(template.clone()).subcommand_help_heading(lang.fixed("cli.commands"));
         ids.into_iter().fold(command, |command, id| {
             let help = text(format!("cli.{prefix}.{id}"));
-            command.mut_arg(&id, |arg| arg.help(help))
+            command.mut_arg(&id, |arg| {
+                let heading = if arg.is_positional() { "cli.arguments" } else { "cli.options" };
+                arg.help(help).help_heading(lang.fixed(heading))
+            })
         })
     };
     let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();

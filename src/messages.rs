@@ -27,6 +27,11 @@ impl Lang {
         if word.is_some_and(|word| word.to_ascii_lowercase().starts_with("zh")) { Self::Zh } else { Self::En }
     }
 
+    /// A text without placeholders, as the catalogue holds it. A key that it does not know shows itself.
+    pub fn fixed(self, key: &'static str) -> &'static str {
+        self.catalogue().get(key).map_or(key, String::as_str)
+    }
+
     fn catalogue(self) -> &'static BTreeMap<String, String> {
         static EN: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| flatten(include_str!("messages/en.toml")));
         static ZH: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| flatten(include_str!("messages/zh.toml")));

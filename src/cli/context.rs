@@ -1,7 +1,6 @@
 //! What every subcommand has at hand.
 
-use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -27,10 +26,26 @@ pub(super) struct Context<'a> {
 #[error("the configuration has problems")]
 pub(super) struct ConfigRefused;
 
+/// The arguments ask for something that there is not.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct WrongArguments(String);
+
 impl Context<'_> {
     /// The text of a message in the language of this run.
     pub(super) fn text(&self, message: &Message) -> String {
         message.text(self.lang)
+    }
+
+    /// An error of the arguments.
+    pub(super) fn usage(&self, message: &Message) -> anyhow::Error {
+        WrongArguments(self.text(message)).into()
+    }
+
+    /// An error of the arguments: a word that is none of the known ones.
+    pub(super) fn unknown_word<'w>(&self, word: &str, known: impl IntoIterator<Item = &'w str>) -> anyhow::Error {
+        let known: Vec<&str> = known.into_iter().collect();
+        self.usage(&Message::new("error.unknown_word").with("word", word).with("known", known.join(", ")))
     }
 
     /// Prints a line.
@@ -70,7 +85,7 @@ impl Context<'_> {
     /// Opens the inbox of the configuration, beside a running node.
     pub(super) fn inbox(&mut self) -> anyhow::Result<Arc<dyn Inbox>> {
         let config = self.config()?;
-        app::open_inbox(&config).context("open the inbox")
+        app::open_inbox(&config).with_context(|| self.text(&Message::new("doing.open_inbox")))
     }
 
     /// Prints an error with its causes and says how the process ends.
@@ -78,14 +93,22 @@ impl Context<'_> {
         if error.is::<ConfigRefused>() {
             return USAGE;
         }
-        let mut text = Message::new("cli.failed").text(self.lang);
-        for (index, cause) in error.chain().enumerate() {
-            let separator = if index == 0 { " " } else { ": " };
-            // Writing to a string cannot fail.
-            let _written = write!(text, "{separator}{cause}");
+        // Who reads our output has seen enough (`| head`).
+        if error.chain().any(|cause| cause.downcast_ref().is_some_and(is_broken_pipe)) {
+            return FAILED;
         }
+        let (space, colon) = match self.lang {
+            Lang::En => (" ", ": "),
+            Lang::Zh => ("", "："),
+        };
+        let causes: Vec<String> = error.chain().map(ToString::to_string).collect();
+        let text = format!("{}{space}{}", Message::new("cli.failed").text(self.lang), causes.join(colon));
         // There is nowhere left to say that standard error is gone.
         drop(writeln!(self.err, "{text}"));
-        FAILED
+        if error.is::<WrongArguments>() { USAGE } else { FAILED }
     }
+}
+
+fn is_broken_pipe(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }

@@ -1,31 +1,36 @@
 //! `events`: the events, newest first.
 
 use anyhow::Context as _;
-use comfy_table::Table;
 use serde_json::{Value, json};
 
 use super::context::Context;
+use super::listing::{say_table, table};
 use super::{EventsArgs, ExitCode, OK};
-use crate::inbox::{AmountBasis, DeliveryState, EventFilter, EventRecord, Inbox};
+use crate::inbox::{self, AmountBasis, DeliveryState, EventFilter, EventRecord, Inbox};
 use crate::messages::Message;
 use tollbell_channels::model::EventKind;
 
 pub(super) async fn run(context: &mut Context<'_>, args: &EventsArgs) -> anyhow::Result<ExitCode> {
-    let unknown =
-        |context: &Context<'_>, word: &str| context.text(&Message::new("error.unknown_word").with("word", word));
     let kind = match &args.kind {
-        Some(word) => Some(EventKind::parse(word).with_context(|| unknown(context, word))?),
+        Some(word) => {
+            let known = || EventKind::ALL.iter().map(|kind| kind.as_str());
+            Some(EventKind::parse(word).ok_or_else(|| context.unknown_word(word, known()))?)
+        }
         None => None,
     };
     let state = match &args.state {
         Some(word) => {
             let state = DeliveryState::ALL.iter().copied().find(|state| state.as_str() == word);
-            Some(state.with_context(|| unknown(context, word))?)
+            let known = || DeliveryState::ALL.iter().map(|state| state.as_str());
+            Some(state.ok_or_else(|| context.unknown_word(word, known()))?)
         }
         None => None,
     };
     let before = match &args.before {
-        Some(id) => Some(id.parse().with_context(|| context.text(&Message::new("error.not_an_id").with("id", id)))?),
+        Some(id) => {
+            let wrong = || Message::new("error.not_an_id").with("id", id).with("known", "evt_");
+            Some(id.parse().map_err(|_| context.usage(&wrong()))?)
+        }
         None => None,
     };
     let inbox = context.inbox()?;
@@ -38,20 +43,17 @@ pub(super) async fn run(context: &mut Context<'_>, args: &EventsArgs) -> anyhow:
         before,
         limit: args.limit,
     };
-    let events = inbox.events(filter).await.context("list events")?;
+    let doing = context.text(&Message::new("doing.read_inbox"));
+    let events = inbox.events(filter).await.with_context(|| doing.clone())?;
     if context.is_json {
         for event in &events {
             let value = to_json(event);
             context.say_json(&value)?;
         }
     } else {
-        let mut table = Table::new();
-        table.load_preset(comfy_table::presets::NOTHING);
-        let heads = ["time", "event", "kind", "channel", "order", "amount", "states"]
-            .map(|head| context.text(&Message::dynamic(format!("column.{head}"))));
-        table.set_header(heads);
+        let mut table = table(context, &["time", "event", "kind", "channel", "order", "amount", "states"]);
         for event in &events {
-            let states = states_of(&*inbox, event).await?;
+            let states = states_of(&*inbox, event).await.with_context(|| doing.clone())?;
             table.add_row([
                 event.created_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
                 event.id.to_string(),
@@ -62,7 +64,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: &EventsArgs) -> anyhow:
                 states,
             ]);
         }
-        context.say(&table.trim_fmt())?;
+        say_table(context, &mut table)?;
     }
     inbox.close().await;
     Ok(OK)
@@ -77,8 +79,8 @@ pub(super) fn amount_text(event: &EventRecord) -> String {
     }
 }
 
-async fn states_of(inbox: &dyn Inbox, event: &EventRecord) -> anyhow::Result<String> {
-    let deliveries = inbox.deliveries_of(event.notification).await.context("list deliveries")?;
+async fn states_of(inbox: &dyn Inbox, event: &EventRecord) -> Result<String, inbox::Error> {
+    let deliveries = inbox.deliveries_of(event.notification).await?;
     let of_event = deliveries.iter().filter(|delivery| delivery.is_raw || delivery.event == event.id);
     let texts: Vec<String> = of_event.map(|d| format!("{}={}", d.target, d.state.as_str())).collect();
     Ok(texts.join(" "))

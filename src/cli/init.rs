@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
-use tollbell_channels::settings::{SettingKind, SettingValue};
+use tollbell_channels::settings::{Setting, SettingKind, SettingValue};
 use tollbell_channels::simulate::WrittenSetting;
+use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::{ExitCode, InitArgs, OK, sample};
@@ -46,16 +47,26 @@ pub(super) fn run(context: &mut Context<'_>, args: &InitArgs) -> anyhow::Result<
         let mut chosen = Vec::new();
         for word in &args.platforms {
             let platform = PLATFORMS.iter().copied().find(|platform| platform.kind == word);
-            chosen
-                .push(platform.with_context(|| context.text(&Message::new("error.unknown_word").with("word", word)))?);
+            let known = || PLATFORMS.iter().map(|platform| platform.kind);
+            let platform = platform.ok_or_else(|| context.unknown_word(word, known()))?;
+            if !chosen.iter().any(|other: &&Platform| other.kind == platform.kind) {
+                chosen.push(platform);
+            }
         }
         chosen
     };
     let mut target_settings = Vec::new();
     for pair in &args.set {
         let Some((name, value)) = pair.split_once('=') else {
-            bail!(context.text(&Message::new("init.not_a_pair").with("pair", pair)));
+            return Err(context.usage(&Message::new("init.not_a_pair").with("pair", pair)));
         };
+        let settings = KINDS.first().map_or(&[][..], |kind| kind.settings);
+        let Some(setting) = settings.iter().find(|setting| setting.name == name) else {
+            return Err(context.unknown_word(name, settings.iter().map(|setting| setting.name)));
+        };
+        if toml_value(setting, value).is_none() {
+            return Err(context.usage(&Message::new("error.bad_value").with("value", value).with("name", name)));
+        }
         target_settings.push((name.to_owned(), value.to_owned()));
     }
     write(&Plan {
@@ -66,28 +77,35 @@ pub(super) fn run(context: &mut Context<'_>, args: &InitArgs) -> anyhow::Result<
         listen: server::LISTEN,
         admin_listen: admin::LISTEN,
     })?;
-    context.tell(&Message::new("init.done").with("path", args.folder.join(CONFIG_FILE).display()))?;
+    let path = args.folder.join(CONFIG_FILE);
+    let flag = if args.folder == Path::new(".") { String::new() } else { format!("--config {} ", path.display()) };
+    let done = Message::new("init.done").with("path", path.display());
+    let done = done.with("check", format!("tollbell {flag}check")).with("serve", format!("tollbell {flag}serve"));
+    context.tell(&done)?;
     Ok(OK)
 }
 
-/// Writes the configuration and the keys. Overwrites nothing.
+/// Writes the configuration and the keys. Overwrites nothing, and writes nothing when a file is there.
 pub(super) fn write(plan: &Plan<'_>) -> anyhow::Result<Written> {
-    let config_path = plan.folder.join(CONFIG_FILE);
-    if config_path.exists() {
-        bail!(Message::new("init.exists").with("path", config_path.display()).text(plan.lang));
-    }
     let keys = plan.folder.join("keys");
-    let simulator = keys.join("simulator");
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(&simulator).context("make the folder for keys")?;
+    let mut files: Vec<(PathBuf, Zeroizing<Vec<u8>>)> = Vec::new();
     let mut public_keys = Vec::new();
     let mut channels = Vec::new();
     for platform in &plan.platforms {
         let side = (platform.simulate)();
         let mut values = Vec::new();
         for setting in side.written_settings() {
-            values.push(written(&keys, platform, &setting, &mut public_keys)?);
+            if let SettingValue::Key(bytes) = &setting.value {
+                let path = keys.join(setting.file_name.context("a key has a file name")?);
+                let described = platform.settings.iter().find(|described| described.name == setting.name);
+                if described.is_some_and(|described| described.kind == SettingKind::PublicKey) {
+                    public_keys.push(path.clone());
+                }
+                files.push((path, bytes.clone()));
+            }
+            values.push(written(&setting)?);
         }
-        create(&sample::keys_path(plan.folder, platform.kind), &side.export())?;
+        files.push((sample::keys_path(plan.folder, platform.kind), Zeroizing::new(side.export())));
         channels.push(ExampleTable {
             id: platform.kind,
             kind: platform.kind,
@@ -102,19 +120,21 @@ pub(super) fn write(plan: &Plan<'_>) -> anyhow::Result<Written> {
         listen: plan.listen,
         admin_listen: plan.admin_listen,
         channels,
-        targets: vec![target(kind, &plan.target_settings, plan.lang)?],
+        targets: vec![target(kind, &plan.target_settings)?],
     });
-    create(&config_path, text.as_bytes())?;
+    // The configuration comes last: where it is, everything else is too.
+    files.push((plan.folder.join(CONFIG_FILE), Zeroizing::new(text.into_bytes())));
+    if let Some((path, _)) = files.iter().find(|(path, _)| fs::symlink_metadata(path).is_ok()) {
+        bail!(Message::new("init.exists").with("path", path.display()).text(plan.lang));
+    }
+    for (path, bytes) in &files {
+        create(path, bytes, plan.lang)?;
+    }
     Ok(Written { public_keys })
 }
 
-/// Writes a key file where a setting has one, and gives the line of the configuration.
-fn written(
-    keys: &Path,
-    platform: &Platform,
-    setting: &WrittenSetting,
-    public_keys: &mut Vec<PathBuf>,
-) -> anyhow::Result<(String, String)> {
+/// A setting's line in the configuration.
+fn written(setting: &WrittenSetting) -> anyhow::Result<(String, String)> {
     let name = setting.name;
     Ok(match &setting.value {
         SettingValue::Text(text) => (name.to_owned(), quoted(text)),
@@ -124,13 +144,8 @@ fn written(
         }
         SettingValue::Flag(flag) => (name.to_owned(), flag.to_string()),
         SettingValue::Number(number) => (name.to_owned(), number.to_string()),
-        SettingValue::Key(bytes) => {
+        SettingValue::Key(_) => {
             let file_name = setting.file_name.context("a key has a file name")?;
-            create(&keys.join(file_name), bytes)?;
-            let is_public = platform.settings.iter().any(|s| s.name == name && s.kind == SettingKind::PublicKey);
-            if is_public {
-                public_keys.push(keys.join(file_name));
-            }
             (format!("{name}_file"), quoted(&format!("keys/{file_name}")))
         }
         other => bail!("setting `{name}` cannot be written: {other:?}"),
@@ -138,29 +153,50 @@ fn written(
 }
 
 /// The target: given settings, and the examples of those that it cannot do without.
-fn target(kind: &'static Kind, given: &[(String, String)], lang: Lang) -> anyhow::Result<ExampleTable<'static>> {
-    for (name, _) in given {
-        if !kind.settings.iter().any(|setting| setting.name == name) {
-            bail!(Message::new("error.unknown_word").with("word", name).text(lang));
-        }
-    }
+fn target(kind: &'static Kind, given: &[(String, String)]) -> anyhow::Result<ExampleTable<'static>> {
     let mut values = Vec::new();
     for setting in kind.settings {
         let value = given.iter().find(|(name, _)| name == setting.name).map(|(_, value)| value.as_str());
         let Some(value) = value.or(setting.is_required.then_some(setting.example)) else { continue };
-        let text = match setting.kind {
-            SettingKind::Flag | SettingKind::Number => value.to_owned(),
-            _ => quoted(value),
+        let value = toml_value(setting, value).with_context(|| format!("use `{value}` for `{}`", setting.name))?;
+        let way = match setting.kind {
+            SettingKind::PublicKey | SettingKind::SecretKey => "_file",
+            _ => "",
         };
-        values.push((setting.name.to_owned(), text));
+        values.push((format!("{}{way}", setting.name), value));
     }
     Ok(ExampleTable { id: "shop", kind: kind.kind, name: kind.name, settings: kind.settings, values })
 }
 
-/// Creates a file that only its owner may read; an existing one is an error.
-fn create(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+/// A value of a setting as TOML: lists, tables, flags and numbers as they are, anything else as a text.
+fn toml_value(setting: &Setting, value: &str) -> Option<String> {
+    let plain = match setting.kind {
+        SettingKind::Flag | SettingKind::Number => true,
+        SettingKind::Texts | SettingKind::Words(_) | SettingKind::Durations => value.starts_with('['),
+        SettingKind::Pairs => value.starts_with('{'),
+        _ => false,
+    };
+    if !plain {
+        return Some(quoted(value));
+    }
+    let parsed: toml::Table = toml::from_str(&format!("value = {value}")).ok()?;
+    let is_alone = parsed.len() == 1 && !value.contains(['\n', '#']);
+    let is_fitting = match (setting.kind, parsed.get("value")?) {
+        (SettingKind::Flag, found) => found.is_bool(),
+        (SettingKind::Number, found) => found.is_integer(),
+        _ => true,
+    };
+    (is_alone && is_fitting).then(|| value.to_owned())
+}
+
+/// Creates a file that only its owner may read, and its folders; an existing file is an error.
+fn create(path: &Path, bytes: &[u8], lang: Lang) -> anyhow::Result<()> {
+    let doing = |key| Message::new(key).with("path", path.display()).text(lang);
+    let creating = || doing("doing.create");
+    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(creating)?;
+    }
     let mut options = fs::OpenOptions::new();
-    let file = options.write(true).create_new(true).mode(0o600).open(path);
-    let mut file = file.with_context(|| format!("create {}", path.display()))?;
-    file.write_all(bytes).with_context(|| format!("write {}", path.display()))
+    let mut file = options.write(true).create_new(true).mode(0o600).open(path).with_context(creating)?;
+    file.write_all(bytes).with_context(|| doing("doing.write"))
 }

@@ -1,12 +1,13 @@
 //! `channels` and `targets`: what is configured, and what this program knows.
 
 use comfy_table::Table;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::context::Context;
 use super::{ExitCode, OK};
+use crate::config::TargetConfig;
 use crate::messages::{Lang, Message};
-use crate::targets::KINDS;
+use crate::targets::{KINDS, by_kind};
 use tollbell_channels::platforms::PLATFORMS;
 use tollbell_channels::settings::Text;
 
@@ -45,17 +46,16 @@ pub(super) fn channels(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
             std::iter::once(format!("/notify/{}", channel.id)).chain(channel.paths.iter().cloned()).collect();
         table.add_row([
             channel.id.to_string(),
-            format!("{} ({})", channel.platform.kind, pick(channel.platform.name, lang)),
+            named(channel.platform.kind, channel.platform.name, lang),
             channel.environment.to_string(),
             channel.merchant.to_string(),
             paths.join("\n"),
             keys.join("\n"),
         ]);
     }
-    let text = table.trim_fmt();
-    context.say(&text)?;
-    let known: Vec<String> = PLATFORMS.iter().map(|p| format!("{} ({})", p.kind, pick(p.name, lang))).collect();
-    context.tell(&Message::new("listing.known").with("kinds", known.join(", ")))?;
+    say_table(context, &mut table)?;
+    let known: Vec<String> = PLATFORMS.iter().map(|p| named(p.kind, p.name, lang)).collect();
+    context.tell(&Message::new("listing.known").with("kinds", known.join("; ")))?;
     Ok(OK)
 }
 
@@ -64,36 +64,60 @@ pub(super) fn targets(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let lang = context.lang;
     if context.is_json {
         for target in &config.targets {
-            context.say_json(
-                &json!({ "id": &*target.id, "kind": target.kind, "accept_sandbox": target.accept_sandbox }),
-            )?;
+            let settings: serde_json::Map<String, Value> =
+                required(target).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+            let value = json!({
+                "id": &*target.id,
+                "kind": target.kind,
+                "accept_sandbox": target.accept_sandbox,
+                "settings": settings,
+            });
+            context.say_json(&value)?;
         }
         return Ok(OK);
     }
     let mut table = table(context, &["target", "kind", "settings"]);
     for target in &config.targets {
-        let known = crate::targets::by_kind(&target.kind);
-        let name = known.map_or_else(String::new, |kind| format!(" ({})", pick(kind.name, lang)));
-        let settings: Vec<String> = known
-            .map(|kind| kind.settings.iter().filter(|s| s.is_required))
-            .into_iter()
-            .flatten()
-            .filter_map(|setting| Some(format!("{}={}", setting.name, target.settings.text(setting.name)?)))
-            .collect();
-        table.add_row([target.id.to_string(), format!("{}{name}", target.kind), settings.join("\n")]);
+        let kind = by_kind(&target.kind).map_or_else(|| target.kind.clone(), |k| named(k.kind, k.name, lang));
+        let settings: Vec<String> =
+            required(target).into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
+        table.add_row([target.id.to_string(), kind, settings.join("\n")]);
     }
-    let text = table.trim_fmt();
-    context.say(&text)?;
-    let known: Vec<String> = KINDS.iter().map(|k| format!("{} ({})", k.kind, pick(k.name, lang))).collect();
-    context.tell(&Message::new("listing.known").with("kinds", known.join(", ")))?;
+    say_table(context, &mut table)?;
+    let known: Vec<String> = KINDS.iter().map(|k| named(k.kind, k.name, lang)).collect();
+    context.tell(&Message::new("listing.known").with("kinds", known.join("; ")))?;
     Ok(OK)
 }
 
-fn table(context: &Context<'_>, heads: &[&str]) -> Table {
+/// The settings that a target of this kind cannot do without: where its deliveries go.
+fn required(target: &TargetConfig) -> Vec<(&'static str, &str)> {
+    let settings = by_kind(&target.kind).map_or(&[][..], |kind| kind.settings);
+    let required = settings.iter().filter(|setting| setting.is_required);
+    required.filter_map(|setting| Some((setting.name, target.settings.text(setting.name)?))).collect()
+}
+
+/// A word of the configuration and what it stands for.
+fn named(kind: &str, name: Text, lang: Lang) -> String {
+    format!("{kind} – {}", pick(name, lang))
+}
+
+/// Blanks between two columns.
+const COLUMN_GAP: u16 = 2;
+
+/// A table without lines, with heads from the catalogue.
+pub(super) fn table(context: &Context<'_>, heads: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(comfy_table::presets::NOTHING);
     table.set_header(heads.iter().map(|head| context.text(&Message::dynamic(format!("column.{head}")))));
     table
+}
+
+/// Prints a table, from the first column of the terminal.
+pub(super) fn say_table(context: &mut Context<'_>, table: &mut Table) -> anyhow::Result<()> {
+    for column in table.column_iter_mut() {
+        column.set_padding((0, COLUMN_GAP));
+    }
+    context.say(&table.trim_fmt())
 }
 
 /// The text in a language.

@@ -1,9 +1,10 @@
 //! `replay`: makes deliveries due again, under the same event ids.
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde_json::json;
 
 use super::context::Context;
+use super::show::AnyId;
 use super::{ExitCode, FAILED, OK, ReplayArgs};
 use crate::clock;
 use crate::inbox::{Replay, ReplayWhat};
@@ -13,13 +14,15 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ReplayArgs) -> anyhow:
     let what = match (&args.id, args.dead) {
         (None, true) => ReplayWhat::Dead(args.limit),
         (Some(id), false) => {
-            parse(id).with_context(|| context.text(&Message::new("error.not_an_id").with("id", id)))?
+            let wrong = || Message::new("error.not_an_id").with("id", id).with("known", "ntf_, evt_, dlv_");
+            parse(id).ok_or_else(|| context.usage(&wrong()))?
         }
-        _ => bail!(context.text(&Message::new("replay.id_or_dead"))),
+        _ => return Err(context.usage(&Message::new("replay.id_or_dead"))),
     };
     let inbox = context.inbox()?;
     let at = clock::system()();
-    let count = inbox.replay(Replay { what, target: args.target.clone(), at }).await.context("replay")?;
+    let replayed = inbox.replay(Replay { what, target: args.target.clone(), at }).await;
+    let count = replayed.with_context(|| context.text(&Message::new("doing.replay")))?;
     inbox.close().await;
     if context.is_json {
         context.say_json(&json!({ "replayed": count }))?;
@@ -30,11 +33,9 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ReplayArgs) -> anyhow:
 }
 
 fn parse(id: &str) -> Option<ReplayWhat> {
-    if let Ok(event) = id.parse() {
-        return Some(ReplayWhat::Event(event));
-    }
-    if let Ok(notification) = id.parse() {
-        return Some(ReplayWhat::Notification(notification));
-    }
-    id.parse().ok().map(ReplayWhat::Delivery)
+    Some(match AnyId::parse(id)? {
+        AnyId::Notification(id) => ReplayWhat::Notification(id),
+        AnyId::Event(id) => ReplayWhat::Event(id),
+        AnyId::Delivery(id) => ReplayWhat::Delivery(id),
+    })
 }

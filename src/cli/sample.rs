@@ -14,11 +14,11 @@ use crate::messages::Message;
 
 pub(super) fn run(context: &mut Context<'_>, args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let config = context.config()?;
-    let channel = config
-        .channels
-        .iter()
-        .find(|channel| &*channel.id == args.channel.as_str())
-        .with_context(|| context.text(&Message::new("error.unknown_channel").with("name", &args.channel)))?;
+    let channel = config.channels.iter().find(|channel| &*channel.id == args.channel.as_str()).with_context(|| {
+        let known: Vec<&str> = config.channels.iter().map(|channel| &*channel.id).collect();
+        let message = Message::new("error.unknown_channel").with("name", &args.channel);
+        context.text(&message.with("known", known.join(", ")))
+    })?;
     let mut side = (channel.platform.simulate)();
     let keys = keys_path(&config.folder, &channel.id);
     let exported =
@@ -45,9 +45,8 @@ fn make(context: &Context<'_>, side: &dyn OtherSide, args: &SampleArgs) -> anyho
     let kind = EventKind::parse(&args.event).filter(|kind| side.stories().contains(kind));
     let Some(kind) = kind else {
         let known: Vec<&str> = side.stories().iter().map(|kind| kind.as_str()).collect();
-        bail!(
-            context.text(&Message::new("sample.no_story").with("event", &args.event).with("known", known.join(", ")))
-        );
+        let message = Message::new("sample.no_story").with("event", &args.event).with("known", known.join(", "));
+        return Err(context.usage(&message));
     };
     let at = clock::system()();
     let order_no = args.order_no.clone().unwrap_or_else(|| format!("T{}", at.as_millisecond()));
@@ -90,7 +89,8 @@ fn curl_config(request: &RawRequest, url: &str) -> Vec<u8> {
         }
         config.extend_from_slice(b"\"\n");
     };
-    line("url", url.as_bytes());
+    let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+    line("url", format!("{url}{query}").as_bytes());
     line("request", request.method.as_str().as_bytes());
     for (name, value) in &request.headers {
         if name == http::header::CONTENT_LENGTH || name == http::header::HOST {
@@ -112,13 +112,13 @@ mod tests {
         let request = RawRequest {
             method: http::Method::POST,
             path: "/".into(),
-            query: None,
+            query: Some("a=1".into()),
             headers: http::HeaderMap::new(),
             body: bytes::Bytes::from_static(b"a=\"b\"\\\n"),
             source: None,
             received_at: jiff::Timestamp::UNIX_EPOCH,
         };
         let text = String::from_utf8(curl_config(&request, "http://h/")).unwrap();
-        assert_eq!(text, "url = \"http://h/\"\nrequest = \"POST\"\ndata-binary = \"a=\\\"b\\\"\\\\\\n\"\n");
+        assert_eq!(text, "url = \"http://h/?a=1\"\nrequest = \"POST\"\ndata-binary = \"a=\\\"b\\\"\\\\\\n\"\n");
     }
 }

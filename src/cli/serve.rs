@@ -1,13 +1,16 @@
 //! `serve`: runs the node until it is told to stop.
 
+use anyhow::Context as _;
+
 use super::context::Context;
 use super::{ExitCode, OK};
 use crate::app;
+use crate::messages::Message;
 
 pub(super) async fn run(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let config = context.config()?;
     app::start_logging(&config)?;
-    let node = app::Node::start(config).await?;
-    node.run_until_signal().await?;
+    let node = app::Node::start(config).await.with_context(|| context.text(&Message::new("doing.start")))?;
+    node.run_until_signal().await.with_context(|| context.text(&Message::new("doing.run")))?;
     Ok(OK)
 }

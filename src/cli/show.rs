@@ -2,22 +2,27 @@
 
 use std::fmt::Write as _;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
 use super::context::Context;
 use super::events::{amount_text, to_json};
 use super::{ExitCode, OK, ShowArgs};
-use crate::inbox::{AttemptRecord, DeliveryRecord, EventId, EventRecord, Inbox, NotificationId, NotificationRecord};
+use crate::inbox::{
+    self, AttemptRecord, DeliveryId, DeliveryRecord, EventId, EventRecord, Inbox, NotificationId, NotificationRecord,
+};
 use crate::messages::Message;
 use tollbell_channels::model::RawRequest;
 
 pub(super) async fn run(context: &mut Context<'_>, args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    let wrong = || Message::new("error.not_an_id").with("id", &args.id).with("known", "ntf_, evt_, dlv_");
+    let id = AnyId::parse(&args.id).ok_or_else(|| context.usage(&wrong()))?;
     let inbox = context.inbox()?;
-    let id = notification_of(&*inbox, &args.id)
-        .await
-        .with_context(|| context.text(&Message::new("error.not_found").with("id", &args.id)))?;
-    let notification = inbox.notification(id).await.context("read the notification")?;
+    let notification = match read_notification(&*inbox, id).await {
+        Ok(notification) => notification,
+        Err(inbox::Error::NotFound) => bail!(context.text(&Message::new("error.not_found").with("id", &args.id))),
+        Err(other) => return Err(other).with_context(|| context.text(&Message::new("doing.read_inbox"))),
+    };
     if args.raw {
         let request = notification.request.as_ref().with_context(|| context.text(&Message::new("show.body_gone")))?;
         let bytes = raw_bytes(request);
@@ -25,7 +30,8 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ShowArgs) -> anyhow::R
         inbox.close().await;
         return Ok(OK);
     }
-    let story = Story::read(&*inbox, notification).await?;
+    let story = Story::read(&*inbox, notification).await;
+    let story = story.with_context(|| context.text(&Message::new("doing.read_inbox")))?;
     if context.is_json {
         let value = story.to_json();
         context.say_json(&value)?;
@@ -36,16 +42,30 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ShowArgs) -> anyhow::R
     Ok(OK)
 }
 
-/// Finds the notification behind any id.
-async fn notification_of(inbox: &dyn Inbox, id: &str) -> anyhow::Result<NotificationId> {
-    if let Ok(notification) = id.parse() {
-        return Ok(notification);
+/// An id of anything that has a story.
+#[derive(Clone, Copy)]
+pub(super) enum AnyId {
+    Notification(NotificationId),
+    Event(EventId),
+    Delivery(DeliveryId),
+}
+
+impl AnyId {
+    pub(super) fn parse(id: &str) -> Option<Self> {
+        let notification = id.parse().ok().map(Self::Notification);
+        let event = || id.parse().ok().map(Self::Event);
+        notification.or_else(event).or_else(|| id.parse().ok().map(Self::Delivery))
     }
-    if let Ok(event) = id.parse::<EventId>() {
-        return Ok(inbox.event(event).await?.notification);
-    }
-    let delivery = id.parse().context("not an id")?;
-    Ok(inbox.delivery(delivery).await?.notification)
+}
+
+/// Reads the notification behind an id.
+async fn read_notification(inbox: &dyn Inbox, id: AnyId) -> Result<NotificationRecord, inbox::Error> {
+    let notification = match id {
+        AnyId::Notification(notification) => notification,
+        AnyId::Event(event) => inbox.event(event).await?.notification,
+        AnyId::Delivery(delivery) => inbox.delivery(delivery).await?.notification,
+    };
+    inbox.notification(notification).await
 }
 
 /// The request as it came, ready for a look or another program.
@@ -70,14 +90,14 @@ struct Story {
 }
 
 impl Story {
-    async fn read(inbox: &dyn Inbox, notification: NotificationRecord) -> anyhow::Result<Self> {
+    async fn read(inbox: &dyn Inbox, notification: NotificationRecord) -> Result<Self, inbox::Error> {
         let mut events = Vec::new();
         for id in &notification.events {
-            events.push(inbox.event(*id).await.context("read an event")?);
+            events.push(inbox.event(*id).await?);
         }
         let mut deliveries = Vec::new();
-        for delivery in inbox.deliveries_of(notification.id).await.context("read deliveries")? {
-            let attempts = inbox.attempts_of(delivery.id).await.context("read attempts")?;
+        for delivery in inbox.deliveries_of(notification.id).await? {
+            let attempts = inbox.attempts_of(delivery.id).await?;
             deliveries.push((delivery, attempts));
         }
         Ok(Self { notification, events, deliveries })

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::context::Context;
 use super::{ExitCode, OK, TailArgs};
 use crate::inbox::{NotificationFilter, NotificationRecord, PAGE_MAX};
+use crate::messages::Message;
 
 /// How often the inbox is asked for newer ones.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -16,7 +17,8 @@ pub(super) async fn run(context: &mut Context<'_>, args: &TailArgs) -> anyhow::R
     let inbox = context.inbox()?;
     let filter =
         NotificationFilter { channel: args.channel.clone(), limit: args.lines.min(PAGE_MAX), ..Default::default() };
-    let mut newest = inbox.notifications(filter).await.context("list notifications")?;
+    let doing = context.text(&Message::new("doing.read_inbox"));
+    let mut newest = inbox.notifications(filter).await.with_context(|| doing.clone())?;
     newest.reverse();
     let mut last = None;
     loop {
@@ -36,7 +38,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: &TailArgs) -> anyhow::R
         }
         let filter =
             NotificationFilter { channel: args.channel.clone(), after: last, limit: PAGE_MAX, ..Default::default() };
-        newest = inbox.notifications(filter).await.context("list notifications")?;
+        newest = inbox.notifications(filter).await.with_context(|| doing.clone())?;
         if last.is_none() {
             newest.reverse();
         }

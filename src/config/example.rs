@@ -54,6 +54,7 @@ pub fn render(example: &Example<'_>) -> String {
     pair(w, "url", &quoted(super::inbox::URL));
     for channel in &example.channels {
         table(w, "[[channel]]", channel, example.lang);
+        pushed(w, format_args!("\n"));
         comment(w, &say("example.paths"));
         comment(w, "paths = [\"/payment/callback\"]");
     }

@@ -456,8 +456,10 @@ fn parse_bytes(text: &str) -> Option<u64> {
 
 /// The nearest of the known words, when it is near enough to be meant.
 pub(super) fn nearest<'w>(word: &str, known: impl IntoIterator<Item = &'w str>) -> Option<&'w str> {
-    let near = word.chars().count() / 3 + 1;
-    known.into_iter().map(|k| (distance(word, k), k)).filter(|(d, _)| *d <= near).min().map(|(_, k)| k)
+    let length = word.chars().count();
+    // A word of which nothing is left is another word.
+    let is_near = |distance: usize| distance <= length / 3 + 1 && distance < length;
+    known.into_iter().map(|k| (distance(word, k), k)).filter(|(d, _)| is_near(*d)).min().map(|(_, k)| k)
 }
 
 /// Insertions, deletions and replacements between two words.

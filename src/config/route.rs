@@ -24,7 +24,7 @@ impl Routes {
     pub(super) fn read(sections: Vec<Section<'_>>, names: &Names) -> Self {
         let mut routes = Vec::new();
         for section in sections {
-            let named = |key: &str, known: &[String]| {
+            let listed = |key: &str, known: &[String]| {
                 let found = section.texts(key)?;
                 for name in found.iter().filter(|name| names.is_whole && !known.contains(name)) {
                     let message = match nearest(name, known.iter().map(String::as_str)) {
@@ -37,8 +37,8 @@ impl Routes {
                 }
                 Some(found)
             };
-            let channels = named("channels", &names.channels);
-            let targets = named("targets", &names.targets);
+            let channels = listed("channels", &names.channels);
+            let targets = listed("targets", &names.targets);
             if targets.as_ref().map_or(!section.has("targets"), Vec::is_empty) {
                 section.problem("targets", Message::new("config.missing"));
             }
