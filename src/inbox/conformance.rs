@@ -1,7 +1,6 @@
 //! What every inbox must do, written against its traits alone, so that each implementation runs the same
 //! suite: it implements [`Keeper`] and calls [`conformance_suite`].
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;

@@ -146,8 +146,7 @@ async fn a_repetition_writes_nothing_before_its_answer() {
     // Closing writes what waits.
     world.inbox.close().await;
     let reopened = SqliteInbox::open(world.path(), options(&world.clock)).unwrap();
-    let list =
-        reopened.notifications(crate::inbox::NotificationFilter { limit: 1, ..Default::default() }).await.unwrap();
+    let list = reopened.notifications(NotificationFilter { limit: 1, ..Default::default() }).await.unwrap();
     assert_eq!(list[0].repeats, 1);
     assert!(matches!(world.store(world.letter("N2")).await, Err(Error::Closed)));
 }
