@@ -223,7 +223,7 @@ async fn a_call_that_is_dropped_loses_only_its_answer() {
     let (started, running) = tokio::sync::oneshot::channel();
     // The writer is busy until the store has been given up.
     let (release, blocked) = std::sync::mpsc::channel::<()>();
-    let blocker = tokio::spawn(async move {
+    let busy = tokio::spawn(async move {
         inbox
             .submit(Urgency::Work, 0, move |_| {
                 started.send(()).unwrap();
@@ -236,7 +236,7 @@ async fn a_call_that_is_dropped_loses_only_its_answer() {
     let abandoned = tokio::time::timeout(Duration::from_millis(1), world.store(letter.clone())).await;
     assert!(abandoned.is_err());
     release.send(()).unwrap();
-    blocker.await.unwrap().unwrap();
+    busy.await.unwrap().unwrap();
     let again = world.store(letter.clone()).await.unwrap();
     assert!(matches!(again, Stored::Repeated { first, .. } if first == letter.id), "{again:?}");
     let record = world.inbox.notification(letter.id).await.unwrap();
@@ -254,7 +254,7 @@ async fn a_full_queue_refuses_at_once() {
     let inbox = Arc::clone(&world.inbox);
     let (started, running) = tokio::sync::oneshot::channel();
     let (release, blocked) = std::sync::mpsc::channel::<()>();
-    let blocker = tokio::spawn(async move {
+    let busy = tokio::spawn(async move {
         inbox
             .submit(Urgency::Work, 0, move |_| {
                 started.send(()).unwrap();
@@ -272,7 +272,7 @@ async fn a_full_queue_refuses_at_once() {
     let refused = world.inbox.store_parts(parts(world.letter("N2"))).await;
     assert!(matches!(refused, Err(Error::Overloaded)), "{refused:?}");
     release.send(()).unwrap();
-    blocker.await.unwrap().unwrap();
+    busy.await.unwrap().unwrap();
     assert!(waiting.await.unwrap().is_ok());
 }
 

@@ -169,7 +169,7 @@ async fn run(steps: Vec<Step>) {
     let inbox = &world.inbox;
     let mut model = Model::default();
     let mut ids: BTreeMap<Key, DeliveryId> = BTreeMap::new();
-    let mut leases: Vec<(Key, Leased)> = Vec::new();
+    let mut taken: Vec<(Key, Leased)> = Vec::new();
     for step in steps {
         let now = world.now();
         let now_ms = now.as_millisecond();
@@ -199,14 +199,14 @@ async fn run(steps: Vec<Step>) {
                 let expected_ids: Vec<_> =
                     expected.iter().map(|(key, attempt, tries)| (ids[key], *attempt, *tries)).collect();
                 assert_eq!(told, expected_ids);
-                leases.extend(expected.into_iter().map(|(key, ..)| key).zip(claimed));
+                taken.extend(expected.into_iter().map(|(key, ..)| key).zip(claimed));
             }
             Step::Finish { lease, next } => {
-                if leases.is_empty() {
+                if taken.is_empty() {
                     continue;
                 }
-                let index = lease.index(leases.len());
-                let (key, leased) = &leases[index];
+                let index = lease.index(taken.len());
+                let (key, leased) = &taken[index];
                 let next = match next {
                     0 | 1 => Next::Delivered,
                     2 => Next::Retry(now + Duration::from_secs(45)),
