@@ -76,7 +76,8 @@ fn empty_pieces_of_a_form_never_change_the_message() {
             }
             let body = &genuine.request.body;
             let original = world.accepts("as it came", &genuine.request);
-            let doubled = read(body).iter().map(|pair| write(&[pair.clone()], Style::Usual)).collect::<Vec<_>>();
+            let doubled =
+                read(body).iter().map(|pair| write(std::slice::from_ref(pair), Style::Usual)).collect::<Vec<_>>();
             for mutant in [
                 [b"&".as_slice(), body].concat(),
                 [body, b"&".as_slice()].concat(),

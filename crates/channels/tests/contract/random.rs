@@ -136,7 +136,7 @@ fn random_changes_of_decoded_pairs_are_refused() {
             let genuine = &genuine[which.index(genuine.len())];
             let mut pairs = read(&genuine.request.body);
             for (what, one, other, bytes) in steps {
-                change_pairs(&mut pairs, what, &one, &other, bytes);
+                change_pairs(&mut pairs, what, one.index(usize::MAX), other.index(usize::MAX), bytes);
             }
             check(&world, genuine, &with_body(&genuine.request, write(&pairs, style)))
         });
@@ -144,17 +144,11 @@ fn random_changes_of_decoded_pairs_are_refused() {
     }
 }
 
-fn change_pairs(
-    pairs: &mut Vec<Pair>,
-    what: u8,
-    one: &prop::sample::Index,
-    other: &prop::sample::Index,
-    bytes: Vec<u8>,
-) {
+fn change_pairs(pairs: &mut Vec<Pair>, what: u8, one: usize, other: usize, bytes: Vec<u8>) {
     if pairs.is_empty() {
         return;
     }
-    let (one, other) = (one.index(pairs.len()), other.index(pairs.len()));
+    let (one, other) = (one % pairs.len(), other % pairs.len());
     match what {
         0 => drop(pairs.remove(one)),
         1 => pairs.swap(one, other),
