@@ -14,6 +14,9 @@ import string
 import sys
 from urllib.parse import quote, quote_plus
 
+# The oracle beside this file has the name of the SDK's package.
+del sys.path[0]
+
 from alipay import AliPay
 from alipay.exceptions import AliPayException
 from Cryptodome.PublicKey import RSA

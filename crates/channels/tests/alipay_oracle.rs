@@ -19,7 +19,7 @@ use tollbell_channels::simulate::Story;
 const SCRIPT: &str = "alipay.py";
 
 /// Messages from the oracle; four in ten are as they were signed.
-const MESSAGES: usize = 3_000;
+const MESSAGES: usize = 2_000;
 
 const CERTIFICATES: usize = 200;
 
