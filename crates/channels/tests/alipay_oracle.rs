@@ -128,7 +128,7 @@ impl Certified {
         let message = &self.message;
         Settings::new(tollbell_channels::model::Environment::Live)
             .with("app_id", SettingValue::Text(message.app_id.clone()))
-            .with("seller_id", SettingValue::Text(message.seller_id.clone()))
+            .with("seller_id", SettingValue::Texts(vec![message.seller_id.clone()]))
             .with("alipay_cert", SettingValue::Key(message.public_key.clone().into_bytes().into()))
     }
 }

@@ -1,12 +1,15 @@
 //! Every change of what the signature covers, and of the signature, is refused.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use tollbell_channels::channel::Verdict;
 use tollbell_channels::model::RawRequest;
 use tollbell_channels::simulate::{Cover, Genuine, Story};
 
 use super::form::{Pair, Style, read, says_the_same, write};
-use super::world::{World, at, with_body, with_header, worlds};
+use super::world::{World, at, refused, with_body, with_header, worlds};
 
 /// A damaged request, and what was done to it.
 type Case = (String, RawRequest);
@@ -48,6 +51,64 @@ fn a_missing_signature_is_named() {
             world.refuses_as(label, &without_signature(&genuine), &["missing"]);
             world.refuses_as(label, &with_signature(&genuine, b""), &["missing", "malformed", "signature"]);
             world.refuses_as(label, &with_signature(&genuine, b" "), &["missing", "malformed", "signature"]);
+        }
+    }
+}
+
+/// What the signature leaves open must not be where the meaning is.
+#[test]
+fn what_is_not_covered_changes_no_fact() {
+    for world in worlds() {
+        let callbacks = world.callbacks();
+        let names: BTreeSet<Vec<u8>> = callbacks
+            .iter()
+            .filter(|(_, genuine)| matches!(genuine.cover, Cover::SortedForm { .. }))
+            .flat_map(|(_, genuine)| read(&genuine.request.body))
+            .map(|(name, _)| name)
+            .collect();
+        for (story, genuine) in &callbacks {
+            let Cover::SortedForm { uncovered, signature, .. } = &genuine.cover else { continue };
+            let pairs = read(&genuine.request.body);
+            let mut mutants: Vec<(String, Vec<Pair>)> = Vec::new();
+            for name in &names {
+                // Other readers take some of these names for the signed one.
+                for shadow in [
+                    name.clone(),
+                    name.to_ascii_uppercase(),
+                    name.iter().map(|&byte| if byte == b'_' { b'.' } else { byte }).collect(),
+                    name.iter().map(|&byte| if byte == b'_' { b' ' } else { byte }).collect(),
+                    [b" ", name.as_slice()].concat(),
+                    [name, b"[]".as_slice()].concat(),
+                    [name, b"\0".as_slice()].concat(),
+                ] {
+                    let mut mutant = pairs.clone();
+                    mutant.push((shadow, Vec::new()));
+                    mutants.push(("an empty pair added".to_owned(), mutant));
+                }
+            }
+            for name in uncovered.iter().filter(|name| *name != signature) {
+                let others = pairs.iter().filter(|(other, _)| other != name.as_bytes()).cloned().collect::<Vec<_>>();
+                mutants.push((format!("{name} taken away"), others.clone()));
+                for value in ["", "x", "RSA", "MD5", "none", "0", "NONE", "HMAC"] {
+                    let mut mutant = others.clone();
+                    mutant.push((name.as_bytes().to_vec(), value.as_bytes().to_vec()));
+                    mutants.push((format!("{name}={value}"), mutant));
+                }
+            }
+            let original = world.accepts("as it came", &genuine.request);
+            for (label, mutant) in mutants {
+                let label = format!("{}: {label}: {}", story.kind, write(&mutant, Style::Usual).escape_ascii());
+                match world.verify(&with_body(&genuine.request, write(&mutant, Style::Usual))) {
+                    Verdict::Genuine(proven) => {
+                        let found = proven.value();
+                        assert_eq!(found.facts, original.facts, "{}: {label}", world.platform.kind);
+                        assert_eq!(found.concerns, original.concerns, "{}: {label}", world.platform.kind);
+                        assert_eq!(found.key(), original.key(), "{}: {label}", world.platform.kind);
+                        assert_eq!(found.scope, original.scope, "{}: {label}", world.platform.kind);
+                    }
+                    verdict => drop(refused(world.platform, &label, verdict)),
+                }
+            }
         }
     }
 }

@@ -40,7 +40,11 @@ fn another_sides_request_is_not_this_merchants() {
 fn ids(world: &World, settings: &Settings) -> Vec<String> {
     values(world.platform, settings)
         .into_iter()
-        .filter_map(|(_, value)| if let SettingValue::Text(text) = value { Some(text) } else { None })
+        .flat_map(|(_, value)| match value {
+            SettingValue::Text(text) => vec![text],
+            SettingValue::Texts(texts) => texts,
+            _ => Vec::new(),
+        })
         .collect()
 }
 

@@ -48,9 +48,15 @@ fn secrets(world: &World) -> Vec<String> {
 fn without_ids(world: &World, exported: &[u8]) -> Vec<u8> {
     let mut text = exported.to_vec();
     for (_, value) in values(world.platform, &world.side.settings()) {
-        let SettingValue::Text(id) = value else { continue };
-        while let Some(at) = text.windows(id.len()).position(|window| window == id.as_bytes()) {
-            text.drain(at..at + id.len());
+        let ids = match value {
+            SettingValue::Text(id) => vec![id],
+            SettingValue::Texts(ids) => ids,
+            _ => continue,
+        };
+        for id in ids {
+            while let Some(at) = text.windows(id.len()).position(|window| window == id.as_bytes()) {
+                text.drain(at..at + id.len());
+            }
         }
     }
     text

@@ -64,6 +64,13 @@ fn a_missing_required_setting_is_named() {
                     assert_eq!(error.setting, setting.name, "{}", world.platform.kind);
                 }
             }
+            if setting.kind == SettingKind::Texts {
+                for blank in [vec![], vec![String::new()], vec![" ".to_owned()]] {
+                    let blank = SettingValue::Texts(blank);
+                    let error = error_of(&world, "blank", &with(&world, setting.name, Some(&blank)));
+                    assert_eq!(error.setting, setting.name, "{}", world.platform.kind);
+                }
+            }
         }
     }
 }

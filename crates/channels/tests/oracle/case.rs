@@ -38,7 +38,7 @@ impl Message {
     pub(crate) fn settings(&self) -> Settings {
         Settings::new(Environment::Live)
             .with("app_id", SettingValue::Text(self.app_id.clone()))
-            .with("seller_id", SettingValue::Text(self.seller_id.clone()))
+            .with("seller_id", SettingValue::Texts(vec![self.seller_id.clone()]))
             .with("alipay_public_key", SettingValue::Key(self.public_key.clone().into_bytes().into()))
     }
 
