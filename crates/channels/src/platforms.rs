@@ -1,6 +1,8 @@
 //! The list of supported platforms. Adding one is an entry in this folder, its `mod` line, and its line
 //! in [`PLATFORMS`]; everything else (configuration, help, contract tests, generated pages) reads the list.
 
+pub mod alipay;
+
 use crate::channel::{Channel, Ladder};
 use crate::settings::{Setting, Settings, SettingsError, Text};
 
@@ -29,7 +31,7 @@ pub struct Platform {
 }
 
 /// Every platform.
-pub static PLATFORMS: &[&Platform] = &[];
+pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM];
 
 /// The platform of this kind.
 pub fn by_kind(kind: &str) -> Option<&'static Platform> {

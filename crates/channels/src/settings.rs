@@ -222,6 +222,7 @@ pub const SETTINGS_ERRORS: &[&str] = &[
     "malformed",
     "out_of_range",
     "relation",
+    "own_public_key",
 ];
 
 impl SettingsError {

@@ -58,6 +58,16 @@ pub enum Concern {
         /// The platform's field.
         field: String,
     },
+    /// Two fields of one message that cannot both be true.
+    Contradiction {
+        /// The platform's field that does not fit the others.
+        field: String,
+    },
+    /// A signed text that, by the platform's own rule of joining fields, could as well be other fields.
+    Ambiguous {
+        /// The platform's field.
+        field: String,
+    },
     /// The same fact was seen with another amount, currency or payee.
     Conflict {
         /// What differs: `amount`, `currency` or `payee`.
@@ -78,6 +88,8 @@ impl Concern {
             Self::UnknownValue { .. } => "unknown_value",
             Self::UnreadableText { .. } => "unreadable_text",
             Self::MissingField { .. } => "missing_field",
+            Self::Contradiction { .. } => "contradiction",
+            Self::Ambiguous { .. } => "ambiguous",
             Self::Conflict { .. } => "conflict",
             Self::TooOld => "too_old",
         }

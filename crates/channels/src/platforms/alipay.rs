@@ -1,0 +1,323 @@
+//! Alipay 支付宝: asynchronous notifications of the open platform.
+//!
+//! Four kinds share one signature: trades (`trade_status_sync`), agreements (`dut_user_sign`,
+//! `dut_user_unsign`), the message service (`msg_method`), and other notices to the application gateway.
+//! Sources: Alipay Open Platform, "asynchronous notification" and "message service"; the official SDKs'
+//! `AlipaySignature`.
+//!
+//! Nothing of the URL takes part: Alipay does not sign the query of a notify URL. A signed browser return
+//! (`return_url`) carries no `notify_type` and is refused: it is no proof of payment.
+
+mod canonical;
+mod certificate;
+mod facts;
+mod settings;
+#[cfg(feature = "simulate")]
+mod simulate;
+#[cfg(test)]
+mod tests;
+mod times;
+
+use std::time::Duration;
+
+use http::Method;
+
+use self::settings::{Config, SETTINGS, SignType};
+use super::Platform;
+use crate::channel::{Answer, Channel, Failure, KeyNote, KeyRequest, Ladder, Likeness, Rejection, Verdict, quote};
+use crate::charset::Charset;
+use crate::form::{Form, FormError, Limits, Pair, duplicate};
+use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
+use crate::settings::{Settings, SettingsError, Text};
+use crate::signature::{Verified, decode_base64};
+
+/// Largest body. Trades have 1 to 3 kB; messages carry JSON with lists, and merchants' own texts.
+pub const BODY_BYTES_MAX: usize = 256 * 1024;
+
+/// Most fields. Trades have about 25.
+pub const FIELDS_MAX: usize = 256;
+
+/// The platform's entry.
+pub static PLATFORM: Platform = Platform {
+    kind: "alipay",
+    family: FAMILY,
+    name: Text { en: "Alipay", zh: "支付宝" },
+    settings: SETTINGS,
+    ladder: LADDER,
+    source_ranges: SOURCE_RANGES,
+    unconfirmed: UNCONFIRMED,
+    build,
+    #[cfg(feature = "simulate")]
+    simulate: simulate::other_side,
+};
+
+/// The family within which identities are shared.
+const FAMILY: &str = "alipay";
+
+/// The body that stops repetition: exactly these seven bytes (Alipay Open Platform, asynchronous notification).
+const SUCCESS: &[u8] = b"success";
+
+/// The customary other body.
+const FAIL: &[u8] = b"fail";
+
+const TEXT: &str = "text/plain";
+
+/// Gaps between attempts. The open platform writes 4 minutes for the first one, its message service and
+/// the international pages 2; the stated total (24 h 22 m) fits 2, so nobody may be alarmed at either.
+const LADDER: Ladder = &[
+    Duration::from_secs(4 * 60),
+    Duration::from_secs(10 * 60),
+    Duration::from_secs(10 * 60),
+    Duration::from_secs(60 * 60),
+    Duration::from_secs(2 * 60 * 60),
+    Duration::from_secs(6 * 60 * 60),
+    Duration::from_secs(15 * 60 * 60),
+];
+
+/// Outbound ranges as Alipay's IoT documents list them; a hint, since the list's currency is unconfirmed.
+const SOURCE_RANGES: &[&str] = &[
+    "103.47.4.0/22",
+    "103.52.196.0/22",
+    "110.75.128.0/19",
+    "110.75.224.0/19",
+    "110.76.0.0/19",
+    "110.76.48.0/20",
+    "119.42.224.0/19",
+    "203.209.224.0/19",
+    "43.227.188.0/22",
+    "45.113.40.0/22",
+    "2400:b200::/32",
+];
+
+const UNCONFIRMED: &[Text] = &[
+    Text {
+        en: "how long Alipay waits for an answer; we answer at once", zh: "支付宝等待应答的时长;本网关立即应答"
+    },
+    Text {
+        en: "whether the first gap is 2 or 4 minutes; both are taken as normal",
+        zh: "第一次重发间隔是 2 分钟还是 4 分钟;两者都视为正常",
+    },
+    Text {
+        en: "whether the address list is current; it is a hint and blocks nothing by itself",
+        zh: "出口地址列表是否最新;仅作提示,本身不拦截",
+    },
+    Text {
+        en: "whether a status other than 200 is read as a failure in every product; no failure of ours has the word \
+             `success` in its body",
+        zh: "是否所有产品都把非 200 状态视为失败;本网关的失败应答正文不含 `success`",
+    },
+    Text {
+        en: "whether a named certificate (`alipay_cert_sn`) is under the signature; both ways are accepted",
+        zh: "`alipay_cert_sn` 是否参与签名;两种都接受",
+    },
+    Text {
+        en: "whether the content of the message service can be encrypted; what cannot be read is held",
+        zh: "消息服务的内容是否可能加密;读不懂的消息会被挂起",
+    },
+    Text {
+        en: "no time window is documented; an old capture is known by its number, and held when older than our memory",
+        zh: "没有公布时间窗口;旧报文按编号识别,早于本网关记录的会被挂起",
+    },
+    Text {
+        en: "the fields of profit sharing messages; they are kept as `other` and never guessed at",
+        zh: "分账消息的字段;按 `other` 保存,不作猜测",
+    },
+];
+
+fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
+    Ok(Box::new(Alipay { config: Config::build(settings)? }))
+}
+
+/// A configured Alipay channel.
+#[derive(Debug)]
+struct Alipay {
+    config: Config,
+}
+
+impl Channel for Alipay {
+    fn recognise(&self, request: &RawRequest) -> Likeness {
+        if request.method != Method::POST || !is_form(request) {
+            return Likeness::No;
+        }
+        let Ok(form) = Form::parse(&request.body, LIMITS) else { return Likeness::No };
+        let has = |name| form.first(name).is_some();
+        let is_notice = has("notify_type") && has("notify_id") && has("sign_type");
+        if !is_notice && !(has("msg_method") && has("biz_content")) {
+            return Likeness::No;
+        }
+        if self.check_merchant(&form).is_ok() { Likeness::Merchant } else { Likeness::Shape }
+    }
+
+    fn verify(&self, request: &RawRequest, _now: Timestamp) -> Verdict {
+        let form = match split(request) {
+            Ok(form) => form,
+            Err(rejection) => return Verdict::Refused(rejection),
+        };
+        let sorted = form.sorted();
+        let envelope = match self.check_cheaply(&form, &sorted) {
+            Ok(envelope) => envelope,
+            Err(Cheap::Refused(rejection)) => return Verdict::Refused(rejection),
+            Err(Cheap::NeedsKey(request)) => return Verdict::NeedsKey(request),
+        };
+        match self.check_signature(&envelope, &sorted) {
+            Some((verified, message)) => {
+                let notification = facts::read(&self.config, &form, &sorted, &message);
+                Verdict::Genuine(Proven::by_signature(notification, verified))
+            }
+            None => Verdict::Refused(unproven(&form)),
+        }
+    }
+
+    fn answer(&self, answer: Answer) -> Reply {
+        match answer {
+            Answer::Success => Reply::constant(200, TEXT, SUCCESS),
+            Answer::Failure(Failure::Refused) => Reply::constant(400, TEXT, FAIL),
+            Answer::Failure(Failure::Busy | Failure::NotYet) => Reply::constant(503, TEXT, FAIL),
+        }
+    }
+
+    /// Only status 200 counts, and the word in lower case: the message service reads it in any case, the
+    /// notify URL does not, and a script that says it wrong would be repeated by Alipay.
+    fn is_ack(&self, reply: &AppReply<'_>) -> AckMatch {
+        if reply.status == 200 { AckMatch::of_word(reply.body, SUCCESS) } else { AckMatch::No }
+    }
+
+    fn keys(&self) -> Vec<KeyNote> {
+        self.config.notes.clone()
+    }
+}
+
+/// What the cheap checks found, before any key is used.
+struct Envelope<'f> {
+    sign_type: SignType,
+    signature: Vec<u8>,
+    serial: Option<&'f str>,
+}
+
+/// How the cheap checks end when they do not pass.
+enum Cheap {
+    Refused(Rejection),
+    NeedsKey(KeyRequest),
+}
+
+impl From<Rejection> for Cheap {
+    fn from(rejection: Rejection) -> Self {
+        Self::Refused(rejection)
+    }
+}
+
+impl Alipay {
+    /// Everything that costs less than a signature, the cheapest first.
+    fn check_cheaply<'f>(&self, form: &'f Form<'_>, sorted: &[&'f Pair<'_>]) -> Result<Envelope<'f>, Cheap> {
+        if let Some(name) = duplicate(sorted) {
+            return Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) }.into());
+        }
+        // Joined without escapes, such a name would be two fields to another reader.
+        if let Some(pair) = sorted.iter().find(|pair| pair.name.is_empty() || pair.name.iter().any(is_joint)) {
+            return Err(Rejection::Malformed { field: quote(&String::from_utf8_lossy(&pair.name)) }.into());
+        }
+        let sign = required(form, "sign")?;
+        let sign_type = required(form, "sign_type")?;
+        required(form, "app_id")?;
+        check_kind(form)?;
+        self.check_merchant(form)?;
+        let sign_type = std::str::from_utf8(sign_type)
+            .ok()
+            .and_then(SignType::parse)
+            .filter(|sign_type| self.config.keys.allows(*sign_type))
+            .ok_or_else(|| Rejection::Algorithm { algorithm: quote(&String::from_utf8_lossy(sign_type)) })?;
+        let serial = self.check_serial(form)?;
+        let signature = decode_base64(sign).ok_or_else(|| Rejection::Malformed { field: "sign".into() })?;
+        Ok(Envelope { sign_type, signature, serial })
+    }
+
+    /// Alipay's standing demand: `app_id` is yours, in ISV mode `auth_app_id` too.
+    fn check_merchant(&self, form: &Form<'_>) -> Result<(), Rejection> {
+        let config = &self.config;
+        if form.present("app_id").is_some_and(|app_id| app_id != config.app_id.as_bytes()) {
+            return Err(Rejection::UnknownMerchant { field: "app_id".into() });
+        }
+        let is_authorised = |id: &[u8]| config.auth_app_ids.iter().any(|own| own.as_bytes() == id);
+        if !config.auth_app_ids.is_empty() && form.present("auth_app_id").is_some_and(|id| !is_authorised(id)) {
+            return Err(Rejection::UnknownMerchant { field: "auth_app_id".into() });
+        }
+        Ok(())
+    }
+
+    /// In certificate mode a message may name its certificate; another one than ours must be fetched.
+    fn check_serial<'f>(&self, form: &'f Form<'_>) -> Result<Option<&'f str>, Cheap> {
+        let Some(pair) = form.first("alipay_cert_sn").filter(|pair| !pair.is_blank()) else { return Ok(None) };
+        let serial = std::str::from_utf8(&pair.value).unwrap_or_default();
+        if self.config.keys.knows_serial(serial) {
+            return Ok(Some(serial));
+        }
+        if certificate::is_serial(serial) {
+            return Err(Cheap::NeedsKey(KeyRequest { serial: serial.to_ascii_lowercase() }));
+        }
+        Err(Rejection::UnknownKey { serial: quote(&String::from_utf8_lossy(&pair.value)) }.into())
+    }
+
+    /// Tries the documented strings; gives the proof and the string that matched.
+    fn check_signature(&self, envelope: &Envelope<'_>, sorted: &[&Pair<'_>]) -> Option<(Verified, Vec<u8>)> {
+        canonical::variants(sorted).into_iter().find_map(|variant| {
+            let message = variant.string(sorted);
+            self.config
+                .keys
+                .verify(envelope.sign_type, envelope.serial, &message, &envelope.signature, variant.name())
+                .map(|verified| (verified, message))
+        })
+    }
+}
+
+const LIMITS: Limits = Limits { bytes_max: BODY_BYTES_MAX, pairs_max: FIELDS_MAX };
+
+/// The form of a request that has the right outside.
+fn split(request: &RawRequest) -> Result<Form<'_>, Rejection> {
+    if request.method != Method::POST {
+        return Err(Rejection::Method { method: quote(request.method.as_str()) });
+    }
+    if !is_form(request) {
+        return Err(Rejection::MediaType { media_type: quote(&request.media_type()) });
+    }
+    if request.body.is_empty() {
+        return Err(Rejection::Empty);
+    }
+    Form::parse(&request.body, LIMITS).map_err(|error| match error {
+        FormError::TooLarge { limit } => Rejection::TooLarge { limit },
+        FormError::TooManyPairs { limit } => Rejection::TooManyFields { limit },
+        FormError::Percent { .. } => Rejection::Malformed { field: "body".into() },
+    })
+}
+
+/// By prefix only: Alipay writes `application/x-www-form-urlencoded; text/html; charset=utf-8`.
+fn is_form(request: &RawRequest) -> bool {
+    request.media_type().starts_with("application/x-www-form-urlencoded")
+}
+
+/// What a kind of message cannot be without. `notify_id` belongs to what comes to a notify URL.
+fn check_kind(form: &Form<'_>) -> Result<(), Rejection> {
+    if form.present("msg_method").is_some() {
+        return required(form, "biz_content").map(drop);
+    }
+    required(form, "notify_type")?;
+    required(form, "notify_id").map(drop)
+}
+
+fn required<'f>(form: &'f Form<'_>, name: &'static str) -> Result<&'f [u8], Rejection> {
+    form.present(name).ok_or_else(|| Rejection::Missing { field: name.into() })
+}
+
+fn is_joint(byte: &u8) -> bool {
+    matches!(byte, b'&' | b'=')
+}
+
+/// Why a message that no string proved is refused: a body that is not even text in its declared charset
+/// was re-encoded on its way, which is a better answer than "the signature does not match".
+fn unproven(form: &Form<'_>) -> Rejection {
+    let label = form.present_ascii("charset").unwrap_or("utf-8");
+    let charset = Charset::parse(label).unwrap_or(Charset::Utf8);
+    if form.pairs().iter().any(|pair| charset.decode(&pair.value).is_err()) {
+        return Rejection::Charset { charset: quote(label) };
+    }
+    Rejection::Signature
+}

@@ -1,0 +1,196 @@
+//! Trades: `trade_status_sync`.
+//!
+//! There is no message for a refund alone: a trade's message carries `refund_fee`, the total refunded so
+//! far, and mostly `gmt_refund`. So one message proves the payment, and the refund beside it.
+
+use super::{Reading, money};
+use crate::model::{Amount, Currency, EventKind, Fact, Identity, Money, Series};
+
+/// Fields that only a trade with a refund has. When none is there, the total refunded is zero.
+const REFUND_SIGNS: &[&str] =
+    &["refund_fee", "gmt_refund", "refund_amount", "refund_status", "send_back_fee", "out_request_no"];
+
+pub(super) fn read(reading: &mut Reading<'_>) -> Vec<Fact> {
+    let Some(trade_no) = reading.name("trade_no") else {
+        reading.missing("trade_no");
+        return vec![reading.other()];
+    };
+    let Some(payment) = reading.identity("trade_no", trade_no.clone()) else { return vec![reading.other()] };
+    let Some(status) = reading.word("trade_status") else {
+        reading.missing("trade_status");
+        return vec![reading.other()];
+    };
+    let currency = currency(reading);
+    let mut trade = Trade {
+        total: amount(reading, currency, "total_amount"),
+        order_no: reading.name("out_trade_no"),
+        payee: reading.name("seller_id"),
+        refund: refund(reading, currency),
+        currency,
+        trade_no,
+        payment,
+    };
+    if trade.total.is_none() && reading.get("total_amount").is_none() {
+        reading.missing("total_amount");
+    }
+    if trade.order_no.is_none() {
+        reading.missing("out_trade_no");
+    }
+    trade.check(reading, &status);
+    match status.as_str() {
+        "WAIT_BUYER_PAY" => vec![trade.fact(reading, EventKind::PaymentPending, "gmt_create")],
+        "TRADE_SUCCESS" => trade.paid(reading),
+        "TRADE_FINISHED" => {
+            let mut facts = trade.paid(reading);
+            let mut finalized = trade.fact(reading, EventKind::PaymentFinalized, "gmt_close");
+            finalized.payment = Some(trade.payment.clone());
+            facts.push(finalized);
+            facts
+        }
+        // After a payment this is the end of a full refund; without one the buyer let it lapse.
+        "TRADE_CLOSED" if trade.refund.is_some() => trade.paid(reading),
+        "TRADE_CLOSED" => vec![trade.fact(reading, EventKind::PaymentClosed, "gmt_close")],
+        _ => {
+            reading.unknown("trade_status");
+            trade.refund = None;
+            vec![reading.other()]
+        }
+    }
+}
+
+/// One trade's message.
+struct Trade {
+    trade_no: String,
+    payment: Identity,
+    currency: Option<Currency>,
+    total: Option<Money>,
+    order_no: Option<String>,
+    payee: Option<String>,
+    refund: Option<Refund>,
+}
+
+/// What a message says about refunds.
+struct Refund {
+    /// `refund_fee`: all refunds of the trade so far; none when it cannot be read.
+    total: Option<Money>,
+    /// The merchant's number of the refund that caused this message.
+    number: Option<String>,
+    /// `gmt_refund` as written.
+    time: Option<String>,
+}
+
+impl Trade {
+    /// Looks for fields that contradict each other.
+    fn check(&self, reading: &mut Reading<'_>, status: &str) {
+        let Some(refund) = &self.refund else { return };
+        if let (Some(refunded), Some(total)) = (refund.total, self.total)
+            && refunded.minor > total.minor
+        {
+            reading.contradiction("refund_fee");
+        }
+        if refund.total.is_some_and(|refunded| refunded.minor == 0) || status == "WAIT_BUYER_PAY" {
+            reading.contradiction(if refund.time.is_some() { "gmt_refund" } else { "refund_fee" });
+        }
+        // Closed is the end of a full refund, and `gmt_refund` says that there was one (Alipay Open
+        // Platform, asynchronous notification: trade states). A part alone without that time says neither.
+        if status == "TRADE_CLOSED" && refund.time.is_none() && refund.total != self.total {
+            reading.contradiction("refund_fee");
+        }
+    }
+
+    /// A paid trade, and its refund where it has one.
+    fn paid(&self, reading: &mut Reading<'_>) -> Vec<Fact> {
+        let mut payment = self.fact(reading, EventKind::PaymentSucceeded, "gmt_payment");
+        let Some(refund) = &self.refund else {
+            if REFUND_SIGNS.iter().all(|sign| reading.get(sign).is_none_or(is_zero)) {
+                payment.baseline = self.currency.map(|currency| (Series(self.payment.clone()), currency));
+            }
+            return vec![payment];
+        };
+        vec![payment, self.refund_fact(reading, refund)]
+    }
+
+    fn refund_fact(&self, reading: &mut Reading<'_>, refund: &Refund) -> Fact {
+        let number = refund
+            .number
+            .as_ref()
+            .and_then(|number| reading.identity("out_request_no", format!("{}:no:{number}", self.trade_no)));
+        let total = refund.total.filter(|total| total.minor > 0);
+        let by_total = total.and_then(|total| Identity::new(format!("{}:total:{}", self.trade_no, total.minor)));
+        let is_numbered = number.is_some();
+        let mut names = by_total.into_iter().chain(number);
+        // Nothing that names the refund can be read; it is held, under its time or its message.
+        let identity = names.next().or_else(|| {
+            let time = refund.time.as_ref();
+            time.and_then(|time| Identity::new(format!("{}:at:{time}", self.trade_no)))
+        });
+        let identity = identity.unwrap_or_else(|| reading.other().identity);
+        let amount = match total {
+            Some(total) => Amount::Cumulative { series: Series(self.payment.clone()), total, is_numbered },
+            None => Amount::Unreadable,
+        };
+        let mut fact = self.fact(reading, EventKind::RefundSucceeded, "gmt_refund");
+        fact.identity = identity;
+        fact.aliases = names.collect();
+        fact.amount = amount;
+        fact.payment = Some(self.payment.clone());
+        fact
+    }
+
+    /// A fact under the payment's own number and amount.
+    fn fact(&self, reading: &Reading<'_>, kind: EventKind, time: &str) -> Fact {
+        let amount = self.total.map_or(Amount::Unreadable, Amount::Stated);
+        let mut fact = reading.fact(kind, self.payment.clone(), amount);
+        fact.platform_no = Some(self.trade_no.clone());
+        fact.order_no.clone_from(&self.order_no);
+        fact.payee.clone_from(&self.payee);
+        fact.occurred_at = reading.time(time);
+        fact
+    }
+}
+
+/// The refund that a message shows, by a total above zero or by its time.
+fn refund(reading: &mut Reading<'_>, currency: Option<Currency>) -> Option<Refund> {
+    let total = amount(reading, currency, "refund_fee");
+    let is_unreadable = total.is_none() && reading.get("refund_fee").is_some();
+    let time = reading.word("gmt_refund");
+    let is_refund = time.is_some() || is_unreadable || total.is_some_and(|total| total.minor > 0);
+    if !is_refund {
+        // Newer fields speak of a refund while the total is silent: neither proved nor excluded.
+        if ["refund_amount", "refund_status"].iter().any(|sign| reading.get(sign).is_some_and(|v| !is_zero(v))) {
+            reading.missing("refund_fee");
+        }
+        return None;
+    }
+    if total.is_none() && !is_unreadable {
+        reading.missing("refund_fee");
+    }
+    // `out_request_no` is the refund's own number; `out_biz_no` repeats it on messages that a refund causes.
+    let number = reading.word("out_request_no").or_else(|| reading.word("out_biz_no"));
+    Some(Refund { total, number, time })
+}
+
+/// An amount of the trade; a concern when it is there and cannot be read.
+fn amount(reading: &mut Reading<'_>, currency: Option<Currency>, field: &'static str) -> Option<Money> {
+    let text = reading.get(field)?;
+    let read = currency.and_then(|currency| money(text, currency).ok());
+    if read.is_none() {
+        reading.unreadable_amount(field);
+    }
+    read
+}
+
+/// CNY, unless the message names another one (`trans_currency`, cross-border trades: the currency in which
+/// the order is priced). A word that is no currency leaves every amount unreadable.
+fn currency(reading: &mut Reading<'_>) -> Option<Currency> {
+    let Some(code) = reading.get("trans_currency") else { return Some(Currency::CNY) };
+    let currency = Currency::parse(code).ok();
+    if currency.is_none() {
+        reading.unknown("trans_currency");
+    }
+    currency
+}
+
+fn is_zero(text: &str) -> bool {
+    money(text, Currency::CNY).is_ok_and(|money| money.minor == 0)
+}

@@ -1,0 +1,426 @@
+//! What a merchant configures for an Alipay channel, and the checks that make it a channel or refuse it.
+
+use std::fmt;
+
+use aws_lc_rs::signature::RsaKeyPair;
+
+use super::certificate;
+use crate::channel::KeyNote;
+use crate::model::Environment;
+use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
+use crate::signature::Verified;
+use crate::signature::key::{PublicKey, read_rsa_private};
+use crate::signature::rsa::{RsaHash, RsaVerifier};
+use crate::signature::sm2::{DEFAULT_USER_ID, Sm2Verifier};
+use crate::signature::x509::Certificate;
+
+/// Most certificates in one `alipay_cert` file: the current one and those around a rotation.
+pub(super) const CERTIFICATES_MAX: usize = 4;
+
+/// Most payees of one channel.
+pub(super) const SELLERS_MAX: usize = 64;
+
+/// Most merchants whose authorisation one channel serves.
+pub(super) const AUTH_APPS_MAX: usize = 1024;
+
+/// Longest application id, in digits; real ones have 16.
+const APP_ID_DIGITS_MAX: usize = 32;
+
+/// Digits of a payee's id, and how it begins (Alipay Open Platform: PID of a partner).
+const SELLER_ID_DIGITS: usize = 16;
+const SELLER_ID_PREFIX: &str = "2088";
+
+/// A value of `sign_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SignType {
+    /// SHA256withRSA.
+    Rsa2,
+    /// SHA1withRSA, of old applications.
+    Rsa,
+    /// SM3withSM2.
+    Sm2,
+}
+
+impl SignType {
+    /// Every word, in the order of preference.
+    pub(super) const WORDS: &[&str] = &["RSA2", "RSA", "SM2"];
+
+    /// Reads the word, in its exact case.
+    pub(super) fn parse(word: &str) -> Option<Self> {
+        match word {
+            "RSA2" => Some(Self::Rsa2),
+            "RSA" => Some(Self::Rsa),
+            "SM2" => Some(Self::Sm2),
+            _ => None,
+        }
+    }
+}
+
+/// The settings, in the order in which they are shown.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "app_id",
+        kind: SettingKind::Text,
+        is_required: true,
+        help: Text {
+            en: "application id (APPID), shown in the console of the Alipay Open Platform; in ISV mode the provider's",
+            zh: "应用 APPID,见支付宝开放平台控制台;服务商模式填服务商应用的 APPID",
+        },
+        example: "2021000000000000",
+    },
+    Setting {
+        name: "seller_id",
+        kind: SettingKind::Texts,
+        is_required: true,
+        help: Text {
+            en: "payee's id (PID, 16 digits, begins with 2088); several are accepted, the first one is the account; \
+                 money for another payee is held",
+            zh: "收款方 PID(2088 开头的 16 位数字);可填多个,第一个是记账账户;收款方不在其中的通知会被挂起",
+        },
+        example: "2088000000000000",
+    },
+    Setting {
+        name: "auth_app_id",
+        kind: SettingKind::Texts,
+        is_required: false,
+        help: Text {
+            en: "ISV mode: the authorising merchants' application ids; notifications for others are refused",
+            zh: "服务商模式:授权商户的应用 APPID;其他商户的通知会被拒绝",
+        },
+        example: "2021000000000001",
+    },
+    Setting {
+        name: "alipay_public_key",
+        kind: SettingKind::PublicKey,
+        is_required: false,
+        help: Text {
+            en: "key mode: the Alipay public key of this application (not the application's own public key); \
+                 either this or `alipay_cert`",
+            zh: "公钥模式:本应用的「支付宝公钥」(不是应用公钥);与 `alipay_cert` 二选一",
+        },
+        example: "alipay_public.pem",
+    },
+    Setting {
+        name: "alipay_cert",
+        kind: SettingKind::PublicKey,
+        is_required: false,
+        help: Text {
+            en: "certificate mode: alipayCertPublicKey_RSA2.crt; during a rotation the old and the new one in one file",
+            zh: "证书模式:alipayCertPublicKey_RSA2.crt;更换期间可把新旧证书放在同一个文件里",
+        },
+        example: "alipayCertPublicKey_RSA2.crt",
+    },
+    Setting {
+        name: "alipay_root_cert",
+        kind: SettingKind::PublicKey,
+        is_required: false,
+        help: Text {
+            en: "certificate mode, only for calls: alipayRootCert.crt",
+            zh: "证书模式,仅主动调用时需要:alipayRootCert.crt",
+        },
+        example: "alipayRootCert.crt",
+    },
+    Setting {
+        name: "app_cert",
+        kind: SettingKind::PublicKey,
+        is_required: false,
+        help: Text {
+            en: "certificate mode, only for calls: appCertPublicKey_<APPID>.crt",
+            zh: "证书模式,仅主动调用时需要:appCertPublicKey_<APPID>.crt",
+        },
+        example: "appCertPublicKey.crt",
+    },
+    Setting {
+        name: "private_key",
+        kind: SettingKind::SecretKey,
+        is_required: false,
+        help: Text {
+            en: "the application's private key; only for calls (create, query, close, refund, transfer)",
+            zh: "应用私钥;仅主动调用(下单、查询、关单、退款、转账)时需要",
+        },
+        example: "app_private.pem",
+    },
+    Setting {
+        name: "sign_types",
+        kind: SettingKind::Words(SignType::WORDS),
+        is_required: false,
+        help: Text {
+            en: "accepted signature algorithms, default RSA2; RSA is the old SHA-1, SM2 needs `alipay_sm2_public_key`",
+            zh: "接受的签名算法,默认 RSA2;RSA 是旧的 SHA-1,SM2 需要 `alipay_sm2_public_key`",
+        },
+        example: "RSA2",
+    },
+    Setting {
+        name: "alipay_sm2_public_key",
+        kind: SettingKind::PublicKey,
+        is_required: false,
+        help: Text {
+            en: "the Alipay public key for SM2, or its certificate; only when `sign_types` names SM2",
+            zh: "国密 SM2 的支付宝公钥或证书;仅当 `sign_types` 含 SM2 时需要",
+        },
+        example: "alipay_sm2.pem",
+    },
+];
+
+/// A channel's configuration, checked.
+#[derive(Debug)]
+pub(super) struct Config {
+    /// Live or sandbox.
+    pub(super) environment: Environment,
+    /// The application.
+    pub(super) app_id: String,
+    /// The payees; never empty.
+    pub(super) sellers: Vec<String>,
+    /// The authorising applications of ISV mode; empty outside it.
+    pub(super) auth_app_ids: Vec<String>,
+    /// The keys.
+    pub(super) keys: Keys,
+    /// Public facts about the keys, for people.
+    pub(super) notes: Vec<KeyNote>,
+}
+
+/// The keys that can prove a notification.
+pub(super) struct Keys {
+    rsa: Vec<RsaKeys>,
+    sm2: Option<Sm2Verifier>,
+    sign_types: Vec<SignType>,
+}
+
+/// One RSA key, prepared for each hash that the configuration allows.
+struct RsaKeys {
+    serial: Option<String>,
+    sha256: Option<RsaVerifier>,
+    sha1: Option<RsaVerifier>,
+}
+
+impl fmt::Debug for Keys {
+    /// Says how many, not which.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("rsa", &self.rsa.len()).field("sign_types", &self.sign_types).finish()
+    }
+}
+
+impl Keys {
+    /// Whether the configuration allows an algorithm.
+    pub(super) fn allows(&self, sign_type: SignType) -> bool {
+        self.sign_types.contains(&sign_type)
+    }
+
+    /// Whether a message that names this certificate can be checked here: always in key mode, where the
+    /// name means nothing.
+    pub(super) fn knows_serial(&self, serial: &str) -> bool {
+        self.rsa.iter().all(|key| key.serial.is_none())
+            || self.rsa.iter().filter_map(|key| key.serial.as_deref()).any(|own| own.eq_ignore_ascii_case(serial))
+    }
+
+    /// Checks a signature with the keys that come into question: in certificate mode the one that the
+    /// message names, else each.
+    pub(super) fn verify(
+        &self,
+        sign_type: SignType,
+        serial: Option<&str>,
+        message: &[u8],
+        signature: &[u8],
+        variant: &'static str,
+    ) -> Option<Verified> {
+        if sign_type == SignType::Sm2 {
+            return self.sm2.as_ref()?.verify(message, signature, variant);
+        }
+        let is_named = |key: &&RsaKeys| match (serial, key.serial.as_deref()) {
+            (Some(named), Some(own)) => named.eq_ignore_ascii_case(own),
+            _ => true,
+        };
+        self.rsa.iter().filter(is_named).find_map(|key| {
+            let verifier = if sign_type == SignType::Rsa2 { &key.sha256 } else { &key.sha1 };
+            verifier.as_ref()?.verify(message, signature, variant)
+        })
+    }
+}
+
+impl Config {
+    /// Checks the settings. Fails closed: no key, no channel.
+    pub(super) fn build(settings: &Settings) -> Result<Self, SettingsError> {
+        let app_id = settings.required_text("app_id")?.trim().to_owned();
+        if !is_app_id(&app_id) {
+            return Err(SettingsError::new("app_id", "malformed_id").because(app_id));
+        }
+        let sellers =
+            ids(settings, "seller_id", SELLERS_MAX, is_seller_id)?.ok_or(SettingsError::new("seller_id", "missing"))?;
+        let auth_app_ids = ids(settings, "auth_app_id", AUTH_APPS_MAX, is_app_id)?.unwrap_or_default();
+        let sign_types = sign_types(settings)?;
+        let mut notes = Vec::new();
+        let own = own_key_pair(settings, &mut notes)?;
+        let keys = Keys {
+            rsa: rsa_keys(settings, &sign_types, own.as_ref(), &mut notes)?,
+            sm2: sm2_key(settings, &sign_types, &mut notes)?,
+            sign_types,
+        };
+        Ok(Self { environment: settings.environment, app_id, sellers, auth_app_ids, keys, notes })
+    }
+}
+
+fn sign_types(settings: &Settings) -> Result<Vec<SignType>, SettingsError> {
+    let Some(words) = texts(settings, "sign_types") else { return Ok(vec![SignType::Rsa2]) };
+    if words.is_empty() {
+        return Err(SettingsError::new("sign_types", "empty_list"));
+    }
+    words
+        .iter()
+        .map(|word| {
+            SignType::parse(word).ok_or_else(|| SettingsError::new("sign_types", "unknown_word").because(*word))
+        })
+        .collect()
+}
+
+/// The merchant's own key pair, when calls are configured: checked, compared, and not kept here.
+fn own_key_pair(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<Option<RsaKeyPair>, SettingsError> {
+    let pair = settings.key("private_key").map(|key| read_rsa_private("private_key", key)).transpose()?;
+    if let Some(pair) = &pair {
+        notes.push(key_note("private_key (public half)", &PublicKey::of_pair("private_key", pair)?));
+    }
+    if let Some(file) = settings.key("app_cert") {
+        let certificate = Certificate::read("app_cert", file)?;
+        if let Some(pair) = &pair
+            && PublicKey::of_pair("private_key", pair)? != *certificate.key()
+        {
+            return Err(SettingsError::new("app_cert", "relation").because("private_key"));
+        }
+        notes.push(certificate_note("app_cert", &certificate));
+    }
+    if let Some(file) = settings.key("alipay_root_cert") {
+        let serial =
+            certificate::root_serial(file).ok_or(SettingsError::new("alipay_root_cert", "not_a_certificate"))?;
+        notes.push(KeyNote {
+            label: "alipay_root_cert".into(),
+            algorithm: "X.509".into(),
+            fingerprint: Some(serial),
+            not_after: None,
+        });
+    }
+    Ok(pair)
+}
+
+fn rsa_keys(
+    settings: &Settings,
+    sign_types: &[SignType],
+    own: Option<&RsaKeyPair>,
+    notes: &mut Vec<KeyNote>,
+) -> Result<Vec<RsaKeys>, SettingsError> {
+    let needs_rsa = sign_types.iter().any(|sign_type| *sign_type != SignType::Sm2);
+    let (setting, found): (&'static str, Vec<(Option<String>, PublicKey)>) =
+        match (settings.key("alipay_public_key"), settings.key("alipay_cert")) {
+            (Some(_), Some(_)) => {
+                return Err(SettingsError::new("alipay_public_key", "either_or").because("alipay_cert"));
+            }
+            (None, None) if needs_rsa => {
+                return Err(SettingsError::new("alipay_public_key", "missing").because("alipay_cert"));
+            }
+            (None, None) => return Ok(Vec::new()),
+            (Some(key), None) => {
+                let key = PublicKey::read("alipay_public_key", key)?;
+                notes.push(key_note("alipay_public_key", &key));
+                ("alipay_public_key", vec![(None, key)])
+            }
+            (None, Some(file)) => {
+                let certificates = Certificate::read_all("alipay_cert", file)?;
+                if certificates.len() > CERTIFICATES_MAX {
+                    return Err(SettingsError::new("alipay_cert", "out_of_range")
+                        .because(format!("{} > {CERTIFICATES_MAX}", certificates.len())));
+                }
+                notes.extend(certificates.iter().map(|certificate| certificate_note("alipay_cert", certificate)));
+                let keys = certificates.into_iter().map(|one| (Some(certificate::serial(&one)), one.into_key()));
+                ("alipay_cert", keys.collect())
+            }
+        };
+    let own = own.map(|pair| PublicKey::of_pair("private_key", pair)).transpose()?;
+    found
+        .into_iter()
+        .map(|(serial, key)| {
+            // The commonest mistake of all: the application's own public key in place of Alipay's.
+            if own.as_ref() == Some(&key) {
+                return Err(SettingsError::new(setting, "own_public_key"));
+            }
+            let label = serial.clone().unwrap_or_else(|| setting.to_owned());
+            let prepare = |sign_type, hash| {
+                sign_types.contains(&sign_type).then(|| RsaVerifier::new(setting, &key, hash, &label)).transpose()
+            };
+            let sha256 = prepare(SignType::Rsa2, RsaHash::Sha256)?;
+            let sha1 = prepare(SignType::Rsa, RsaHash::Sha1)?;
+            Ok(RsaKeys { serial, sha256, sha1 })
+        })
+        .collect()
+}
+
+fn sm2_key(
+    settings: &Settings,
+    sign_types: &[SignType],
+    notes: &mut Vec<KeyNote>,
+) -> Result<Option<Sm2Verifier>, SettingsError> {
+    const SETTING: &str = "alipay_sm2_public_key";
+    let is_listed = sign_types.contains(&SignType::Sm2);
+    match settings.key(SETTING) {
+        None if is_listed => Err(SettingsError::new(SETTING, "no_key_for_algorithm").because("SM2")),
+        None => Ok(None),
+        Some(file) => {
+            let key = PublicKey::read_or_certificate(SETTING, file)?;
+            notes.push(key_note(SETTING, &key));
+            // Read and checked even where SM2 is not allowed, so that a broken file is found at once.
+            let verifier = Sm2Verifier::new(SETTING, &key, DEFAULT_USER_ID, SETTING)?;
+            Ok(is_listed.then_some(verifier))
+        }
+    }
+}
+
+/// Texts that are given as one text or a list.
+fn texts<'s>(settings: &'s Settings, name: &str) -> Option<Vec<&'s str>> {
+    match (settings.texts(name), settings.text(name)) {
+        (Some(texts), _) => Some(texts.iter().map(|text| text.trim()).collect()),
+        (None, Some(text)) => Some(vec![text.trim()]),
+        (None, None) => None,
+    }
+}
+
+fn ids(
+    settings: &Settings,
+    name: &'static str,
+    count_max: usize,
+    is_id: fn(&str) -> bool,
+) -> Result<Option<Vec<String>>, SettingsError> {
+    let Some(texts) = texts(settings, name) else { return Ok(None) };
+    if texts.is_empty() {
+        return Err(SettingsError::new(name, "empty_list"));
+    }
+    if texts.len() > count_max {
+        return Err(SettingsError::new(name, "out_of_range").because(format!("{} > {count_max}", texts.len())));
+    }
+    match texts.iter().find(|text| !is_id(text)) {
+        Some(bad) => Err(SettingsError::new(name, "malformed_id").because(*bad)),
+        None => Ok(Some(texts.into_iter().map(str::to_owned).collect())),
+    }
+}
+
+fn is_app_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= APP_ID_DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_seller_id(text: &str) -> bool {
+    text.len() == SELLER_ID_DIGITS && text.starts_with(SELLER_ID_PREFIX) && is_app_id(text)
+}
+
+fn key_note(label: &str, key: &PublicKey) -> KeyNote {
+    KeyNote {
+        label: label.to_owned(),
+        algorithm: key.algorithm().to_string(),
+        fingerprint: Some(key.fingerprint()),
+        not_after: None,
+    }
+}
+
+fn certificate_note(label: &str, one: &Certificate) -> KeyNote {
+    KeyNote {
+        label: label.to_owned(),
+        algorithm: format!("X.509, {}", one.key().algorithm()),
+        fingerprint: Some(certificate::serial(one)),
+        not_after: one.description().not_after,
+    }
+}

@@ -1,0 +1,163 @@
+//! Reading X.509 certificates: their key, serial, issuer and validity. Which certificates to trust, and
+//! what a platform makes of serial and issuer, the platform's file says.
+
+use jiff::Timestamp;
+use md5::{Digest as _, Md5};
+use x509_parser::certificate::X509Certificate;
+use x509_parser::der_parser::asn1_rs::Oid;
+use x509_parser::prelude::FromDer as _;
+use x509_parser::x509::{AttributeTypeAndValue, X509Name};
+
+use super::key::{Content, PublicKey, der_of, hex, pem_blocks, sniff};
+use crate::settings::SettingsError;
+
+/// A certificate, read.
+#[derive(Clone, Debug)]
+pub struct Certificate {
+    key: PublicKey,
+    description: Description,
+}
+
+/// What a certificate says beside its key. Also readable when the key is of a kind that we do not use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Description {
+    /// The serial number as a decimal.
+    pub serial: String,
+    /// The issuer, most specific part first: `CN=…,OU=…,O=…,C=…`; parts that are missing are left out.
+    pub issuer: String,
+    /// The subject, in the same form.
+    pub subject: String,
+    /// The signature algorithm's object identifier in dots.
+    pub signature_oid: String,
+    /// When it begins; none when the certificate writes a time that no calendar has.
+    pub not_before: Option<Timestamp>,
+    /// When it ends.
+    pub not_after: Option<Timestamp>,
+}
+
+impl Certificate {
+    /// Reads the first certificate of a PEM file, of bare base64, or of DER.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with `private_key_given`, `not_a_certificate`, `wrong_algorithm` or `not_a_key`.
+    pub fn read(setting: &'static str, material: &[u8]) -> Result<Self, SettingsError> {
+        let der = der_of(material).ok_or(SettingsError::new(setting, "not_a_certificate"))?;
+        Self::from_der(setting, &der)
+    }
+
+    /// Reads every certificate of a PEM file, in its order; a file without markers holds one.
+    ///
+    /// # Errors
+    /// As [`Certificate::read`], for the first one that cannot be read.
+    pub fn read_all(setting: &'static str, material: &[u8]) -> Result<Vec<Self>, SettingsError> {
+        let blocks = pem_blocks(material);
+        if blocks.is_empty() {
+            return Self::read(setting, material).map(|certificate| vec![certificate]);
+        }
+        blocks.iter().map(|block| Self::from_der(setting, &block.der)).collect()
+    }
+
+    fn from_der(setting: &'static str, der: &[u8]) -> Result<Self, SettingsError> {
+        let not_a_certificate = || SettingsError::new(setting, "not_a_certificate");
+        match sniff(der) {
+            Some(Content::Certificate) => {}
+            Some(Content::Private) => return Err(SettingsError::new(setting, "private_key_given")),
+            _ => return Err(not_a_certificate()),
+        }
+        let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| not_a_certificate())?;
+        if !rest.is_empty() {
+            return Err(not_a_certificate());
+        }
+        let key = PublicKey::from_spki(setting, certificate.public_key().raw)?;
+        Ok(Self { key, description: Description::of(&certificate) })
+    }
+
+    /// Its public key.
+    pub fn key(&self) -> &PublicKey {
+        &self.key
+    }
+
+    /// Its public key, kept alone.
+    pub fn into_key(self) -> PublicKey {
+        self.key
+    }
+
+    /// What it says beside its key.
+    pub fn description(&self) -> &Description {
+        &self.description
+    }
+}
+
+impl Description {
+    /// Describes every certificate of a PEM bundle, in its order, passing over what does not parse:
+    /// bundles of roots hold members (SM2, odd parameters) that strict readers refuse.
+    pub fn of_bundle(material: &[u8]) -> Vec<Self> {
+        pem_blocks(material)
+            .iter()
+            .filter_map(|block| X509Certificate::from_der(&block.der).ok())
+            .map(|(_, certificate)| Self::of(&certificate))
+            .collect()
+    }
+
+    fn of(certificate: &X509Certificate<'_>) -> Self {
+        let time = |seconds| Timestamp::from_second(seconds).ok();
+        Self {
+            serial: certificate.tbs_certificate.serial.to_str_radix(10),
+            issuer: name_text(certificate.issuer()),
+            subject: name_text(certificate.subject()),
+            signature_oid: certificate.signature_algorithm.algorithm.to_id_string(),
+            not_before: time(certificate.validity().not_before.timestamp()),
+            not_after: time(certificate.validity().not_after.timestamp()),
+        }
+    }
+
+    /// MD5 over the issuer and the decimal serial, lower-case hexadecimal: a name of the certificate
+    /// that some platforms use. A name only; nothing is protected by this digest.
+    pub fn issuer_serial_md5(&self) -> String {
+        let mut md5 = Md5::new();
+        md5.update(self.issuer.as_bytes());
+        md5.update(self.serial.as_bytes());
+        hex(&md5.finalize())
+    }
+}
+
+/// A distinguished name with its most specific part first.
+fn name_text(name: &X509Name<'_>) -> String {
+    let mut parts: Vec<String> = name.iter_attributes().map(attribute_text).collect();
+    parts.reverse();
+    parts.join(",")
+}
+
+fn attribute_text(attribute: &AttributeTypeAndValue<'_>) -> String {
+    let value = String::from_utf8_lossy(attribute.as_slice());
+    format!("{}={value}", short_name(attribute.attr_type()))
+}
+
+/// The usual short name of an attribute (RFC 4514 and what OpenSSL prints), else its identifier in dots.
+fn short_name(oid: &Oid<'_>) -> String {
+    let id = oid.to_id_string();
+    match id.as_str() {
+        "2.5.4.3" => "CN".to_owned(),
+        "2.5.4.6" => "C".to_owned(),
+        "2.5.4.7" => "L".to_owned(),
+        "2.5.4.8" => "ST".to_owned(),
+        "2.5.4.10" => "O".to_owned(),
+        "2.5.4.11" => "OU".to_owned(),
+        "1.2.840.113549.1.9.1" => "emailAddress".to_owned(),
+        _ => id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_certificate_is_called_so() {
+        for nothing in ["", "abc", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
+            let error = Certificate::read("cert", nothing.as_bytes()).unwrap_err();
+            assert_eq!(error.word, "not_a_certificate", "{nothing:?}");
+            assert!(Description::of_bundle(nothing.as_bytes()).is_empty());
+        }
+    }
+}
