@@ -4,6 +4,8 @@
 //! notifications", "message service". An empty or blank value is an absent one in every reading. What is
 //! genuine is never refused here: a value that cannot be understood becomes a [`Concern`], and a person looks.
 
+#[cfg(test)]
+mod tests;
 mod trade;
 mod transfer;
 

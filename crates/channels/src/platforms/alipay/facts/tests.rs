@@ -1,0 +1,300 @@
+//! Tests of the reading: what each message asserts, and what is held.
+
+use crate::model::{Amount, Concern, EventKind, Notification};
+use crate::platforms::alipay::tests::{APP_ID, SELLER_ID, genuine, own_settings, set, signed, texts, trade};
+
+fn read(changes: &[(&str, &str)]) -> Notification {
+    let mut pairs = trade();
+    for (name, value) in changes {
+        set(&mut pairs, name, value);
+    }
+    genuine(&own_settings(), signed(&pairs)).0
+}
+
+/// Each fact in one line: kind, names, amount, and what it follows or proves.
+fn lines(notification: &Notification) -> Vec<String> {
+    notification
+        .facts
+        .iter()
+        .map(|fact| {
+            let names: Vec<&str> = fact.identities().map(crate::model::Identity::as_str).collect();
+            let amount = match &fact.amount {
+                Amount::Stated(money) => money.to_text(),
+                Amount::Cumulative { total, is_numbered, series } => {
+                    assert_eq!(Some(&series.0), fact.payment.as_ref());
+                    format!("total {}{}", total.to_text(), if *is_numbered { " numbered" } else { "" })
+                }
+                Amount::None => "-".into(),
+                Amount::Unreadable => "?".into(),
+            };
+            let after = fact.payment.as_ref().map(|payment| format!(" after {payment}")).unwrap_or_default();
+            let zero = if fact.baseline.is_some() { " from zero" } else { "" };
+            format!("{} {} {amount}{after}{zero}", fact.kind, names.join("|"))
+        })
+        .collect()
+}
+
+fn concerns(notification: &Notification) -> Vec<String> {
+    notification
+        .concerns
+        .iter()
+        .map(|concern| match concern {
+            Concern::UnreadableAmount { field }
+            | Concern::UnreadableText { field }
+            | Concern::MissingField { field }
+            | Concern::Contradiction { field }
+            | Concern::Ambiguous { field }
+            | Concern::UnknownValue { field, .. } => format!("{} {field}", concern.word()),
+            Concern::ForeignPayee { payee } => format!("{} {payee}", concern.word()),
+            Concern::Conflict { .. } | Concern::TooOld => concern.word().to_owned(),
+        })
+        .collect()
+}
+
+#[track_caller]
+fn check(changes: &[(&str, &str)], facts: &[&str], held: &[&str]) {
+    let notification = read(changes);
+    assert_eq!((lines(&notification), concerns(&notification)), (strings(facts), strings(held)), "{changes:?}");
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
+}
+
+const PAID: &str = "payment.succeeded 2026112122001 88.80";
+const PAID_FROM_ZERO: &str = "payment.succeeded 2026112122001 88.80 from zero";
+const FINALIZED: &str = "payment.finalized 2026112122001 88.80 after 2026112122001";
+
+#[test]
+fn a_trade_says_what_its_state_says() {
+    check(&[], &[PAID_FROM_ZERO], &[]);
+    check(&[("trade_status", "TRADE_FINISHED")], &[PAID_FROM_ZERO, FINALIZED], &[]);
+    check(&[("trade_status", "WAIT_BUYER_PAY")], &["payment.pending 2026112122001 88.80"], &[]);
+    check(&[("trade_status", "TRADE_CLOSED")], &["payment.closed 2026112122001 88.80"], &[]);
+    check(&[("trade_status", "TRADE_NEW")], &["other n1 -"], &["unknown_value trade_status"]);
+    check(&[("trade_status", "trade_success")], &["other n1 -"], &["unknown_value trade_status"]);
+    check(&[("trade_status", "")], &["other n1 -"], &["missing_field trade_status"]);
+    check(&[("trade_no", " ")], &["other n1 -"], &["missing_field trade_no"]);
+    check(&[("out_trade_no", "")], &[PAID_FROM_ZERO], &["missing_field out_trade_no"]);
+}
+
+#[test]
+fn a_refund_is_a_total_beside_its_payment() {
+    let refund = |total: &str| format!("refund.succeeded 2026112122001:total:{total}");
+    let after = "after 2026112122001";
+    let part = format!("{} total 5.00 {after}", refund("500"));
+    check(&[("refund_fee", "5.00"), ("gmt_refund", "2026-11-22 10:00:00.123")], &[PAID, &part], &[]);
+    check(&[("refund_fee", "5.00")], &[PAID, &part], &[]);
+    let numbered = format!("{}|2026112122001:no:R1 total 5.00 numbered {after}", refund("500"));
+    check(&[("refund_fee", "5.00"), ("out_biz_no", "R1")], &[PAID, &numbered], &[]);
+    check(&[("refund_fee", "5.00"), ("out_request_no", "R1"), ("out_biz_no", "B")], &[PAID, &numbered], &[]);
+    let status = ("trade_status", "TRADE_FINISHED");
+    check(&[status, ("refund_fee", "5.00")], &[PAID, &part, FINALIZED], &[]);
+    let full = format!("{} total 88.80 {after}", refund("8880"));
+    let closed = ("trade_status", "TRADE_CLOSED");
+    check(&[closed, ("refund_fee", "88.80")], &[PAID, &full], &[]);
+    check(&[closed, ("refund_fee", "5.00"), ("gmt_refund", "2026-11-22 10:00:00")], &[PAID, &part], &[]);
+    check(&[closed, ("refund_fee", "5.00")], &[PAID, &part], &["contradiction refund_fee"]);
+}
+
+#[test]
+fn what_is_empty_blank_or_zero_is_no_refund() {
+    for signs in [
+        &[("refund_fee", ""), ("gmt_refund", "")][..],
+        &[("refund_fee", " "), ("gmt_refund", "  ")],
+        &[("refund_fee", "0.00")],
+        &[("refund_fee", "0"), ("gmt_refund", "")],
+        &[("refund_fee", "0.00"), ("send_back_fee", "0.00"), ("refund_status", "")],
+    ] {
+        check(signs, &[PAID_FROM_ZERO], &[]);
+    }
+    check(&[("out_biz_no", "B1")], &[PAID_FROM_ZERO], &[]);
+    // A number that only refunds have: no refund is proved, and no total of zero either.
+    check(&[("out_request_no", "R1")], &[PAID], &[]);
+    check(&[("trade_status", "TRADE_CLOSED"), ("gmt_refund", "")], &["payment.closed 2026112122001 88.80"], &[]);
+}
+
+#[test]
+fn a_refund_that_cannot_be_understood_is_held() {
+    let by_time = "refund.succeeded 2026112122001:at:2026-11-22 10:00:00 ? after 2026112122001";
+    let time = ("gmt_refund", "2026-11-22 10:00:00");
+    check(&[time], &[PAID, by_time], &["missing_field refund_fee"]);
+    check(&[time, ("refund_fee", "0.00")], &[PAID, by_time], &["contradiction gmt_refund"]);
+    check(&[time, ("refund_fee", "x")], &[PAID, by_time], &["unreadable_amount refund_fee"]);
+    let by_message = "refund.succeeded n1 ? after 2026112122001";
+    check(&[("refund_fee", "-5.00")], &[PAID, by_message], &["unreadable_amount refund_fee"]);
+    let too_much = "refund.succeeded 2026112122001:total:8881 total 88.81 after 2026112122001";
+    check(&[("refund_fee", "88.81")], &[PAID, too_much], &["contradiction refund_fee"]);
+    check(&[("refund_status", "REFUND_SUCCESS")], &[PAID], &["missing_field refund_fee"]);
+    check(&[("refund_amount", "1.00")], &[PAID], &["missing_field refund_fee"]);
+    let pending = "payment.pending 2026112122001 88.80";
+    check(&[("trade_status", "WAIT_BUYER_PAY"), ("refund_fee", "1.00")], &[pending], &["contradiction refund_fee"]);
+}
+
+#[test]
+fn an_unreadable_amount_is_held() {
+    let unreadable = "payment.succeeded 2026112122001 ? from zero";
+    for text in ["88.801", "88,80", "-88.80", "8e1", "+1", " 88.80", "99999999999999999999", "¥88.80"] {
+        check(&[("total_amount", text)], &[unreadable], &["unreadable_amount total_amount"]);
+    }
+    check(&[("total_amount", "")], &[unreadable], &["missing_field total_amount"]);
+}
+
+#[test]
+fn another_currency_is_read_or_held() {
+    let money = |code| read(&[("trans_currency", code), ("total_amount", "88")]).facts[0].signed_money();
+    assert_eq!(money("JPY").map(|m| (m.minor, m.currency.to_string())), Some((88, "JPY".into())));
+    assert_eq!(money("CNY").map(|m| m.minor), Some(8800));
+    check(
+        &[("trans_currency", "XQZ")],
+        &["payment.succeeded 2026112122001 ?"],
+        &["unknown_value trans_currency", "unreadable_amount total_amount"],
+    );
+}
+
+#[test]
+fn money_for_another_payee_is_held_under_that_payee() {
+    let notification = read(&[("seller_id", "2088000000000009")]);
+    assert_eq!(concerns(&notification), ["foreign_payee 2088000000000009"]);
+    assert_eq!(notification.scope.account, "2088000000000009");
+    assert_eq!(notification.facts[0].scope.account, "2088000000000009");
+    assert_eq!(notification.facts[0].payee.as_deref(), Some("2088000000000009"));
+    assert_eq!(read(&[("seller_id", "")]).scope.account, SELLER_ID);
+    let several = own_settings().with("seller_id", texts(&["2088000000000007", SELLER_ID]));
+    let (notification, _) = genuine(&several, signed(&trade()));
+    assert_eq!((notification.scope.account.as_str(), notification.concerns.len()), ("2088000000000007", 0));
+}
+
+#[test]
+fn attributes_are_taken_over() {
+    let notification = read(&[]);
+    let fact = &notification.facts[0];
+    assert_eq!(fact.order_no.as_deref(), Some("T1"));
+    assert_eq!(fact.platform_no.as_deref(), Some("2026112122001"));
+    assert_eq!(fact.occurred_at.map(|time| time.to_string()).as_deref(), Some("2026-11-21T07:56:24Z"));
+    assert_eq!(notification.sent_at.map(|time| time.to_string()).as_deref(), Some("2026-11-21T07:56:25Z"));
+    assert_eq!((notification.platform_id.as_str(), notification.platform_kind.as_str()), ("n1", "trade_status_sync"));
+    assert_eq!(notification.fields[0], ("app_id".to_owned(), APP_ID.to_owned()));
+    assert_eq!(concerns(&read(&[("notify_time", "x"), ("gmt_payment", "")])), ["missing_field notify_time"]);
+}
+
+#[test]
+fn a_repetition_has_the_same_key_and_another_total_has_not() {
+    let first = read(&[]).key();
+    assert_eq!(read(&[("notify_time", "2026-11-21 16:00:00")]).key(), first);
+    assert_ne!(read(&[("total_amount", "88.81")]).key(), first);
+    let refund = read(&[("refund_fee", "5.00")]).key();
+    assert_ne!(refund, first);
+    assert_ne!(read(&[("refund_fee", "6.00")]).key(), refund);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_held_and_shown() {
+    let mut pairs = trade();
+    pairs.push(("subject", b"\xd6\xd0"));
+    let (notification, _) = genuine(&own_settings(), signed(&pairs));
+    assert_eq!(concerns(&notification), ["unreadable_text subject"]);
+    assert!(notification.fields.iter().any(|(name, value)| name == "subject" && value.contains('\u{fffd}')));
+    assert_eq!(lines(&notification), [PAID_FROM_ZERO]);
+    set(&mut pairs, "charset", "gb2312");
+    assert_eq!(genuine(&own_settings(), signed(&pairs)).0.concerns, []);
+    check(&[("charset", "big5")], &[PAID_FROM_ZERO], &["unknown_value charset"]);
+}
+
+#[test]
+fn names_longer_than_any_are_not_taken() {
+    let long = "9".repeat(300);
+    check(&[("trade_no", &long)], &["other n1 -"], &["unknown_value trade_no", "missing_field trade_no"]);
+    check(&[("out_trade_no", &long)], &[PAID_FROM_ZERO], &["unknown_value out_trade_no", "missing_field out_trade_no"]);
+    assert_eq!(read(&[("notify_id", &long)]).platform_id.len(), 64);
+}
+
+#[test]
+fn agreements_are_named_by_number_state_and_time() {
+    let sign = [
+        ("notify_type", "dut_user_sign"),
+        ("agreement_no", "A1"),
+        ("external_agreement_no", "E1"),
+        ("status", "NORMAL"),
+        ("sign_time", "2026-11-21 10:00:00"),
+    ];
+    check(&sign, &["agreement.signed A1:NORMAL:2026-11-21 10:00:00 -"], &[]);
+    assert_eq!(read(&sign).facts[0].order_no.as_deref(), Some("E1"));
+    let unsign = [("notify_type", "dut_user_unsign"), ("agreement_no", "A1"), ("status", "UNSIGN")];
+    check(&unsign, &["agreement.cancelled A1:UNSIGN -"], &[]);
+    let odd = [("notify_type", "dut_user_sign"), ("agreement_no", "A1"), ("status", "STOP")];
+    check(&odd, &["other n1 -"], &["unknown_value status"]);
+    check(&[("notify_type", "dut_user_sign")], &["other n1 -"], &["missing_field agreement_no"]);
+}
+
+#[test]
+fn other_notices_are_kept_and_unknown_ones_held() {
+    check(&[("notify_type", "servicemarket_order_notify")], &["other n1 -"], &[]);
+    check(&[("notify_type", "open_app_auth_notify")], &["other n1 -"], &[]);
+    check(&[("notify_type", "batch_refund_notify")], &["other n1 -"], &["unknown_value notify_type"]);
+}
+
+#[track_caller]
+fn check_message(method: &str, content: &str, facts: &[&str], held: &[&str]) {
+    let pairs: Vec<(&str, &[u8])> = vec![
+        ("app_id", APP_ID.as_bytes()),
+        ("charset", b"utf-8"),
+        ("version", b"1.1"),
+        ("notify_id", b"n1"),
+        ("utc_timestamp", b"1795247784000"),
+        ("msg_method", method.as_bytes()),
+        ("biz_content", content.as_bytes()),
+    ];
+    let (notification, _) = genuine(&own_settings(), signed(&pairs));
+    assert_eq!((lines(&notification), concerns(&notification)), (strings(facts), strings(held)), "{content}");
+    assert!(notification.sent_at.is_some());
+    assert_eq!(notification.scope.account, SELLER_ID);
+}
+
+#[test]
+fn transfers_come_through_the_message_service() {
+    let check = |content: &str, fact: &str, held: &[&str]| {
+        check_message("alipay.fund.trans.order.changed", content, &[fact], held);
+    };
+    let names = r#""order_id":"O1","out_biz_no":"B1","product_code":"P""#;
+    let said = "order:O1|biz:P:B1";
+    for (status, kind) in
+        [("SUCCESS", "transfer.succeeded"), ("FAIL", "transfer.failed"), ("REFUND", "transfer.returned")]
+    {
+        let content = format!(r#"{{{names},"status":"{status}","trans_amount":"32.00"}}"#);
+        check(&content, &format!("{kind} {said} 32.00"), &[]);
+    }
+    let number = format!(r#"{{{names},"status":"SUCCESS","trans_amount":32.10}}"#);
+    check(&number, &format!("transfer.succeeded {said} 32.10"), &[]);
+    for bad in ["3.2e1", "-1", "32.001", "\"x\""] {
+        let content = format!(r#"{{{names},"status":"SUCCESS","trans_amount":{bad}}}"#);
+        let held = ["unreadable_amount biz_content.trans_amount"];
+        check(&content, &format!("transfer.succeeded {said} ?"), &held);
+    }
+    check(&format!(r#"{{{names},"status":"DEALING"}}"#), "other n1 -", &[]);
+    check(&format!(r#"{{{names},"status":"NEW"}}"#), "other n1 -", &["unknown_value biz_content.status"]);
+    check(&format!("{{{names}}}"), "other n1 -", &["missing_field biz_content.status"]);
+    check(r#"{"status":"SUCCESS"}"#, "other n1 -", &["missing_field biz_content.order_id"]);
+    for bad in ["{", "[]", "5nIFKwTThD46JymYc6QiKg=="] {
+        check(bad, "other n1 -", &["unreadable_text biz_content"]);
+    }
+}
+
+#[test]
+fn messages_that_we_do_not_read_stay_other() {
+    check_message("alipay.trade.order.settle.notify", "{}", &["other n1 -"], &[]);
+    check_message("alipay.open.mini.version.audit.passed", "not even json", &["other n1 -"], &[]);
+}
+
+#[test]
+fn a_message_without_a_number_is_named_by_what_was_signed() {
+    let pairs = |time: &'static [u8]| {
+        vec![("app_id", APP_ID.as_bytes()), ("utc_timestamp", time), ("msg_method", b"x.y"), ("biz_content", b"{}")]
+    };
+    let id = |time| genuine(&own_settings(), signed(&pairs(time))).0.platform_id;
+    assert_eq!(id(b"1795247784000"), id(b"1795247784000"));
+    assert_ne!(id(b"1795247784000"), id(b"1795247784001"));
+    let kinds =
+        genuine(&own_settings(), signed(&pairs(b"1795247784000"))).0.facts.iter().map(|f| f.kind).collect::<Vec<_>>();
+    assert_eq!(kinds, [EventKind::Other]);
+}
