@@ -60,6 +60,11 @@ fn check_facts(world: &World, story: &Story, notification: &Notification) {
             assert_eq!(fact.signed_money().map(|money| money.minor), Some(story.refunded_minor), "{label}");
             assert!(fact.payment.is_some(), "{label}: a refund follows a payment");
         }
+        kind if kind.as_str().starts_with("payment.") || kind.as_str().starts_with("transfer.") => {
+            if let Some(money) = fact.signed_money() {
+                assert_eq!(money.minor, story.amount_minor, "{label}");
+            }
+        }
         _ => {}
     }
 }

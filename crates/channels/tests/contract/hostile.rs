@@ -99,7 +99,6 @@ fn another_media_type_is_named() {
         for media in [
             "application/json",
             "application/x-www-form-urlencoded",
-            "application/x-www-form-urlencodedx",
             "application/xml",
             "multipart/form-data; boundary=x",
             "text/html",
