@@ -222,7 +222,7 @@ fn damaged_pairs(pairs: &[Pair], uncovered: &[&str]) -> Vec<(String, Vec<Pair>)>
     cases
 }
 
-fn sorted_by_name(pairs: &[Pair], covered: &[usize]) -> Vec<usize> {
+pub(crate) fn sorted_by_name(pairs: &[Pair], covered: &[usize]) -> Vec<usize> {
     let mut sorted = covered.to_vec();
     sorted.sort_by(|&one, &other| pairs[one].0.cmp(&pairs[other].0));
     sorted

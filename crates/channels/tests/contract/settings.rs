@@ -131,12 +131,16 @@ fn private_keys(world: &World, public: &[u8]) -> Vec<(&'static str, Vec<u8>)> {
     let exported = world.side.export();
     let bare = base64::engine::general_purpose::STANDARD.encode(&exported);
     let armoured = format!("-----BEGIN PRIVATE KEY-----\n{bare}\n-----END PRIVATE KEY-----\n").into_bytes();
-    vec![
+    let mut keys = vec![
         ("as it was exported", exported),
         ("in base64", bare.into_bytes()),
         ("in armour", armoured.clone()),
         ("before the public one", [armoured.as_slice(), public].concat()),
-    ]
+    ];
+    if public.starts_with(b"-----BEGIN ") {
+        keys.push(("behind the public one", [public, b"\n", &armoured].concat()));
+    }
+    keys
 }
 
 #[test]
