@@ -251,7 +251,7 @@ def spoiled(rng, pairs, keys, key, text, sign_type):
     at = rng.randrange(len(pairs))
     name, value = pairs[at]
     what = rng.choice(["byte", "byte", "byte", "drop", "twice", "empty", "name", "swap", "add", "add_empty", "split", "merge",
-                       "key", "hash", "sign", "charset_bytes", "order"])
+                       "key", "hash", "sign", "charset_bytes", "order", "add_blank", "add_serial"])
     if what == "byte" and value:
         place = rng.randrange(len(value))
         pairs[at] = name, value[:place] + bytes([value[place] ^ 1 << rng.randrange(3)]) + value[place + 1:]
@@ -270,6 +270,10 @@ def spoiled(rng, pairs, keys, key, text, sign_type):
         pairs.append((b"added", b"1"))
     elif what == "add_empty":
         pairs.append((b"added", b""))
+    elif what == "add_blank":
+        pairs.append((b"added", b" "))
+    elif what == "add_serial":
+        pairs.append((b"alipay_cert_sn", b"0" * 32))
     elif what == "split" and len(value) > 1:
         place = rng.randrange(1, len(value))
         pairs[at] = name, value[:place]
