@@ -29,6 +29,7 @@ impl Currency {
     }
 
     /// The three letters.
+    #[expect(clippy::missing_panics_doc, reason = "the only constructor takes three ASCII letters")]
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.0).expect("a currency is three ASCII letters")
     }
@@ -36,7 +37,7 @@ impl Currency {
     /// Decimals by ISO 4217 (2 for CNY, 0 for JPY). A platform may use another number for itself.
     pub fn iso_exponent(&self) -> u8 {
         iso_currency::Currency::from_code(self.code())
-            .and_then(|c| c.exponent())
+            .and_then(iso_currency::Currency::exponent)
             .and_then(|e| u8::try_from(e).ok())
             .unwrap_or(2)
     }

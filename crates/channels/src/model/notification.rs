@@ -1,10 +1,9 @@
 //! A notification: one genuine message, read.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, Fact, Scope, Timestamp};
+use crate::signature::key::hex;
 
 /// One message from a platform, read but not yet kept. Only inside [`super::Proven`] does it count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -122,35 +121,27 @@ impl Notification {
     /// The key under which a repetition is recognised, within [`Notification::scope`].
     pub fn key(&self) -> NotificationKey {
         let mut text = String::with_capacity(256);
+        let mut say = |part: &str, end: char| {
+            text.push_str(part);
+            text.push(end);
+        };
         for fact in &self.facts {
-            let _ = write!(text, "{}\u{1f}{}\u{1f}", fact.kind.as_str(), fact.scope.account);
+            say(fact.kind.as_str(), '\u{1f}');
+            say(&fact.scope.account, '\u{1f}');
             for identity in fact.identities() {
-                let _ = write!(text, "{identity}\u{1f}");
+                say(identity.as_str(), '\u{1f}');
             }
             match &fact.amount {
-                Amount::Stated(m) => {
-                    let _ = write!(text, "={}{}", m.minor, m.currency);
-                }
-                Amount::Cumulative { total, .. } => {
-                    let _ = write!(text, "+{}{}", total.minor, total.currency);
-                }
-                Amount::None => text.push('-'),
-                Amount::Unreadable => text.push('?'),
+                Amount::Stated(money) => say(&format!("={}{}", money.minor, money.currency), '\u{1f}'),
+                Amount::Cumulative { total, .. } => say(&format!("+{}{}", total.minor, total.currency), '\u{1f}'),
+                Amount::None => say("-", '\u{1f}'),
+                Amount::Unreadable => say("?", '\u{1f}'),
             }
-            let _ = write!(
-                text,
-                "\u{1f}{}\u{1f}{}\u{1e}",
-                fact.order_no.as_deref().unwrap_or(""),
-                fact.payee.as_deref().unwrap_or("")
-            );
+            say(fact.order_no.as_deref().unwrap_or(""), '\u{1f}');
+            say(fact.payee.as_deref().unwrap_or(""), '\u{1e}');
         }
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-        let mut key = String::with_capacity(self.platform_id.len() + 1 + 2 * KEY_DIGEST_BYTES);
-        key.push_str(&self.platform_id);
-        key.push('#');
-        for byte in &digest.as_ref()[..KEY_DIGEST_BYTES] {
-            let _ = write!(key, "{byte:02x}");
-        }
+        let key = format!("{}#{}", self.platform_id, hex(&digest.as_ref()[..KEY_DIGEST_BYTES]));
         NotificationKey(key)
     }
 }

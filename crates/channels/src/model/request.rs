@@ -55,6 +55,6 @@ impl std::fmt::Debug for RawRequest {
             .field("body_bytes", &self.body.len())
             .field("source", &self.source)
             .field("received_at", &self.received_at)
-            .finish()
+            .finish_non_exhaustive()
     }
 }

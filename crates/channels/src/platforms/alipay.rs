@@ -65,16 +65,16 @@ const TEXT: &str = "text/plain";
 /// Gaps between attempts. The open platform writes 4 minutes for the first one, its message service and
 /// the international pages 2; the stated total (24 h 22 m) fits 2, so nobody may be alarmed at either.
 const LADDER: Ladder = &[
-    Duration::from_secs(4 * 60),
-    Duration::from_secs(10 * 60),
-    Duration::from_secs(10 * 60),
-    Duration::from_secs(60 * 60),
-    Duration::from_secs(2 * 60 * 60),
-    Duration::from_secs(6 * 60 * 60),
-    Duration::from_secs(15 * 60 * 60),
+    Duration::from_mins(4),
+    Duration::from_mins(10),
+    Duration::from_mins(10),
+    Duration::from_hours(1),
+    Duration::from_hours(2),
+    Duration::from_hours(6),
+    Duration::from_hours(15),
 ];
 
-/// Outbound ranges as Alipay's IoT documents list them; a hint, since the list's currency is unconfirmed.
+/// Outbound ranges as Alipay's documents for devices list them; a hint, since the list's currency is unconfirmed.
 const SOURCE_RANGES: &[&str] = &[
     "103.47.4.0/22",
     "103.52.196.0/22",
@@ -142,7 +142,8 @@ impl Channel for Alipay {
         let Ok(form) = Form::parse(&request.body, LIMITS) else { return Likeness::No };
         let has = |name| form.first(name).is_some();
         let is_notice = has("notify_type") && has("notify_id") && has("sign_type");
-        if !is_notice && !(has("msg_method") && has("biz_content")) {
+        let is_message = has("msg_method") && has("biz_content");
+        if !is_notice && !is_message {
             return Likeness::No;
         }
         if self.check_merchant(&form).is_ok() { Likeness::Merchant } else { Likeness::Shape }
@@ -213,7 +214,7 @@ impl Alipay {
             return Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) }.into());
         }
         // Joined without escapes, such a name would be two fields to another reader.
-        if let Some(pair) = sorted.iter().find(|pair| pair.name.is_empty() || pair.name.iter().any(is_joint)) {
+        if let Some(pair) = sorted.iter().find(|pair| !is_plain_name(&pair.name)) {
             return Err(Rejection::Malformed { field: quote(&String::from_utf8_lossy(&pair.name)) }.into());
         }
         let sign = required(form, "sign")?;
@@ -307,8 +308,8 @@ fn required<'f>(form: &'f Form<'_>, name: &'static str) -> Result<&'f [u8], Reje
     form.present(name).ok_or_else(|| Rejection::Missing { field: name.into() })
 }
 
-fn is_joint(byte: &u8) -> bool {
-    matches!(byte, b'&' | b'=')
+fn is_plain_name(name: &[u8]) -> bool {
+    !name.is_empty() && !name.iter().any(|byte| matches!(byte, b'&' | b'='))
 }
 
 /// Why a message that no string proved is refused: a body that is not even text in its declared charset

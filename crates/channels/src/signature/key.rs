@@ -211,12 +211,13 @@ pub fn to_pem(label: &str, der: &[u8]) -> String {
 
 /// Lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    use fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+        text.push(char::from(DIGITS[usize::from(byte & 15)]));
+    }
+    text
 }
 
 /// The DER of the first block of a PEM file, of bare base64, or of DER itself.
@@ -366,6 +367,7 @@ const OID_SM2_CURVE: &[u8] = &[0x2a, 0x81, 0x1c, 0xcf, 0x55, 0x01, 0x82, 0x2d];
 mod tests {
     use aws_lc_rs::encoding::AsDer as _;
     use aws_lc_rs::rsa::KeySize;
+    use aws_lc_rs::signature::KeyPair as _;
     use base64::engine::general_purpose::STANDARD;
 
     use super::*;
@@ -381,7 +383,6 @@ mod tests {
         assert_eq!(key.algorithm(), KeyAlgorithm::Rsa { bits: 2048 });
         let bare = STANDARD.encode(key.spki());
         let wrapped = bare.as_bytes().chunks(76).map(|c| String::from_utf8_lossy(c)).collect::<Vec<_>>().join("\r\n");
-        use aws_lc_rs::signature::KeyPair as _;
         let pkcs1 = pair.public_key().as_ref().to_vec();
         for (name, material) in [
             ("spki pem", key.to_pem().into_bytes()),

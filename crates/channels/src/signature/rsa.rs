@@ -103,8 +103,8 @@ mod tests {
         let key = PublicKey::of_pair("key", &pair).unwrap();
         let verifier = RsaVerifier::new("key", &key, RsaHash::Sha256, "k1").unwrap();
         let signature = sign_sha256(&pair, b"message").unwrap();
-        let verified = verifier.verify(b"message", &signature, "plain").unwrap();
-        assert_eq!(verified.into_parts(), ("k1".to_owned(), "plain"));
+        let proof = verifier.verify(b"message", &signature, "plain").unwrap();
+        assert_eq!(proof.into_parts(), ("k1".to_owned(), "plain"));
         assert!(verifier.verify(b"massage", &signature, "plain").is_none());
         assert!(verifier.verify(b"message", &signature[1..], "plain").is_none());
         assert!(verifier.verify(b"message", &[], "plain").is_none());

@@ -78,10 +78,10 @@ impl Variant {
     }
 
     fn covers(self, pair: &Pair<'_>) -> bool {
-        let is_left_out = match (self.rule, pair.name.as_ref()) {
-            (_, b"sign") => true,
-            (Rule::V1 | Rule::V1WithoutSerial, b"sign_type") => true,
-            (Rule::V1WithoutSerial, b"alipay_cert_sn") => true,
+        let is_left_out = match pair.name.as_ref() {
+            b"sign" => true,
+            b"sign_type" => self.rule != Rule::V2,
+            b"alipay_cert_sn" => self.rule == Rule::V1WithoutSerial,
             _ => false,
         };
         let is_skipped = match self.empties {

@@ -33,11 +33,11 @@ const SELLER_ID_PREFIX: &str = "2088";
 /// A value of `sign_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum SignType {
-    /// SHA256withRSA.
+    /// `SHA256withRSA`.
     Rsa2,
-    /// SHA1withRSA, of old applications.
+    /// `SHA1withRSA`, of old applications.
     Rsa,
-    /// SM3withSM2.
+    /// `SM3withSM2`.
     Sm2,
 }
 
@@ -196,7 +196,10 @@ struct RsaKeys {
 impl fmt::Debug for Keys {
     /// Says how many, not which.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys").field("rsa", &self.rsa.len()).field("sign_types", &self.sign_types).finish()
+        f.debug_struct("Keys")
+            .field("rsa", &self.rsa.len())
+            .field("sign_types", &self.sign_types)
+            .finish_non_exhaustive()
     }
 }
 

@@ -90,6 +90,7 @@ fn a_refund_is_a_total_beside_its_payment() {
     check(&[("refund_fee", "5.00"), ("out_request_no", "R1"), ("out_biz_no", "B")], &[PAID, &numbered], &[]);
     let status = ("trade_status", "TRADE_FINISHED");
     check(&[status, ("refund_fee", "5.00")], &[PAID, &part, FINALIZED], &[]);
+    check(&[status, ("refund_fee", "5.00"), ("out_biz_no", "R0")], &[PAID, &part, FINALIZED], &[]);
     let full = format!("{} total 88.80 {after}", refund("8880"));
     let closed = ("trade_status", "TRADE_CLOSED");
     check(&[closed, ("refund_fee", "88.80")], &[PAID, &full], &[]);

@@ -25,9 +25,9 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Vec<Fact> {
         total: amount(reading, currency, "total_amount"),
         order_no: reading.name("out_trade_no"),
         payee: reading.name("seller_id"),
-        refund: refund(reading, currency),
+        refund: refund(reading, currency, &status),
         currency,
-        trade_no,
+        number: trade_no,
         payment,
     };
     if trade.total.is_none() && reading.get("total_amount").is_none() {
@@ -60,7 +60,8 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Vec<Fact> {
 
 /// One trade's message.
 struct Trade {
-    trade_no: String,
+    /// `trade_no`.
+    number: String,
     payment: Identity,
     currency: Option<Currency>,
     total: Option<Money>,
@@ -114,15 +115,15 @@ impl Trade {
         let number = refund
             .number
             .as_ref()
-            .and_then(|number| reading.identity("out_request_no", format!("{}:no:{number}", self.trade_no)));
+            .and_then(|number| reading.identity("out_request_no", format!("{}:no:{number}", self.number)));
         let total = refund.total.filter(|total| total.minor > 0);
-        let by_total = total.and_then(|total| Identity::new(format!("{}:total:{}", self.trade_no, total.minor)));
+        let by_total = total.and_then(|total| Identity::new(format!("{}:total:{}", self.number, total.minor)));
         let is_numbered = number.is_some();
         let mut names = by_total.into_iter().chain(number);
         // Nothing that names the refund can be read; it is held, under its time or its message.
         let identity = names.next().or_else(|| {
             let time = refund.time.as_ref();
-            time.and_then(|time| Identity::new(format!("{}:at:{time}", self.trade_no)))
+            time.and_then(|time| Identity::new(format!("{}:at:{time}", self.number)))
         });
         let identity = identity.unwrap_or_else(|| reading.other().identity);
         let amount = match total {
@@ -141,7 +142,7 @@ impl Trade {
     fn fact(&self, reading: &Reading<'_>, kind: EventKind, time: &str) -> Fact {
         let amount = self.total.map_or(Amount::Unreadable, Amount::Stated);
         let mut fact = reading.fact(kind, self.payment.clone(), amount);
-        fact.platform_no = Some(self.trade_no.clone());
+        fact.platform_no = Some(self.number.clone());
         fact.order_no.clone_from(&self.order_no);
         fact.payee.clone_from(&self.payee);
         fact.occurred_at = reading.time(time);
@@ -150,7 +151,7 @@ impl Trade {
 }
 
 /// The refund that a message shows, by a total above zero or by its time.
-fn refund(reading: &mut Reading<'_>, currency: Option<Currency>) -> Option<Refund> {
+fn refund(reading: &mut Reading<'_>, currency: Option<Currency>, status: &str) -> Option<Refund> {
     let total = amount(reading, currency, "refund_fee");
     let is_unreadable = total.is_none() && reading.get("refund_fee").is_some();
     let time = reading.word("gmt_refund");
@@ -166,7 +167,10 @@ fn refund(reading: &mut Reading<'_>, currency: Option<Currency>) -> Option<Refun
         reading.missing("refund_fee");
     }
     // `out_request_no` is the refund's own number; `out_biz_no` repeats it on messages that a refund causes.
+    // The end of the refund window is no refund: a number there may be an earlier one's, beside a later total.
+    let is_caused_by_refund = status != "TRADE_FINISHED";
     let number = reading.word("out_request_no").or_else(|| reading.word("out_biz_no"));
+    let number = number.filter(|_| is_caused_by_refund);
     Some(Refund { total, number, time })
 }
 
