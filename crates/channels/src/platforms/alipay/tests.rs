@@ -202,7 +202,7 @@ fn a_certificate_serial_is_under_the_signature() {
     let within = signed_over(&pairs, |name, _| name != "sign_type");
     assert_eq!(genuine(&own_settings(), within).1, "v1-keep");
     let outside = signed_over(&pairs, |name, _| name != "sign_type" && name != "alipay_cert_sn");
-    assert_eq!(refused(&own_settings(), outside), Rejection::Signature);
+    assert_eq!(refused(&own_settings(), &request(outside)), Rejection::Signature);
 }
 
 #[test]
