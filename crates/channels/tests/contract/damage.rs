@@ -214,7 +214,18 @@ fn damaged_pairs(pairs: &[Pair], uncovered: &[&str]) -> Vec<(String, Vec<Pair>)>
             m[left].1.push(first);
         });
     }
-    for added in [(b"added".as_slice(), b"1".as_slice()), (b"", b"1"), (b"~", b"1"), (b"\0", b"1"), (b"Sign", b"1")] {
+    for added in [
+        (b"added".as_slice(), b"1".as_slice()),
+        (b"", b"1"),
+        (b" ", b"1"),
+        (b"\t", b"1"),
+        (b"\r\n", b"1"),
+        (b"\x0b", b"1"),
+        (b"\x0c", b"1"),
+        (b"~", b"1"),
+        (b"\0", b"1"),
+        (b"Sign", b"1"),
+    ] {
         let label = format!("{}={} added", added.0.escape_ascii(), added.1.escape_ascii());
         add(label, &|m| m.push((added.0.to_vec(), added.1.to_vec())));
     }

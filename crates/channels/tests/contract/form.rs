@@ -93,13 +93,25 @@ fn decode(text: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Which pairs count as absent.
+#[derive(Clone, Copy, Debug)]
+enum Absent {
+    None,
+    Empty,
+    /// Some signers take ASCII blanks for nothing as well.
+    Blank,
+}
+
 /// The sorted text under the signature.
-fn canonical(pairs: &[Pair], uncovered: &[&str], keeps_empty: bool) -> Vec<u8> {
+fn canonical(pairs: &[Pair], uncovered: &[&str], absent: Absent) -> Vec<u8> {
+    let is_there = |value: &[u8]| match absent {
+        Absent::None => true,
+        Absent::Empty => !value.is_empty(),
+        Absent::Blank => !value.trim_ascii().is_empty(),
+    };
     let mut covered: Vec<&Pair> = pairs
         .iter()
-        .filter(|(name, value)| {
-            !uncovered.iter().any(|left_out| left_out.as_bytes() == name) && (keeps_empty || !value.is_empty())
-        })
+        .filter(|(name, value)| !uncovered.iter().any(|left_out| left_out.as_bytes() == name) && is_there(value))
         .collect();
     covered.sort();
     let joined: Vec<Vec<u8>> = covered.iter().map(|(name, value)| [name, b"=".as_slice(), value].concat()).collect();
@@ -108,10 +120,8 @@ fn canonical(pairs: &[Pair], uncovered: &[&str], keeps_empty: bool) -> Vec<u8> {
 
 /// Whether a signature over one form is one over the other as well.
 pub(crate) fn says_the_same(one: &[Pair], other: &[Pair], uncovered: &[&str], empty_is_absent: bool) -> bool {
-    let forms = |pairs: &[Pair]| -> Vec<Vec<u8>> {
-        let keeps: &[bool] = if empty_is_absent { &[true, false] } else { &[true] };
-        keeps.iter().map(|&keep| canonical(pairs, uncovered, keep)).collect()
-    };
+    let ways: &[Absent] = if empty_is_absent { &[Absent::None, Absent::Empty, Absent::Blank] } else { &[Absent::None] };
+    let forms = |pairs: &[Pair]| ways.iter().map(|&way| canonical(pairs, uncovered, way)).collect::<Vec<_>>();
     let others = forms(other);
     forms(one).iter().any(|form| others.contains(form))
 }
@@ -131,8 +141,8 @@ fn every_style_reads_back_to_the_same_pairs() {
 #[test]
 fn the_canonical_form_is_the_sheets() {
     let pairs = read(b"b=2&sign=x&a=1%26&c=&sign_type=T");
-    assert_eq!(canonical(&pairs, &["sign", "sign_type"], true), b"a=1&&b=2&c=");
-    assert_eq!(canonical(&pairs, &["sign"], false), b"a=1&&b=2&sign_type=T");
+    assert_eq!(canonical(&pairs, &["sign", "sign_type"], Absent::None), b"a=1&&b=2&c=");
+    assert_eq!(canonical(&pairs, &["sign"], Absent::Empty), b"a=1&&b=2&sign_type=T");
     assert!(says_the_same(&pairs, &read(b"b=2&a=1%26"), &["sign", "sign_type"], true));
     assert!(!says_the_same(&pairs, &read(b"b=2&a=1%26"), &["sign", "sign_type"], false));
 }
