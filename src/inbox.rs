@@ -4,6 +4,8 @@
 //! on the way from callback to ack are gathered into batches by the implementation; no transaction is
 //! open while anything outside the database is awaited.
 
+#[cfg(test)]
+mod conformance;
 pub mod ids;
 pub mod sqlite;
 

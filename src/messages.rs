@@ -144,22 +144,6 @@ mod tests {
     }
 
     #[test]
-    fn every_family_is_complete() {
-        let en = Lang::En.catalogue();
-        let mut expected: Vec<String> = Vec::new();
-        let mut family =
-            |name: &str, words: &[&str]| expected.extend(words.iter().map(|word| format!("{name}.{word}")));
-        family("setting", tollbell_channels::settings::SETTINGS_ERRORS);
-        family("outcome", &crate::reasons());
-        let states: Vec<&str> = crate::inbox::DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
-        family("state", &states);
-        family("concern", tollbell_channels::model::notification::CONCERN_WORDS);
-        family("rejection", tollbell_channels::channel::REJECTION_WORDS);
-        let missing: Vec<&String> = expected.iter().filter(|key| !en.contains_key(*key)).collect();
-        assert!(missing.is_empty(), "no text for {missing:?}");
-    }
-
-    #[test]
     fn every_key_in_the_source_exists_and_every_key_is_used() {
         let families = ["setting.", "outcome.", "state.", "concern.", "rejection.", "cli.", "column.", "show."];
         let mut sources = String::new();

@@ -3,7 +3,8 @@
 //!
 //! The steps are seen from outside, as system calls: accepting, reading, writing a page, flushing to the
 //! disk, replying, connecting to PHP-FPM, sending to it. strace kills the process before the k-th call of
-//! a kind; every k is tried until one is never reached.
+//! a kind; every k is tried until one is never reached. strace counts calls by thread, so the program gets
+//! one worker thread.
 
 mod support {
     pub(crate) mod gateway;
@@ -72,7 +73,7 @@ impl Case {
         let payment = world.payment("CRASH-1", 1000);
         let inject = format!("inject={calls}:signal=KILL:when={k}");
         let trace = format!("trace={calls}");
-        let mut traced = world.spawn(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject]);
+        let mut traced = world.spawn(&["strace", "-f", "-qq", "-E", "TOKIO_WORKER_THREADS=1", "-o", "/dev/null", "-e", &trace, "-e", &inject]);
         let acked = live(&world, &mut traced, &payment);
         let was_killed = traced.has_ended();
         if !was_killed {

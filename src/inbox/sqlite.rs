@@ -1,7 +1,7 @@
 //! The inbox on an embedded SQLite.
 //!
-//! One thread owns the connection that writes and gathers whatever waits into one transaction
-//! ([`writer`](self)); reads have connections of their own and a time box. A commit is on disk
+//! One thread (`writer`) owns the connection that writes and gathers whatever waits into one transaction;
+//! reads (`readers`) have connections of their own and a time box. A commit is on disk
 //! (`synchronous=FULL`) before any caller of its batch hears of it. Several processes may have the file
 //! open; [`SqliteInbox::lock_for_serving`] keeps a second serving one away.
 
@@ -173,15 +173,15 @@ impl Work for SqliteInbox {
     async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, Error> {
         let (job, answer) = Asked::new(move |session: &mut Session| work::claim(session, &claim));
         self.shared.queue.push(Box::new(job.unless_gone()), 0, Urgency::Work)?;
-        let leases = answer.await.map_err(|_| Error::Closed)??;
-        if leases.is_empty() {
+        let taken = answer.await.map_err(|_| Error::Closed)??;
+        if taken.is_empty() {
             return Ok(Vec::new());
         }
         let loaded = self
             .shared
             .readers
             .read(move |conn| {
-                leases
+                taken
                     .into_iter()
                     .map(|lease| match work::load(conn, lease).map_err(Fault::into_error) {
                         Ok(leased) => Ok(Ok(leased)),

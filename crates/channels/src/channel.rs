@@ -218,11 +218,7 @@ pub const REJECTION_WORDS: &[&str] = &[
     "undecryptable",
     "unknown_channel",
     "unrecognised",
-    "ambiguous",
-    "no",
-    "shape",
-    "merchant",
-];
+    "ambiguous"];
 
 /// Longest piece of a hostile request that goes into a rejection, in characters.
 pub const QUOTE_CHARS_MAX: usize = 64;

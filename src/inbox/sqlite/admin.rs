@@ -272,6 +272,8 @@ pub(super) fn backup(from: &Path, to: &Path) -> Result<(), Error> {
     let file = files::create(to).map_err(|error| files::unavailable("create", to, &error))?;
     let copy = || -> Result<(), Fault> {
         let conn = schema::open_reader(from)?;
+        // The file is opened for reading only; the copy is a file of its own, which this would forbid.
+        conn.pragma_update(None, "query_only", false)?;
         conn.execute("VACUUM INTO ?1", [name])?;
         Ok(())
     };

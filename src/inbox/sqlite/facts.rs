@@ -75,7 +75,7 @@ pub(super) fn resolve(
 
     let differs = match known.as_slice() {
         [] => {
-            let outcome = new_fact(session, scope, fact, unknown, now_ms)?;
+            let outcome = new_fact(session, scope, fact, &unknown, now_ms)?;
             note_baseline(session, scope, fact, now_ms)?;
             return Ok(outcome);
         }
@@ -274,20 +274,14 @@ fn conflict_name(known: &[Known], fact: &Fact) -> String {
 }
 
 /// A fact without a known name: its amount, or that it is an old total told late.
-fn new_fact(
-    session: &mut Session,
-    scope: i64,
-    fact: &Fact,
-    names: Vec<Identity>,
-    now_ms: i64,
-) -> Result<Outcome, Fault> {
+fn new_fact(session: &mut Session, scope: i64, fact: &Fact, names: &[Identity], now_ms: i64) -> Result<Outcome, Fault> {
     let plain = |amount, basis| NewFact {
         amount,
         basis,
         total: None,
         currency: fact.signed_money().map(|money| money.currency),
         conflict: None,
-        names: names.clone(),
+        names: names.to_vec(),
     };
     Ok(Outcome::New(match &fact.amount {
         Amount::Stated(money) => plain(Some(money.minor), AmountBasis::Stated),

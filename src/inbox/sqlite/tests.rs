@@ -1,1 +1,394 @@
+//! The conformance suite on SQLite, and what only files and disks can show.
 
+use std::io::{BufRead as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Instant;
+
+use tollbell_channels::model::Proof;
+
+use super::*;
+use crate::inbox::Inbox;
+use crate::inbox::conformance::{self, Keeper, Letter, conformance_suite, event_target, letter, payment};
+
+mod model;
+
+/// An inbox in a directory of its own.
+pub(super) struct Temporary {
+    directory: tempfile::TempDir,
+    pub(super) inbox: Arc<SqliteInbox>,
+    clock: Arc<AtomicI64>,
+}
+
+const START_MS: i64 = 1_795_000_000_000;
+/// A state that does not come within this time never comes.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+impl Temporary {
+    pub(super) fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = Arc::new(AtomicI64::new(START_MS));
+        let inbox = SqliteInbox::open(directory.path().join("inbox.db"), options(&clock)).unwrap();
+        Self { directory, inbox, clock }
+    }
+
+    fn path(&self) -> std::path::PathBuf {
+        self.directory.path().join("inbox.db")
+    }
+
+    fn letter(&self, number: &str) -> Letter {
+        letter(self.now(), number, vec![payment(number, 1000)], &[event_target("shop")])
+    }
+}
+
+fn options(clock: &Arc<AtomicI64>) -> Options {
+    let clock = Arc::clone(clock);
+    Options::new(Arc::new(move || Timestamp::from_millisecond(clock.load(Ordering::SeqCst)).unwrap()))
+}
+
+fn parts(letter: Letter) -> Parts {
+    Parts {
+        id: letter.id,
+        channel: "test".into(),
+        merchant: "default".into(),
+        platform: "testpay",
+        notification: letter.notification,
+        proof: Proof::Signature { key: "test key".to_owned(), variant: "plain".to_owned() },
+        request: letter.request,
+        routes: letter.routes,
+    }
+}
+
+#[async_trait]
+impl Keeper for Temporary {
+    fn inbox(&self) -> &dyn Inbox {
+        &*self.inbox
+    }
+
+    async fn store(&self, letter: Letter) -> Result<Stored, Error> {
+        self.inbox.store_parts(parts(letter)).await
+    }
+
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millisecond(self.clock.load(Ordering::SeqCst)).unwrap()
+    }
+
+    fn advance(&self, by: Duration) {
+        self.clock.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+conformance_suite! { Temporary::new() }
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn beside(path: &Path, suffix: &str) -> std::path::PathBuf {
+    std::path::PathBuf::from(format!("{}{suffix}", path.display()))
+}
+
+#[tokio::test]
+async fn files_are_for_their_owner_alone() {
+    let world = Temporary::new();
+    world.store(world.letter("N1")).await.unwrap();
+    let lock = SqliteInbox::lock_for_serving(world.path()).unwrap();
+    for suffix in ["", "-wal", "-shm", ".lock"] {
+        assert_eq!(mode(&beside(&world.path(), suffix)), 0o600, "{suffix}");
+    }
+    world.inbox.close().await;
+    std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o640)).unwrap();
+    let refused = SqliteInbox::open(world.path(), options(&world.clock)).err();
+    assert!(matches!(refused, Some(Error::OpenToOthers { mode: 0o640, .. })), "{refused:?}");
+    drop(lock);
+}
+
+#[tokio::test]
+async fn one_process_serves_and_others_may_read() {
+    let world = Temporary::new();
+    let lock = SqliteInbox::lock_for_serving(world.path()).unwrap();
+    assert!(matches!(SqliteInbox::lock_for_serving(world.path()), Err(Error::AlreadyServed)));
+    let letter = world.letter("N1");
+    world.store(letter.clone()).await.unwrap();
+    let other = SqliteInbox::open(world.path(), options(&world.clock)).unwrap();
+    assert!(other.notification(letter.id).await.is_ok());
+    world.store(world.letter("N2")).await.unwrap();
+    other.close().await;
+    world.store(world.letter("N3")).await.unwrap();
+    drop(lock);
+    SqliteInbox::lock_for_serving(world.path()).unwrap();
+}
+
+#[tokio::test]
+async fn schemas_of_others_are_refused() {
+    let world = Temporary::new();
+    world.inbox.close().await;
+    let change = |sql: &str| rusqlite::Connection::open(world.path()).unwrap().execute_batch(sql).unwrap();
+    let open = || SqliteInbox::open(world.path(), options(&world.clock)).err();
+    change("INSERT INTO migrations VALUES (99, 'x')");
+    assert!(matches!(open(), Some(Error::NewerSchema { found: 99, .. })));
+    change("DELETE FROM migrations WHERE number = 99; UPDATE migrations SET checksum = 'x' WHERE number = 1");
+    assert!(matches!(open(), Some(Error::ChangedMigration { number: 1 })));
+    change("DROP TABLE migrations");
+    assert!(matches!(open(), Some(Error::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn a_repetition_writes_nothing_before_its_answer() {
+    let world = Temporary::new();
+    world.store(world.letter("N1")).await.unwrap();
+    let wal = || std::fs::read(beside(&world.path(), "-wal")).unwrap();
+    let before = wal();
+    let again = world.store(world.letter("N1")).await.unwrap();
+    assert!(matches!(again, Stored::Repeated { .. }));
+    assert!(before == wal(), "the log was written");
+    // Closing writes what waits.
+    world.inbox.close().await;
+    let reopened = SqliteInbox::open(world.path(), options(&world.clock)).unwrap();
+    let list = reopened.notifications(NotificationFilter { limit: 1, ..Default::default() }).await.unwrap();
+    assert_eq!(list[0].repeats, 1);
+    assert!(matches!(world.store(world.letter("N2")).await, Err(Error::Closed)));
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_survived() {
+    let world = Temporary::new();
+    let mut stored = Vec::new();
+    let limit = world.inbox.submit(Urgency::Work, 0, |session| {
+        let pages: i64 = session.conn.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+        session.conn.query_row(&format!("PRAGMA max_page_count = {}", pages + 4), [], |_| Ok(()))?;
+        Ok(())
+    });
+    limit.await.unwrap();
+    let refused = loop {
+        let mut letter = world.letter(&format!("N{}", stored.len()));
+        letter.request.body = vec![b'x'; 5000].into();
+        match world.store(letter.clone()).await {
+            Ok(_) => stored.push(letter.id),
+            Err(error) => {
+                assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+                break letter;
+            }
+        }
+    };
+    assert!(matches!(world.inbox.condition(), Condition::Failing(_)));
+    assert!(!stored.is_empty());
+    // The limit was the connection's: the new one stands for a disk with room again.
+    let deadline = Instant::now() + PATIENCE;
+    while world.inbox.condition() != Condition::Good {
+        assert!(Instant::now() < deadline, "never recovered");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(matches!(world.store(refused).await, Ok(Stored::New { .. })));
+    for id in stored {
+        assert!(world.inbox.notification(id).await.is_ok());
+    }
+}
+
+#[tokio::test]
+async fn a_failing_job_fails_alone_and_a_panicking_one_is_survived() {
+    let world = Temporary::new();
+    let failing = world.inbox.submit(Urgency::Work, 0, |session| {
+        session.word("never kept")?;
+        Err::<(), _>(Fault::corrupt("a test"))
+    });
+    let letter = world.letter("N1");
+    let (failed, stored) = tokio::join!(failing, world.store(letter.clone()));
+    assert!(matches!(failed, Err(Error::Corrupt(_))));
+    assert!(matches!(stored, Ok(Stored::New { .. })));
+    let words: i64 = world
+        .inbox
+        .shared
+        .readers
+        .read(|conn| Ok(conn.query_row("SELECT count(*) FROM words WHERE text = 'never kept'", [], |row| row.get(0))?))
+        .await
+        .unwrap();
+    assert_eq!(words, 0);
+    let panicked = world.inbox.submit(Urgency::Work, 0, |_| -> Result<(), Fault> { panic!("on purpose") }).await;
+    assert!(matches!(panicked, Err(Error::Unavailable(_))));
+    let deadline = Instant::now() + PATIENCE;
+    while world.store(world.letter("N2")).await.is_err() {
+        assert!(Instant::now() < deadline, "never recovered");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(world.inbox.notification(letter.id).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_call_that_is_dropped_loses_only_its_answer() {
+    let world = Temporary::new();
+    let letter = world.letter("N1");
+    let inbox = Arc::clone(&world.inbox);
+    let (started, running) = tokio::sync::oneshot::channel();
+    // The writer is busy until the store has been given up.
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let busy = tokio::spawn(async move {
+        inbox
+            .submit(Urgency::Work, 0, move |_| {
+                started.send(()).unwrap();
+                blocked.recv().unwrap();
+                Ok(())
+            })
+            .await
+    });
+    running.await.unwrap();
+    let abandoned = tokio::time::timeout(Duration::from_millis(1), world.store(letter.clone())).await;
+    assert!(abandoned.is_err());
+    release.send(()).unwrap();
+    busy.await.unwrap().unwrap();
+    let again = world.store(letter.clone()).await.unwrap();
+    assert!(matches!(again, Stored::Repeated { first, .. } if first == letter.id), "{again:?}");
+    let record = world.inbox.notification(letter.id).await.unwrap();
+    assert_eq!(record.events.len(), 1);
+    assert_eq!(world.inbox.deliveries_of(letter.id).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(AtomicI64::new(START_MS));
+    let narrow = Options { queue_jobs: 1, ..options(&clock) };
+    let inbox = SqliteInbox::open(directory.path().join("inbox.db"), narrow).unwrap();
+    let world = Temporary { directory, inbox, clock };
+    let inbox = Arc::clone(&world.inbox);
+    let (started, running) = tokio::sync::oneshot::channel();
+    let (release, blocked) = std::sync::mpsc::channel::<()>();
+    let busy = tokio::spawn(async move {
+        inbox
+            .submit(Urgency::Work, 0, move |_| {
+                started.send(()).unwrap();
+                blocked.recv().unwrap();
+                Ok(())
+            })
+            .await
+    });
+    running.await.unwrap();
+    let inbox = Arc::clone(&world.inbox);
+    let waits = parts(world.letter("N1"));
+    let waiting = tokio::spawn(async move { inbox.store_parts(waits).await });
+    // On this runtime's one thread the other task now runs up to its wait.
+    tokio::task::yield_now().await;
+    let refused = world.inbox.store_parts(parts(world.letter("N2"))).await;
+    assert!(matches!(refused, Err(Error::Overloaded)), "{refused:?}");
+    release.send(()).unwrap();
+    busy.await.unwrap().unwrap();
+    assert!(waiting.await.unwrap().is_ok());
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_does_not_stand_in_the_way() {
+    let world = Temporary::new();
+    world.store(world.letter("N1")).await.unwrap();
+    world.store(world.letter("N2")).await.unwrap();
+    let spoil =
+        world.inbox.submit(Urgency::Work, 0, |session| session.run("UPDATE events SET currency = '???' WHERE seq = 1"));
+    spoil.await.unwrap();
+    let claim = Claim { target: "shop".into(), max: 10, now: world.now(), lease: conformance::LEASE };
+    assert_eq!(world.inbox.claim(claim).await.unwrap().len(), 1);
+    assert_eq!(world.inbox.backlog().await.unwrap()[0].dead, 1);
+}
+
+#[tokio::test]
+async fn a_backup_opens_and_has_everything() {
+    let world = Temporary::new();
+    let letter = world.letter("N1");
+    world.store(letter.clone()).await.unwrap();
+    let copy = world.directory.path().join("copy.db");
+    world.inbox.backup(&copy).await.unwrap();
+    assert_eq!(mode(&copy), 0o600);
+    assert!(matches!(world.inbox.backup(&copy).await, Err(Error::Unavailable(_))), "never over a file");
+    let copied = SqliteInbox::open(&copy, options(&world.clock)).unwrap();
+    assert_eq!(copied.notification(letter.id).await.unwrap().request.unwrap().body, letter.request.body);
+    assert!(matches!(copied.store_parts(parts(world.letter("N1"))).await, Ok(Stored::Repeated { .. })));
+}
+
+/// Where the child of the next test finds its inbox.
+const CHILD_INBOX: &str = "TOLLBELL_TEST_CHILD_INBOX";
+
+#[tokio::test]
+#[ignore = "run as the child of the next test"]
+async fn child_that_stores_until_it_is_killed() {
+    let Ok(path) = std::env::var(CHILD_INBOX) else { return };
+    let clock = Arc::new(AtomicI64::new(START_MS));
+    let inbox = SqliteInbox::open(path, options(&clock)).unwrap();
+    for number in 0.. {
+        let now = Timestamp::from_millisecond(START_MS).unwrap();
+        let number = format!("N{number}");
+        let letter = letter(now, &number, vec![payment(&number, 1)], &[event_target("shop")]);
+        let id = letter.id;
+        inbox.store_parts(parts(letter)).await.unwrap();
+        let mut out = std::io::stdout().lock();
+        writeln!(out, "\nacked {id}").unwrap();
+        out.flush().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_kill() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("inbox.db");
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "--nocapture", "inbox::sqlite::tests::child_that_stores_until_it_is_killed"])
+        .env(CHILD_INBOX, &path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut acked = Vec::new();
+    for line in std::io::BufReader::new(child.stdout.take().unwrap()).lines() {
+        if let Some(id) = line.unwrap().strip_prefix("acked ").and_then(|id| id.parse::<NotificationId>().ok()) {
+            acked.push(id);
+        }
+        if acked.len() == 200 {
+            child.kill().unwrap();
+        }
+    }
+    child.wait().unwrap();
+    assert!(acked.len() >= 200);
+    let inbox = SqliteInbox::open(&path, options(&Arc::new(AtomicI64::new(START_MS)))).unwrap();
+    for id in acked {
+        assert_eq!(inbox.notification(id).await.unwrap().events.len(), 1, "{id} was answered and is lost");
+        assert_eq!(inbox.deliveries_of(id).await.unwrap().len(), 1);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement: prints stores a second and bytes a notification"]
+async fn measure() {
+    let world = Temporary::new();
+    let count = 20_000;
+    let begin = Instant::now();
+    let mut tasks = Vec::new();
+    for lane in 0..64 {
+        let inbox = Arc::clone(&world.inbox);
+        let now = world.now();
+        tasks.push(tokio::spawn(async move {
+            for number in 0..count / 64 {
+                let id = format!("20261121220014{:014}", number * 64 + lane);
+                let mut fact = payment(&id, 1000);
+                fact.aliases = vec![tollbell_channels::model::Identity::new(format!("alias{id}")).unwrap()];
+                let mut letter = letter(now, &format!("{id}00222"), vec![fact], &[event_target("shop")]);
+                letter.request.body = vec![b'x'; 1100].into();
+                inbox.store_parts(parts(letter)).await.unwrap();
+            }
+        }));
+    }
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    world.inbox.close().await;
+    let stored = count / 64 * 64;
+    let bytes = std::fs::metadata(world.path()).unwrap().len();
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{:.0} stores/s, {} bytes each", f64::from(stored) / seconds, bytes / u64::try_from(stored).unwrap())
+        .unwrap();
+    let conn = rusqlite::Connection::open(world.path()).unwrap();
+    let mut sizes =
+        conn.prepare("SELECT name, sum(pgsize) FROM dbstat GROUP BY name ORDER BY 2 DESC LIMIT 16").unwrap();
+    let mut rows = sizes.query([]).unwrap();
+    while let Some(row) = rows.next().unwrap() {
+        let (name, size): (String, i64) = (row.get(0).unwrap(), row.get(1).unwrap());
+        writeln!(out, "{:6} {name}", size / i64::from(stored)).unwrap();
+    }
+}

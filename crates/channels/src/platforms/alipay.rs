@@ -107,8 +107,9 @@ const UNCONFIRMED: &[Text] = &[
         zh: "是否所有产品都把非 200 状态视为失败;本网关的失败应答正文不含 `success`",
     },
     Text {
-        en: "whether a named certificate (`alipay_cert_sn`) is under the signature; both ways are accepted",
-        zh: "`alipay_cert_sn` 是否参与签名;两种都接受",
+        en: "whether a named certificate (`alipay_cert_sn`) is under the signature: the official kits sign it, one widely \
+             used kit does not; only the official way is accepted",
+        zh: "`alipay_cert_sn` 是否参与签名:官方 SDK 参与签名,某个常用的第三方 SDK 不参与;这里只接受官方做法",
     },
     Text {
         en: "whether the content of the message service can be encrypted; what cannot be read is held",

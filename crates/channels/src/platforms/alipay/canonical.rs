@@ -13,8 +13,8 @@
 
 use crate::form::Pair;
 
-/// Most strings that are tried for one message: three rules, three ways with empty values.
-pub(super) const TRIES_MAX: usize = 9;
+/// Most strings that are tried for one message: two rules, three ways with empty values.
+pub(super) const TRIES_MAX: usize = 6;
 
 /// Which pairs a string leaves out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +23,6 @@ enum Rule {
     V1,
     /// Without `sign`.
     V2,
-    /// Without `sign`, `sign_type` and `alipay_cert_sn`. UNCONFIRMED: one widely used SDK leaves the
-    /// serial out, the official ones do not. It names a key and no money, so accepting both is safe.
-    V1WithoutSerial,
 }
 
 /// What becomes of empty values.
@@ -56,9 +53,6 @@ impl Variant {
             (Rule::V2, Empties::Keep) => "v2-keep",
             (Rule::V2, Empties::SkipEmpty) => "v2-skip-empty",
             (Rule::V2, Empties::SkipBlank) => "v2-skip-blank",
-            (Rule::V1WithoutSerial, Empties::Keep) => "v1-without-serial-keep",
-            (Rule::V1WithoutSerial, Empties::SkipEmpty) => "v1-without-serial-skip-empty",
-            (Rule::V1WithoutSerial, Empties::SkipBlank) => "v1-without-serial-skip-blank",
         }
     }
 
@@ -81,7 +75,6 @@ impl Variant {
         let is_left_out = match pair.name.as_ref() {
             b"sign" => true,
             b"sign_type" => self.rule != Rule::V2,
-            b"alipay_cert_sn" => self.rule == Rule::V1WithoutSerial,
             _ => false,
         };
         let is_skipped = match self.empties {
@@ -97,12 +90,8 @@ impl Variant {
 pub(super) fn variants(sorted: &[&Pair<'_>]) -> Vec<Variant> {
     let has_empty = sorted.iter().any(|pair| pair.value.is_empty());
     let has_blank = sorted.iter().any(|pair| !pair.value.is_empty() && pair.is_blank());
-    let has_serial = sorted.iter().any(|pair| *pair.name == *b"alipay_cert_sn");
     let mut variants = Vec::with_capacity(TRIES_MAX);
-    for rule in [Rule::V1, Rule::V2, Rule::V1WithoutSerial] {
-        if rule == Rule::V1WithoutSerial && !has_serial {
-            continue;
-        }
+    for rule in [Rule::V1, Rule::V2] {
         variants.push(Variant { rule, empties: Empties::Keep });
         if has_empty {
             variants.push(Variant { rule, empties: Empties::SkipEmpty });

@@ -196,11 +196,13 @@ fn the_root_bundle_is_named_by_its_rsa_members() {
 }
 
 #[test]
-fn an_empty_serial_is_none_and_may_stand_outside_the_signature() {
+fn a_certificate_serial_is_under_the_signature() {
     let mut pairs = trade();
     pairs.push(("alipay_cert_sn", b"16894b12cc395d72618e903264183f45"));
-    let body = signed_over(&pairs, |name, _| name != "sign_type" && name != "alipay_cert_sn");
-    assert_eq!(genuine(&own_settings(), body).1, "v1-without-serial-keep");
+    let within = signed_over(&pairs, |name, _| name != "sign_type");
+    assert_eq!(genuine(&own_settings(), within).1, "v1-keep");
+    let outside = signed_over(&pairs, |name, _| name != "sign_type" && name != "alipay_cert_sn");
+    assert_eq!(refused(&own_settings(), &request(outside)), Rejection::Signature);
 }
 
 #[test]

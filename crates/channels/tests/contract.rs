@@ -1,0 +1,23 @@
+//! The contract that every registered platform keeps, told without the name of any.
+//!
+//! Each test builds the platform's other side, a channel that trusts it, and then plays the platform, a
+//! careless proxy or a forger. What the signature covers comes from [`tollbell_channels::simulate::Cover`];
+//! the canonical form is computed here a second time, so that a mistake in the crate is not shared.
+
+mod contract {
+    mod cuts;
+    mod damage;
+    mod duplicates;
+    mod encoding;
+    mod form;
+    mod freshness;
+    mod genuine;
+    mod hostile;
+    mod houserules;
+    mod random;
+    mod recognition;
+    mod replies;
+    mod secrets;
+    mod settings;
+    mod world;
+}

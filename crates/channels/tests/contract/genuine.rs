@@ -1,0 +1,167 @@
+//! What is genuine is accepted, read and named.
+
+use std::collections::HashSet;
+
+use tollbell_channels::model::fact::NAME_BYTES_MAX;
+use tollbell_channels::model::{Amount, Environment, EventKind, Notification, Proof};
+use tollbell_channels::simulate::Story;
+
+use super::world::{World, accepted, at, build, worlds};
+use tollbell_channels::channel::Verdict;
+
+#[test]
+fn a_genuine_message_is_accepted_and_says_what_happened() {
+    for world in worlds() {
+        for (story, genuine) in world.callbacks() {
+            let label = story.kind.as_str();
+            let notification = world.accepts(label, &genuine.request);
+            check_facts(&world, &story, &notification);
+            assert_eq!(notification.concerns, [], "{}: {label}", world.platform.kind);
+        }
+    }
+}
+
+fn check_facts(world: &World, story: &Story, notification: &Notification) {
+    let label = format!("{}: {}", world.platform.kind, story.kind);
+    assert!(!notification.platform_id.is_empty(), "{label}: no number");
+    assert!(notification.platform_id.len() <= NAME_BYTES_MAX, "{label}: unbounded number");
+    assert!(!notification.platform_kind.is_empty(), "{label}: no kind");
+    assert!(!notification.fields.is_empty(), "{label}: no fields");
+    assert_eq!(notification.scope.family, world.platform.family, "{label}");
+    assert!(!notification.scope.account.is_empty(), "{label}: no account");
+    assert!(!notification.facts.is_empty(), "{label}: no fact");
+    for fact in &notification.facts {
+        assert_eq!(fact.scope.family, world.platform.family, "{label}");
+        assert!(!fact.scope.account.is_empty(), "{label}: no account");
+        for identity in fact.identities() {
+            assert!(!identity.as_str().is_empty() && identity.as_str().len() <= NAME_BYTES_MAX, "{label}");
+        }
+        assert_ne!(fact.amount, Amount::Unreadable, "{label}");
+        if let Some(money) = fact.signed_money() {
+            assert!(money.minor >= 0, "{label}: a negative amount");
+        }
+        if story.kind != EventKind::Other
+            && let Some(order_no) = &fact.order_no
+        {
+            assert_eq!(*order_no, story.order_no, "{label}");
+        }
+    }
+    let fact = notification
+        .facts
+        .iter()
+        .find(|fact| fact.kind == story.kind)
+        .unwrap_or_else(|| panic!("{label}: the story's own fact is not among {:?}", notification.facts));
+    match story.kind {
+        EventKind::PaymentSucceeded | EventKind::PaymentFinalized => {
+            assert_eq!(fact.signed_money().map(|money| money.minor), Some(story.amount_minor), "{label}");
+            assert_eq!(fact.order_no.as_deref(), Some(story.order_no.as_str()), "{label}");
+        }
+        EventKind::RefundSucceeded => {
+            assert_eq!(fact.signed_money().map(|money| money.minor), Some(story.refunded_minor), "{label}");
+            assert!(fact.payment.is_some(), "{label}: a refund follows a payment");
+        }
+        kind if kind.as_str().starts_with("payment.") || kind.as_str().starts_with("transfer.") => {
+            if let Some(money) = fact.signed_money() {
+                assert_eq!(money.minor, story.amount_minor, "{label}");
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn a_repetition_has_the_same_key_and_another_number_has_another() {
+    for world in worlds() {
+        let mut seen = HashSet::new();
+        for story in world.stories() {
+            let label = story.kind.as_str();
+            let key = |story: &Story| world.accepts(label, &world.side.callback(story).request).key();
+            let once = world.side.callback(&story);
+            let first = world.accepts(label, &once.request);
+            assert_eq!(first, world.accepts(label, &once.request), "the same bytes read twice");
+            assert_eq!(first.key(), key(&story), "{}: {label}: told twice", world.platform.kind);
+            assert!(seen.insert(first.key()), "{}: {label}: another story's key", world.platform.kind);
+            for serial in 2..12 {
+                let other = Story { serial, ..story.clone() };
+                assert!(seen.insert(key(&other)), "{}: {label}: serial {serial} is a repetition", world.platform.kind);
+            }
+        }
+    }
+}
+
+#[test]
+fn another_amount_or_order_is_another_notification() {
+    for world in worlds() {
+        for story in world.stories().into_iter().filter(|story| story.kind == EventKind::PaymentSucceeded) {
+            let key = |story: &Story| world.accepts("paid", &world.side.callback(story).request).key();
+            let dearer = Story { amount_minor: story.amount_minor + 1, ..story.clone() };
+            let renamed = Story { order_no: "T20261121-0002".to_owned(), ..story.clone() };
+            assert_ne!(key(&story), key(&dearer), "{}", world.platform.kind);
+            assert_ne!(key(&story), key(&renamed), "{}", world.platform.kind);
+        }
+    }
+}
+
+#[test]
+fn the_environment_is_the_configurations() {
+    for world in worlds() {
+        let genuine = world.callback();
+        for environment in [Environment::Live, Environment::Sandbox] {
+            let mut settings = world.side.settings();
+            settings.environment = environment;
+            let channel = build(world.platform, &settings);
+            let notification = accepted(world.platform, "environment", channel.verify(&genuine.request, at()));
+            assert_eq!(notification.scope.environment, environment);
+            for fact in &notification.facts {
+                assert_eq!(fact.scope.environment, environment);
+            }
+        }
+    }
+}
+
+#[test]
+fn amounts_and_odd_texts_arrive_as_they_were_told() {
+    for world in worlds() {
+        for kind in world.side.stories().iter().copied().filter(|kind| *kind == EventKind::PaymentSucceeded) {
+            for minor in [1, 9, 10, 99, 100, 101, 1_000, 99_999, 10_000_000_000] {
+                let story = Story { kind, ..Story::paid("T1", minor, at()) };
+                let notification = world.accepts("amount", &world.side.callback(&story).request);
+                let fact = notification.facts.iter().find(|fact| fact.kind == kind).expect("the payment");
+                assert_eq!(fact.signed_money().map(|money| money.minor), Some(minor), "{}", world.platform.kind);
+            }
+            for note in ["", " ", "a+b", "%2B", "&amp;", "中文 😀", "=&=&", "\\\"'", "x=1&y=2", "\t\r\n"] {
+                let story = Story { note: note.to_owned(), ..Story::paid("T1", 1, at()) };
+                let notification = world.accepts(note, &world.side.callback(&story).request);
+                let is_there = notification.fields.iter().any(|(_, value)| value == note);
+                assert!(is_there || note.is_empty(), "{}: note {note:?} was lost", world.platform.kind);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_proof_names_a_key_and_a_variant() {
+    for world in worlds() {
+        for (story, genuine) in world.callbacks() {
+            let Verdict::Genuine(proven) = world.verify(&genuine.request) else {
+                panic!("{}: {}", world.platform.kind, story.kind)
+            };
+            let Proof::Signature { key, variant } = proven.proof();
+            assert!(!key.is_empty() && !variant.is_empty(), "{}: {:?}", world.platform.kind, proven.proof());
+        }
+    }
+}
+
+#[test]
+fn an_exported_side_goes_on_where_it_was() {
+    for world in worlds() {
+        let mut later = (world.platform.simulate)();
+        later.import(&world.side.export()).expect("its own export");
+        let story = &world.stories()[0];
+        world.accepts("signed by the imported key", &later.callback(story).request);
+        for garbage in [b"".as_slice(), b"garbage", b"-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"] {
+            assert!(later.import(garbage).is_err(), "{}: imported {garbage:?}", world.platform.kind);
+        }
+        world.accepts("a failed import changes nothing", &later.callback(story).request);
+    }
+}

@@ -1,0 +1,165 @@
+//! The stage: a platform, its other side, and a channel that trusts it.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
+use tollbell_channels::channel::{Channel, Rejection, Verdict};
+use tollbell_channels::model::{EventKind, Notification, RawRequest, Timestamp};
+use tollbell_channels::platforms::{PLATFORMS, Platform};
+use tollbell_channels::settings::{SettingKind, SettingValue, Settings};
+use tollbell_channels::simulate::{Genuine, OtherSide, Story};
+
+/// A merchant's text with everything that encoders, filters and parsers stumble over.
+pub(crate) const ODD_NOTE: &str = r#"a=b&c=d%41%2B+ é "引号" 'q' <&amp;> \ ;/?:@ 😀"#;
+
+/// Longest text of a rejection that may reach a log or a console line.
+const REJECTION_CHARS_MAX: usize = 300;
+
+/// When every story happens.
+pub(crate) fn at() -> Timestamp {
+    "2026-11-21T04:00:00Z".parse().expect("a constant time")
+}
+
+/// One platform on stage.
+pub(crate) struct World {
+    pub(crate) platform: &'static Platform,
+    pub(crate) side: Box<dyn OtherSide>,
+    pub(crate) channel: Box<dyn Channel>,
+}
+
+/// Every registered platform; a suite over none would pass without a check.
+pub(crate) fn worlds() -> Vec<World> {
+    assert!(!PLATFORMS.is_empty(), "no platform is registered");
+    PLATFORMS.iter().map(|platform| World::new(platform)).collect()
+}
+
+impl World {
+    pub(crate) fn new(platform: &'static Platform) -> Self {
+        let side = (platform.simulate)();
+        let channel = build(platform, &side.settings());
+        Self { platform, side, channel }
+    }
+
+    /// A story of each kind that this side tells, with an odd note.
+    pub(crate) fn stories(&self) -> Vec<Story> {
+        let kinds = self.side.stories();
+        assert!(!kinds.is_empty(), "{}: tells no story", self.platform.kind);
+        kinds.iter().map(|kind| story(*kind)).collect()
+    }
+
+    /// A genuine callback of each kind.
+    pub(crate) fn callbacks(&self) -> Vec<(Story, Genuine)> {
+        self.stories().into_iter().map(|story| (story.clone(), self.side.callback(&story))).collect()
+    }
+
+    /// One genuine callback, of the first kind.
+    pub(crate) fn callback(&self) -> Genuine {
+        self.side.callback(&self.stories()[0])
+    }
+
+    pub(crate) fn verify(&self, request: &RawRequest) -> Verdict {
+        self.channel.verify(request, at())
+    }
+
+    pub(crate) fn accepts(&self, label: &str, request: &RawRequest) -> Notification {
+        accepted(self.platform, label, self.verify(request))
+    }
+
+    pub(crate) fn refuses(&self, label: &str, request: &RawRequest) -> Rejection {
+        refused(self.platform, label, self.verify(request))
+    }
+
+    /// Refused, and for one of these reasons.
+    pub(crate) fn refuses_as(&self, label: &str, request: &RawRequest, words: &[&str]) {
+        let rejection = self.refuses(label, request);
+        assert!(
+            words.contains(&rejection.word()),
+            "{}: {label}: refused as `{}`, expected one of {words:?}",
+            self.platform.kind,
+            rejection.word()
+        );
+    }
+}
+
+/// The story of a kind.
+pub(crate) fn story(kind: EventKind) -> Story {
+    let mut story = Story { kind, note: ODD_NOTE.to_owned(), ..Story::paid("T20261121-0001", 12_345, at()) };
+    if kind.as_str().starts_with("refund.") {
+        story.refunded_minor = 2_300;
+        story.refund_no = Some("R20261121-0001".to_owned());
+    }
+    story
+}
+
+pub(crate) fn build(platform: &Platform, settings: &Settings) -> Box<dyn Channel> {
+    (platform.build)(settings).unwrap_or_else(|error| panic!("{}: {error}", platform.kind))
+}
+
+pub(crate) fn accepted(platform: &Platform, label: &str, verdict: Verdict) -> Notification {
+    match verdict {
+        Verdict::Genuine(proven) => proven.into_parts().0,
+        other => panic!("{}: {label}: a genuine message got {other:?}", platform.kind),
+    }
+}
+
+/// A refusal, whose text must be bounded and tame whatever was in the request.
+pub(crate) fn refused(platform: &Platform, label: &str, verdict: Verdict) -> Rejection {
+    let rejection = match verdict {
+        Verdict::Refused(rejection) => rejection,
+        Verdict::NeedsKey(key) => Rejection::UnknownKey { serial: key.serial },
+        Verdict::Genuine(proven) => panic!("{}: {label}: accepted as {proven:?}", platform.kind),
+        Verdict::Hint(hint) => panic!("{}: {label}: taken as {hint:?}", platform.kind),
+    };
+    let text = rejection.to_string();
+    assert!(!rejection.word().is_empty());
+    assert!(text.chars().count() <= REJECTION_CHARS_MAX, "{}: {label}: unbounded text: {text}", platform.kind);
+    assert!(!text.chars().any(char::is_control), "{}: {label}: control characters: {text:?}", platform.kind);
+    rejection
+}
+
+/// The same request with another body.
+pub(crate) fn with_body(request: &RawRequest, body: impl Into<Vec<u8>>) -> RawRequest {
+    RawRequest { body: Bytes::from(body.into()), ..request.clone() }
+}
+
+/// The same request with a header set.
+pub(crate) fn with_header(request: &RawRequest, name: &str, value: &[u8]) -> RawRequest {
+    let mut changed = request.clone();
+    let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
+    changed.headers.insert(name, HeaderValue::from_bytes(value).expect("a header value"));
+    changed
+}
+
+/// The settings as pairs, in the platform's order.
+pub(crate) fn values(platform: &Platform, settings: &Settings) -> Vec<(&'static str, SettingValue)> {
+    let read = |name: &str, kind: SettingKind| match kind {
+        SettingKind::Text => settings.text(name).map(|text| SettingValue::Text(text.to_owned())),
+        SettingKind::Texts | SettingKind::Words(_) => settings.texts(name).map(|t| SettingValue::Texts(t.to_vec())),
+        SettingKind::Flag => settings.flag(name).then_some(SettingValue::Flag(true)),
+        SettingKind::Number => settings.number(name).map(SettingValue::Number),
+        SettingKind::Duration => settings.duration(name).map(SettingValue::Duration),
+        SettingKind::Durations => settings.durations(name).map(|d| SettingValue::Durations(d.to_vec())),
+        SettingKind::Pairs => settings.pairs(name).map(|p| SettingValue::Pairs(p.to_vec())),
+        SettingKind::PublicKey | SettingKind::SecretKey => {
+            settings.key(name).map(|bytes| SettingValue::Key(bytes.to_vec().into()))
+        }
+    };
+    platform
+        .settings
+        .iter()
+        .filter_map(|setting| read(setting.name, setting.kind).map(|value| (setting.name, value)))
+        .collect()
+}
+
+/// The settings after a change of each value; `None` takes the setting away.
+pub(crate) fn changed(
+    platform: &Platform,
+    settings: &Settings,
+    change: impl Fn(&'static str, SettingValue) -> Option<SettingValue>,
+) -> Settings {
+    values(platform, settings).into_iter().fold(Settings::new(settings.environment), |changed, (name, value)| {
+        match change(name, value) {
+            Some(value) => changed.with(name, value),
+            None => changed,
+        }
+    })
+}
