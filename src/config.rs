@@ -244,6 +244,7 @@ fn check_tables(table: &DeTable<'_>, sink: &Sink, known: &[&str]) {
         let name = key.get_ref().as_ref();
         if !known.contains(&name) {
             let message = match reader::nearest(name, known.iter().copied()) {
+                _ if TABLES.contains(&name) => Message::new("config.not_here").with("name", name),
                 Some(nearest) => Message::new("config.unknown_key_nearest").with("nearest", nearest),
                 None => Message::new("config.unknown_key"),
             };

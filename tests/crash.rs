@@ -73,7 +73,19 @@ impl Case {
         let payment = world.payment("CRASH-1", 1000);
         let inject = format!("inject={calls}:signal=KILL:when={k}");
         let trace = format!("trace={calls}");
-        let mut traced = world.spawn(&["strace", "-f", "-qq", "-E", "TOKIO_WORKER_THREADS=1", "-o", "/dev/null", "-e", &trace, "-e", &inject]);
+        let mut traced = world.spawn(&[
+            "strace",
+            "-f",
+            "-qq",
+            "-E",
+            "TOKIO_WORKER_THREADS=1",
+            "-o",
+            "/dev/null",
+            "-e",
+            &trace,
+            "-e",
+            &inject,
+        ]);
         let acked = live(&world, &mut traced, &payment);
         let was_killed = traced.has_ended();
         if !was_killed {

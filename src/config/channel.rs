@@ -71,7 +71,7 @@ impl ChannelConfig {
         let built = match (platform.build)(&resolved) {
             Ok(channel) => Some(Arc::from(channel)),
             Err(error) => {
-                settings::report(&section, &error);
+                settings::report(&section, platform.settings, &error);
                 None
             }
         };

@@ -17,6 +17,8 @@ use crate::messages::Message;
 const KEY_BYTES_MAX: u64 = 1024 * 1024;
 /// Ways to give key material, as endings of the setting's name.
 const WAYS: &[&str] = &["", "_file", "_env", "_credential"];
+/// Words that say that something is not there.
+const LACKING: &[&str] = &["missing", "no_key_for_algorithm"];
 /// Where systemd puts credentials.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
@@ -66,9 +68,12 @@ pub(super) fn resolve(
 }
 
 /// Reports why something could not be built, at the setting's place.
-pub(super) fn report(section: &Section<'_>, error: &SettingsError) {
-    // A value that could not be read is missing for the builder, and was reported.
-    if error.word == "missing" && WAYS.iter().any(|way| section.has_reported(&format!("{}{way}", error.setting))) {
+pub(super) fn report(section: &Section<'_>, described: &[Setting], error: &SettingsError) {
+    // A value that is given and could not be read is missing for the builder, and was reported.
+    let keys = |name: &str| WAYS.iter().map(|way| format!("{name}{way}")).collect::<Vec<_>>();
+    let is_unread = |name: &str| keys(name).iter().any(|key| section.has(key) && section.has_reported(key));
+    let was_reported = keys(error.setting).iter().any(|key| section.has_reported(key));
+    if LACKING.contains(&error.word) && (was_reported || described.iter().any(|setting| is_unread(setting.name))) {
         return;
     }
     let key = WAYS
@@ -153,6 +158,9 @@ fn read_key_file(folder: &Path, name: &str, is_secret: bool) -> Result<Zeroizing
     };
     let file = fs::File::open(&path).map_err(|error| cannot(&error))?;
     let metadata = file.metadata().map_err(|error| cannot(&error))?;
+    if metadata.is_dir() {
+        return Err(cannot(&io::ErrorKind::IsADirectory.into()));
+    }
     let mode = metadata.permissions().mode() & 0o777;
     if is_secret && mode & 0o077 != 0 {
         let message = Message::new("config.key_open").with("path", path.display()).with("mode", format!("{mode:o}"));

@@ -38,7 +38,7 @@ impl TargetConfig {
         let settings = settings::resolve(&section, described, Environment::Live, folder, catalogue.variable);
         let built = (catalogue.build_target)(&kind, &settings);
         if let Err(error) = &built {
-            settings::report(&section, error);
+            settings::report(&section, described, error);
         }
         section.finish();
         built.ok()?;

@@ -218,7 +218,8 @@ pub const REJECTION_WORDS: &[&str] = &[
     "undecryptable",
     "unknown_channel",
     "unrecognised",
-    "ambiguous"];
+    "ambiguous",
+];
 
 /// Longest piece of a hostile request that goes into a rejection, in characters.
 pub const QUOTE_CHARS_MAX: usize = 64;

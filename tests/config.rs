@@ -1,0 +1,1048 @@
+//! The configuration as a person meets it: every mistake that the program knows, with its place, its key and
+//! its cure in both languages; where keys come from; and that no secret is ever shown.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tollbell::app;
+use tollbell::config::{self, BackoffConfig, Catalogue, Config, Problem, TargetKind};
+use tollbell::messages::Lang;
+use tollbell_channels::channel::{Answer, Channel, KeyNote, Likeness, Verdict};
+use tollbell_channels::model::{AckMatch, AppReply, EventKind, RawRequest, Reply, Timestamp};
+use tollbell_channels::platforms::{PLATFORMS, Platform, by_kind};
+use tollbell_channels::settings::{SETTINGS_ERRORS, Setting, SettingKind, SettingValue, Settings, SettingsError, Text};
+
+/// What must never be seen.
+const MARKER: &str = "hush7hush7hush7";
+
+type Loaded = Result<(Config, Vec<Problem>), Vec<Problem>>;
+
+/// A folder with files; those under `keys/` and the configuration have mode 0600.
+struct Folder {
+    dir: TempDir,
+}
+
+impl Folder {
+    fn new(files: &[(&str, &[u8])]) -> Self {
+        let folder = Self { dir: tempfile::tempdir().unwrap() };
+        for (name, bytes) in files {
+            folder.write(name, bytes, 0o600);
+        }
+        folder
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8], mode: u32) {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Reads `tollbell.toml` with a platform and a kind of target that are made for these tests.
+    fn load(&self) -> Loaded {
+        self.load_with(&|_| None)
+    }
+
+    fn load_with(&self, variable: &dyn Fn(&str) -> Option<String>) -> Loaded {
+        let platforms = [fake_platform()];
+        let kinds = [TargetKind { kind: "fake", settings: FAKE_TARGET }];
+        let build_target = |_: &str, settings: &Settings| failing(settings);
+        let catalogue =
+            Catalogue { platforms: &platforms, target_kinds: &kinds, build_target: &build_target, variable };
+        config::load(&self.path("tollbell.toml"), &catalogue)
+    }
+
+    /// Reads `tollbell.toml` as the program does.
+    fn load_real(&self) -> Loaded {
+        app::load_config(&self.path("tollbell.toml"))
+    }
+}
+
+/// One file, `tollbell.toml`, with the fake platform.
+fn load(text: &str) -> Loaded {
+    Folder::new(&[("tollbell.toml", text.as_bytes())]).load()
+}
+
+#[track_caller]
+fn problems(loaded: Loaded) -> Vec<Problem> {
+    match loaded {
+        Ok((config, warnings)) => panic!("no problem was found, only {warnings:?} in {config:?}"),
+        Err(problems) => problems,
+    }
+}
+
+#[track_caller]
+fn good(loaded: Loaded) -> Config {
+    let (config, warnings) = with_warnings(loaded);
+    assert_eq!(warnings, []);
+    config
+}
+
+#[track_caller]
+fn with_warnings(loaded: Loaded) -> (Config, Vec<Problem>) {
+    loaded.unwrap_or_else(|problems| panic!("refused:\n{}", rendered(&problems)))
+}
+
+fn rendered(problems: &[Problem]) -> String {
+    problems
+        .iter()
+        .flat_map(|problem| Lang::ALL.iter().map(|lang| problem.render(*lang)))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn place(problem: &Problem) -> String {
+    problem.place.as_ref().map_or_else(String::new, |place| format!("{}:{}", place.line, place.column))
+}
+
+/// `3:10 server.listen config.bad_address`, one a line.
+fn summary(problems: &[Problem]) -> String {
+    let mut text = String::new();
+    for problem in problems {
+        let file = problem.file.file_name().unwrap().to_str().unwrap();
+        let file = if file == "tollbell.toml" { String::new() } else { format!("{file}:") };
+        writeln!(text, "{file}{} {} {}", place(problem), problem.key, problem.message.key()).unwrap();
+    }
+    text
+}
+
+/// Fails as a test's setting asks: `fails = "WORD"`, or with a detail `WORD: DETAIL`.
+fn failing(settings: &Settings) -> Result<(), SettingsError> {
+    let Some(fails) = settings.text("fails") else { return Ok(()) };
+    let (asked, detail) = fails.split_once(": ").map_or((fails, None), |(word, detail)| (word, Some(detail)));
+    let word = SETTINGS_ERRORS.iter().find(|word| **word == asked).unwrap();
+    let error = SettingsError::new("fails", word);
+    Err(match detail {
+        Some(detail) => error.because(detail),
+        None => error,
+    })
+}
+
+/// A channel that nothing is sent to.
+struct FakeChannel;
+
+impl Channel for FakeChannel {
+    fn recognise(&self, _: &RawRequest) -> Likeness {
+        Likeness::No
+    }
+
+    fn verify(&self, _: &RawRequest, _: Timestamp) -> Verdict {
+        unreachable!("nothing is sent")
+    }
+
+    fn answer(&self, _: Answer) -> Reply {
+        unreachable!("nothing is sent")
+    }
+
+    fn is_ack(&self, _: &AppReply<'_>) -> AckMatch {
+        unreachable!("nothing is sent")
+    }
+
+    fn keys(&self) -> Vec<KeyNote> {
+        Vec::new()
+    }
+}
+
+fn fake_platform() -> &'static Platform {
+    let model = PLATFORMS[0];
+    Box::leak(Box::new(Platform {
+        kind: "fake",
+        family: "fake",
+        name: Text { en: "Fake", zh: "假的" },
+        settings: FAKE_CHANNEL,
+        build: |settings| {
+            failing(settings)?;
+            let expected = settings.text("expects").unwrap_or(MARKER);
+            for name in ["public", "secret"] {
+                if settings.key(name).is_some_and(|key| key != expected.as_bytes()) {
+                    return Err(SettingsError::new(if name == "public" { "public" } else { "secret" }, "not_a_key"));
+                }
+            }
+            // Needed, though no single setting is marked as required.
+            if settings.key("public").or(settings.key("secret")).is_none() {
+                return Err(SettingsError::new("public", "missing").because("secret"));
+            }
+            Ok(Box::new(FakeChannel))
+        },
+        ladder: model.ladder,
+        source_ranges: &[],
+        unconfirmed: &[],
+        simulate: model.simulate,
+    }))
+}
+
+const fn setting(name: &'static str, kind: SettingKind, is_required: bool) -> Setting {
+    Setting { name, kind, is_required, help: Text { en: "a setting", zh: "设置" }, example: "x" }
+}
+
+const FAKE_CHANNEL: &[Setting] = &[
+    setting("app_id", SettingKind::Text, true),
+    setting("names", SettingKind::Texts, false),
+    setting("words", SettingKind::Words(&["red", "green"]), false),
+    setting("flag", SettingKind::Flag, false),
+    setting("number", SettingKind::Number, false),
+    setting("duration", SettingKind::Duration, false),
+    setting("durations", SettingKind::Durations, false),
+    setting("pairs", SettingKind::Pairs, false),
+    setting("public", SettingKind::PublicKey, false),
+    setting("secret", SettingKind::SecretKey, false),
+    setting("expects", SettingKind::Text, false),
+    setting("fails", SettingKind::Text, false),
+];
+
+const FAKE_TARGET: &[Setting] =
+    &[setting("address", SettingKind::Text, true), setting("fails", SettingKind::Text, false)];
+
+/// A channel without mistakes, and a target, on one line each, behind what a case says.
+const CHANNEL: &str = "[[channel]]\nid = \"a\"\nkind = \"fake\"\napp_id = \"1\"\npublic = \"hush7hush7hush7\"\n";
+const TARGET: &str = "[[target]]\nid = \"t\"\nkind = \"fake\"\naddress = \"x\"\n";
+
+/// A mistake: the text, what is reported, and a piece of the cure in each language.
+struct Mistake {
+    text: &'static str,
+    reported: &'static str,
+    en: &'static str,
+    zh: &'static str,
+}
+
+const fn mistake(text: &'static str, reported: &'static str, en: &'static str, zh: &'static str) -> Mistake {
+    Mistake { text, reported, en, zh }
+}
+
+/// `CHANNEL` and `TARGET` in a text stand for tables without mistakes.
+const MISTAKES: &[Mistake] = &[
+    // The core's own tables.
+    mistake("[servr]", "1:2 servr config.unknown_key_nearest", "did you mean `server`?", "是否想写 `server`？"),
+    mistake("[colours]", "1:2 colours config.unknown_key", "not known here", "没有这个设置项"),
+    mistake("[server]\nlistn = 1", "2:1 server.listn config.unknown_key_nearest", "`listen`", "`listen`"),
+    mistake("[server]\ncolour = 1", "2:1 server.colour config.unknown_key", "not known here", "没有这个设置项"),
+    mistake("[[server]]", "1:1 server config.expected_table", "`[server]`", "`[server]`"),
+    mistake("server = 1", "1:10 server config.expected_table", "`[server]`", "`[server]`"),
+    mistake(
+        "[deliver]\nbackoff = 3",
+        "2:11 deliver.backoff config.expected_table",
+        "`[deliver.backoff]`",
+        "`[deliver.backoff]`",
+    ),
+    mistake("[channel]\nid = \"a\"", "1:1 channel config.not_tables", "`[[channel]]`", "`[[channel]]`"),
+    mistake("route = [1]", "1:10 route config.not_tables", "`[[route]]`", "`[[route]]`"),
+    mistake("[server]\nlisten = 8080", "2:10 server.listen config.expected_texts", "in quotes", "带引号"),
+    mistake("[server]\nlisten = \"8080\"", "2:10 server.listen config.bad_address", "0.0.0.0:8080", "0.0.0.0:8080"),
+    mistake("[server]\nlisten = \"localhost:80\"", "2:10 server.listen config.bad_address", "IP address", "IP 地址"),
+    mistake("[server]\nlisten = []", "2:10 server.listen config.bad_address", "with a port", "带端口"),
+    mistake(
+        "[server]\nmax_connections = \"9\"",
+        "2:19 server.max_connections config.expected_number",
+        "without quotes",
+        "不带引号",
+    ),
+    mistake(
+        "[server]\nmax_connections = -1",
+        "2:19 server.max_connections config.expected_number",
+        "whole number",
+        "整数",
+    ),
+    mistake(
+        "[server]\nmax_connections = 0",
+        "2:19 server.max_connections config.out_of_range",
+        "1 and 1000000",
+        "1 与 1000000",
+    ),
+    mistake(
+        "[server]\nmax_connections = 1_000_001",
+        "2:19 server.max_connections config.out_of_range",
+        "1000000",
+        "1000000",
+    ),
+    mistake("[server]\nbody_limit = \"1MB\"", "2:14 server.body_limit config.expected_bytes", "64KiB", "64KiB"),
+    mistake("[server]\nbody_limit = \"65MiB\"", "2:14 server.body_limit config.out_of_range", "67108864", "67108864"),
+    mistake("[server]\nbody_limit = 0", "2:14 server.body_limit config.out_of_range", "between 1", "在 1 与"),
+    mistake("[server]\nbody_timeout = 3", "2:16 server.body_timeout config.expected_duration", "\"3s\"", "\"3s\""),
+    mistake(
+        "[server]\nbody_timeout = \"3\"",
+        "2:16 server.body_timeout config.expected_duration",
+        "\"500ms\"",
+        "\"500ms\"",
+    ),
+    mistake(
+        "[server]\nbody_timeout = \"36601d\"",
+        "2:16 server.body_timeout config.expected_duration",
+        "100 years",
+        "100 年",
+    ),
+    mistake(
+        "[server]\nbody_timeout = \"0s\"",
+        "2:16 server.body_timeout config.not_zero",
+        "longer than zero",
+        "大于零",
+    ),
+    mistake("[server]\nheader_timeout = \"0ms\"", "2:18 server.header_timeout config.not_zero", "zero", "零"),
+    mistake("[server]\nfirst_byte_timeout = \"0s\"", "2:22 server.first_byte_timeout config.not_zero", "zero", "零"),
+    mistake("[server]\ndrain_timeout = \"0d\"", "2:17 server.drain_timeout config.not_zero", "zero", "零"),
+    mistake(
+        "[admin]\nlisten = \"0.0.0.0:81\"",
+        "2:10 admin.listen config.not_loopback",
+        "127.0.0.1:8081",
+        "127.0.0.1:8081",
+    ),
+    mistake(
+        "[admin]\nlisten = [\"127.0.0.1:1\", \"127.0.0.1:2\"]",
+        "2:10 admin.listen config.one_address",
+        "keep one",
+        "只保留一个",
+    ),
+    mistake("[inbox]\nurl = \"postgres://h/d\"", "2:7 inbox.url config.bad_inbox_url", "sqlite:PATH", "sqlite:路径"),
+    mistake("[inbox]\nurl = \"sqlite:\"", "2:7 inbox.url config.bad_inbox_url", "sqlite:PATH", "sqlite:路径"),
+    mistake("[inbox]\nurl = \"sqlite::memory:\"", "2:7 inbox.url config.bad_inbox_url", "sqlite:PATH", "sqlite:路径"),
+    mistake("[inbox]\nurl = 1", "2:7 inbox.url config.expected_text", "in quotes", "带引号"),
+    mistake("[inbox]\nqueue = 0", "2:9 inbox.queue config.out_of_range", "1000000", "1000000"),
+    mistake(
+        "[retention]\nbodies = \"9d\"\nidentities = \"8d\"",
+        "3:14 retention.identities config.identities_short",
+        "at least as long as `bodies`",
+        "不得短于 `bodies`",
+    ),
+    mistake("[retention]\nslice = 10001", "2:9 retention.slice config.out_of_range", "10000", "10000"),
+    mistake("[retention]\nevery = \"0s\"", "2:9 retention.every config.not_zero", "zero", "零"),
+    mistake("[deliver]\nladder = \"1s\"", "2:10 deliver.ladder config.expected_durations", "[\"5s\"", "[\"5s\""),
+    mistake(
+        "[deliver]\nladder = [\"1s\", \"x\"]",
+        "2:10 deliver.ladder config.expected_durations",
+        "[\"5s\"",
+        "[\"5s\"",
+    ),
+    mistake(
+        "[deliver]\nladder = []\nbackoff = {}",
+        "3:11 deliver.backoff config.ladder_or_backoff",
+        "not both",
+        "只能给出一个",
+    ),
+    mistake(
+        "[deliver.backoff]\nfirst = \"2h\"\nmax = \"1h\"",
+        "3:7 deliver.backoff.max config.max_below_first",
+        "at least as long",
+        "不小于 `first`",
+    ),
+    mistake("[deliver.backoff]\ntries = 1001", "2:9 deliver.backoff.tries config.out_of_range", "1000", "1000"),
+    mistake("[deliver.backoff]\ntrys = 1", "2:1 deliver.backoff.trys config.unknown_key_nearest", "`tries`", "`tries`"),
+    mistake("[deliver]\nscan = \"0s\"", "2:8 deliver.scan config.not_zero", "zero", "零"),
+    mistake("[log]\nlevel = \"loud\"", "2:9 log.level config.one_of", "error, warn, info", "error, warn, info"),
+    mistake("[log]\nformat = \"xml\"", "2:10 log.format config.one_of", "pretty, json", "pretty, json"),
+    // Channels.
+    mistake(
+        "[[channel]]\nkind = \"fake\"\napp_id = \"1\"\npublic = \"hush7hush7hush7\"",
+        "1:1 channel.id config.missing",
+        "add this key",
+        "请补上",
+    ),
+    mistake(
+        "[[channel]]\nid = \"A b\"\nkind = \"fake\"\napp_id = \"1\"\npublic = \"hush7hush7hush7\"",
+        "2:6 channel.id config.bad_id",
+        "a–z",
+        "a–z",
+    ),
+    mistake("[[channel]]\nid = \"a\"", "1:1 channel.kind config.one_of", "fake", "fake"),
+    mistake(
+        "[[channel]]\nid = \"a\"\nkind = \"fak\"",
+        "3:8 channel.kind config.unknown_kind_nearest",
+        "`fake`",
+        "`fake`",
+    ),
+    mistake("[[channel]]\nid = \"a\"\nkind = \"stripes\"", "3:8 channel.kind config.one_of", "fake", "fake"),
+    mistake(
+        "CHANNELenvironment = \"test\"",
+        "6:15 channel.environment config.one_of",
+        "live, sandbox",
+        "live, sandbox",
+    ),
+    mistake("CHANNELack = \"delivered\"", "6:7 channel.ack config.one_of", "stored", "stored"),
+    mistake("CHANNELmerchant = 1", "6:12 channel.merchant config.expected_text", "in quotes", "带引号"),
+    mistake("CHANNELpaths = \"/notify\"", "6:9 channel.paths config.own_path", "choose another", "请换一个"),
+    mistake("CHANNELpaths = \"/notify/b\"", "6:9 channel.paths config.own_path", "choose another", "请换一个"),
+    mistake(
+        "CHANNELpaths = [\"/x\", \"/return/a\"]",
+        "6:9 channel.paths config.own_path",
+        "`/return/a`",
+        "`/return/a`",
+    ),
+    mistake("CHANNELpaths = \"x\"", "6:9 channel.paths config.bad_path", "begins with /", "以 / 开头"),
+    mistake("CHANNELpaths = \"/\"", "6:9 channel.paths config.bad_path", "begins with /", "以 / 开头"),
+    mistake("CHANNELpaths = \"/x?y=1\"", "6:9 channel.paths config.bad_path", "no query", "不带查询参数"),
+    mistake("CHANNELpaths = \"/支付\"", "6:9 channel.paths config.bad_path", "%E4%BB%98", "%E4%BB%98"),
+    mistake(
+        "CHANNELpaths = [\"/x\", \"/x\"]",
+        "6:9 channel.paths config.path_taken",
+        "one channel",
+        "只能对应一个渠道",
+    ),
+    mistake("CHANNELflag = \"true\"", "6:8 channel.flag config.expected_flag", "true or false", "true 或 false"),
+    mistake("CHANNELpairs = [1]", "6:9 channel.pairs config.expected_pairs", "{ status = 200 }", "{ status = 200 }"),
+    mistake("CHANNELpairs = { a = 1.5 }", "6:9 channel.pairs config.expected_pairs", "inline table", "内联表"),
+    mistake("CHANNELwords = [\"red\", \"blue\"]", "6:9 channel.words config.unknown_word", "red, green", "red, green"),
+    mistake("CHANNELnumber = 1.5", "6:10 channel.number config.expected_number", "whole number", "整数"),
+    mistake("CHANNELdurations = [5]", "6:13 channel.durations config.expected_durations", "[\"5s\"", "[\"5s\""),
+    mistake("CHANNELduration = \"1w\"", "6:12 channel.duration config.expected_duration", "\"90d\"", "\"90d\""),
+    mistake("CHANNELnmaes = \"x\"", "6:1 channel.nmaes config.unknown_key_nearest", "`names`", "`names`"),
+    mistake(
+        "[[channel]]\nid = \"a\"\nkind = \"fake\"\npublic = \"hush7hush7hush7\"",
+        "1:1 channel.app_id setting.missing",
+        "tollbell init",
+        "tollbell init",
+    ),
+    mistake(
+        "[[channel]]\nid = \"a\"\nkind = \"fake\"\napp_id = \"1\"",
+        "1:1 channel.public config.missing_either",
+        "`public` or `secret`",
+        "`public` 与 `secret`",
+    ),
+    mistake("CHANNELCHANNEL", "7:6 channel.id config.duplicate_id", "used once", "只能用一次"),
+    // Keys.
+    mistake("CHANNELpublic_file = \"x\"", "6:15 channel.public_file config.key_given_twice", "keep one", "只保留一种"),
+    mistake(
+        "CHANNELsecret_env = \"NOWHERE\"",
+        "6:14 channel.secret_env config.no_variable",
+        "name of a variable",
+        "环境变量的名称",
+    ),
+    mistake(
+        "CHANNELsecret_credential = \"x\"",
+        "6:21 channel.secret_credential config.no_credentials",
+        "LoadCredential=",
+        "LoadCredential=",
+    ),
+    mistake(
+        "CHANNELsecret_file = \"nowhere\"",
+        "6:15 channel.secret_file config.no_key_file",
+        "looked for from",
+        "相对路径从",
+    ),
+    mistake(
+        "CHANNELsecret_file = \".\"",
+        "6:15 channel.secret_file config.cannot_read_key",
+        "cannot be read",
+        "无法读取",
+    ),
+    mistake(
+        "CHANNELsecret_file = \"keys/empty\"",
+        "6:15 channel.secret_file config.empty_key",
+        "put the key there",
+        "填入密钥",
+    ),
+    mistake("CHANNELsecret_file = \"keys/open\"", "6:15 channel.secret_file config.key_open", "chmod 600", "chmod 600"),
+    mistake(
+        "CHANNELsecret_file = \"keys/large\"",
+        "6:15 channel.secret_file config.key_too_large",
+        "own file",
+        "密钥文件本身",
+    ),
+    // Targets.
+    mistake(
+        "[[target]]\nid = \"t\"\nkind = \"fake\"",
+        "1:1 target.address setting.missing",
+        "tollbell init",
+        "tollbell init",
+    ),
+    mistake(
+        "[[target]]\nid = \"t\"\nkind = \"fake\"\naddress = 1",
+        "4:11 target.address config.expected_text",
+        "in quotes",
+        "带引号",
+    ),
+    mistake(
+        "TARGETaccept_sandbox = 1",
+        "5:18 target.accept_sandbox config.expected_flag",
+        "true or false",
+        "true 或 false",
+    ),
+    mistake("TARGETTARGET", "6:6 target.id config.duplicate_id", "used once", "只能用一次"),
+    mistake("TARGETid2 = 1", "5:1 target.id2 config.unknown_key_nearest", "`id`", "`id`"),
+    // Routes.
+    mistake("CHANNELTARGET[[route]]", "10:1 route.targets config.missing", "add this key", "请补上"),
+    mistake("CHANNELTARGET[[route]]\ntargets = []", "11:11 route.targets config.missing", "add this key", "请补上"),
+    mistake("CHANNELTARGET[[route]]\ntargets = 1", "11:11 route.targets config.expected_texts", "list of", "列表"),
+    mistake(
+        "CHANNELTARGET[[route]]\ntargets = \"tt\"",
+        "11:11 route.targets config.unknown_name_nearest",
+        "`t`",
+        "`t`",
+    ),
+    mistake(
+        "CHANNELTARGET[[route]]\ntargets = \"shop\"",
+        "11:11 route.targets config.unknown_name",
+        "configured",
+        "已配置",
+    ),
+    mistake(
+        "CHANNELTARGET[[route]]\ntargets = \"t\"\nchannels = \"stripe\"",
+        "12:12 route.channels config.unknown_name",
+        "configured",
+        "已配置",
+    ),
+    mistake(
+        "CHANNELTARGET[[route]]\ntargets = \"t\"\nchannels = []",
+        "12:12 route.channels config.empty_list",
+        "remove the line",
+        "删去该行",
+    ),
+    mistake(
+        "CHANNELTARGET[[route]]\ntargets = \"t\"\nevents = []",
+        "12:10 route.events config.empty_list",
+        "remove the line",
+        "删去该行",
+    ),
+    mistake(
+        "CHANNELTARGET[[route]]\ntargets = \"t\"\nevents = [\"payment.paid\"]",
+        "12:10 route.events config.bad_event",
+        "payment.succeeded",
+        "payment.succeeded",
+    ),
+];
+
+/// Words of the catalogue that other tests of this file bring about.
+const ELSEWHERE: &[&str] = &[
+    "config.problem",
+    "config.warning",
+    "config.not_found",
+    "config.cannot_read",
+    "config.too_large",
+    "config.not_utf8",
+    "config.not_toml",
+    "config.too_many",
+    "config.no_channel",
+    "config.no_target",
+    "config.literal_secret",
+    "config.bad_credential",
+    "config.not_here",
+];
+
+#[test]
+fn every_mistake_is_reported_once_at_its_place_with_its_cure() {
+    let mut wrong = Vec::new();
+    for case in MISTAKES {
+        let text = case.text.replace("CHANNEL", CHANNEL).replace("TARGET", TARGET);
+        let text = if text.contains("secret_") {
+            text.replace("public = \"hush7hush7hush7\"\n", "flag = true\n")
+        } else {
+            text
+        };
+        let folder = Folder::new(&[("tollbell.toml", text.as_bytes()), ("keys/empty", b" \n")]);
+        folder.write("keys/open", MARKER.as_bytes(), 0o640);
+        folder.write("keys/large", &vec![b'x'; 1024 * 1024 + 1], 0o600);
+        let Err(found) = folder.load() else {
+            wrong.push(format!("nothing was found in:\n{text}"));
+            continue;
+        };
+        let reported = summary(&found);
+        if reported.trim_end() != case.reported {
+            wrong.push(format!("expected {}\nfound    {}in:\n{text}", case.reported, reported));
+            continue;
+        }
+        for (lang, cure) in [(Lang::En, case.en), (Lang::Zh, case.zh)] {
+            let shown = found[0].render(lang);
+            if !shown.contains(cure) || shown.contains(MARKER) || shown.contains("config.") {
+                wrong.push(format!("`{cure}` is expected, and no key, in:\n{shown}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn every_text_about_configurations_has_its_mistake_here() {
+    let table: toml::Table = toml::from_str(include_str!("../src/messages/en.toml")).unwrap();
+    let known: BTreeSet<String> =
+        table["config"].as_table().unwrap().keys().map(|key| format!("config.{key}")).collect();
+    let covered: BTreeSet<String> = MISTAKES
+        .iter()
+        .map(|case| case.reported.rsplit(' ').next().unwrap())
+        .chain(ELSEWHERE.iter().copied())
+        .filter(|word| word.starts_with("config."))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(known.symmetric_difference(&covered).collect::<Vec<_>>(), Vec::<&String>::new());
+}
+
+#[test]
+fn every_word_of_a_platform_or_target_is_reported_at_its_setting() {
+    for word in SETTINGS_ERRORS.iter().filter(|word| **word != "missing") {
+        for (text, reported) in [
+            (format!("{CHANNEL}fails = \"{word}: why\"\n"), format!("6:9 channel.fails setting.{word}\n")),
+            (format!("{TARGET}fails = \"{word}: why\"\n"), format!("5:9 target.fails setting.{word}\n")),
+        ] {
+            let found = problems(load(&text));
+            assert_eq!(summary(&found), reported);
+            for lang in Lang::ALL {
+                let shown = found[0].message.text(*lang);
+                assert!(shown.contains("`fails`") && shown.contains("(why)"), "{shown}");
+                assert!(!shown.contains('{') && !shown.starts_with("setting."), "{shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn everything_that_is_wrong_is_reported_at_once_in_the_order_of_the_files() {
+    let folder = Folder::new(&[
+        (
+            "tollbell.toml",
+            b"[[route]]\ntargets = \"x\"\n[server]\nlisten = \"a\"\nbody_limit = 0\ncolour = 1\n[log]\nlevel = \"x\"\n[[channel]]\nkind = \"fake\"\n",
+        ),
+        ("channels.d/b.toml", b"[[target]]\nid = \"T\"\nkind = \"fake\"\naddress = \"x\"\n"),
+        ("channels.d/a.toml", b"[[channel]]\nid = \"a\"\nkind = \"fake\"\napp_id = \"1\"\n"),
+    ]);
+    assert_eq!(
+        summary(&problems(folder.load())),
+        "2:11 route.targets config.unknown_name\n\
+         4:10 server.listen config.bad_address\n\
+         5:14 server.body_limit config.out_of_range\n\
+         6:1 server.colour config.unknown_key\n\
+         8:9 log.level config.one_of\n\
+         9:1 channel.id config.missing\n\
+         9:1 channel.app_id setting.missing\n\
+         9:1 channel.public config.missing_either\n\
+         a.toml:1:1 channel.public config.missing_either\n\
+         b.toml:2:6 target.id config.bad_id\n"
+    );
+}
+
+#[test]
+fn a_problem_reads_well_in_both_languages() {
+    let found = problems(load("[server]\n\tlisten = [\"支付\"] # 监听\n"));
+    let file = found[0].file.display();
+    assert_eq!(
+        found[0].render(Lang::En),
+        format!(
+            "{file}:2:11: error: `server.listen`: `支付` is not an IP address with a port, such as 0.0.0.0:8080 or [::]:8080\n    \
+             | \tlisten = [\"支付\"] # 监听\n    | \t         ^"
+        )
+    );
+    assert_eq!(
+        found[0].render(Lang::Zh),
+        format!(
+            "{file}:2:11: 错误：`server.listen`：`支付` 不是带端口的 IP 地址，例如 0.0.0.0:8080 或 [::]:8080\n    \
+             | \tlisten = [\"支付\"] # 监听\n    | \t         ^"
+        )
+    );
+    // The mark stands under what is meant, behind letters that are twice as wide, and behind hidden texts.
+    let found =
+        problems(load("channel = [{ id = \"支\", kind = \"fake\", public = \"hush7hush7hush7\", app_id = 1 }]"));
+    let shown = found.iter().find(|problem| problem.key == "channel.app_id").unwrap().render(Lang::En);
+    assert_eq!(
+        shown.split_once('\n').unwrap().1,
+        "    | channel = [{ id = \"…\", kind = \"…\", public = \"…\", app_id = 1 }]\n    \
+             |                                                           ^"
+    );
+}
+
+#[test]
+fn a_mistake_in_a_channel_does_not_make_its_routes_look_wrong() {
+    let text = format!(
+        "[[channel]]\nid = \"a\"\nkind = \"fak\"\n{TARGET}fails = \"relation\"\n[[route]]\nchannels = \"a\"\ntargets = \"t\"\n"
+    );
+    let reported = "3:8 channel.kind config.unknown_kind_nearest\n8:9 target.fails setting.relation\n";
+    assert_eq!(summary(&problems(load(&text))), reported);
+    // Nor does a file that cannot be understood.
+    let folder = Folder::new(&[
+        ("tollbell.toml", b"[[route]]\nchannels = \"a\"\ntargets = \"t\"\n"),
+        ("channels.d/a.toml", b"[[channel]\n"),
+    ]);
+    assert_eq!(summary(&problems(folder.load())), "a.toml:1:11  config.not_toml\n");
+}
+
+#[test]
+fn ids_and_paths_are_unique_over_all_files() {
+    let folder = Folder::new(&[
+        ("tollbell.toml", format!("{CHANNEL}paths = [\"/x\"]\n{TARGET}").as_bytes()),
+        ("channels.d/b.toml", format!("{}paths = [\"/y\", \"/x\"]\n", CHANNEL.replace("\"a\"", "\"b\"")).as_bytes()),
+        ("channels.d/c.toml", CHANNEL.as_bytes()),
+    ]);
+    let found = problems(folder.load());
+    assert_eq!(
+        summary(&found),
+        "b.toml:6:9 channel.paths config.path_taken\nc.toml:2:6 channel.id config.duplicate_id\n"
+    );
+    assert!(found[0].render(Lang::En).contains("`/x` belongs to channel `a` already"), "{}", rendered(&found));
+    let many: Vec<String> = (0..=64).map(|n| format!("\"/{n}\"")).collect();
+    let found = problems(load(&format!("{CHANNEL}paths = [{}]\n", many.join(","))));
+    assert_eq!(summary(&found), "6:9 channel.paths config.too_many\n");
+    let many = vec!["\"1s\""; 1001].join(",");
+    let found = problems(load(&format!("[deliver]\nladder = [{many}]\n")));
+    assert_eq!(summary(&found), "2:10 deliver.ladder config.too_many\n");
+    assert!(found[0].render(Lang::Zh).contains("最多 1000 个"), "{}", rendered(&found));
+}
+
+#[test]
+fn included_files_add_channels_targets_and_routes_and_nothing_else() {
+    let folder = Folder::new(&[
+        ("tollbell.toml", b"[[route]]\ntargets = \"t\"\n"),
+        ("channels.d/b.toml", TARGET.as_bytes()),
+        ("channels.d/a.toml", CHANNEL.as_bytes()),
+        ("channels.d/notes.txt", b"not read"),
+    ]);
+    let config = good(folder.load());
+    assert_eq!((&*config.channels[0].id, &*config.targets[0].id), ("a", "t"));
+    folder.write("channels.d/c.toml", b"[server]\nlisten = \"0.0.0.0:1\"\n", 0o600);
+    let found = problems(folder.load());
+    assert_eq!(summary(&found), "c.toml:1:2 server config.not_here\n");
+    for (lang, cure) in [(Lang::En, "main file"), (Lang::Zh, "主配置文件")] {
+        assert!(found[0].render(lang).contains(cure), "{}", found[0].render(lang));
+    }
+}
+
+#[test]
+fn a_folder_of_channels_that_cannot_be_read_is_no_empty_folder() {
+    let folder = Folder::new(&[("tollbell.toml", CHANNEL.as_bytes()), ("channels.d", b"a file")]);
+    let found = problems(folder.load());
+    assert_eq!(summary(&found), "channels.d:  config.cannot_read\n");
+    let folder = Folder::new(&[("tollbell.toml", CHANNEL.as_bytes()), ("channels.d/a.txt", b"")]);
+    symlink(folder.path("gone"), folder.path("channels.d/b.toml")).unwrap();
+    assert_eq!(summary(&problems(folder.load())), "b.toml:  config.not_found\n");
+}
+
+#[test]
+fn files_that_are_no_configuration_say_why() {
+    let found = problems(Folder::new(&[]).load());
+    assert_eq!(summary(&found), "  config.not_found\n");
+    assert!(found[0].render(Lang::Zh).contains("tollbell init"), "{}", rendered(&found));
+    // As an editor on a Chinese Windows writes it.
+    let found = problems(Folder::new(&[("tollbell.toml", b"[server]\n# \xd6\xa7\xb8\xb6\n")]).load());
+    assert_eq!(summary(&found), "  config.not_utf8\n");
+    assert!(found[0].render(Lang::En).contains("line 2 is not UTF-8; save the file as UTF-8"), "{}", rendered(&found));
+    assert!(found[0].render(Lang::Zh).contains("第 2 行"), "{}", rendered(&found));
+    let large = vec![b'\n'; 4 * 1024 * 1024 + 1];
+    assert_eq!(summary(&problems(Folder::new(&[("tollbell.toml", &large)]).load())), "  config.too_large\n");
+    let folder = Folder::new(&[("tollbell.toml/x", b"")]);
+    assert_eq!(summary(&problems(folder.load())), "  config.cannot_read\n");
+}
+
+#[test]
+fn windows_line_ends_and_a_byte_order_mark_change_nothing() {
+    let text = format!("\u{feff}[server]\r\nlisten = \"0.0.0.0:1\"\r\n{}", CHANNEL.replace('\n', "\r\n"));
+    let (config, _) = with_warnings(load(&text));
+    assert_eq!(config.server.listen, ["0.0.0.0:1".parse().unwrap()]);
+    let found = problems(load("\u{feff}colour = 1\r\n[server]\r\nlisten = \"x\"\r\n"));
+    assert_eq!(summary(&found), "1:1 colour config.unknown_key\n3:10 server.listen config.bad_address\n");
+    let shown = found[1].render(Lang::En);
+    assert!(shown.ends_with("\n    | listen = \"x\"\n    |          ^"), "{shown:?}");
+}
+
+#[test]
+fn what_is_missing_altogether_is_a_warning() {
+    let (config, warnings) = with_warnings(load(""));
+    assert_eq!(summary(&warnings), " channel config.no_channel\n target config.no_target\n");
+    assert!(warnings.iter().all(Problem::is_warning));
+    let shown = rendered(&warnings);
+    for cure in ["warning: `channel`: ", "警告：`channel`：", "`[[channel]]`", "`[[target]]`"] {
+        assert!(shown.contains(cure), "{shown}");
+    }
+    assert!(config.channels.is_empty() && config.targets.is_empty());
+}
+
+#[test]
+fn what_is_written_is_what_is_read() {
+    let config = good(load(&format!(
+        "{CHANNEL}{TARGET}\
+         accept_sandbox = true\nladder = []\n\
+         [server]\nlisten = [\"127.0.0.1:0\", \"[::1]:80\"]\nbody_limit = \"64KiB\"\nmax_connections = 0x10\nbody_timeout = \"500ms\"\n\
+         [inbox]\nurl = \"sqlite:data/x.db\"\n\
+         [deliver]\nladder = [\"0s\", \"1m\"]\n\
+         [retention]\nbodies = \"1d\"\nidentities = \"1d\"\n\
+         [log]\nformat = \"json\"\nlevel = \"debug\"\n"
+    )));
+    assert_eq!(config.server.listen.len(), 2);
+    assert_eq!((config.server.body_limit, config.server.max_connections), (65_536, 16));
+    assert_eq!(config.server.body_timeout, Duration::from_millis(500));
+    assert_eq!(config.inbox.path, config.folder.join("data/x.db"));
+    assert_eq!(config.deliver.backoff, BackoffConfig::Ladder(vec![Duration::ZERO, Duration::from_secs(60)]));
+    assert_eq!(config.retention.identities, Duration::from_secs(24 * 3600));
+    assert!(config.log.is_json && config.log.level == "debug");
+    assert!(config.targets[0].accept_sandbox);
+    assert_eq!(config.targets[0].ladder.as_deref(), Some(&[][..]));
+    let config = good(load(&format!("{CHANNEL}{TARGET}[deliver.backoff]\nfirst = \"1s\"\ntries = 1000\n")));
+    let (first, max) = (Duration::from_secs(1), config::deliver::MAX);
+    assert_eq!(config.deliver.backoff, BackoffConfig::Exponential { first, max, tries: 1000 });
+    // An absolute path stays; a relative one starts at the file, not where the program was started.
+    let config = good(load(&format!("{CHANNEL}{TARGET}[inbox]\nurl = \"sqlite:/var/x.db\"\n")));
+    assert_eq!(config.inbox.path, Path::new("/var/x.db"));
+}
+
+#[test]
+fn a_sandbox_is_said_and_never_guessed() {
+    let environment = |line: &str| good(load(&format!("{CHANNEL}{line}{TARGET}"))).channels[0].environment.as_str();
+    assert_eq!(environment(""), "live");
+    assert_eq!(environment("environment = \"live\"\n"), "live");
+    assert_eq!(environment("environment = \"sandbox\"\n"), "sandbox");
+    let config = good(load(&format!("{CHANNEL}{TARGET}")));
+    assert!(!config.targets[0].accept_sandbox, "facts of a sandbox reach no target by default");
+}
+
+/// Two channels, three targets.
+fn routed(routes: &str) -> Config {
+    let more = |table: &str, from: &str, to: &str| table.replace(&format!("\"{from}\""), &format!("\"{to}\""));
+    good(load(&format!(
+        "{CHANNEL}{}{TARGET}{}{}{routes}",
+        more(CHANNEL, "a", "b"),
+        more(TARGET, "t", "u"),
+        more(TARGET, "t", "v")
+    )))
+}
+
+#[test]
+fn routes_say_which_events_go_where() {
+    use EventKind::{PaymentSucceeded as Paid, RefundSucceeded as Refunded};
+    let all = "";
+    let to_u = "[[route]]\ntargets = \"u\"\n";
+    let split = "[[route]]\nchannels = \"a\"\ntargets = [\"v\", \"t\"]\n[[route]]\nchannels = [\"b\"]\nevents = \"refund.*\"\ntargets = \"u\"\n";
+    let twice = "[[route]]\ntargets = \"t\"\n[[route]]\ntargets = [\"t\", \"u\"]\nevents = [\"payment.succeeded\"]\n";
+    let star = "[[route]]\ntargets = \"t\"\nevents = \"*\"\n";
+    for (routes, channel, kind, expected) in [
+        (all, "a", Paid, &["t", "u", "v"][..]),
+        (all, "b", Refunded, &["t", "u", "v"]),
+        (to_u, "a", Paid, &["u"]),
+        (to_u, "b", Refunded, &["u"]),
+        (split, "a", Paid, &["t", "v"]),
+        (split, "b", Paid, &[]),
+        (split, "b", Refunded, &["u"]),
+        (twice, "a", Paid, &["t", "u"]),
+        (twice, "a", Refunded, &["t"]),
+        (star, "b", Refunded, &["t"]),
+    ] {
+        let config = routed(routes);
+        let found = config.routes.targets_for(channel, kind, &config.targets);
+        let found: Vec<&str> = found.iter().map(|id| &**id).collect();
+        assert_eq!(found, expected, "{channel} {kind} with\n{routes}");
+    }
+}
+
+/// Reads a channel whose secret is given by these lines; the right key has the [`MARKER`].
+fn secret(folder: &Folder, lines: &str, variable: &dyn Fn(&str) -> Option<String>) -> Loaded {
+    let text = format!("{}{lines}\n{TARGET}", CHANNEL.replace("public = \"hush7hush7hush7\"\n", ""));
+    folder.write("tollbell.toml", text.as_bytes(), 0o600);
+    folder.load_with(variable)
+}
+
+#[test]
+fn key_material_comes_by_four_ways() {
+    let folder = Folder::new(&[("keys/secret", MARKER.as_bytes()), ("credentials/pay", MARKER.as_bytes())]);
+    folder.write("keys/public", MARKER.as_bytes(), 0o644);
+    let credentials = folder.path("credentials").display().to_string();
+    let variable = |name: &str| match name {
+        "PAY_SECRET" => Some(MARKER.to_owned()),
+        "EMPTY" => Some(" \n".to_owned()),
+        "CREDENTIALS_DIRECTORY" => Some(credentials.clone()),
+        _ => None,
+    };
+    let absolute = format!("secret_file = \"{}\"", folder.path("keys/secret").display());
+    for lines in [
+        "secret_file = \"keys/secret\"",
+        &absolute,
+        "secret_env = \"PAY_SECRET\"",
+        "secret_credential = \"pay\"",
+        "public = \"hush7hush7hush7\"",
+        "public_file = \"keys/public\"",
+        "public_env = \"PAY_SECRET\"",
+        "public_credential = \"pay\"",
+    ] {
+        good(secret(&folder, lines, &variable));
+    }
+    // In the file itself it works, and is warned about; a public key may stand there.
+    let (_, warnings) = with_warnings(secret(&folder, "secret = \"hush7hush7hush7\"", &variable));
+    assert_eq!(summary(&warnings), "5:10 channel.secret config.literal_secret\n");
+    let shown = rendered(&warnings);
+    assert!(shown.contains("mode 0600") && shown.contains("`secret_file`") && shown.contains("权限为 0600"), "{shown}");
+    for (lines, reported) in [
+        ("secret_env = \"EMPTY\"", "5:14 channel.secret_env config.empty_key"),
+        ("secret = \"\"", "5:10 channel.secret config.literal_secret\n5:10 channel.secret config.empty_key"),
+        ("secret_credential = \"../pay\"", "5:21 channel.secret_credential config.bad_credential"),
+        ("secret_credential = \"..\"", "5:21 channel.secret_credential config.bad_credential"),
+        ("secret_credential = \"other\"", "5:21 channel.secret_credential config.no_key_file"),
+        ("secret_file = 1", "5:15 channel.secret_file config.expected_text"),
+        ("secret = [\"x\"]", "5:10 channel.secret config.expected_text"),
+        (
+            "secret = \"hush7hush7hush7\"\nsecret_file = \"keys/secret\"",
+            "6:15 channel.secret_file config.key_given_twice",
+        ),
+        (
+            "secret_env = \"PAY_SECRET\"\nsecret_credential = \"pay\"",
+            "6:21 channel.secret_credential config.key_given_twice",
+        ),
+        ("secret_file = \"keys/public\"", "5:15 channel.secret_file config.key_open"),
+        ("secret_file = \"keys/public\"\npublic_file = \"keys/public\"", "5:15 channel.secret_file config.key_open"),
+    ] {
+        let found = problems(secret(&folder, lines, &variable));
+        let expected: Vec<&str> = reported.lines().filter(|line| !line.ends_with("literal_secret")).collect();
+        assert_eq!(summary(&found).trim_end(), expected.join("\n"), "{lines}");
+    }
+    for mode in [0o604, 0o640, 0o602, 0o601] {
+        folder.write("keys/mode", MARKER.as_bytes(), mode);
+        let found = problems(secret(&folder, "secret_file = \"keys/mode\"", &variable));
+        let shown = rendered(&found);
+        assert!(shown.contains(&format!("(mode {mode:o})")) && shown.contains("chmod 600"), "{shown}");
+    }
+    for mode in [0o600, 0o400] {
+        folder.write(&format!("keys/{mode}"), MARKER.as_bytes(), mode);
+        good(secret(&folder, &format!("secret_file = \"keys/{mode}\""), &variable));
+    }
+}
+
+#[test]
+fn no_secret_is_ever_shown() {
+    let folder = Folder::new(&[("keys/secret", MARKER.as_bytes())]);
+    let variable = |name: &str| (name == "PAY_SECRET").then(|| MARKER.to_owned());
+    for lines in ["secret_file = \"keys/secret\"", "secret_env = \"PAY_SECRET\"", "secret = \"hush7hush7hush7\""] {
+        let (config, warnings) = with_warnings(secret(&folder, lines, &variable));
+        let shown = format!("{config:?}{config:#?}{warnings:?}{}", rendered(&warnings));
+        assert!(!shown.contains(MARKER), "{lines} is shown in {shown}");
+    }
+    for lines in [
+        // Mistakes about the secret itself.
+        "secret = \"hush7hush7hush7\"\nexpects = \"another\"",
+        "secret = [\"hush7hush7hush7\"]",
+        "secret = { a = \"hush7hush7hush7\" }",
+        "secret = \"hush7hush7hush7\"\nsecret_file = \"keys/secret\"",
+        // The secret in a wrong place.
+        "secret_file = \"hush7hush7hush7\"",
+        "secret_file = \"hush7hush7hush7/x\"",
+        "secret_file = \"keys/secret/hush7hush7hush7\"",
+        "secret_file = \"\"\"\n-----BEGIN hush7hush7hush7\n\"\"\"",
+        "secret_file = \"\\u0000hush7hush7hush7\"",
+        "secret_env = \"hush7hush7hush7\"",
+        "secret_credential = \"hush7hush7hush7\"",
+        "secrt = \"hush7hush7hush7\"",
+        "secret_fil = \"hush7hush7hush7\"",
+        "words = \"red\"\npassword = [\"x\", [\"hush7hush7hush7\"]]",
+        "[shop]\npassword = \"hush7hush7hush7\"",
+        "[server]\nlistn = \"hush7hush7hush7\"",
+        // Mistakes on the secret's line.
+        "[[target]]\n[[route]]\n[deliver]\nbackoff = { frist = \"hush7hush7hush7\", tries = \"x\" }",
+        "[server]\nlisten = [\"x\"] # a\n[route]\nsecret = \"hush7hush7hush7\"",
+        // Mistakes of the language.
+        "secret = \"hush7hush7hush7",
+        "secret = 'hush7hush7hush7\"",
+        "secret = hush7hush7hush7",
+        "hush7hush7hush7",
+        "hush7hush7hush7\n==",
+        "secret = \"\"\"hush7hush7hush7\n",
+        "secret = \"hush7hush7hush7\" \"hush7hush7hush7\"",
+        "secret = \"hush7hush7hush7\\x\"",
+        "secret = \"hush7hush7hush7\"\nsecret = \"hush7hush7hush7\"",
+        "secret = [\"hush7hush7hush7\"",
+        "secret.\"hush7hush7hush7\"",
+        "[hush7hush7hush7",
+    ] {
+        let found = problems(secret(&folder, lines, &variable));
+        let shown = format!("{found:?}{}", rendered(&found));
+        assert!(!shown.contains(MARKER), "{lines} is shown in {}", rendered(&found));
+        assert!(found.iter().all(|problem| problem.place.is_some()), "{lines}: {}", rendered(&found));
+    }
+    // All of it on one line.
+    for text in [
+        "channel = [{ id = \"a\", kind = \"fake\", secret = \"hush7hush7hush7\", nonsense = 1 }]",
+        "channel = [{ id = \"a\", kind = \"fake\", secret = \"hush7hush7hush7\", app_id = 1 }]",
+        "channel = [{ id = \"A\", kind = \"fake\", app_id = \"1\", secret = \"hush7hush7hush7\" }]",
+        "channel = [{ kind = \"fake\", secret = '''x\nhush7hush7hush7''', app_id = 1 }]",
+        "channel = [{ kind = \"fake\", secret = \"hush7hush7hush7\" }]",
+        "channel = [{ id = \"a\", kind = \"fakes\", secret = \"hush7hush7hush7\" }]",
+        "channel = { secret = \"hush7hush7hush7\" }",
+        "server = \"hush7hush7hush7\"",
+        "server = [\"hush7hush7hush7\"]",
+    ] {
+        let found = problems(load(text));
+        let shown = format!("{found:?}{}", rendered(&found));
+        assert!(!shown.contains(MARKER), "{text} is shown in {}", rendered(&found));
+    }
+}
+
+#[test]
+fn a_syntax_error_is_placed_and_explained() {
+    for (text, reported) in [
+        ("[server]\nlisten = 0.0.0.0:80\n", "2:10  config.not_toml"),
+        ("[server\n", "1:8  config.not_toml"),
+        ("a = 1\na = 2\n", "2:1  config.not_toml"),
+    ] {
+        let found = problems(load(text));
+        let shown = summary(&found);
+        assert_eq!(shown.split(':').next(), reported.split(':').next(), "{shown}");
+        assert!(shown.trim_end().ends_with("config.not_toml"), "{shown}");
+        assert!(found[0].render(Lang::En).contains("not TOML: "), "{}", rendered(&found));
+        assert!(found[0].render(Lang::Zh).contains("不是有效的 TOML："), "{}", rendered(&found));
+    }
+}
+
+/// A folder with a channel of a real platform and a target, and its configuration's text.
+fn real() -> (Folder, String) {
+    let folder = Folder::new(&[]);
+    let side = (by_kind("alipay").unwrap().simulate)();
+    let mut text = "[[channel]]\nid = \"alipay\"\nkind = \"alipay\"\n".to_owned();
+    for setting in side.written_settings() {
+        match setting.value {
+            SettingValue::Text(value) => writeln!(text, "{} = \"{value}\"", setting.name).unwrap(),
+            SettingValue::Texts(values) => writeln!(text, "{} = {values:?}", setting.name).unwrap(),
+            SettingValue::Key(bytes) => {
+                let file = setting.file_name.unwrap();
+                folder.write(file, &bytes, 0o644);
+                writeln!(text, "{}_file = \"{file}\"", setting.name).unwrap();
+            }
+            other => panic!("{}: {other:?}", setting.name),
+        }
+    }
+    text.push_str("[[target]]\nid = \"shop\"\nkind = \"fastcgi\"\naddress = \"127.0.0.1:9000\"\nscript = \"/x.php\"\n");
+    folder.write("tollbell.toml", text.as_bytes(), 0o600);
+    (folder, text)
+}
+
+#[test]
+fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
+    let (folder, text) = real();
+    let config = good(folder.load_real());
+    assert_eq!(config.channels[0].channel.keys().len(), 1);
+    let without_key: Vec<&str> = text.lines().filter(|line| !line.contains("public_key_file")).collect();
+    let without_key = without_key.join("\n");
+    for (changed, reported) in [
+        (text.replace("app_id = \"", "app_id = \"x"), "4:10 channel.app_id setting.malformed_id"),
+        (text.replace("\"2088", "\"1088"), "5:13 channel.seller_id setting.malformed_id"),
+        (text.replace("kind = \"alipay\"", "kind = \"alipy\""), "3:8 channel.kind config.unknown_kind_nearest"),
+        (text.replace("kind = \"fastcgi\"", "kind = \"php\""), "9:8 target.kind config.one_of"),
+        (text.replace("127.0.0.1:9000", "nowhere"), "10:11 target.address setting.malformed"),
+        (text.replace("\"/x.php\"", "\"x.php\""), "11:10 target.script setting.malformed"),
+        (format!("{text}attempt_timeout = \"0s\"\n"), "12:19 target.attempt_timeout setting.out_of_range"),
+        (format!("{text}connect_timeout = \"31s\"\n"), "12:19 target.connect_timeout setting.relation"),
+        (format!("{text}success = {{ body = \"x\", match = \"y\" }}\n"), "12:11 target.success setting.unknown_word"),
+        (format!("{text}succes = \"platform\"\n"), "12:1 target.succes config.unknown_key_nearest"),
+        // Without a key there is no channel, and that is said.
+        (without_key.clone(), "1:1 channel.alipay_public_key config.missing_either"),
+        (
+            without_key.replace("[[target]]", "sign_types = [\"SM2\"]\n[[target]]"),
+            "6:14 channel.sign_types setting.no_key_for_algorithm",
+        ),
+    ] {
+        folder.write("tollbell.toml", changed.as_bytes(), 0o600);
+        let found = problems(folder.load_real());
+        let shown = summary(&found);
+        let shown = shown.trim_end();
+        // Which setting names the missing SM2 key is the platform's to say.
+        if reported.ends_with("no_key_for_algorithm") {
+            assert!(shown.ends_with("setting.no_key_for_algorithm"), "{shown}");
+        } else {
+            assert_eq!(shown, reported, "{}", rendered(&found));
+        }
+    }
+    for (bytes, word) in [
+        (&b"no key"[..], "setting.not_a_key"),
+        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "setting.not_a_key"),
+    ] {
+        folder.write("tollbell.toml", text.as_bytes(), 0o600);
+        folder.write("alipay_public.pem", bytes, 0o644);
+        let found = problems(folder.load_real());
+        assert_eq!(summary(&found).trim_end(), format!("6:26 channel.alipay_public_key_file {word}"));
+    }
+}
