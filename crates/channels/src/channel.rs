@@ -111,6 +111,7 @@ pub enum Rejection {
     },
     /// A parameter was given twice, so that two readers could see two messages.
     #[error("`{field}` was given twice")]
+    #[serde(rename = "duplicate_field")]
     Duplicate {
         /// The platform's field.
         field: String,
@@ -218,7 +219,8 @@ pub const REJECTION_WORDS: &[&str] = &[
     "undecryptable",
     "unknown_channel",
     "unrecognised",
-    "ambiguous"];
+    "ambiguous",
+];
 
 /// Longest piece of a hostile request that goes into a rejection, in characters.
 pub const QUOTE_CHARS_MAX: usize = 64;
