@@ -172,7 +172,8 @@ fn every_path_on_the_map_exists() {
     let map = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
     let mut checked = 0;
     for quoted in map.split('`').skip(1).step_by(2) {
-        let is_path = (quoted.contains('/') || quoted.ends_with(".rs") || quoted.ends_with(".md"))
+        let has_ending = Path::new(quoted).extension().is_some_and(|e| e == "rs" || e == "md");
+        let is_path = (quoted.contains('/') || has_ending)
             && !quoted.contains([' ', '*', '{', ':', '<'])
             && !quoted.starts_with('/');
         if is_path {

@@ -57,12 +57,10 @@ impl Case {
 
     /// Kills before the k-th call for each k of the stride. Returns how many kills there were.
     fn sweep(&self, calls: &str, stride: usize) -> usize {
-        let mut kills = 0;
-        for k in (1..SWEEP_MAX).step_by(stride) {
+        for (kills, k) in (1..SWEEP_MAX).step_by(stride).enumerate() {
             if !self.killed_before(calls, k) {
                 return kills;
             }
-            kills += 1;
         }
         panic!("`{calls}` is still reached at call {SWEEP_MAX}");
     }

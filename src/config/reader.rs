@@ -52,13 +52,13 @@ impl Problem {
             None => format!("{file}: {}", kind.text(lang)),
         };
         if !self.key.is_empty() {
-            text.push_str(&format!(" `{}`:", self.key));
+            text.extend([" `", &self.key, "`:"]);
         }
         text.push(' ');
         text.push_str(&self.message.text(lang));
         if let Some(place) = self.place.as_ref().filter(|place| !place.text.is_empty()) {
             let mark = " ".repeat(place.column - 1);
-            text.push_str(&format!("\n    | {}\n    | {mark}^", place.text));
+            text.extend(["\n    | ", &place.text, "\n    | ", &mark, "^"]);
         }
         text
     }
@@ -158,7 +158,7 @@ impl<'a> Section<'a> {
             return Vec::new();
         };
         let mut sections = Vec::new();
-        for item in items.iter() {
+        for item in items {
             match item.get_ref() {
                 DeValue::Table(table) => sections.push(Self::new(Some(table), name, item.span(), sink)),
                 _ => sink.problem(Some(item.span()), name, wrong_type("table")),
@@ -257,15 +257,14 @@ impl<'a> Section<'a> {
     }
 
     /// An inner table.
-    pub(super) fn table(&self, key: &str) -> Option<Section<'a>> {
+    pub(super) fn table(&self, key: &str) -> Option<Self> {
         self.asked.borrow_mut().insert(key.to_owned());
         let value = self.table?.get(key)?;
-        match value.get_ref() {
-            DeValue::Table(table) => Some(Section::new(Some(table), &self.path(key), value.span(), self.sink)),
-            _ => {
-                self.problem(key, wrong_type("table"));
-                None
-            }
+        if let DeValue::Table(table) = value.get_ref() {
+            Some(Section::new(Some(table), &self.path(key), value.span(), self.sink))
+        } else {
+            self.problem(key, wrong_type("table"));
+            None
         }
     }
 
@@ -318,7 +317,7 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// Longest duration that a configuration may name: a hundred years is a slip of the pen.
-const DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+const DURATION_MAX: Duration = Duration::from_hours(878_400);
 
 /// `500ms`, `3s`, `10m`, `2h`, `90d`.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {
