@@ -14,7 +14,7 @@ pub mod server;
 mod settings;
 pub mod target;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
 use std::ops::Range;
@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use tollbell_channels::platforms::Platform;
 use tollbell_channels::settings::{Setting, Settings, SettingsError};
+use toml::Spanned;
 use toml::de::DeTable;
 
 pub use admin::AdminConfig;
@@ -143,6 +144,17 @@ pub fn load(path: &Path, catalogue: &Catalogue<'_>) -> Result<(Config, Vec<Probl
     }
 }
 
+/// Every key of the program's own tables, such as `server.listen`. Those of platforms and kinds of target
+/// describe themselves.
+pub fn known_keys() -> BTreeSet<String> {
+    let text = "[deliver.backoff]\n[[channel]]\n[[target]]\n[[route]]\n";
+    let sinks = [Sink::new(Path::new(""), text.to_owned())];
+    let tables = [DeTable::parse(text).ok().map(Spanned::into_inner)];
+    let nothing = Catalogue { platforms: &[], target_kinds: &[], build_target: &|_, _| Ok(()), variable: &|_| None };
+    build(Path::new(""), Path::new(""), &sinks, &tables, &nothing, true);
+    sinks.into_iter().flat_map(Sink::into_asked).collect()
+}
+
 /// The files of [`CHANNELS_FOLDER`]. There may be no such folder; one that cannot be read is a problem,
 /// because its channels would be missing without a word.
 fn included(folder: &Path) -> Result<Vec<PathBuf>, Message> {
@@ -179,7 +191,7 @@ fn read_file(path: &Path) -> Result<String, Message> {
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let read = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line = read.iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = read.split(|byte| *byte == b'\n').count();
         Message::new("config.not_utf8").with("line", line)
     })?;
     Ok(text.strip_prefix(BYTE_ORDER_MARK).map_or_else(|| text.clone(), str::to_owned))

@@ -174,11 +174,11 @@ impl Metrics {
         r.register("inbox_writable", "Whether the inbox can be written", self.inbox_writable.clone());
     }
 
-    /// The metrics in the OpenMetrics text format.
+    /// The metrics in the `OpenMetrics` text format.
     pub fn render(&self) -> String {
         let mut text = String::new();
-        // Writing to a string cannot fail.
-        let _ = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        let encoded = prometheus_client::encoding::text::encode(&mut text, &self.registry);
+        debug_assert!(encoded.is_ok(), "a string takes all text");
         text
     }
 }

@@ -140,7 +140,7 @@ impl Stage<'_> {
         let success = replied.body.clone();
         ensure!(replied.status == 200, "the payment was answered {} {}", replied.status, replied.body);
         self.expect_run(context, &*inbox, 1, 1).await?;
-        self.line(
+        line(
             context,
             "demo.paid",
             &[("order", &order_no), ("amount", AMOUNT.1), ("reply", &success), ("ms", &ms(replied.took))],
@@ -154,7 +154,7 @@ impl Stage<'_> {
         let replied = self.send(&payment).await?;
         ensure!(replied.body == success, "the repetition was answered `{}`", replied.body);
         ensure!(count_events(&*inbox).await? == 1, "the repetition made an event");
-        self.line(context, "demo.repeated", &[("reply", &success), ("ms", &ms(replied.took))])?;
+        line(context, "demo.repeated", &[("reply", &success), ("ms", &ms(replied.took))])?;
 
         let forged = forge(&payment)?;
         let replied = self.send(&forged).await?;
@@ -164,7 +164,7 @@ impl Stage<'_> {
             replied.body
         );
         ensure!(count_events(&*inbox).await? == 1, "the forgery made an event");
-        self.line(
+        line(
             context,
             "demo.forged",
             &[("amount", FORGED_AMOUNT), ("reply", &format!("{} {}", replied.status, replied.body))],
@@ -180,7 +180,7 @@ impl Stage<'_> {
         let replied = self.send(&side.callback(&refund).request).await?;
         ensure!(replied.body == success, "the refund was answered `{}`", replied.body);
         self.expect_run(context, &*inbox, 2, 2).await?;
-        self.line(
+        line(
             context,
             "demo.refunded",
             &[("order", &order_no), ("amount", "3.00"), ("reply", &success), ("ms", &ms(replied.took))],
@@ -220,12 +220,6 @@ impl Stage<'_> {
         }
     }
 
-    fn line(&self, context: &mut Context<'_>, key: &'static str, args: &[(&'static str, &str)]) -> anyhow::Result<()> {
-        let message =
-            args.iter().fold(Message::dynamic(key.to_owned()), |message, (name, value)| message.with(name, value));
-        context.tell(&message)
-    }
-
     /// Sends a callback as a platform does: a new connection each time.
     async fn send(&self, request: &RawRequest) -> anyhow::Result<Replied> {
         let since = Instant::now();
@@ -247,6 +241,12 @@ impl Stage<'_> {
         drop(driven.await);
         Ok(Replied { status, body: String::from_utf8_lossy(&body).into_owned(), took })
     }
+}
+
+fn line(context: &mut Context<'_>, key: &'static str, args: &[(&'static str, &str)]) -> anyhow::Result<()> {
+    let message =
+        args.iter().fold(Message::dynamic(key.to_owned()), |message, (name, value)| message.with(name, value));
+    context.tell(&message)
 }
 
 async fn count_events(inbox: &dyn Inbox) -> anyhow::Result<usize> {

@@ -69,7 +69,7 @@ fn print(context: &mut Context<'_>, n: &NotificationRecord) -> anyhow::Result<()
         line.push_str(concern.word());
     }
     if n.repeats > 0 {
-        line.push_str(&format!("  ×{}", n.repeats + 1));
+        line.extend(["  ×", &(n.repeats + 1).to_string()]);
     }
     context.say(&line)
 }

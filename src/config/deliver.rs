@@ -38,7 +38,7 @@ pub enum BackoffConfig {
 /// Default of `backoff.first`.
 pub const FIRST: Duration = Duration::from_secs(5);
 /// Default of `backoff.max`.
-pub const MAX: Duration = Duration::from_secs(3600);
+pub const MAX: Duration = Duration::from_hours(1);
 /// Default of `backoff.tries`.
 pub const TRIES: u64 = 50;
 /// Most tries of a delivery.

@@ -71,11 +71,11 @@ impl Problem {
         };
         text.push_str(before);
         if !self.key.is_empty() {
-            text.push_str(&format!("`{}`{colon}", self.key));
+            text.extend(["`", &self.key, "`", colon]);
         }
         text.push_str(&self.message.text(lang));
         if let Some(place) = self.place.as_ref().filter(|place| !place.text.is_empty()) {
-            text.push_str(&format!("\n    | {}\n    | {}^", place.text, place.indent));
+            text.extend(["\n    | ", &place.text, "\n    | ", &place.indent, "^"]);
         }
         text
     }
@@ -87,6 +87,7 @@ pub(super) struct Sink {
     text: String,
     /// Where texts stand in the file, in their order; `None` until the file was understood.
     texts: RefCell<Option<Vec<Range<usize>>>>,
+    asked: RefCell<BTreeSet<String>>,
     found: RefCell<Vec<Problem>>,
 }
 
@@ -101,7 +102,13 @@ enum Showing {
 
 impl Sink {
     pub(super) fn new(file: &Path, text: String) -> Self {
-        Self { file: file.to_owned(), text, texts: RefCell::default(), found: RefCell::default() }
+        Self {
+            file: file.to_owned(),
+            text,
+            texts: RefCell::default(),
+            asked: RefCell::default(),
+            found: RefCell::default(),
+        }
     }
 
     /// Tells the sink where texts stand, so that lines can be shown without them.
@@ -160,6 +167,11 @@ impl Sink {
         }
         place.push(&self.text, at..end, span.start);
         place
+    }
+
+    /// Every key that was asked for, with its section.
+    pub(super) fn into_asked(self) -> BTreeSet<String> {
+        self.asked.into_inner()
     }
 
     /// What was found, in the order of the file.
@@ -239,7 +251,7 @@ impl<'a> Section<'a> {
             return Vec::new();
         };
         let mut sections = Vec::new();
-        for item in items.iter() {
+        for item in items {
             match item.get_ref() {
                 DeValue::Table(table) => sections.push(Self::new(Some(table), name, item.span(), sink)),
                 _ => sink.problem(Some(item.span()), name, Message::new("config.not_tables").with("name", name)),
@@ -290,6 +302,11 @@ impl<'a> Section<'a> {
         self.secrets.borrow_mut().insert(key.to_owned());
     }
 
+    fn ask(&self, key: &str) {
+        self.asked.borrow_mut().insert(key.to_owned());
+        self.sink.asked.borrow_mut().insert(self.path(key));
+    }
+
     /// Reads a value; `parse` gives `None` for a wrong type or form.
     pub(super) fn read<T>(
         &self,
@@ -297,7 +314,7 @@ impl<'a> Section<'a> {
         expected: &'static str,
         parse: impl FnOnce(&DeValue<'_>) -> Option<T>,
     ) -> Option<T> {
-        self.asked.borrow_mut().insert(key.to_owned());
+        self.ask(key);
         let value = self.table?.get(key)?;
         let parsed = parse(value.get_ref());
         if parsed.is_none() {
@@ -359,15 +376,14 @@ impl<'a> Section<'a> {
     }
 
     /// An inner table.
-    pub(super) fn table(&self, key: &str) -> Option<Section<'a>> {
-        self.asked.borrow_mut().insert(key.to_owned());
+    pub(super) fn table(&self, key: &str) -> Option<Self> {
+        self.ask(key);
         let value = self.table?.get(key)?;
-        match value.get_ref() {
-            DeValue::Table(table) => Some(Section::new(Some(table), &self.path(key), value.span(), self.sink)),
-            _ => {
-                self.problem(key, not_a_table(&self.path(key)));
-                None
-            }
+        if let DeValue::Table(table) = value.get_ref() {
+            Some(Self::new(Some(table), &self.path(key), value.span(), self.sink))
+        } else {
+            self.problem(key, not_a_table(&self.path(key)));
+            None
         }
     }
 
@@ -425,7 +441,7 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
 }
 
 /// Longest duration that a configuration may name: a hundred years is a slip of the pen.
-const DURATION_MAX: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+const DURATION_MAX: Duration = Duration::from_hours(878_400);
 
 /// `500ms`, `3s`, `10m`, `2h`, `90d`.
 pub(super) fn parse_duration(text: &str) -> Option<Duration> {

@@ -19,13 +19,13 @@ pub struct RetentionConfig {
     pub slice: usize,
 }
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const DAY: Duration = Duration::from_hours(24);
 /// Default of `bodies`.
 pub const BODIES: Duration = DAY.saturating_mul(90);
 /// Default of `identities`.
 pub const IDENTITIES: Duration = DAY.saturating_mul(1095);
 /// Default of `every`.
-pub const EVERY: Duration = Duration::from_secs(3600);
+pub const EVERY: Duration = Duration::from_hours(1);
 /// Default of `slice`.
 pub const SLICE: u64 = 500;
 /// Largest `slice`: about a tenth of a second of the writer's time.

@@ -35,7 +35,9 @@ pub(super) fn resolve(
         let name = setting.name;
         if matches!(setting.kind, SettingKind::PublicKey | SettingKind::SecretKey) {
             // Also the other ways: a key is easily pasted where its file's name belongs.
-            WAYS.iter().for_each(|way| section.keep_secret(&format!("{name}{way}")));
+            for way in WAYS {
+                section.keep_secret(&format!("{name}{way}"));
+            }
         }
         let value = match setting.kind {
             SettingKind::Text => section.text(name).map(SettingValue::Text),

@@ -48,7 +48,7 @@ pub fn settle(outcome: &Outcome, tries: u32, policy: &Policy, now: Timestamp, ch
 }
 
 /// Longest wait that another side may ask for.
-const AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
+const AFTER_MAX: Duration = Duration::from_hours(24);
 
 /// `now` plus a wait, at the end of time instead of beyond it.
 fn after(now: Timestamp, wait: Duration) -> Timestamp {
@@ -64,7 +64,7 @@ mod tests {
     fn outcomes_settle_by_the_table() {
         let policy = Policy {
             backoff: Backoff::Ladder(vec![Duration::from_secs(10); 2]),
-            wait_after_unknown: Duration::from_secs(60),
+            wait_after_unknown: Duration::from_mins(1),
             attempt_timeout: Duration::from_secs(1),
             lease: Duration::from_secs(5),
             concurrency: 1,

@@ -32,7 +32,7 @@ pub(crate) struct Letter {
     pub(crate) routes: Vec<Vec<RoutedTarget>>,
 }
 
-pub(crate) const LEASE: Duration = Duration::from_secs(60);
+pub(crate) const LEASE: Duration = Duration::from_mins(1);
 
 pub(crate) fn cny(minor: i64) -> Money {
     Money { minor, currency: Currency::CNY }

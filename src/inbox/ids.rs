@@ -13,6 +13,7 @@ macro_rules! ids {
 
         impl $name {
             /// A fresh one. Ids made later sort later, within this process strictly.
+            #[expect(clippy::disallowed_methods, reason = "this is where ids come from")]
             #[expect(clippy::new_without_default, reason = "two of them are never equal, which a default suggests")]
             pub fn new() -> Self {
                 Self(Uuid::now_v7())

@@ -38,6 +38,8 @@ use self::queue::{Asked, Queue, Urgency};
 use self::readers::Readers;
 use self::session::{Lazy, Session};
 use self::writer::{Shared, Writer};
+use crate::clock::Clock;
+
 use super::{
     Admin, Arrival, AttemptRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error, EventFilter, EventId,
     EventRecord, Finish, Finished, Intake, Leased, NotificationFilter, NotificationId, NotificationRecord, Replay,
@@ -45,9 +47,6 @@ use super::{
 };
 
 pub use self::files::ServingLock;
-
-/// Where the time comes from.
-pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// Jobs that wait for the writer, unless configured otherwise: about a tenth of a second of its work.
 pub const QUEUE_JOBS: usize = 4096;

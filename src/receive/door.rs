@@ -46,7 +46,7 @@ impl Door {
 /// Every door, found by id or path.
 #[derive(Default)]
 pub struct Doors {
-    doors: Vec<Arc<Door>>,
+    all: Vec<Arc<Door>>,
     by_id: HashMap<Arc<str>, usize>,
     by_path: HashMap<String, usize>,
 }
@@ -69,16 +69,16 @@ pub const NOTIFY: &str = "/notify";
 impl Doors {
     /// All doors. Ids and paths are unique; the configuration has checked it.
     pub fn new(doors: Vec<Arc<Door>>) -> Self {
-        let mut all = Self::default();
+        let mut found = Self::default();
         for (index, door) in doors.iter().enumerate() {
-            all.by_id.insert(door.id.clone(), index);
-            all.by_path.insert(format!("{NOTIFY}/{}", door.id), index);
+            found.by_id.insert(door.id.clone(), index);
+            found.by_path.insert(format!("{NOTIFY}/{}", door.id), index);
             for path in &door.paths {
-                all.by_path.insert(path.clone(), index);
+                found.by_path.insert(path.clone(), index);
             }
         }
-        all.doors = doors;
-        all
+        found.all = doors;
+        found
     }
 
     /// Which entrance a path is; `None` is a 404.
@@ -95,16 +95,16 @@ impl Doors {
 
     /// The door at an index.
     pub fn get(&self, index: usize) -> Option<&Arc<Door>> {
-        self.doors.get(index)
+        self.all.get(index)
     }
 
     /// The door of a channel.
     pub fn by_id(&self, id: &str) -> Option<&Arc<Door>> {
-        self.by_id.get(id).and_then(|index| self.doors.get(*index))
+        self.by_id.get(id).and_then(|index| self.all.get(*index))
     }
 
     /// Every door.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Door>> {
-        self.doors.iter()
+        self.all.iter()
     }
 }

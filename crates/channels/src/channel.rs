@@ -111,6 +111,7 @@ pub enum Rejection {
     },
     /// A parameter was given twice, so that two readers could see two messages.
     #[error("`{field}` was given twice")]
+    #[serde(rename = "duplicate_field")]
     Duplicate {
         /// The platform's field.
         field: String,

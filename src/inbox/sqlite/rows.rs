@@ -1,4 +1,4 @@
-//! Between rows and our types. A value that is not one of ours is [`Error::Corrupt`], never a panic.
+//! Between rows and our types. A value that is not one of ours is `inbox::Error::Corrupt`, never a panic.
 
 use std::net::IpAddr;
 

@@ -215,8 +215,11 @@ impl Alipay {
             return Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) }.into());
         }
         // Joined without escapes, such a name would be two fields to another reader.
-        if let Some(pair) = sorted.iter().find(|pair| !is_plain_name(&pair.name)) {
+        if let Some(pair) = sorted.iter().find(|pair| !canonical::is_plain_name(&pair.name)) {
             return Err(Rejection::Malformed { field: quote(&String::from_utf8_lossy(&pair.name)) }.into());
+        }
+        if let Some(name) = canonical::shadowing_name(sorted) {
+            return Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) }.into());
         }
         let sign = required(form, "sign")?;
         let sign_type = required(form, "sign_type")?;
@@ -307,10 +310,6 @@ fn check_kind(form: &Form<'_>) -> Result<(), Rejection> {
 
 fn required<'f>(form: &'f Form<'_>, name: &'static str) -> Result<&'f [u8], Rejection> {
     form.present(name).ok_or_else(|| Rejection::Missing { field: name.into() })
-}
-
-fn is_plain_name(name: &[u8]) -> bool {
-    !name.is_empty() && !name.iter().any(|byte| matches!(byte, b'&' | b'='))
 }
 
 /// Why a message that no string proved is refused: a body that is not even text in its declared charset

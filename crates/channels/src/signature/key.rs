@@ -61,6 +61,10 @@ impl PublicKey {
     /// # Errors
     /// [`SettingsError`] with `private_key_given`, `certificate_given`, `wrong_algorithm` or `not_a_key`.
     pub fn read(setting: &'static str, material: &[u8]) -> Result<Self, SettingsError> {
+        // A private key beside the public one is a slip that would be copied on with the file.
+        if material.windows(PRIVATE_LABEL_END.len()).any(|window| window == PRIVATE_LABEL_END) {
+            return Err(SettingsError::new(setting, "private_key_given"));
+        }
         let der = der_of(material).ok_or(SettingsError::new(setting, "not_a_key"))?;
         match sniff(&der) {
             Some(Content::Spki) => Self::from_spki(setting, &der),
@@ -165,6 +169,9 @@ pub fn read_rsa_private(setting: &'static str, material: &[u8]) -> Result<RsaKey
         None => Err(not_a_key()),
     }
 }
+
+/// How the label of every kind of PEM private key ends.
+const PRIVATE_LABEL_END: &[u8] = b"PRIVATE KEY-----";
 
 /// One block of a PEM file.
 #[derive(Clone, Debug, PartialEq, Eq)]

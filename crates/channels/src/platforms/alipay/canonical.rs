@@ -103,11 +103,63 @@ pub(super) fn variants(sorted: &[&Pair<'_>]) -> Vec<Variant> {
     variants
 }
 
-/// The name of a field whose value holds `&name=` for a field that we act on. Joining does not escape, so
-/// such a message has the same signed string as another one, split elsewhere: whoever chooses the subject
-/// of an order could choose its `total_amount`. The two cannot be told apart, so a person looks.
+/// The name of a field whose value may be two fields. Joining does not escape, so the same signed string
+/// can be split elsewhere without the key: whoever chooses the subject of an order could choose its
+/// `total_amount`, and whoever sees a genuine message could make its order number swallow the pair behind
+/// it. The two cannot be told apart, so a person looks.
+///
+/// Free text may hold `&` and even `&b=c`, as long as that is no field that we act on. A field that we act on
+/// holds no `&` at all. Any other holds nothing that looks like a further field.
 pub(super) fn ambiguous_field<'p>(sorted: &[&'p Pair<'_>]) -> Option<&'p [u8]> {
-    sorted.iter().find(|pair| holds_a_field(&pair.value)).map(|pair| pair.name.as_ref())
+    sorted.iter().find(|pair| is_ambiguous(pair)).map(|pair| pair.name.as_ref())
+}
+
+fn is_ambiguous(pair: &Pair<'_>) -> bool {
+    if !pair.value.contains(&b'&') {
+        return false;
+    }
+    let is_one_of = |names: &[&str]| names.iter().any(|name| name.as_bytes() == pair.name.as_ref());
+    if is_one_of(FREE_TEXT) {
+        return holds_a_field(&pair.value);
+    }
+    is_one_of(ACTED_ON) || looks_like_fields(&pair.value)
+}
+
+/// Whether a value holds `&name=` with any plain name.
+fn looks_like_fields(value: &[u8]) -> bool {
+    let mut parts = value.split(|byte| *byte == b'&').skip(1);
+    parts.any(|part| part.iter().position(|byte| *byte == b'=').is_some_and(|end| end > 0 && is_ordinary(&part[..end])))
+}
+
+/// Whether a name is one that joining leaves whole.
+pub(super) fn is_plain_name(name: &[u8]) -> bool {
+    !name.is_empty() && !name.iter().any(|byte| matches!(byte, b'&' | b'='))
+}
+
+/// The name of a pair that PHP would read as another field: it turns blanks and dots into `_`, cuts at `[`
+/// and at NUL, and the later one wins. Added with an empty value, which no signature covers in the form
+/// without empties, such a pair would blank a genuine field of `$_POST`.
+pub(super) fn shadowing_name<'p>(sorted: &[&'p Pair<'_>]) -> Option<&'p [u8]> {
+    let is_known = |name: &[u8]| {
+        sorted.iter().any(|pair| *pair.name == *name) || ACTED_ON.iter().any(|known| known.as_bytes() == name)
+    };
+    let shadows = |name: &[u8]| php_names(name).iter().any(|read| *read != name && is_known(read));
+    sorted.iter().find(|pair| !is_ordinary(&pair.name) && shadows(&pair.name)).map(|pair| pair.name.as_ref())
+}
+
+/// Letters, digits, `_` and `-`: PHP reads such a name as it is.
+fn is_ordinary(name: &[u8]) -> bool {
+    name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+}
+
+/// How PHP may read a name: cut at a bracket, or with the bracket replaced.
+fn php_names(name: &[u8]) -> [Vec<u8>; 2] {
+    let start = name.iter().position(|byte| *byte != b' ').unwrap_or(name.len());
+    let name = name[start..].split(|byte| *byte == 0).next().unwrap_or_default();
+    let cut = name.split(|byte| *byte == b'[').next().unwrap_or_default();
+    let replaced =
+        |name: &[u8]| name.iter().map(|byte| if matches!(byte, b' ' | b'.' | b'[') { b'_' } else { *byte }).collect();
+    [replaced(cut), replaced(name)]
 }
 
 fn holds_a_field(value: &[u8]) -> bool {
@@ -122,30 +174,50 @@ fn holds_a_field(value: &[u8]) -> bool {
     false
 }
 
-/// Fields whose value changes what we believe about money.
+/// Fields whose text the merchant or buyer chooses, or that are JSON: no JSON any more when one swallowed a pair.
+const FREE_TEXT: &[&str] =
+    &["biz_content", "body", "fund_bill_list", "passback_params", "refund_reason", "subject", "voucher_detail_list"];
+
+/// Fields whose value changes what we believe about money, or when and to whom it happened.
 const ACTED_ON: &[&str] = &[
     "agreement_no",
     "app_id",
     "auth_app_id",
     "biz_content",
+    "charset",
+    "currency",
+    "external_agreement_no",
+    "gmt_close",
+    "gmt_create",
+    "gmt_payment",
     "gmt_refund",
+    "invalid_time",
     "msg_method",
     "notify_id",
+    "notify_time",
     "notify_type",
+    "order_id",
     "out_biz_no",
     "out_request_no",
     "out_trade_no",
+    "product_code",
+    "refund_amount",
     "refund_fee",
+    "refund_status",
     "seller_id",
+    "sign_time",
     "status",
     "total_amount",
     "trade_no",
     "trade_status",
+    "trans_amount",
     "trans_currency",
+    "unsign_time",
+    "utc_timestamp",
 ];
 
 /// Length of the longest name in [`ACTED_ON`].
-const ACTED_ON_LENGTH_MAX: usize = 14;
+const ACTED_ON_LENGTH_MAX: usize = 21;
 
 #[cfg(test)]
 mod tests {
@@ -191,12 +263,25 @@ mod tests {
         );
         check(
             "sign_type=RSA2&alipay_cert_sn=s&sign=x&a=1",
-            &[
-                ("v1-keep", "a=1&alipay_cert_sn=s"),
-                ("v2-keep", "a=1&alipay_cert_sn=s&sign_type=RSA2"),
-                ("v1-without-serial-keep", "a=1"),
-            ],
+            &[("v1-keep", "a=1&alipay_cert_sn=s"), ("v2-keep", "a=1&alipay_cert_sn=s&sign_type=RSA2")],
         );
+    }
+
+    #[test]
+    fn a_name_that_php_reads_as_another_is_seen() {
+        let check = |body: &str, expected: Option<&str>| {
+            let form = Form::parse(body.as_bytes(), LIMITS).unwrap();
+            let found = shadowing_name(&form.sorted()).map(|name| String::from_utf8_lossy(name).into_owned());
+            assert_eq!(found.as_deref(), expected, "{body}");
+        };
+        check("trade_status=T&trade.status=", Some("trade.status"));
+        check("trade_status=T&trade+status=", Some("trade status"));
+        check("a=1&+a=", Some(" a"));
+        check("a=1&a%5B%5D=", Some("a[]"));
+        check("a_b=1&a%5Bb=", Some("a[b"));
+        check("a=1&a%00x=", Some("a\0x"));
+        check("x=1&gmt.refund=", Some("gmt.refund"));
+        check("x=1&%E4%B8%AD.%E6%96%87=1&some.thing=2", None);
     }
 
     #[test]
@@ -206,7 +291,7 @@ mod tests {
 
     #[test]
     fn tries_are_bounded() {
-        let body = "sign=x&sign_type=RSA2&alipay_cert_sn=&a=+&b=";
+        let body = "sign=x&sign_type=RSA2&a=+&b=";
         assert_eq!(strings(body).len(), TRIES_MAX);
     }
 
@@ -222,6 +307,10 @@ mod tests {
         check("subject=S&total_amount=1000.00&tp=%26total_amount%3D0.01", Some("tp"));
         check("subject=total_amount%3D1", None);
         check("body=%26%26%26trade_status%3D", Some("body"));
+        check("out_trade_no=T1%26passback_params%3Dx&subject=A%26B", Some("out_trade_no"));
+        check("biz_content=%7B%22title%22%3A%22A%26B%22%7D", None);
+        check("sign_scene=INDUSTRY%26some_field%3Dx", Some("sign_scene"));
+        check("store_name=A%26B+%3D+good", None);
         assert!(ACTED_ON.iter().all(|name| name.len() <= ACTED_ON_LENGTH_MAX));
     }
 }
