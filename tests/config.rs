@@ -762,8 +762,8 @@ fn what_is_written_is_what_is_read() {
     assert_eq!((config.server.body_limit, config.server.max_connections), (65_536, 16));
     assert_eq!(config.server.body_timeout, Duration::from_millis(500));
     assert_eq!(config.inbox.path, config.folder.join("data/x.db"));
-    assert_eq!(config.deliver.backoff, BackoffConfig::Ladder(vec![Duration::ZERO, Duration::from_secs(60)]));
-    assert_eq!(config.retention.identities, Duration::from_secs(24 * 3600));
+    assert_eq!(config.deliver.backoff, BackoffConfig::Ladder(vec![Duration::ZERO, Duration::from_mins(1)]));
+    assert_eq!(config.retention.identities, Duration::from_hours(24));
     assert!(config.log.is_json && config.log.level == "debug");
     assert!(config.targets[0].accept_sandbox);
     assert_eq!(config.targets[0].ladder.as_deref(), Some(&[][..]));

@@ -28,7 +28,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: &EventsArgs) -> anyhow:
     };
     let before = match &args.before {
         Some(id) => {
-            let wrong = || Message::new("error.not_an_id").with("id", id).with("known", "evt_");
+            let wrong = || Message::new("error.not_an_event").with("id", id);
             Some(id.parse().map_err(|_| context.usage(&wrong()))?)
         }
         None => None,

@@ -14,7 +14,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ReplayArgs) -> anyhow:
     let what = match (&args.id, args.dead) {
         (None, true) => ReplayWhat::Dead(args.limit),
         (Some(id), false) => {
-            let wrong = || Message::new("error.not_an_id").with("id", id).with("known", "ntf_, evt_, dlv_");
+            let wrong = || Message::new("error.not_an_id").with("id", id);
             parse(id).ok_or_else(|| context.usage(&wrong()))?
         }
         _ => return Err(context.usage(&Message::new("replay.id_or_dead"))),

@@ -1,11 +1,13 @@
 //! `sample`: a genuine callback of a channel that `init` configured with test keys, for `curl -K -`.
 
 use std::fs;
+use std::io;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use tollbell_channels::model::{EventKind, RawRequest};
 use tollbell_channels::simulate::{OtherSide, Story};
+use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::{ExitCode, OK, SampleArgs, show};
@@ -21,10 +23,18 @@ pub(super) fn run(context: &mut Context<'_>, args: &SampleArgs) -> anyhow::Resul
     })?;
     let mut side = (channel.platform.simulate)();
     let keys = keys_path(&config.folder, &channel.id);
-    let exported =
-        fs::read(&keys).with_context(|| context.text(&Message::new("sample.no_keys").with("path", keys.display())))?;
+    let unreadable = |why: &dyn std::fmt::Display| {
+        context.text(&Message::new("sample.bad_keys").with("path", keys.display()).with("why", why))
+    };
+    let exported = match fs::read(&keys) {
+        Ok(exported) => Zeroizing::new(exported),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            bail!(context.text(&Message::new("sample.no_keys").with("path", keys.display())))
+        }
+        Err(error) => bail!(unreadable(&error)),
+    };
     if let Err(problem) = side.import(&exported) {
-        bail!("{}: {problem}", keys.display());
+        bail!(unreadable(&problem));
     }
     let request = make(context, &*side, args)?;
     let bytes = match args.format.as_str() {

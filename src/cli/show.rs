@@ -15,7 +15,7 @@ use crate::messages::Message;
 use tollbell_channels::model::RawRequest;
 
 pub(super) async fn run(context: &mut Context<'_>, args: &ShowArgs) -> anyhow::Result<ExitCode> {
-    let wrong = || Message::new("error.not_an_id").with("id", &args.id).with("known", "ntf_, evt_, dlv_");
+    let wrong = || Message::new("error.not_an_id").with("id", &args.id);
     let id = AnyId::parse(&args.id).ok_or_else(|| context.usage(&wrong()))?;
     let inbox = context.inbox()?;
     let notification = match read_notification(&*inbox, id).await {
