@@ -4,45 +4,45 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt clippy doc deny clean
+.PHONY: help setup setup-apt setup-tools demo test check fmt clippy doc deny clean
 
 VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
-# name-of-a-program:package-that-brings-it
-APT := php-fpm8.2:php8.2-fpm php8.2:php8.2-cli openssl:openssl faketime:faketime curl:curl
-CARGO_TOOLS := cargo-nextest cargo-deny cargo-machete
+# program:the Debian package that brings it
+APT := php-fpm8.2:php8.2-fpm openssl:openssl strace:strace faketime:faketime curl:curl python3:python3-venv
+# Static checks that come from crates; built once, without optimisation.
+CARGO_TOOLS := cargo-deny cargo-machete
 ARGS ?=
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
-setup: setup-apt setup-pip setup-cargo ## install what is missing
+setup: setup-apt $(VENV)/.done ## install what is missing
 
-.PHONY: setup-apt setup-pip setup-cargo
 setup-apt:
 	@missing=""; for pair in $(APT); do \
 	  command -v "$${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/$${pair%%:*}" ] || missing="$$missing $${pair##*:}"; done; \
 	if [ -n "$$missing" ]; then echo "installing Debian packages:$$missing"; \
 	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
-setup-pip: $(VENV)/.done
 $(VENV)/.done: tests/oracles/requirements.txt
 	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install -q --disable-pip-version-check -r tests/oracles/requirements.txt
-	touch $@
+	$(VENV)/bin/pip install -q --disable-pip-version-check -r $<
+	@touch $@
 
-setup-cargo:
+setup-tools:
 	@for tool in $(CARGO_TOOLS); do command -v "$$tool" >/dev/null 2>&1 || cargo install --quiet --locked --debug "$$tool"; done
 
-demo: setup-apt ## build and run a gateway and a small PHP shop; ARGS=--once ends by itself
+demo: setup ## build, and run a gateway with a small PHP shop; ARGS=--once ends by itself
 	cargo build --release --quiet
-	target/release/tollbell demo $(ARGS)
+	@target/release/tollbell demo $(ARGS)
 
 test: setup ## every test, against real servers
-	cargo nextest run --workspace --all-features
-	cargo test --workspace --all-features --doc --quiet
+	@if command -v cargo-nextest >/dev/null 2>&1; then \
+	  cargo nextest run --workspace --all-features && cargo test --workspace --all-features --doc --quiet; \
+	else cargo test --workspace --all-features; fi
 
-check: setup-cargo fmt clippy doc deny ## everything that needs no server
+check: setup-tools fmt clippy doc deny ## everything that needs no server
 
 fmt:
 	cargo fmt --all --check

@@ -99,6 +99,7 @@ impl Node {
         let metrics = Arc::new(Metrics::new());
         let (stopper, stop) = stop_pair();
 
+        warn_of_orphans(&*inbox, &config).await;
         let lines = lines(&config)?;
         let receiver = Receiver {
             doors: doors(&config, &lines),
@@ -185,6 +186,21 @@ impl Node {
         }
         self.inbox.close().await;
         info!("stopped");
+    }
+}
+
+/// Deliveries of a target that is no longer configured wait until it is again; somebody should know.
+async fn warn_of_orphans(inbox: &dyn Inbox, config: &Config) {
+    match inbox.backlog().await {
+        Ok(rows) => {
+            for row in rows {
+                let is_configured = config.targets.iter().any(|target| *target.id == *row.target);
+                if row.open > 0 && !is_configured {
+                    warn!(target = row.target, open = row.open, "deliveries wait for a target that is not configured");
+                }
+            }
+        }
+        Err(error) => warn!(%error, "cannot read what waits"),
     }
 }
 

@@ -3,6 +3,7 @@
 //! Labels are ids from the configuration and closed sets of words, never text from a request. Logs name
 //! things by id; bodies, signatures, keys and buyer data never come here.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
@@ -198,7 +199,11 @@ pub enum LogFormat {
 /// A sentence when the directive cannot be read. A second call changes nothing.
 pub fn start_logging(format: LogFormat, level: &str) -> Result<(), String> {
     let filter = tracing_subscriber::EnvFilter::try_new(level).map_err(|error| error.to_string())?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .with_target(false);
     let started = match format {
         LogFormat::Pretty => builder.compact().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
