@@ -1,7 +1,7 @@
 //! Wiring: configuration → parts → tasks → drain. Nothing is decided here.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,10 +17,11 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin};
 use crate::clock::{self, Clock};
-use crate::config::{self, BackoffConfig, Catalogue, Config, Problem, TargetKind};
+use crate::config::{self, BackoffConfig, Catalogue, ChannelConfig, Config, Problem, TargetKind};
 use crate::deliver::{AckOf, Backoff, Deliverer, Line, Policy};
 use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention, RoutedTarget};
+use crate::messages::Message;
 use crate::receive::{Door, Doors, Receiver, listener};
 use crate::stop::{Stop, Stopper, stop_pair};
 use crate::targets::{self, Format, Target};
@@ -40,7 +41,30 @@ pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> 
         build_target: &build,
         variable: &|name| std::env::var(name).ok(),
     };
-    config::load(path, &catalogue)
+    let (config, mut warnings) = config::load(path, &catalogue)?;
+    let test_keys = config.channels.iter().filter(|channel| trusts_test_keys(&config, channel));
+    warnings.extend(test_keys.map(|channel| {
+        Problem::warning(path, "channel", Message::new("check.test_keys").with("channel", &channel.id))
+    }));
+    Ok((config, warnings))
+}
+
+/// Where the private half of a channel's test keys lies, when `init` made them.
+pub fn test_keys_path(folder: &Path, channel: &str) -> PathBuf {
+    folder.join("keys").join("simulator").join(format!("{channel}.keys"))
+}
+
+/// Whether a channel trusts keys whose private half lies beside the configuration: whoever can read that
+/// file can sign callbacks.
+fn trusts_test_keys(config: &Config, channel: &ChannelConfig) -> bool {
+    let Ok(exported) = std::fs::read(test_keys_path(&config.folder, &channel.id)) else { return false };
+    let mut side = (channel.platform.simulate)();
+    if side.import(&exported).is_err() {
+        return false;
+    }
+    let Ok(simulated) = (channel.platform.build)(&side.settings()) else { return false };
+    let known: Vec<_> = simulated.keys().into_iter().filter_map(|key| key.fingerprint).collect();
+    channel.channel.keys().iter().any(|key| key.fingerprint.as_ref().is_some_and(|print| known.contains(print)))
 }
 
 fn build_target(kind: &str, settings: &Settings) -> Result<Arc<dyn Target>, SettingsError> {

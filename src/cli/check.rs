@@ -12,7 +12,7 @@ pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     if context.is_json {
         return run_json(context);
     }
-    let config = context.config()?;
+    let config = context.config_with_warnings()?;
     let message =
         Message::new("check.good").with("channels", config.channels.len()).with("targets", config.targets.len());
     context.tell(&message)?;

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use super::{ExitCode, FAILED, USAGE};
 use crate::app;
-use crate::config::Config;
+use crate::config::{Config, Problem};
 use crate::inbox::Inbox;
 use crate::messages::{Lang, Message};
 
@@ -64,22 +64,27 @@ impl Context<'_> {
         self.say(&value.to_string())
     }
 
-    /// Reads the configuration; prints its warnings, and its problems when it is refused.
+    /// Reads the configuration; prints its problems when it is refused. Warnings are for `check` and `serve`.
     pub(super) fn config(&mut self) -> anyhow::Result<Config> {
-        match app::load_config(&self.config_path) {
-            Ok((config, warnings)) => {
-                for warning in warnings {
-                    writeln!(self.err, "{}", warning.render(self.lang))?;
-                }
-                Ok(config)
-            }
-            Err(problems) => {
-                for problem in problems {
-                    writeln!(self.err, "{}", problem.render(self.lang))?;
-                }
-                Err(ConfigRefused.into())
-            }
+        Ok(self.config_and_warnings()?.0)
+    }
+
+    /// Reads the configuration and prints its warnings.
+    pub(super) fn config_with_warnings(&mut self) -> anyhow::Result<Config> {
+        let (config, warnings) = self.config_and_warnings()?;
+        for warning in warnings {
+            writeln!(self.err, "{}", warning.render(self.lang))?;
         }
+        Ok(config)
+    }
+
+    fn config_and_warnings(&mut self) -> anyhow::Result<(Config, Vec<Problem>)> {
+        app::load_config(&self.config_path).or_else(|problems| {
+            for problem in problems {
+                writeln!(self.err, "{}", problem.render(self.lang))?;
+            }
+            Err(ConfigRefused.into())
+        })
     }
 
     /// Opens the inbox of the configuration, beside a running node.

@@ -18,7 +18,7 @@ use tollbell_channels::platforms::PLATFORMS;
 use tollbell_channels::simulate::{OtherSide, Story};
 
 use super::context::Context;
-use super::{DemoArgs, ExitCode, FAILED, OK, init, sample};
+use super::{DemoArgs, ExitCode, FAILED, OK, init};
 use crate::app;
 use crate::clock;
 use crate::inbox::{DeliveryState, EventFilter, Inbox};
@@ -102,7 +102,7 @@ fn start_gateway(
         fs::copy(key, shop.data.join(name)).context("give the shop the public key")?;
     }
     let mut side = (platform.simulate)();
-    let exported = fs::read(sample::keys_path(folder.path(), platform.kind)).context("read the test keys")?;
+    let exported = fs::read(app::test_keys_path(folder.path(), platform.kind)).context("read the test keys")?;
     if let Err(problem) = side.import(&exported) {
         bail!("test keys: {problem}");
     }

@@ -12,7 +12,8 @@ use tollbell_channels::simulate::WrittenSetting;
 use zeroize::Zeroizing;
 
 use super::context::Context;
-use super::{ExitCode, InitArgs, OK, sample};
+use super::{ExitCode, InitArgs, OK};
+use crate::app;
 use crate::config::example::{Example, ExampleTable, quoted, render};
 use crate::config::{admin, server};
 use crate::messages::{Lang, Message};
@@ -105,7 +106,7 @@ pub(super) fn write(plan: &Plan<'_>) -> anyhow::Result<Written> {
             }
             values.push(written(&setting)?);
         }
-        files.push((sample::keys_path(plan.folder, platform.kind), Zeroizing::new(side.export())));
+        files.push((app::test_keys_path(plan.folder, platform.kind), Zeroizing::new(side.export())));
         channels.push(ExampleTable {
             id: platform.kind,
             kind: platform.kind,

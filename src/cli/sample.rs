@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
 use tollbell_channels::model::{EventKind, RawRequest};
@@ -11,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::{ExitCode, OK, SampleArgs, show};
+use crate::app;
 use crate::clock;
 use crate::messages::Message;
 
@@ -22,7 +22,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &SampleArgs) -> anyhow::Resul
         context.text(&message.with("known", known.join(", ")))
     })?;
     let mut side = (channel.platform.simulate)();
-    let keys = keys_path(&config.folder, &channel.id);
+    let keys = app::test_keys_path(&config.folder, &channel.id);
     let unreadable = |why: &dyn std::fmt::Display| {
         context.text(&Message::new("sample.bad_keys").with("path", keys.display()).with("why", why))
     };
@@ -44,11 +44,6 @@ pub(super) fn run(context: &mut Context<'_>, args: &SampleArgs) -> anyhow::Resul
     };
     context.out.write_all(&bytes).context("print")?;
     Ok(OK)
-}
-
-/// Where the simulator's keys of a channel are kept.
-pub(super) fn keys_path(folder: &std::path::Path, channel: &str) -> PathBuf {
-    folder.join("keys").join("simulator").join(format!("{channel}.keys"))
 }
 
 fn make(context: &Context<'_>, side: &dyn OtherSide, args: &SampleArgs) -> anyhow::Result<RawRequest> {

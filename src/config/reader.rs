@@ -51,6 +51,11 @@ impl Place {
 }
 
 impl Problem {
+    /// A warning about the configuration as a whole, from a part of the program that knows more than the file.
+    pub fn warning(file: &Path, key: &str, message: Message) -> Self {
+        Self { file: file.to_owned(), place: None, key: key.to_owned(), message, is_warning: true }
+    }
+
     /// Whether the configuration works in spite of it.
     pub fn is_warning(&self) -> bool {
         self.is_warning
