@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
-use support::gateway::{Gateway, get, wait_for};
+use support::gateway::{Gateway, free_address, get, wait_for};
 use tempfile::TempDir;
 use tollbell_channels::platforms::{PLATFORMS, by_kind};
 use tollbell_channels::settings::SettingKind;
@@ -362,8 +362,7 @@ fn channels_and_targets_are_listed() {
 
 /// Starts the gateway of a folder on free ports; its public address is in the configuration then.
 fn serve(place: &Place) -> Gateway {
-    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let (public, admin) = (free(), free());
+    let (public, admin) = (free_address(), free_address());
     place.reconfigure("\"0.0.0.0:8080\"", &format!("\"{public}\""));
     place.reconfigure("\"127.0.0.1:8081\"", &format!("\"{admin}\""));
     let log = fs::File::create(place.path("log")).unwrap();
