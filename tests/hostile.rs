@@ -582,6 +582,28 @@ fn a_full_disk_is_answered_busy_and_loses_nothing() {
     through_a_failing_disk("pwrite64:error=ENOSPC:when=9+40");
 }
 
+/// A full or read-only temporary folder must not stop callbacks, and no body may lie in one.
+#[test]
+fn a_commit_needs_no_temporary_file() {
+    let shop = Shop::new();
+    let mut world = shop.world();
+    let (trace, temporary) = (world.path("trace"), world.path("temporary"));
+    fs::create_dir(&temporary).unwrap();
+    let variable = format!("SQLITE_TMPDIR={}", temporary.display());
+    let traced = ["strace", "-f", "-qq", "-e", "trace=openat", "-o", trace.to_str().unwrap(), "env", &variable];
+    let gateway = world.start_with(&traced);
+    for n in 0..20 {
+        let payment = world.payment(&format!("TEMP-{n}"), 1000);
+        assert!(is_success(&world, &payment));
+    }
+    all_delivered(&world, 20);
+    kill_traced(&world, gateway);
+    let text = fs::read_to_string(&trace).unwrap();
+    let opened: Vec<&str> =
+        text.lines().filter(|line| line.contains("/temporary") || line.contains("O_TMPFILE")).collect();
+    assert!(opened.is_empty(), "{opened:#?}");
+}
+
 #[test]
 fn success_leaves_after_the_flush_returned() {
     let shop = Shop::new();
