@@ -579,7 +579,7 @@ fn failing_flushes_are_answered_busy_and_lose_nothing() {
 
 #[test]
 fn a_full_disk_is_answered_busy_and_loses_nothing() {
-    through_a_failing_disk("pwrite64:error=ENOSPC:when=9+40");
+    through_a_failing_disk("pwrite64:error=ENOSPC:when=9+61");
 }
 
 /// A full or read-only temporary folder must not stop callbacks, and no body may lie in one.
