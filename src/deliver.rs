@@ -18,7 +18,7 @@ use tracing::{debug, error, info, warn};
 pub use backoff::Backoff;
 
 use crate::clock::{Chance, Clock};
-use crate::inbox::{AttemptRecord, Claim, EventRecord, Finish, Finished, Inbox, Leased, Next};
+use crate::inbox::{self, AttemptRecord, Claim, EventRecord, Finish, Finished, Inbox, Leased, Next};
 use crate::stop::Stop;
 use crate::targets::{Attempted, Envelope, EventView, Outcome, Reason, Target};
 use crate::telemetry::{ByOutcome, ByTarget, Metrics};
@@ -133,7 +133,7 @@ impl Deliverer {
         line.target.close().await;
     }
 
-    async fn claim(&self, line: &Line, max: usize) -> Result<Vec<Leased>, crate::inbox::Error> {
+    async fn claim(&self, line: &Line, max: usize) -> Result<Vec<Leased>, inbox::Error> {
         let claim = Claim { target: line.id.clone(), max, now: (self.clock)(), lease: line.policy.lease };
         self.inbox.claim(claim).await
     }
@@ -164,12 +164,30 @@ impl Deliverer {
             attempt: record(leased.attempt, started_at, now, &attempted),
             next,
         };
-        match self.inbox.finish(finish).await {
-            Ok(Finished::Done) => {}
-            Ok(Finished::LeaseLost) => warn!(delivery.id = %leased.delivery, "the lease ran out before the result"),
-            Err(error) => {
-                error!(delivery.id = %leased.delivery, %error, "cannot write an attempt's result; it will be tried again");
+        self.finish(finish, leased.until).await;
+    }
+
+    /// Writes an attempt's result down. While the lease lasts nobody else tries the delivery, so an inbox that
+    /// cannot be written for a moment is asked again: giving up would run a script twice that has confirmed.
+    async fn finish(&self, finish: Finish, lease_until: Timestamp) {
+        let delivery = finish.delivery;
+        loop {
+            let error = match self.inbox.finish(finish.clone()).await {
+                Ok(Finished::Done) => return,
+                Ok(Finished::LeaseLost) => {
+                    warn!(delivery.id = %delivery, "the lease ran out before the result");
+                    return;
+                }
+                Err(error) => error,
+            };
+            let is_final = !matches!(error, inbox::Error::Unavailable(_) | inbox::Error::Overloaded);
+            let left = Duration::try_from(lease_until.duration_since((self.clock)())).unwrap_or_default();
+            if is_final || left <= INBOX_PAUSE {
+                error!(delivery.id = %delivery, %error, "cannot write an attempt's result; it will be tried again");
+                return;
             }
+            warn!(delivery.id = %delivery, %error, "cannot write an attempt's result yet");
+            tokio::time::sleep(INBOX_PAUSE).await;
         }
     }
 
