@@ -58,8 +58,17 @@ impl Policy {
     }
 }
 
-/// Does an application's answer say what this channel's platform waits for?
-pub type AckOf = Arc<dyn Fn(&str, &AppReply<'_>) -> AckMatch + Send + Sync>;
+/// Does an application's answer say what the platform of this delivery waits for?
+pub type AckOf = Arc<dyn Fn(&Origin, &AppReply<'_>) -> AckMatch + Send + Sync>;
+
+/// Where a delivery came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The channel's id.
+    pub channel: Arc<str>,
+    /// The platform's kind.
+    pub platform: Arc<str>,
+}
 
 /// What every line needs.
 #[derive(Clone)]
@@ -204,7 +213,7 @@ impl Deliverer {
 
     fn envelope(&self, leased: &Leased) -> Option<Envelope> {
         let ack_of = self.ack_of.clone();
-        let channel = leased.channel.clone();
+        let origin = Origin { channel: leased.channel.clone(), platform: leased.platform.clone() };
         Some(Envelope {
             delivery: leased.delivery.to_string(),
             attempt: leased.attempt,
@@ -215,7 +224,7 @@ impl Deliverer {
             origin: "callback",
             events: leased.events.iter().map(view).collect(),
             request: leased.request.clone()?,
-            is_ack: Arc::new(move |reply| ack_of(&channel, reply)),
+            is_ack: Arc::new(move |reply| ack_of(&origin, reply)),
         })
     }
 
