@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use crate::admin::{self, Admin};
 use crate::clock::{self, Clock};
 use crate::config::{self, BackoffConfig, Catalogue, ChannelConfig, Config, Problem, TargetKind};
-use crate::deliver::{AckOf, Backoff, Deliverer, Line, Policy};
+use crate::deliver::{AckOf, Backoff, Deliverer, Line, Origin, Policy};
 use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention, RoutedTarget};
 use crate::messages::Message;
@@ -295,12 +295,15 @@ fn doors(config: &Config, lines: &[Line]) -> Doors {
     Doors::new(doors.collect())
 }
 
-/// Reads an application's answer in the words of the channel, as it is configured now. A channel that is
-/// gone confirms nothing.
+/// Reads an application's answer in the words of the channel, as it is configured now. When the channel is gone
+/// or has another name, another channel of the same platform knows the word; without any, nothing confirms.
 fn ack_of(receiver: Arc<ArcSwap<Receiver>>) -> AckOf {
-    Arc::new(move |channel: &str, reply: &AppReply<'_>| {
+    Arc::new(move |origin: &Origin, reply: &AppReply<'_>| {
         let receiver = receiver.load();
-        receiver.doors.by_id(channel).map_or(AckMatch::No, |door| door.channel.is_ack(reply))
+        let is_of_platform = |door: &&Arc<Door>| *door.platform == *origin.platform;
+        let own = receiver.doors.by_id(&origin.channel).filter(is_of_platform);
+        let door = own.or_else(|| receiver.doors.iter().find(is_of_platform));
+        door.map_or(AckMatch::No, |door| door.channel.is_ack(reply))
     })
 }
 

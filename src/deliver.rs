@@ -18,7 +18,7 @@ use tracing::{debug, error, info, warn};
 pub use backoff::Backoff;
 
 use crate::clock::{Chance, Clock};
-use crate::inbox::{AttemptRecord, Claim, EventRecord, Finish, Finished, Inbox, Leased, Next};
+use crate::inbox::{self, AttemptRecord, Claim, EventRecord, Finish, Finished, Inbox, Leased, Next};
 use crate::stop::Stop;
 use crate::targets::{Attempted, Envelope, EventView, Outcome, Reason, Target};
 use crate::telemetry::{ByOutcome, ByTarget, Metrics};
@@ -58,8 +58,17 @@ impl Policy {
     }
 }
 
-/// Does an application's answer say what this channel's platform waits for?
-pub type AckOf = Arc<dyn Fn(&str, &AppReply<'_>) -> AckMatch + Send + Sync>;
+/// Does an application's answer say what the platform of this delivery waits for?
+pub type AckOf = Arc<dyn Fn(&Origin, &AppReply<'_>) -> AckMatch + Send + Sync>;
+
+/// Where a delivery came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The channel's id.
+    pub channel: Arc<str>,
+    /// The platform's kind.
+    pub platform: Arc<str>,
+}
 
 /// What every line needs.
 #[derive(Clone)]
@@ -133,7 +142,7 @@ impl Deliverer {
         line.target.close().await;
     }
 
-    async fn claim(&self, line: &Line, max: usize) -> Result<Vec<Leased>, crate::inbox::Error> {
+    async fn claim(&self, line: &Line, max: usize) -> Result<Vec<Leased>, inbox::Error> {
         let claim = Claim { target: line.id.clone(), max, now: (self.clock)(), lease: line.policy.lease };
         self.inbox.claim(claim).await
     }
@@ -164,12 +173,30 @@ impl Deliverer {
             attempt: record(leased.attempt, started_at, now, &attempted),
             next,
         };
-        match self.inbox.finish(finish).await {
-            Ok(Finished::Done) => {}
-            Ok(Finished::LeaseLost) => warn!(delivery.id = %leased.delivery, "the lease ran out before the result"),
-            Err(error) => {
-                error!(delivery.id = %leased.delivery, %error, "cannot write an attempt's result; it will be tried again");
+        self.finish(finish, leased.until).await;
+    }
+
+    /// Writes an attempt's result down. While the lease lasts nobody else tries the delivery, so an inbox that
+    /// cannot be written for a moment is asked again: giving up would run a script twice that has confirmed.
+    async fn finish(&self, finish: Finish, lease_until: Timestamp) {
+        let delivery = finish.delivery;
+        loop {
+            let error = match self.inbox.finish(finish.clone()).await {
+                Ok(Finished::Done) => return,
+                Ok(Finished::LeaseLost) => {
+                    warn!(delivery.id = %delivery, "the lease ran out before the result");
+                    return;
+                }
+                Err(error) => error,
+            };
+            let is_final = !matches!(error, inbox::Error::Unavailable(_) | inbox::Error::Overloaded);
+            let left = Duration::try_from(lease_until.duration_since((self.clock)())).unwrap_or_default();
+            if is_final || left <= INBOX_PAUSE {
+                error!(delivery.id = %delivery, %error, "cannot write an attempt's result; it will be tried again");
+                return;
             }
+            warn!(delivery.id = %delivery, %error, "cannot write an attempt's result yet");
+            tokio::time::sleep(INBOX_PAUSE).await;
         }
     }
 
@@ -186,7 +213,7 @@ impl Deliverer {
 
     fn envelope(&self, leased: &Leased) -> Option<Envelope> {
         let ack_of = self.ack_of.clone();
-        let channel = leased.channel.clone();
+        let origin = Origin { channel: leased.channel.clone(), platform: leased.platform.clone() };
         Some(Envelope {
             delivery: leased.delivery.to_string(),
             attempt: leased.attempt,
@@ -197,7 +224,7 @@ impl Deliverer {
             origin: "callback",
             events: leased.events.iter().map(view).collect(),
             request: leased.request.clone()?,
-            is_ack: Arc::new(move |reply| ack_of(&channel, reply)),
+            is_ack: Arc::new(move |reply| ack_of(&origin, reply)),
         })
     }
 

@@ -202,6 +202,8 @@ pub struct Leased {
     pub is_raw: bool,
     /// The channel's id.
     pub channel: Arc<str>,
+    /// The platform's kind.
+    pub platform: Arc<str>,
     /// The merchant.
     pub merchant: Arc<str>,
     /// Live or sandbox.

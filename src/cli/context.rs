@@ -117,3 +117,12 @@ impl Context<'_> {
 fn is_broken_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
+
+/// A text from outside as it is shown on a terminal: on one line, and unable to move the cursor, to change colours
+/// or to turn the direction of writing. JSON output needs none of this: it escapes by itself.
+pub(super) fn visible(text: &str) -> String {
+    let is_harmful = |c: char| {
+        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    text.chars().map(|c| if is_harmful(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
+}

@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use serde_json::{Value, json};
 
-use super::context::Context;
+use super::context::{Context, visible};
 use super::listing::{say_table, table};
 use super::{EventsArgs, ExitCode, OK};
 use crate::inbox::{self, AmountBasis, DeliveryState, EventFilter, EventRecord, Inbox};
@@ -59,7 +59,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: &EventsArgs) -> anyhow:
                 event.id.to_string(),
                 event.kind.to_string(),
                 event.channel.clone(),
-                event.order_no.clone().unwrap_or_default(),
+                event.order_no.as_deref().map(visible).unwrap_or_default(),
                 amount_text(event),
                 states,
             ]);

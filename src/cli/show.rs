@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, bail};
 use serde_json::{Value, json};
 
-use super::context::Context;
+use super::context::{Context, visible};
 use super::events::{amount_text, to_json};
 use super::{ExitCode, OK, ShowArgs};
 use crate::inbox::{
@@ -111,13 +111,13 @@ impl Story {
         let w = &mut text;
         writeln!(w, "{}  {}", label("notification"), n.id)?;
         writeln!(w, "  {}: {} ({}, {}, {})", label("channel"), n.channel, n.platform, n.environment, n.merchant)?;
-        writeln!(w, "  {}: {} · {}", label("platform_id"), n.platform_id, n.platform_kind)?;
+        writeln!(w, "  {}: {} · {}", label("platform_id"), visible(&n.platform_id), visible(&n.platform_kind))?;
         writeln!(w, "  {}: {}", label("received"), n.received_at)?;
         if let Some(sent_at) = n.sent_at {
             writeln!(w, "  {}: {sent_at}", label("sent"))?;
         }
         let proof = serde_json::to_string(&n.proof).unwrap_or_default();
-        writeln!(w, "  {}: {proof}", label("proof"))?;
+        writeln!(w, "  {}: {}", label("proof"), visible(&proof))?;
         match n.acked_at {
             Some(acked_at) => writeln!(w, "  {}: {acked_at}", label("acked"))?,
             None => writeln!(w, "  {}: —", label("acked"))?,
@@ -131,8 +131,8 @@ impl Story {
         }
         for event in &self.events {
             writeln!(w, "{}  {}  {}", label("event"), event.id, event.kind)?;
-            let order = event.order_no.as_deref().unwrap_or("—");
-            let platform_no = event.platform_no.as_deref().unwrap_or("—");
+            let order = event.order_no.as_deref().map_or_else(|| "—".to_owned(), visible);
+            let platform_no = event.platform_no.as_deref().map_or_else(|| "—".to_owned(), visible);
             writeln!(w, "  {}: {order} · {platform_no} · {}", label("order"), amount_text(event))?;
             for concern in event.concerns.iter().filter(|concern| !n.concerns.contains(concern)) {
                 writeln!(w, "  ! {}", Message::dynamic(format!("concern.{}", concern.word())).text(lang))?;
@@ -149,12 +149,12 @@ impl Story {
                 let status = attempt.status.map(|status| format!(" HTTP {status}")).unwrap_or_default();
                 writeln!(w, "  #{} {} {}{status} {took} ms", attempt.number, attempt.started_at, attempt.outcome)?;
                 if !attempt.reason.is_empty() {
-                    let reason =
-                        Message::dynamic(format!("outcome.{}", attempt.reason)).with("detail", &attempt.detail);
+                    let reason = Message::dynamic(format!("outcome.{}", attempt.reason))
+                        .with("detail", visible(&attempt.detail));
                     writeln!(w, "     {}", reason.text(lang))?;
                 }
-                if !attempt.stderr.is_empty() {
-                    writeln!(w, "     stderr: {}", attempt.stderr.trim_end())?;
+                for line in attempt.stderr.lines() {
+                    writeln!(w, "     stderr: {}", visible(line.trim_end()))?;
                 }
             }
         }

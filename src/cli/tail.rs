@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use serde_json::json;
 
-use super::context::Context;
+use super::context::{Context, visible};
 use super::{ExitCode, OK, TailArgs};
 use crate::inbox::{NotificationFilter, NotificationRecord, PAGE_MAX};
 use crate::messages::Message;
@@ -62,8 +62,8 @@ fn print(context: &mut Context<'_>, n: &NotificationRecord) -> anyhow::Result<()
         });
         return context.say_json(&value);
     }
-    let mut line =
-        format!("{}  {}  {}  {}", n.received_at.strftime("%Y-%m-%d %H:%M:%S%.3fZ"), n.id, n.channel, n.platform_kind);
+    let kind = visible(&n.platform_kind);
+    let mut line = format!("{}  {}  {}  {kind}", n.received_at.strftime("%Y-%m-%d %H:%M:%S%.3fZ"), n.id, n.channel);
     for concern in &n.concerns {
         line.push_str("  !");
         line.push_str(concern.word());

@@ -19,7 +19,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
-use tollbell_channels::channel::Rejection;
+use tollbell_channels::channel::{Cause, Rejection};
 use tollbell_channels::model::{RawRequest, Reply};
 use tracing::{debug, info, warn};
 
@@ -146,10 +146,10 @@ async fn answer(
 ) -> Response<Full<Bytes>> {
     let uri = request.uri();
     let Some(entrance) = receiver.doors.entrance(uri.path(), uri.query()) else {
-        return empty(StatusCode::NOT_FOUND);
+        return closing(empty(StatusCode::NOT_FOUND));
     };
     if request.method() != Method::POST && request.method() != Method::GET {
-        return empty(StatusCode::METHOD_NOT_ALLOWED);
+        return closing(empty(StatusCode::METHOD_NOT_ALLOWED));
     }
     let (parts, body) = request.into_parts();
     let body = match read_body(body, limits).await {
@@ -173,7 +173,13 @@ async fn answer(
     };
     let answered = receiver.receive(raw, entrance).await;
     note_when_written(&answered, receiver, pending);
-    respond(answered.reply)
+    let response = respond(answered.reply);
+    // Only what was genuine keeps its connection. Anyone else could hold a place for ever, by one request
+    // after the other or by reading no reply, and when all are held no callback comes in.
+    if matches!(answered.cause, Cause::Refused | Cause::Undecryptable | Cause::KeyUnavailable) {
+        return closing(response);
+    }
+    response
 }
 
 /// Why a body could not be read.

@@ -49,6 +49,9 @@ pub(super) fn open_writer(path: &Path) -> Result<Connection, Fault> {
     conn.pragma_update(None, "synchronous", "FULL")?;
     conn.pragma_update(None, "foreign_keys", false)?;
     conn.pragma_update(None, "trusted_schema", false)?;
+    // What a savepoint may have to undo would go to a file in the system's temporary folder otherwise: one that
+    // is full or read-only would stop every callback, and pages of bodies would lie there.
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", -i64::from(WRITER_CACHE_KIB))?;
     conn.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES_MAX)?;
     conn.pragma_update(None, "journal_size_limit", WAL_BYTES_KEPT)?;
@@ -64,6 +67,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Fault> {
     conn.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
     conn.pragma_update(None, "query_only", true)?;
     conn.pragma_update(None, "trusted_schema", false)?;
+    conn.pragma_update(None, "temp_store", "MEMORY")?;
     conn.pragma_update(None, "cache_size", -i64::from(READER_CACHE_KIB))?;
     Ok(conn)
 }

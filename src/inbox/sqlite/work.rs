@@ -90,12 +90,15 @@ pub(super) fn claim(session: &mut Session, claim: &Claim) -> Result<Vec<Lease>, 
 
 /// What goes out under a lease.
 pub(super) fn load(conn: &Connection, lease: Lease) -> Result<Leased, Fault> {
-    let (delivery, notification, is_raw, seq) = conn
+    let (delivery, notification, is_raw, seq, platform) = conn
         .prepare_cached(
-            "SELECT d.id, n.id, d.is_raw, d.notification FROM deliveries d
-             CROSS JOIN notifications n ON n.seq = d.notification WHERE d.seq = ?1",
+            "SELECT d.id, n.id, d.is_raw, d.notification, p.text FROM deliveries d
+             CROSS JOIN notifications n ON n.seq = d.notification
+             CROSS JOIN words p ON p.id = n.platform WHERE d.seq = ?1",
         )?
-        .query_row([lease.seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?)))?;
+        .query_row([lease.seq], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get::<_, i64>(3)?, row.get::<_, String>(4)?))
+        })?;
     let sql = format!(
         "SELECT {EVENT_COLUMNS} FROM {EVENT_TABLES} WHERE e.seq IN ({}) ORDER BY e.seq",
         waits::EVENTS_OF_DELIVERY
@@ -118,6 +121,7 @@ pub(super) fn load(conn: &Connection, lease: Lease) -> Result<Leased, Fault> {
         notification: NotificationId::from_bytes(notification),
         is_raw,
         channel,
+        platform: platform.into(),
         merchant,
         environment,
         events,
