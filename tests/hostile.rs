@@ -144,6 +144,10 @@ impl Lock {
     fn take(world: &World) -> Self {
         let program = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1],isolation_level=None,timeout=20)\n\
                        c.execute('BEGIN EXCLUSIVE')\nprint('held',flush=True)\nsys.stdin.read()\nc.execute('ROLLBACK')\n";
+        Self::by(world, program)
+    }
+
+    fn by(world: &World, program: &str) -> Self {
         let mut child = Command::new("python3")
             .args(["-c", program])
             .arg(world.path("tollbell.db"))
@@ -187,6 +191,22 @@ fn a_peer_that_reads_no_replies_does_not_keep_its_place() {
     }
     let payment = world.payment("DEAF-1", 1000);
     assert!(is_success(&world, &payment), "a peer that reads nothing shut everybody else out");
+}
+
+#[test]
+fn peers_that_read_nothing_do_not_shut_the_admin_listener() {
+    let shop = Shop::new();
+    let world = shop.world();
+    let _gateway = world.start();
+    let many = b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n".repeat(500);
+    let mut deaf = Vec::new();
+    for _ in 0..40 {
+        let mut stream = TcpStream::connect(world.admin).unwrap();
+        stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+        let _as_much_as_goes = (0..20).all(|_| stream.write_all(&many).is_ok());
+        deaf.push(stream);
+    }
+    wait_for("health", || get(world.admin, "/healthz").filter(|reply| reply.status == 200));
 }
 
 #[test]
@@ -662,6 +682,37 @@ fn a_lock_that_another_process_holds_costs_a_wait_and_no_second_run() {
 }
 
 // ---- a meddling operator ----
+
+/// Opening the inbox from the command line must not take the write lock and wait with it for somebody's read.
+#[test]
+fn commands_beside_a_long_read_hold_up_no_callback() {
+    let shop = Shop::new();
+    let mut world = shop.world();
+    let _gateway = world.start();
+    let first = world.payment("READ-0", 1000);
+    assert!(is_success(&world, &first));
+    let program = "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\n\
+                   c.execute('BEGIN')\nc.execute('SELECT count(*) FROM events').fetchall()\n\
+                   print('held',flush=True)\nsys.stdin.read()\n";
+    let mut reader = Lock::by(&world, program);
+    let payments: Vec<RawRequest> = (1..40).map(|n| world.payment(&format!("READ-{n}"), 1000)).collect();
+    let slowest = std::thread::scope(|scope| {
+        let commands = scope.spawn(|| (0..3).for_each(|_| drop(world.events())));
+        let mut slowest = Duration::ZERO;
+        for payment in payments.iter().cycle() {
+            let since = Instant::now();
+            assert!(is_success(&world, payment), "answered busy because somebody looked");
+            slowest = slowest.max(since.elapsed());
+            if commands.is_finished() {
+                break;
+            }
+        }
+        slowest
+    });
+    reader.0.stdin.take();
+    reader.release();
+    assert!(slowest < Duration::from_millis(500), "a callback waited {slowest:?} because somebody looked");
+}
 
 #[test]
 fn a_deleted_inbox_is_never_answered_from() {
