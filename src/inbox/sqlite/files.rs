@@ -67,9 +67,9 @@ pub struct ServingLock {
     _file: File,
 }
 
-/// Takes the lock beside the database.
+/// Takes the lock beside the database: beside the file itself, because it may have several names.
 pub(super) fn lock_for_serving(path: &Path) -> Result<ServingLock, Error> {
-    let path = beside(path, ".lock");
+    let path = beside(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), ".lock");
     let file = OpenOptions::new()
         .write(true)
         .create(true)
