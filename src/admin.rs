@@ -146,5 +146,7 @@ fn text(status: StatusCode, content_type: &'static str, body: String) -> Respons
     let mut response = Response::new(Full::new(Bytes::from(body)));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(content_type));
+    // One request a connection: a peer that asks on and reads nothing would hold its place for ever.
+    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
     response
 }

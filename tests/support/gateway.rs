@@ -289,6 +289,7 @@ pub(crate) fn read_reply(stream: &mut TcpStream) -> Option<Replied> {
             return Some(done);
         }
         match stream.read(&mut chunk) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
             Ok(0) | Err(_) => return None,
             Ok(n) => reply.extend_from_slice(&chunk[..n]),
         }

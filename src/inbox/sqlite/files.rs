@@ -35,6 +35,27 @@ pub(super) fn prepare(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
+/// Which files an open connection writes to. A name that leads to others, or to none, means that what is written
+/// is lost with the process, although every flush succeeds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct InPlace {
+    database: Option<(u64, u64)>,
+    log: Option<(u64, u64)>,
+}
+
+impl InPlace {
+    /// What the names lead to now.
+    pub(super) fn of(path: &Path) -> Self {
+        let file = |path: &Path| std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()));
+        Self { database: file(path), log: file(&beside(path, "-wal")) }
+    }
+
+    /// Whether what was opened is still there. Without an open connection the log comes and goes.
+    pub(super) fn still_holds(self, now: Self, is_open: bool) -> bool {
+        self.database == now.database && (!is_open || self.log.is_none() || self.log == now.log)
+    }
+}
+
 /// Makes a new file with mode 0600 from its first moment; fails when there is one.
 pub(super) fn create(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(FILE_MODE).open(path)
@@ -46,9 +67,9 @@ pub struct ServingLock {
     _file: File,
 }
 
-/// Takes the lock beside the database.
+/// Takes the lock beside the database: beside the file itself, because it may have several names.
 pub(super) fn lock_for_serving(path: &Path) -> Result<ServingLock, Error> {
-    let path = beside(path, ".lock");
+    let path = beside(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), ".lock");
     let file = OpenOptions::new()
         .write(true)
         .create(true)

@@ -75,9 +75,14 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, Fault> {
 /// Moves the WAL into the database as far as readers allow, and says whether all of it went. Both files are
 /// fsynced on the way, so what can be read afterwards is on disk, even when it was written by a process that
 /// died between its write and its fsync.
+///
+/// It waits for nobody: waiting for somebody's read it would hold the write lock, and the callbacks of a node
+/// with it, because a person looked.
 pub(super) fn checkpoint_all(conn: &Connection) -> Result<bool, Fault> {
-    let is_busy: i64 = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-    Ok(is_busy == 0)
+    conn.busy_timeout(Duration::ZERO)?;
+    let is_busy = conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+    conn.busy_timeout(BUSY_WAIT)?;
+    Ok(is_busy? == 0)
 }
 
 /// Moves what can be moved without waiting for anyone.

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 use super::fault::Fault;
+use super::files::InPlace;
 use super::queue::{Queue, Taken, Waiting};
 use super::readers::Readers;
 use super::schema;
@@ -28,6 +29,9 @@ const REOPEN_WAIT: Duration = Duration::from_millis(100);
 const CHECKPOINT_BYTES: usize = 4 * 1024 * 1024;
 /// What a job writes beside its bodies: rows and their indexes, roughly.
 const JOB_BYTES: usize = 4 * 1024;
+
+/// Why nothing is written into files that are no longer where they were.
+const MOVED: &str = "the inbox's files were moved, deleted or replaced while they were open; put them back, or restart";
 
 /// What the writer shares with the callers.
 pub(super) struct Shared {
@@ -79,6 +83,8 @@ impl Shared {
 pub(super) struct Writer {
     shared: Arc<Shared>,
     session: Option<Session>,
+    /// The files that the connection writes to, or wrote to.
+    in_place: InPlace,
     /// The counts of a connection that was dropped.
     orphaned: Lazy,
     failed_at: Option<(Instant, String)>,
@@ -88,9 +94,11 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>, session: Session) -> Self {
+        let in_place = InPlace::of(&shared.path);
         Self {
             shared,
             session: Some(session),
+            in_place,
             orphaned: Lazy::default(),
             failed_at: None,
             bytes_since_checkpoint: 0,
@@ -147,6 +155,7 @@ impl Writer {
 
     /// Runs the jobs and commits. Says whether anything was written.
     fn transact(&mut self, batch: &mut [Waiting], is_idle: bool) -> Result<bool, String> {
+        self.check_in_place()?;
         self.reopen()?;
         let is_failing = self.shared.condition() != Condition::Good;
         let session = self.session.as_mut().expect("reopened above");
@@ -199,6 +208,14 @@ impl Writer {
         self.failed_at = Some((Instant::now(), cause.to_owned()));
     }
 
+    /// Refuses to write into files that somebody has moved, deleted or replaced. The connection stays open,
+    /// because it may be the last way to what they hold; when they are put back, or after a restart, all goes on.
+    fn check_in_place(&self) -> Result<(), String> {
+        let now = InPlace::of(&self.shared.path);
+        let is_in_place = self.in_place.still_holds(now, self.session.is_some());
+        if is_in_place { Ok(()) } else { Err(MOVED.to_owned()) }
+    }
+
     /// Makes sure that there is a connection. A new one after a failure first brings the whole WAL into the
     /// database and to disk: a page of a commit that failed may be readable and yet not be on disk, and a
     /// repetition must not be answered from it.
@@ -215,6 +232,7 @@ impl Writer {
         match open_and_check(&self.shared.path) {
             Ok(conn) => {
                 self.session = Some(Session::new(conn, std::mem::take(&mut self.orphaned)));
+                self.in_place = InPlace::of(&self.shared.path);
                 self.failed_at = None;
                 Ok(())
             }
