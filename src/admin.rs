@@ -53,7 +53,11 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
             accepted = listener.accept() => accepted,
             () = stop.raised() => break,
         };
-        while open.try_join_next().is_some() {}
+        while let Some(ended) = open.try_join_next() {
+            if let Err(error) = ended {
+                warn!(%error, "an admin connection's task ended badly");
+            }
+        }
         match accepted {
             Ok((stream, _)) => {
                 let Ok(place) = places.clone().try_acquire_owned() else { continue };
@@ -106,7 +110,7 @@ impl Admin {
         }
         let body = match self.inbox.condition() {
             Condition::Good => "ready\n".to_owned(),
-            Condition::Failing(cause) => format!("answering busy: the inbox cannot be written: {cause}\n"),
+            Condition::Failing(cause) => format!("answering busy: {cause}\n"),
         };
         text(StatusCode::OK, "text/plain", body)
     }

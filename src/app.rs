@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tollbell_channels::model::{AckMatch, AppReply, Environment};
 use tollbell_channels::platforms::PLATFORMS;
 use tollbell_channels::settings::{Settings, SettingsError};
@@ -102,9 +102,18 @@ pub struct Node {
     addresses: Vec<SocketAddr>,
     admin_address: SocketAddr,
     stopper: Stopper,
-    tasks: Vec<(&'static str, JoinHandle<()>)>,
+    tasks: Tasks,
     drain: Duration,
     _lock: ServingLock,
+}
+
+/// The node's tasks; each gives its name when it ends.
+type Tasks = JoinSet<&'static str>;
+
+/// Names a task, so that its end can be told.
+async fn named(name: &'static str, work: impl Future<Output = ()>) -> &'static str {
+    work.await;
+    name
 }
 
 /// Time beyond the drain time after which tasks that still run are ended: attempts hold leases, so that
@@ -133,20 +142,20 @@ impl Node {
         };
         let receiver = Arc::new(ArcSwap::from_pointee(receiver));
 
-        let mut tasks: Vec<(&'static str, JoinHandle<()>)> = Vec::new();
+        let mut tasks = Tasks::new();
         let mut addresses = Vec::new();
         for address in &config.server.listen {
             let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
             addresses.push(listener.local_addr().context("read the listener's address")?);
             let served = listener::serve(listener, receiver.clone(), limits(&config), stop.clone());
-            tasks.push(("receive", tokio::spawn(served)));
+            tasks.spawn(named("receive", served));
         }
         let admin_listener = TcpListener::bind(config.admin.listen)
             .await
             .with_context(|| format!("listen on {}", config.admin.listen))?;
         let admin_address = admin_listener.local_addr().context("read the admin listener's address")?;
         let admin = Admin { inbox: inbox.clone(), metrics: metrics.clone(), clock: clock.clone(), stop: stop.clone() };
-        tasks.push(("admin", tokio::spawn(admin::serve(admin_listener, Arc::new(admin)))));
+        tasks.spawn(named("admin", admin::serve(admin_listener, Arc::new(admin))));
 
         let deliverer = Deliverer {
             inbox: inbox.clone(),
@@ -157,9 +166,9 @@ impl Node {
             scan: config.deliver.scan,
         };
         for line in lines {
-            tasks.push(("deliver", tokio::spawn(deliverer.clone().run(line, stop.clone()))));
+            tasks.spawn(named("deliver", deliverer.clone().run(line, stop.clone())));
         }
-        tasks.push(("retain", tokio::spawn(retain(inbox.clone(), config.retention.clone(), clock, stop))));
+        tasks.spawn(named("retain", retain(inbox.clone(), config.retention.clone(), clock, stop)));
         info!(addresses = ?addresses, admin = %admin_address, channels = config.channels.len(), targets = config.targets.len(), "serving");
         Ok(Self { inbox, addresses, admin_address, stopper, tasks, drain: config.server.drain_timeout, _lock: lock })
     }
@@ -182,29 +191,45 @@ impl Node {
     /// Runs until SIGTERM or SIGINT, then drains.
     ///
     /// # Errors
-    /// When signals cannot be waited for.
-    pub async fn run_until_signal(self) -> anyhow::Result<()> {
+    /// When a task ended by itself: a node with a dead part must not go on as if it were whole, and whoever
+    /// supervises the process starts it again.
+    pub async fn run_until_signal(mut self) -> anyhow::Result<()> {
         let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
         let mut interrupt = signal(SignalKind::interrupt()).context("wait for SIGINT")?;
-        tokio::select! {
-            _ = terminate.recv() => info!("SIGTERM: draining"),
-            _ = interrupt.recv() => info!("SIGINT: draining"),
+        let ended = tokio::select! {
+            _ = terminate.recv() => {
+                info!("SIGTERM: draining");
+                Ok(())
+            }
+            _ = interrupt.recv() => {
+                info!("SIGINT: draining");
+                Ok(())
+            }
+            Some(ended) = self.tasks.join_next() => match ended {
+                Ok(name) => Err(anyhow::anyhow!("the task `{name}` ended by itself")),
+                Err(error) => Err(anyhow::Error::new(error).context("a task ended badly")),
+            },
+        };
+        if let Err(error) = &ended {
+            error!(error = format!("{error:#}"), "stopping: a part of the node is gone");
         }
         self.stop().await;
-        Ok(())
+        ended
     }
 
     /// Stops taking work, lets what runs end, closes the inbox.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stopper.stop();
         let by = tokio::time::Instant::now() + self.drain + DRAIN_GRACE;
-        for (name, mut task) in self.tasks {
-            match tokio::time::timeout_at(by, &mut task).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => error!(task = name, %error, "a task ended badly"),
+        loop {
+            match tokio::time::timeout_at(by, self.tasks.join_next()).await {
+                Ok(None) => break,
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(error))) => error!(%error, "a task ended badly"),
                 Err(_) => {
-                    warn!(task = name, "still at work at the end of the drain time; ended");
-                    task.abort();
+                    warn!(tasks = self.tasks.len(), "still at work at the end of the drain time; ended");
+                    self.tasks.shutdown().await;
+                    break;
                 }
             }
         }

@@ -21,7 +21,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tollbell_channels::channel::{Cause, Rejection};
 use tollbell_channels::model::{RawRequest, Reply};
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::watched::{Pending, Watched};
 use super::{Answered, Receiver};
@@ -69,7 +69,12 @@ pub async fn serve(listener: TcpListener, receiver: Arc<ArcSwap<Receiver>>, limi
             accepted = listener.accept() => accepted,
             () = shutdown.raised() => break,
         };
-        while open.try_join_next().is_some() {}
+        while let Some(ended) = open.try_join_next() {
+            if let Err(error) = ended {
+                // One connection's fault; the callback on it is repeated by the platform.
+                error!(%error, "a connection's task ended badly");
+            }
+        }
         match accepted {
             Ok((stream, peer)) => {
                 let receiver = receiver.clone();
