@@ -50,6 +50,11 @@ pub struct Policy {
 }
 
 impl Policy {
+    /// No wait that is planned is longer; no application may ask for a longer one.
+    pub fn longest_wait(&self) -> Duration {
+        self.backoff.longest().max(self.wait_after_unknown)
+    }
+
     /// A lease outlives the attempt, and also the application's own limit: when this process dies in the
     /// middle of an attempt, the next one must not begin while the script may still be running. `margin` is
     /// for writing the result down.
@@ -143,7 +148,13 @@ impl Deliverer {
     }
 
     async fn claim(&self, line: &Line, max: usize) -> Result<Vec<Leased>, inbox::Error> {
-        let claim = Claim { target: line.id.clone(), max, now: (self.clock)(), lease: line.policy.lease };
+        let claim = Claim {
+            target: line.id.clone(),
+            max,
+            now: (self.clock)(),
+            lease: line.policy.lease,
+            longest_wait: line.policy.longest_wait(),
+        };
         self.inbox.claim(claim).await
     }
 

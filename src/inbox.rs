@@ -181,6 +181,9 @@ pub struct Claim {
     pub now: Timestamp,
     /// How long the lease lasts; longer than the attempt.
     pub lease: Duration,
+    /// The longest wait that is ever planned. What is due later than that was planned by a clock that has
+    /// been set back since, and becomes due at the end of that wait from now.
+    pub longest_wait: Duration,
 }
 
 /// A delivery under a lease.

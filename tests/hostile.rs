@@ -838,6 +838,62 @@ fn what_is_open_for_a_removed_target_is_kept_and_told() {
     all_delivered(&world, 1);
 }
 
+#[test]
+fn a_clock_that_was_set_back_does_not_put_off_a_retry_for_as_long() {
+    let shop = Shop::new();
+    shop.mode("fail");
+    let mut world = shop.world();
+    let clock = world.path("clock");
+    fs::write(&clock, "+0").unwrap();
+    let library =
+        ["/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1", "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1"]
+            .into_iter()
+            .find(|path| fs::exists(path).unwrap())
+            .unwrap();
+    let gateway = world.start_with(&[
+        "env",
+        &format!("LD_PRELOAD={library}"),
+        &format!("FAKETIME_TIMESTAMP_FILE={}", clock.display()),
+        "FAKETIME_NO_CACHE=1",
+        "FAKETIME_DONT_FAKE_MONOTONIC=1",
+    ]);
+    let payment = world.payment("CLOCK-1", 1000);
+    assert!(is_success(&world, &payment));
+    wait_for("a run", || (!shop.runs().is_empty()).then_some(()));
+    fs::write(&clock, "-3600").unwrap();
+    shop.mode("good");
+    let second = world.payment("CLOCK-2", 1000);
+    assert!(is_success(&world, &second));
+    let since = Instant::now();
+    while since.elapsed() < Duration::from_secs(6) && !world.delivery_states().iter().all(|state| state == "delivered")
+    {
+        std::thread::yield_now();
+    }
+    drop(gateway);
+    assert_eq!(world.delivery_states(), ["delivered", "delivered"]);
+}
+
+/// A lower total that comes late proves that the difference was that of two refunds: what is kept says so.
+#[test]
+fn a_refund_that_came_before_an_earlier_one_is_not_told_with_the_amount_of_both() {
+    let shop = Shop::new();
+    let mut world = shop.world();
+    let _gateway = world.start();
+    let payment = world.payment("LATE-1", 1000);
+    assert!(is_success(&world, &payment));
+    for (total, number) in [(500, "R2"), (300, "R1")] {
+        let mut refund = world.story(EventKind::RefundSucceeded, "LATE-1", 1000);
+        refund.refunded_minor = total;
+        refund.refund_no = Some(number.into());
+        let callback = world.side.callback(&refund).request;
+        assert!(is_success(&world, &callback));
+    }
+    let events = world.events();
+    let second = events.iter().find(|event| event["data"]["total"]["minor"] == 500).unwrap();
+    let told = &second["data"]["amount"]["minor"];
+    assert!(told.is_null() || *told == 200, "2.00 were refunded under R2, and it is told as {told}");
+}
+
 /// How many deliveries a replay made due.
 fn replayed(world: &World, id: &str) -> i64 {
     let output = world.cli(&["--json", "replay", id]);

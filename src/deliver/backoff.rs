@@ -26,6 +26,14 @@ const DOUBLINGS_MAX: u32 = 30;
 const WAIT_MIN: Duration = Duration::from_millis(100);
 
 impl Backoff {
+    /// No wait is longer.
+    pub fn longest(&self) -> Duration {
+        match self {
+            Self::Ladder(waits) => waits.iter().copied().max().unwrap_or_default(),
+            Self::Exponential { max, .. } => (*max).max(WAIT_MIN),
+        }
+    }
+
     /// The wait after the failed try number `tries` (1 for the first), or `None` when there is none left.
     /// `chance` is a fraction of 0 ≤ f < 1.
     pub fn wait(&self, tries: u32, chance: f64) -> Option<Duration> {
@@ -54,6 +62,7 @@ mod tests {
         assert_eq!(ladder.wait(2, 0.5), Some(Duration::from_secs(10)));
         assert_eq!(ladder.wait(3, 0.5), None);
         assert_eq!(Backoff::Ladder(vec![]).wait(1, 0.5), None);
+        assert_eq!(ladder.longest(), Duration::from_secs(10));
     }
 
     #[test]

@@ -41,14 +41,11 @@ pub fn settle(outcome: &Outcome, tries: u32, policy: &Policy, now: Timestamp, ch
     match outcome {
         Outcome::Delivered => Next::Delivered,
         Outcome::Declined { .. } => Next::Dead,
-        Outcome::RetryLater { after, .. } => later(after.unwrap_or_default().min(AFTER_MAX)),
+        Outcome::RetryLater { after, .. } => later(after.unwrap_or_default().min(policy.longest_wait())),
         // The application may still be running: a second run beside the first is what we avoid.
         Outcome::Unknown { .. } => later(policy.wait_after_unknown),
     }
 }
-
-/// Longest wait that another side may ask for.
-const AFTER_MAX: Duration = Duration::from_hours(24);
 
 /// `now` plus a wait, at the end of time instead of beyond it.
 fn after(now: Timestamp, wait: Duration) -> Timestamp {
@@ -80,7 +77,7 @@ mod tests {
             (retry(None), 1, at(1_010)),
             (retry(Some(30)), 1, at(1_030)),
             (retry(Some(3)), 1, at(1_010)),
-            (retry(Some(u64::MAX)), 1, at(1_000 + 24 * 3600)),
+            (retry(Some(u64::MAX)), 1, at(1_060)),
             (retry(None), 3, Next::Dead),
             (Outcome::Declined { reason: reason() }, 1, Next::Dead),
             (Outcome::Unknown { reason: reason() }, 1, at(1_060)),

@@ -33,6 +33,8 @@ pub(crate) struct Letter {
 }
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
+/// Longer than any wait that these rules plan.
+pub(crate) const LONGEST_WAIT: Duration = Duration::from_hours(7 * 24);
 
 pub(crate) fn cny(minor: i64) -> Money {
     Money { minor, currency: Currency::CNY }
@@ -143,7 +145,8 @@ impl World<'_> {
     }
 
     async fn claim(&self) -> Vec<Leased> {
-        let claim = Claim { target: "shop".into(), max: 10, now: self.0.now(), lease: LEASE };
+        let claim =
+            Claim { target: "shop".into(), max: 10, now: self.0.now(), lease: LEASE, longest_wait: LONGEST_WAIT };
         self.inbox().claim(claim).await.unwrap()
     }
 

@@ -292,7 +292,10 @@ fn new_fact(session: &mut Session, scope: i64, fact: &Fact, names: &[Identity], 
             let (amount, basis) = match highest {
                 Some(highest) if total.minor > highest => (Some(total.minor - highest), AmountBasis::Difference),
                 // Another number for money that is already within the total: a fact of its own, its share unknown.
-                Some(_) if *is_numbered => (None, AmountBasis::Unknown),
+                Some(_) if *is_numbered => {
+                    forget_difference(session, scope, fact, *total)?;
+                    (None, AmountBasis::Unknown)
+                }
                 Some(_) => return Ok(Outcome::Nothing),
                 None => (None, AmountBasis::Unknown),
             };
@@ -300,6 +303,30 @@ fn new_fact(session: &mut Session, scope: i64, fact: &Fact, names: &[Identity], 
             NewFact { total: Some(total.minor), ..plain(amount, basis) }
         }
     }))
+}
+
+/// A total that came late lies between two that had been taken for adjacent: the higher one's difference
+/// spans two facts, so its own amount is unknown too. What was told is told; what is kept is true.
+fn forget_difference(session: &mut Session, scope: i64, fact: &Fact, late: Money) -> Result<(), Fault> {
+    let Some(order_no) = &fact.order_no else { return Ok(()) };
+    let kind = session.word(fact.kind.as_str())?;
+    session
+        .conn
+        .prepare_cached(
+            "UPDATE events SET amount = NULL, basis = ?6 WHERE seq = (
+                 SELECT seq FROM events
+                 WHERE order_no = ?1 AND scope = ?2 AND kind = ?3 AND total > ?4 AND contradicts IS NULL
+                 ORDER BY total LIMIT 1) AND basis = ?5",
+        )?
+        .execute((
+            order_no,
+            scope,
+            kind,
+            late.minor,
+            basis_code(AmountBasis::Difference),
+            basis_code(AmountBasis::Unknown),
+        ))?;
+    Ok(())
 }
 
 fn highest_total(session: &Session, scope: i64, series: &Series, currency: Currency) -> Result<Option<i64>, Fault> {

@@ -284,7 +284,13 @@ async fn a_row_that_cannot_be_read_does_not_stand_in_the_way() {
     let spoil =
         world.inbox.submit(Urgency::Work, 0, |session| session.run("UPDATE events SET currency = '???' WHERE seq = 1"));
     spoil.await.unwrap();
-    let claim = Claim { target: "shop".into(), max: 10, now: world.now(), lease: conformance::LEASE };
+    let claim = Claim {
+        target: "shop".into(),
+        max: 10,
+        now: world.now(),
+        lease: conformance::LEASE,
+        longest_wait: conformance::LONGEST_WAIT,
+    };
     assert_eq!(world.inbox.claim(claim).await.unwrap().len(), 1);
     assert_eq!(world.inbox.backlog().await.unwrap()[0].dead, 1);
 }

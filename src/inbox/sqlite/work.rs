@@ -1,6 +1,7 @@
 //! Claiming deliveries under a lease, and finishing them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _};
 use tollbell_channels::model::Timestamp;
@@ -32,6 +33,9 @@ pub(super) fn claim(session: &mut Session, claim: &Claim) -> Result<Vec<Lease>, 
     let until = claim.now.checked_add(claim.lease).map_err(|_| Fault::corrupt("a lease's end"))?;
     let limit = i64::try_from(claim.max.min(CLAIM_MAX)).expect("a small number");
     let target = session.target(&claim.target)?;
+    pull_in(session, target, DeliveryState::Pending, claim.now, claim.longest_wait)?;
+    // A running attempt ends before its lease does, counted from now as well as from its beginning.
+    pull_in(session, target, DeliveryState::Leased, claim.now, claim.lease)?;
     let due: Vec<(i64, i64, u32, u32, i64, i64)> = session
         .conn
         .prepare_cached(
@@ -86,6 +90,24 @@ pub(super) fn claim(session: &mut Session, claim: &Claim) -> Result<Vec<Lease>, 
         leases.push(lease);
     }
     Ok(leases)
+}
+
+/// Brings plans of a clock that has been set back since within the longest time that is ever planned.
+fn pull_in(
+    session: &Session,
+    target: i64,
+    state: DeliveryState,
+    now: Timestamp,
+    longest: Duration,
+) -> Result<(), Fault> {
+    let latest = now.checked_add(longest).unwrap_or(Timestamp::MAX);
+    session
+        .conn
+        .prepare_cached(
+            "UPDATE deliveries SET due_at = ?3 WHERE state = ?2 AND state <> 4 AND target = ?1 AND due_at > ?3",
+        )?
+        .execute((target, state_code(state), to_ms(latest)))?;
+    Ok(())
 }
 
 /// What goes out under a lease.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::Temporary;
-use crate::inbox::conformance::{self, Keeper as _, LEASE, event_target, letter, payment, refund};
+use crate::inbox::conformance::{self, Keeper as _, LEASE, LONGEST_WAIT, event_target, letter, payment, refund};
 use crate::inbox::sqlite::waits::UNKNOWN_PAYMENT_WAIT;
 use crate::inbox::*;
 
@@ -191,7 +191,7 @@ async fn run(steps: Vec<Step>) {
                 }
             }
             Step::Claim { max } => {
-                let claim = Claim { target: "shop".into(), max, now, lease: LEASE };
+                let claim = Claim { target: "shop".into(), max, now, lease: LEASE, longest_wait: LONGEST_WAIT };
                 let claimed = inbox.claim(claim).await.unwrap();
                 let expected = model.claim(max, now_ms);
                 let told: Vec<_> =
