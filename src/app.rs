@@ -46,6 +46,13 @@ pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> 
     warnings.extend(test_keys.map(|channel| {
         Problem::warning(path, "channel", Message::new("check.test_keys").with("channel", &channel.id))
     }));
+    for target in &config.targets {
+        let advice = targets::by_kind(&target.kind).map(|kind| (kind.advise)(&target.settings)).unwrap_or_default();
+        warnings.extend(advice.into_iter().map(|advice| {
+            let message = Message::dynamic(format!("advice.{}", advice.word)).with("target", &target.id);
+            Problem::warning(path, &format!("target.{}", advice.setting), message)
+        }));
+    }
     Ok((config, warnings))
 }
 

@@ -216,8 +216,22 @@ pub struct Kind {
     pub settings: &'static [Setting],
     /// Every word of the reasons that it gives; the catalogues hold a text for each.
     pub reasons: &'static [&'static str],
+    /// What a careful operator would add to these settings; the catalogues hold a text for each under
+    /// `advice.<word>`.
+    pub advise: fn(&Settings) -> Vec<Advice>,
+    /// Every word that [`Kind::advise`] may give.
+    pub advice: &'static [&'static str],
     /// Builds a target. Opens nothing.
     pub build: fn(&Settings) -> Result<Arc<dyn Target>, SettingsError>,
+}
+
+/// A setting that would make a working target safer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Advice {
+    /// The setting.
+    pub setting: &'static str,
+    /// The stable word.
+    pub word: &'static str,
 }
 
 /// Every kind of target.

@@ -996,6 +996,7 @@ fn real() -> (Folder, String) {
         }
     }
     text.push_str("[[target]]\nid = \"shop\"\nkind = \"fastcgi\"\naddress = \"127.0.0.1:9000\"\nscript = \"/x.php\"\n");
+    text.push_str("terminate_timeout = \"60s\"\n");
     folder.write("tollbell.toml", text.as_bytes(), 0o600);
     (folder, text)
 }
@@ -1014,10 +1015,10 @@ fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
         (text.replace("kind = \"fastcgi\"", "kind = \"php\""), "9:8 target.kind config.one_of"),
         (text.replace("127.0.0.1:9000", "nowhere"), "10:11 target.address setting.malformed"),
         (text.replace("\"/x.php\"", "\"x.php\""), "11:10 target.script setting.malformed"),
-        (format!("{text}attempt_timeout = \"0s\"\n"), "12:19 target.attempt_timeout setting.out_of_range"),
-        (format!("{text}connect_timeout = \"31s\"\n"), "12:19 target.connect_timeout setting.relation"),
-        (format!("{text}success = {{ body = \"x\", match = \"y\" }}\n"), "12:11 target.success setting.unknown_word"),
-        (format!("{text}succes = \"platform\"\n"), "12:1 target.succes config.unknown_key_nearest"),
+        (format!("{text}attempt_timeout = \"0s\"\n"), "13:19 target.attempt_timeout setting.out_of_range"),
+        (format!("{text}connect_timeout = \"31s\"\n"), "13:19 target.connect_timeout setting.relation"),
+        (format!("{text}success = {{ body = \"x\", match = \"y\" }}\n"), "13:11 target.success setting.unknown_word"),
+        (format!("{text}succes = \"platform\"\n"), "13:1 target.succes config.unknown_key_nearest"),
         // Without a key there is no channel, and that is said.
         (without_key.clone(), "1:1 channel.alipay_public_key config.missing_either"),
         (

@@ -9,7 +9,9 @@ use tollbell_channels::settings::SETTINGS_ERRORS;
 #[test]
 fn every_family_of_words_has_its_texts() {
     let states: Vec<&str> = DeliveryState::ALL.iter().map(|state| state.as_str()).collect();
-    let families: [(&str, &[&str]); 5] = [
+    let advice: Vec<&str> = tollbell::targets::KINDS.iter().flat_map(|kind| kind.advice).copied().collect();
+    let families: [(&str, &[&str]); 6] = [
+        ("advice", &advice),
         ("setting", SETTINGS_ERRORS),
         ("outcome", &tollbell::reasons()),
         ("state", &states),

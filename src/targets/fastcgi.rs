@@ -26,7 +26,7 @@ use self::params::Site;
 use self::pool::{Bounds, Pool};
 use self::stream::Address;
 use self::success::Rule;
-use super::{Attempted, Demands, Envelope, Format, Kind, Outcome, Reason, Target};
+use super::{Advice, Attempted, Demands, Envelope, Format, Kind, Outcome, Reason, Target};
 
 pub use self::diagnosis::REASONS;
 
@@ -36,8 +36,18 @@ pub static KIND: Kind = Kind {
     name: Text { en: "PHP-FPM (FastCGI)", zh: "PHP-FPM（FastCGI）" },
     settings: SETTINGS,
     reasons: REASONS,
+    advise,
+    advice: &[NO_TERMINATE_TIMEOUT],
     build,
 };
+
+/// The application's own limit is not known, so the wait after an unknown outcome is a guess.
+const NO_TERMINATE_TIMEOUT: &str = "no_terminate_timeout";
+
+fn advise(settings: &Settings) -> Vec<Advice> {
+    let is_told = settings.duration("terminate_timeout").is_some();
+    if is_told { Vec::new() } else { vec![Advice { setting: "terminate_timeout", word: NO_TERMINATE_TIMEOUT }] }
+}
 
 /// Connections when the setting is absent. Each pins a PHP-FPM worker, and small pools have five.
 const MAX_CONNECTIONS_DEFAULT: u64 = 4;
