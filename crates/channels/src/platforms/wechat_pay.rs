@@ -86,7 +86,7 @@ const LADDER: Ladder = &[
     Duration::from_mins(30),
     Duration::from_mins(30),
     Duration::from_mins(30),
-    Duration::from_mins(60),
+    Duration::from_hours(1),
     Duration::from_hours(3),
     Duration::from_hours(3),
     Duration::from_hours(3),
@@ -237,8 +237,7 @@ impl WechatPay {
         }
         let Some(key) = self.config.keys.find(serial, now) else { return Err(unknown_key(serial)) };
         let signature = decode_base64(signature.as_bytes()).ok_or_else(|| malformed(SIGNATURE))?;
-        let message =
-            [timestamp.as_bytes(), b"\n", nonce.as_bytes(), b"\n", request.body.as_ref(), b"\n"].concat();
+        let message = [timestamp.as_bytes(), b"\n", nonce.as_bytes(), b"\n", request.body.as_ref(), b"\n"].concat();
         let verified = key.verify(&message, &signature, "v3").ok_or(Rejection::Signature)?;
         Ok((verified, signed_at))
     }

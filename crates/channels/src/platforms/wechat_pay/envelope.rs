@@ -1,4 +1,4 @@
-//! The JSON around a notification, and the box in it: AES-256-GCM under the APIv3 key (WeChat Pay, "callback
+//! The JSON around a notification, and the box in it: AES-256-GCM under the API v3 key (WeChat Pay, "callback
 //! notifications"). Values are kept as they are written, so that no float comes near an amount.
 
 use std::fmt;
@@ -21,10 +21,13 @@ pub(super) const VALUES_MAX: usize = 8192;
 /// Deepest nesting; real messages have four levels.
 pub(super) const DEPTH_MAX: usize = 16;
 
+/// Longest path of a value, in bytes.
+pub(super) const PATH_BYTES_MAX: usize = 256;
+
 /// The only algorithm of the box that is accepted.
 const ALGORITHM: &str = "AEAD_AES_256_GCM";
 
-/// The APIv3 key, ready to open boxes.
+/// The API v3 key, ready to open boxes.
 pub(super) struct Cipher(LessSafeKey);
 
 impl fmt::Debug for Cipher {
@@ -87,15 +90,11 @@ impl Envelope {
         let ciphertext = resource.required("ciphertext")?;
         let ciphertext = STANDARD.decode(ciphertext).map_err(|_| malformed("resource.ciphertext"))?;
         let mut fields = Vec::new();
-        for (name, raw) in &outer.0 {
-            if name != "resource" {
-                Value::read(raw).value.flatten(name.clone(), &mut fields);
-            }
+        for (name, raw) in outer.0.iter().filter(|(name, _)| name != "resource") {
+            fields.push((name.clone(), shown(raw)));
         }
-        for (name, raw) in &resource.0 {
-            if name != "ciphertext" {
-                Value::read(raw).value.flatten(format!("resource.{name}"), &mut fields);
-            }
+        for (name, raw) in resource.0.iter().filter(|(name, _)| name != "ciphertext") {
+            fields.push((format!("resource.{name}"), shown(raw)));
         }
         Ok(Self { fields, event_type, nonce, associated, ciphertext })
     }
@@ -108,9 +107,7 @@ impl Envelope {
 
     /// What the box holds.
     pub(super) fn decrypt(&self, cipher: &Cipher) -> Result<Vec<u8>, Rejection> {
-        cipher
-            .open(self.nonce, self.associated.as_bytes(), self.ciphertext.clone())
-            .ok_or(Rejection::Undecryptable)
+        cipher.open(self.nonce, self.associated.as_bytes(), self.ciphertext.clone()).ok_or(Rejection::Undecryptable)
     }
 }
 
@@ -120,6 +117,12 @@ fn missing(field: &str) -> Rejection {
 
 fn malformed(field: &str) -> Rejection {
     Rejection::Malformed { field: field.into() }
+}
+
+/// A member as text: a text's own, anything else as it is written. Not taken apart, since this is read before
+/// the signature is checked, and paths of a hostile message could grow beyond its size.
+fn shown(raw: &RawValue) -> String {
+    serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().to_owned())
 }
 
 /// The members of one object, each once.
@@ -197,9 +200,9 @@ pub(super) enum Value {
     /// A text.
     Text(String),
     /// A list.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// An object, in the order of arrival.
-    Object(Vec<(String, Value)>),
+    Object(Vec<(String, Self)>),
 }
 
 /// A value, and what was wrong on the way.
@@ -228,10 +231,11 @@ impl Value {
             .map_or_else(|_| Tree { value: Self::Null, twice: None, is_broken: true }, Self::read)
     }
 
-    /// The member of an object at a path of names.
+    /// The member of an object at a path of names, or of a list at its place.
     pub(super) fn at(&self, path: &str) -> Option<&Self> {
         path.split('.').try_fold(self, |value, name| match value {
             Self::Object(members) => members.iter().find(|(member, _)| member == name).map(|(_, value)| value),
+            Self::List(values) => values.get(name.parse::<usize>().ok()?),
             _ => None,
         })
     }
@@ -246,20 +250,24 @@ impl Value {
         }
     }
 
-    /// Every single value under its path.
-    pub(super) fn flatten(&self, path: String, fields: &mut Vec<(String, String)>) {
+    /// Every single value under its path. False when a path was too long to be one.
+    pub(super) fn flatten(&self, path: String, fields: &mut Vec<(String, String)>) -> bool {
+        if path.len() > PATH_BYTES_MAX {
+            return false;
+        }
         match self {
-            Self::List(values) => {
-                for (at, value) in values.iter().enumerate() {
-                    value.flatten(format!("{path}.{at}"), fields);
-                }
+            // Each of them, also behind one that is too long.
+            Self::List(values) => values
+                .iter()
+                .enumerate()
+                .fold(true, |is_whole, (at, value)| value.flatten(format!("{path}.{at}"), fields) && is_whole),
+            Self::Object(members) => members
+                .iter()
+                .fold(true, |is_whole, (name, value)| value.flatten(format!("{path}.{name}"), fields) && is_whole),
+            single => {
+                fields.push((path, single.text().unwrap_or_default().to_owned()));
+                true
             }
-            Self::Object(members) => {
-                for (name, value) in members {
-                    value.flatten(format!("{path}.{name}"), fields);
-                }
-            }
-            single => fields.push((path, single.text().unwrap_or_default().to_owned())),
         }
     }
 }

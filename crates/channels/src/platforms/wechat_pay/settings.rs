@@ -22,7 +22,7 @@ pub(super) const SUB_MERCHANTS_MAX: usize = 4096;
 /// In `sub_mchid`: every sub-merchant of this provider.
 pub(super) const ANY: &str = "*";
 
-/// Bytes of an APIv3 key: the text itself is the AES-256 key (WeChat Pay, "APIv3 key").
+/// Bytes of an API v3 key: the text itself is the AES-256 key (WeChat Pay, "API v3 key").
 pub(super) const API_V3_KEY_BYTES: usize = 32;
 
 /// How the id of a public key begins.
@@ -272,8 +272,7 @@ fn certificates(settings: &Settings, mchid: &str, notes: &mut Vec<KeyNote>) -> R
         if description.subject.split(',').any(|part| part.strip_prefix("CN=") == Some(mchid)) {
             return Err(SettingsError::new(SETTING, "own_public_key"));
         }
-        let serial =
-            normal_serial(&description.serial_hex).ok_or(SettingsError::new(SETTING, "not_a_certificate"))?;
+        let serial = normal_serial(&description.serial_hex).ok_or(SettingsError::new(SETTING, "not_a_certificate"))?;
         if keys.iter().any(|key| key.serial == serial) {
             return Err(SettingsError::new(SETTING, "relation").because(serial));
         }

@@ -1,0 +1,1 @@
+//! What only this platform has; the contract suite tests what all have.
