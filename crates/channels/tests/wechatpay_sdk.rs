@@ -146,8 +146,7 @@ fn the_sdk_opens_what_the_simulator_makes_and_nothing_else() {
     let mut expected = Vec::new();
     for kind in side.stories() {
         for (serial, note) in (1_u64..).zip(notes.iter().cycle().take(40)) {
-            let mut story =
-                Story { kind: *kind, serial, note: (*note).to_owned(), ..Story::paid("T-1", 12_345, at()) };
+            let mut story = Story { kind: *kind, serial, note: (*note).to_owned(), ..Story::paid("T-1", 12_345, at()) };
             story.refunded_minor = 100;
             let request = side.callback(&story).request;
             for spoiled in ["", "timestamp", "nonce", "body"] {

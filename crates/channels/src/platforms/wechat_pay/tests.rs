@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::envelope::Cipher;
 use super::*;
-use crate::model::{Amount, Concern, EventKind, Fact};
+use crate::model::{Amount, Concern, EventKind, Fact, Identity};
 use crate::settings::SettingValue;
 use crate::signature::key::PublicKey;
 use crate::signature::rsa::sign_sha256;
@@ -294,12 +294,12 @@ fn what_cannot_be_understood_is_held_and_never_guessed() {
 #[test]
 fn deductions_fail_and_are_paid_back() {
     let stage = stage();
-    let state = |state: &str| changed(payment(), "/trade_state", json!(state));
+    let told = |state: &str| changed(payment(), "/trade_state", json!(state));
     for (event, state, kind, concerns) in [
-        ("TRANSACTION.FAIL", state("PAY_FAIL"), EventKind::PaymentFailed, 0),
-        ("TRANSACTION.FAIL", state("SUCCESS"), EventKind::Other, 1),
-        ("TRANSACTION.PAY_BACK", state("SUCCESS"), EventKind::PaymentSucceeded, 0),
-        ("TRANSACTION.PAY_BACK", state("PAY_FAIL"), EventKind::Other, 1),
+        ("TRANSACTION.FAIL", told("PAY_FAIL"), EventKind::PaymentFailed, 0),
+        ("TRANSACTION.FAIL", told("SUCCESS"), EventKind::Other, 1),
+        ("TRANSACTION.PAY_BACK", told("SUCCESS"), EventKind::PaymentSucceeded, 0),
+        ("TRANSACTION.PAY_BACK", told("PAY_FAIL"), EventKind::Other, 1),
     ] {
         let notification = stage.read(event, &state);
         assert_eq!((notification.facts[0].kind, notification.concerns.len()), (kind, concerns), "{event} {state}");
@@ -325,7 +325,7 @@ fn a_sub_merchants_payment_and_refund_meet_in_one_scope() {
         assert_eq!(paid.facts[0].scope.account, "1900000001:1900000109");
         assert_eq!(refunded.facts[0].scope, paid.facts[0].scope);
         assert_eq!(refunded.facts[0].payment.as_ref(), Some(&paid.facts[0].identity));
-        let names: Vec<&str> = refunded.facts[0].identities().map(|name| name.as_str()).collect();
+        let names: Vec<&str> = refunded.facts[0].identities().map(Identity::as_str).collect();
         assert_eq!(names, ["refund_id:5001", "out_refund_no:42001"]);
         let stranger = changed(plaintext.clone(), "/sub_mchid", json!("1900000110"));
         assert_eq!(words(&stage.read("TRANSACTION.SUCCESS", &stranger)).is_empty(), listed == "*");
@@ -450,4 +450,44 @@ fn an_answer_is_read_by_its_status_and_code() {
     {
         assert_eq!(read(200, body), AckMatch::No, "{body}");
     }
+}
+
+const PLATFORM_CERT: &str = include_str!("../../../tests/vectors/wechat_pay/platform.pem");
+const MERCHANT_CERT: &str = include_str!("../../../tests/vectors/wechat_pay/merchant.pem");
+
+#[test]
+fn certificates_are_known_by_their_serial_until_they_end() {
+    let certs = |text: &str| SettingValue::Key(text.as_bytes().to_vec().into());
+    let stage = stage().with("platform_certs", certs(PLATFORM_CERT));
+    let channel = build(&stage.settings).unwrap();
+    let notes = channel.keys();
+    assert_eq!((notes.len(), notes[1].fingerprint.as_deref()), (2, Some("7DF34")));
+    let body = envelope_of("TRANSACTION.SUCCESS", payment().to_string().as_bytes(), Some("x")).to_string();
+    for serial in ["7DF34", "07df34", "0007Df34"] {
+        for (time, word) in [("2026-05-31T23:59:59Z", "signature"), ("2026-06-01T00:00:01Z", "needs_key")] {
+            let time: Timestamp = time.parse().unwrap();
+            let mut request = stage.request(body.as_bytes(), time.as_second());
+            request.headers.insert("wechatpay-serial", serial.parse().unwrap());
+            assert_eq!(channel.recognise(&request), Likeness::Merchant);
+            match channel.verify(&request, time) {
+                Verdict::Refused(rejection) => assert_eq!(rejection.word(), word, "{serial}"),
+                Verdict::NeedsKey(key) => assert_eq!((key.serial.as_str(), word), ("7DF34", "needs_key")),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn certificates_that_prove_nothing_are_named() {
+    let certs = |text: &str| SettingValue::Key(text.as_bytes().to_vec().into());
+    let word = |name: &'static str, value: SettingValue| {
+        build(&stage().with(name, value).settings).err().map(|error| (error.setting, error.word))
+    };
+    assert_eq!(word("platform_certs", certs(MERCHANT_CERT)), Some(("platform_certs", "own_public_key")));
+    let twice = [PLATFORM_CERT, PLATFORM_CERT].concat();
+    assert_eq!(word("platform_certs", certs(&twice)), Some(("platform_certs", "relation")));
+    assert_eq!(word("wechatpay_public_key", certs(PLATFORM_CERT)), Some(("wechatpay_public_key", "certificate_given")));
+    let many = PLATFORM_CERT.repeat(settings::CERTIFICATES_MAX + 1);
+    assert_eq!(word("platform_certs", certs(&many)), Some(("platform_certs", "out_of_range")));
 }
