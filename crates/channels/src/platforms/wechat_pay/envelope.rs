@@ -52,7 +52,7 @@ impl Cipher {
     }
 
     /// Closes a box.
-    #[cfg(feature = "simulate")]
+    #[cfg(any(test, feature = "simulate"))]
     pub(super) fn close(&self, nonce: [u8; NONCE_LEN], associated: &[u8], plaintext: &[u8]) -> Option<Vec<u8>> {
         let mut boxed = plaintext.to_vec();
         let nonce = Nonce::assume_unique_for_key(nonce);
