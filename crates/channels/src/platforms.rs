@@ -2,6 +2,7 @@
 //! in [`PLATFORMS`]; everything else (configuration, help, contract tests, generated pages) reads the list.
 
 pub mod alipay;
+pub mod wechat_pay;
 
 use crate::channel::{Channel, Ladder};
 use crate::settings::{Setting, Settings, SettingsError, Text};
@@ -31,7 +32,7 @@ pub struct Platform {
 }
 
 /// Every platform.
-pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM];
+pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM];
 
 /// The platform of this kind.
 pub fn by_kind(kind: &str) -> Option<&'static Platform> {

@@ -23,6 +23,8 @@ pub struct Certificate {
 pub struct Description {
     /// The serial number as a decimal.
     pub serial: String,
+    /// The serial number in lower-case hexadecimal, without leading zeros.
+    pub serial_hex: String,
     /// The issuer, most specific part first: `CN=…,OU=…,O=…,C=…`; parts that are missing are left out.
     pub issuer: String,
     /// The subject, in the same form.
@@ -103,6 +105,7 @@ impl Description {
         let time = |seconds| Timestamp::from_second(seconds).ok();
         Self {
             serial: certificate.tbs_certificate.serial.to_str_radix(10),
+            serial_hex: certificate.tbs_certificate.serial.to_str_radix(16),
             issuer: name_text(certificate.issuer()),
             subject: name_text(certificate.subject()),
             signature_oid: certificate.signature_algorithm.algorithm.to_id_string(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use tollbell_channels::channel::Verdict;
 use tollbell_channels::model::RawRequest;
 use tollbell_channels::simulate::{Cover, Genuine, Story};
@@ -35,6 +35,12 @@ fn every_change_of_the_signature_is_refused() {
             let signature = signature_of(&genuine);
             let mut forgeries = forged(&signature);
             forgeries.push(("another message's".to_owned(), signature_of(&other)));
+            if matches!(genuine.cover, Cover::BodyAndHeaders { .. }) {
+                // Line ends and zeros never come this far in a header.
+                let count = forgeries.len();
+                forgeries.retain(|(_, forgery)| HeaderValue::from_bytes(forgery).is_ok());
+                assert!(forgeries.len() + 10 > count, "most forgeries can be sent");
+            }
             for (label, forgery) in forgeries {
                 assert_ne!(forgery, signature, "{label} changes nothing");
                 world.refuses(&format!("{}: signature {label}", story.kind), &with_signature(&genuine, &forgery));

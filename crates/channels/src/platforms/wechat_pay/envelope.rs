@@ -1,0 +1,303 @@
+//! The JSON around a notification, and the box in it: AES-256-GCM under the API v3 key (WeChat Pay, "callback
+//! notifications"). Values are kept as they are written, so that no float comes near an amount.
+
+use std::fmt;
+
+use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::settings::API_V3_KEY_BYTES;
+use crate::channel::{Rejection, quote};
+
+/// Most members of one object.
+pub(super) const MEMBERS_MAX: usize = 1024;
+
+/// Most values in one message.
+pub(super) const VALUES_MAX: usize = 8192;
+
+/// Deepest nesting; real messages have four levels.
+pub(super) const DEPTH_MAX: usize = 16;
+
+/// Longest path of a value, in bytes.
+pub(super) const PATH_BYTES_MAX: usize = 256;
+
+/// The only algorithm of the box that is accepted.
+const ALGORITHM: &str = "AEAD_AES_256_GCM";
+
+/// The API v3 key, ready to open boxes.
+pub(super) struct Cipher(LessSafeKey);
+
+impl fmt::Debug for Cipher {
+    /// Shows no key.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cipher(…)")
+    }
+}
+
+impl Cipher {
+    /// From the key's bytes; none only if the library refused 32 bytes.
+    pub(super) fn new(key: &[u8; API_V3_KEY_BYTES]) -> Option<Self> {
+        UnboundKey::new(&AES_256_GCM, key).ok().map(|key| Self(LessSafeKey::new(key)))
+    }
+
+    /// Opens a box; none when its tag does not match.
+    pub(super) fn open(&self, nonce: [u8; NONCE_LEN], associated: &[u8], mut boxed: Vec<u8>) -> Option<Vec<u8>> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let length = self.0.open_in_place(nonce, Aad::from(associated), &mut boxed).ok()?.len();
+        boxed.truncate(length);
+        Some(boxed)
+    }
+
+    /// Closes a box.
+    #[cfg(any(test, feature = "simulate"))]
+    pub(super) fn close(&self, nonce: [u8; NONCE_LEN], associated: &[u8], plaintext: &[u8]) -> Option<Vec<u8>> {
+        let mut boxed = plaintext.to_vec();
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.0.seal_in_place_append_tag(nonce, Aad::from(associated), &mut boxed).ok()?;
+        Some(boxed)
+    }
+}
+
+/// The message around the box.
+#[derive(Debug)]
+pub(super) struct Envelope {
+    /// Every member but the box's content, as text, in the order of arrival.
+    pub(super) fields: Vec<(String, String)>,
+    /// What the platform calls this kind of message.
+    pub(super) event_type: String,
+    nonce: [u8; NONCE_LEN],
+    associated: String,
+    ciphertext: Vec<u8>,
+}
+
+impl Envelope {
+    /// Reads the envelope of a body.
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Rejection> {
+        let outer = Members::parse("", body)?;
+        let event_type = outer.required("event_type")?;
+        let resource = outer.get("resource").ok_or_else(|| missing("resource"))?;
+        let resource = Members::parse("resource.", resource.get().as_bytes())?;
+        let algorithm = resource.required("algorithm")?;
+        if algorithm != ALGORITHM {
+            return Err(Rejection::Algorithm { algorithm: quote(&algorithm) });
+        }
+        let nonce = resource.required("nonce")?;
+        let nonce = nonce.as_bytes().try_into().map_err(|_| malformed("resource.nonce"))?;
+        let associated = resource.text("associated_data")?.unwrap_or_default();
+        let ciphertext = resource.required("ciphertext")?;
+        let ciphertext = STANDARD.decode(ciphertext).map_err(|_| malformed("resource.ciphertext"))?;
+        let mut fields = Vec::new();
+        for (name, raw) in outer.0.iter().filter(|(name, _)| name != "resource") {
+            fields.push((name.clone(), shown(raw)));
+        }
+        for (name, raw) in resource.0.iter().filter(|(name, _)| name != "ciphertext") {
+            fields.push((format!("resource.{name}"), shown(raw)));
+        }
+        Ok(Self { fields, event_type, nonce, associated, ciphertext })
+    }
+
+    /// A member as text; none when absent or blank.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        let found = self.fields.iter().find(|(field, _)| field == name);
+        found.map(|(_, value)| value.as_str()).filter(|value| !value.trim().is_empty())
+    }
+
+    /// What the box holds.
+    pub(super) fn decrypt(&self, cipher: &Cipher) -> Result<Vec<u8>, Rejection> {
+        cipher.open(self.nonce, self.associated.as_bytes(), self.ciphertext.clone()).ok_or(Rejection::Undecryptable)
+    }
+}
+
+fn missing(field: &str) -> Rejection {
+    Rejection::Missing { field: field.into() }
+}
+
+fn malformed(field: &str) -> Rejection {
+    Rejection::Malformed { field: field.into() }
+}
+
+/// A member as text: a text's own, anything else as it is written. Not taken apart, since this is read before
+/// the signature is checked, and paths of a hostile message could grow beyond its size.
+fn shown(raw: &RawValue) -> String {
+    serde_json::from_str(raw.get()).unwrap_or_else(|_| raw.get().to_owned())
+}
+
+/// The members of one object, each once.
+struct Members<'a>(Vec<(String, &'a RawValue)>, &'static str);
+
+impl<'a> Members<'a> {
+    /// Reads an object. `prefix` goes before names in a refusal.
+    fn parse(prefix: &'static str, text: &'a [u8]) -> Result<Self, Rejection> {
+        let whole = if prefix.is_empty() { "body" } else { prefix.trim_end_matches('.') };
+        let Pairs(members) = serde_json::from_slice(text).map_err(|_| malformed(whole))?;
+        match duplicate(&members) {
+            Some(name) => Err(Rejection::Duplicate { field: quote(&format!("{prefix}{name}")) }),
+            None => Ok(Self(members, prefix)),
+        }
+    }
+
+    fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.iter().find(|(member, _)| member == name).map(|(_, raw)| *raw)
+    }
+
+    /// A text, where it is there and not null.
+    fn text(&self, name: &str) -> Result<Option<String>, Rejection> {
+        let Some(raw) = self.get(name) else { return Ok(None) };
+        serde_json::from_str(raw.get()).map_err(|_| malformed(&format!("{}{name}", self.1)))
+    }
+
+    fn required(&self, name: &str) -> Result<String, Rejection> {
+        self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| missing(&format!("{}{name}", self.1)))
+    }
+}
+
+fn duplicate<'m>(members: &'m [(String, &RawValue)]) -> Option<&'m str> {
+    let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
+    names.sort_unstable();
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
+/// An object's members as they are written, a name that came twice twice.
+struct Pairs<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Pairs<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Pairs<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry::<String, &RawValue>()? {
+                    if members.len() == MEMBERS_MAX {
+                        return Err(M::Error::custom("too many members"));
+                    }
+                    members.push(member);
+                }
+                Ok(Pairs(members))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+/// A value of JSON, with numbers as they are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Value {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Flag(bool),
+    /// A number's own token.
+    Number(String),
+    /// A text.
+    Text(String),
+    /// A list.
+    List(Vec<Self>),
+    /// An object, in the order of arrival.
+    Object(Vec<(String, Self)>),
+}
+
+/// A value, and what was wrong on the way.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// The value, as far as it could be read.
+    pub(super) value: Value,
+    /// A member that was given twice; the first one is read.
+    pub(super) twice: Option<String>,
+    /// Whether something could not be read or was beyond the limits.
+    pub(super) is_broken: bool,
+}
+
+impl Value {
+    /// Reads a value that is JSON already.
+    pub(super) fn read(raw: &RawValue) -> Tree {
+        let mut tree = Tree { value: Self::Null, twice: None, is_broken: false };
+        let mut left = VALUES_MAX;
+        tree.value = read(raw, 0, &mut left, &mut tree);
+        tree
+    }
+
+    /// Reads a text; a broken null when it is not JSON.
+    pub(super) fn parse(text: &[u8]) -> Tree {
+        serde_json::from_slice::<&RawValue>(text)
+            .map_or_else(|_| Tree { value: Self::Null, twice: None, is_broken: true }, Self::read)
+    }
+
+    /// The member of an object at a path of names, or of a list at its place.
+    pub(super) fn at(&self, path: &str) -> Option<&Self> {
+        path.split('.').try_fold(self, |value, name| match value {
+            Self::Object(members) => members.iter().find(|(member, _)| member == name).map(|(_, value)| value),
+            Self::List(values) => values.get(name.parse::<usize>().ok()?),
+            _ => None,
+        })
+    }
+
+    /// The value as one text; none for lists and objects.
+    pub(super) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Null => Some(""),
+            Self::Flag(flag) => Some(if *flag { "true" } else { "false" }),
+            Self::Number(text) | Self::Text(text) => Some(text),
+            Self::List(_) | Self::Object(_) => None,
+        }
+    }
+
+    /// Every single value under its path. False when a path was too long to be one.
+    pub(super) fn flatten(&self, path: String, fields: &mut Vec<(String, String)>) -> bool {
+        if path.len() > PATH_BYTES_MAX {
+            return false;
+        }
+        match self {
+            // Each of them, also behind one that is too long.
+            Self::List(values) => values
+                .iter()
+                .enumerate()
+                .fold(true, |is_whole, (at, value)| value.flatten(format!("{path}.{at}"), fields) && is_whole),
+            Self::Object(members) => members
+                .iter()
+                .fold(true, |is_whole, (name, value)| value.flatten(format!("{path}.{name}"), fields) && is_whole),
+            single => {
+                fields.push((path, single.text().unwrap_or_default().to_owned()));
+                true
+            }
+        }
+    }
+}
+
+fn read(raw: &RawValue, depth: usize, left: &mut usize, tree: &mut Tree) -> Value {
+    if depth > DEPTH_MAX || *left == 0 {
+        tree.is_broken = true;
+        return Value::Null;
+    }
+    *left -= 1;
+    let text = raw.get();
+    let found = match text.as_bytes().first() {
+        Some(b'{') => serde_json::from_str(text).ok().map(|Pairs(members)| {
+            if let Some(name) = duplicate(&members) {
+                tree.twice = Some(name.to_owned());
+            }
+            let members = members.into_iter().map(|(name, raw)| (name, read(raw, depth + 1, left, tree)));
+            Value::Object(members.collect())
+        }),
+        Some(b'[') => serde_json::from_str::<Vec<&RawValue>>(text)
+            .ok()
+            .map(|values| Value::List(values.into_iter().map(|raw| read(raw, depth + 1, left, tree)).collect())),
+        Some(b'"') => serde_json::from_str(text).ok().map(Value::Text),
+        Some(b't') => Some(Value::Flag(true)),
+        Some(b'f') => Some(Value::Flag(false)),
+        Some(b'n') => Some(Value::Null),
+        _ => Some(Value::Number(text.to_owned())),
+    };
+    found.unwrap_or_else(|| {
+        tree.is_broken = true;
+        Value::Null
+    })
+}

@@ -1,0 +1,320 @@
+//! What a merchant configures for a WeChat Pay channel, and the checks that make it a channel or refuse it.
+
+use std::fmt;
+
+use super::envelope::Cipher;
+use crate::channel::KeyNote;
+use crate::model::{Environment, Timestamp};
+use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
+use crate::signature::key::PublicKey;
+use crate::signature::rsa::{RsaHash, RsaVerifier};
+use crate::signature::x509::Certificate;
+
+/// Most certificates in `platform_certs`: the current ones and those around a rotation.
+pub(super) const CERTIFICATES_MAX: usize = 16;
+
+/// Most application ids of one channel.
+pub(super) const APP_IDS_MAX: usize = 64;
+
+/// Most sub-merchants of one channel; a provider with more writes [`ANY`].
+pub(super) const SUB_MERCHANTS_MAX: usize = 4096;
+
+/// In `sub_mchid`: every sub-merchant of this provider.
+pub(super) const ANY: &str = "*";
+
+/// Bytes of an API v3 key: the text itself is the AES-256 key (WeChat Pay, "API v3 key").
+pub(super) const API_V3_KEY_BYTES: usize = 32;
+
+/// How the id of a public key begins.
+pub(super) const PUBLIC_KEY_ID_PREFIX: &str = "PUB_KEY_ID_";
+
+/// Longest serial or key id that is taken from a message, in characters; real ones have 40 and about 45.
+const SERIAL_CHARS_MAX: usize = 64;
+
+/// Most digits of a merchant's number; real ones have 8 to 10.
+const MERCHANT_DIGITS_MAX: usize = 32;
+
+/// Longest application id; real ones have 18 characters.
+const APP_ID_CHARS_MAX: usize = 32;
+
+/// The settings, in the order in which they are shown.
+pub(super) const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "mchid",
+        kind: SettingKind::Text,
+        is_required: true,
+        help: Text {
+            en: "merchant number (mchid) whose APIv3 key this is; for a service provider its own number (sp_mchid); \
+                 messages for another one are held",
+            zh: "商户号(mchid),即 APIv3 密钥所属的商户;服务商填服务商商户号(sp_mchid);其他商户的通知会被挂起",
+        },
+        example: "1900000001",
+    },
+    Setting {
+        name: "appid",
+        kind: SettingKind::Texts,
+        is_required: true,
+        help: Text {
+            en: "application ids bound to this merchant; for a service provider its own (sp_appid); messages for \
+                 another one are held",
+            zh: "与商户号绑定的 AppID,可填多个;服务商填服务商的 AppID(sp_appid);其他应用的通知会被挂起",
+        },
+        example: "wx2421b1c4370ec43b",
+    },
+    Setting {
+        name: "api_v3_key",
+        kind: SettingKind::SecretKey,
+        is_required: true,
+        help: Text {
+            en: "APIv3 key, exactly 32 characters, as set in the merchant platform under API security; not the APIv2 key",
+            zh: "APIv3 密钥,正好 32 个字符,在商户平台「API 安全」中设置;不是 APIv2 密钥",
+        },
+        example: "wechat_apiv3_key",
+    },
+    Setting {
+        name: "wechatpay_public_key",
+        kind: SettingKind::PublicKey,
+        is_required: false,
+        help: Text {
+            en: "WeChat Pay's public key (pub_key.pem) from the merchant platform; this, `platform_certs`, or both \
+                 during a change",
+            zh: "微信支付公钥(pub_key.pem),在商户平台下载;与 `platform_certs` 至少填一个,切换期间可同时填写",
+        },
+        example: "wechatpay_public.pem",
+    },
+    Setting {
+        name: "wechatpay_public_key_id",
+        kind: SettingKind::Text,
+        is_required: false,
+        help: Text {
+            en: "id of that public key, begins with PUB_KEY_ID_, shown beside it",
+            zh: "微信支付公钥 ID,以 PUB_KEY_ID_ 开头,与公钥显示在同一处",
+        },
+        example: "PUB_KEY_ID_0119000000012026112100000000000001",
+    },
+    Setting {
+        name: "platform_certs",
+        kind: SettingKind::PublicKey,
+        is_required: false,
+        help: Text {
+            en: "WeChat Pay's platform certificates, one or more in one PEM file; not the merchant's own API certificate",
+            zh: "微信支付平台证书,可多个放在一个 PEM 文件里;不是商户 API 证书",
+        },
+        example: "wechatpay_certs.pem",
+    },
+    Setting {
+        name: "sub_mchid",
+        kind: SettingKind::Texts,
+        is_required: false,
+        help: Text {
+            en: "service provider: the sub-merchants (sub_mchid); `*` takes every one; messages for others are held",
+            zh: "服务商模式:子商户号(sub_mchid),可填多个;填 `*` 表示全部;其他子商户的通知会被挂起",
+        },
+        example: "1900000109",
+    },
+    Setting {
+        name: "sub_appid",
+        kind: SettingKind::Texts,
+        is_required: false,
+        help: Text {
+            en: "service provider: the sub-merchants' application ids (sub_appid); when set, messages for others are held",
+            zh: "服务商模式:子商户的 AppID(sub_appid);填写后,其他 AppID 的通知会被挂起",
+        },
+        example: "wxd678efh567hg6999",
+    },
+];
+
+/// A channel's configuration, checked.
+#[derive(Debug)]
+pub(super) struct Config {
+    /// Live or sandbox.
+    pub(super) environment: Environment,
+    /// The account whose keys these are.
+    pub(super) mchid: String,
+    /// Its applications; never empty.
+    pub(super) app_ids: Vec<String>,
+    /// Its sub-merchants; empty outside provider mode.
+    pub(super) sub_mchids: Vec<String>,
+    /// Their applications; empty when they do not matter.
+    pub(super) sub_app_ids: Vec<String>,
+    /// What opens the resource.
+    pub(super) cipher: Cipher,
+    /// The keys that prove a message.
+    pub(super) keys: Keys,
+    /// Public facts about the keys, for people.
+    pub(super) notes: Vec<KeyNote>,
+}
+
+/// The keys that can prove a notification, each under its serial in normal form.
+pub(super) struct Keys(Vec<Key>);
+
+struct Key {
+    serial: String,
+    verifier: RsaVerifier,
+    not_after: Option<Timestamp>,
+}
+
+impl fmt::Debug for Keys {
+    /// Says which, not their bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.iter().map(|key| &key.serial)).finish()
+    }
+}
+
+impl Keys {
+    /// Whether a key has this serial.
+    pub(super) fn knows(&self, serial: &str) -> bool {
+        normal_serial(serial).is_some_and(|serial| self.0.iter().any(|key| key.serial == serial))
+    }
+
+    /// The key of this serial. A certificate that has ended proves nothing any more.
+    pub(super) fn find(&self, serial: &str, now: Timestamp) -> Option<&RsaVerifier> {
+        let serial = normal_serial(serial)?;
+        let key = self.0.iter().find(|key| key.serial == serial)?;
+        key.not_after.is_none_or(|end| now <= end).then_some(&key.verifier)
+    }
+}
+
+/// A serial in the form in which serials are compared: the id of a public key whole, as it is written;
+/// a certificate's hexadecimal in upper case without leading zeros. None for what is neither.
+pub(super) fn normal_serial(text: &str) -> Option<String> {
+    if text.len() > SERIAL_CHARS_MAX {
+        return None;
+    }
+    if let Some(rest) = text.strip_prefix(PUBLIC_KEY_ID_PREFIX) {
+        let is_id = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        return is_id.then(|| text.to_owned());
+    }
+    let digits = text.trim_start_matches('0');
+    let is_serial = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_serial.then(|| digits.to_ascii_uppercase())
+}
+
+impl Config {
+    /// Checks the settings. Fails closed: no key, no channel.
+    pub(super) fn build(settings: &Settings) -> Result<Self, SettingsError> {
+        let mchid = settings.required_text("mchid")?.trim().to_owned();
+        if !is_merchant(&mchid) {
+            return Err(SettingsError::new("mchid", "malformed_id").because(mchid));
+        }
+        let app_ids = ids(settings, "appid", APP_IDS_MAX, is_app_id)?.ok_or(SettingsError::new("appid", "missing"))?;
+        let sub_mchids =
+            ids(settings, "sub_mchid", SUB_MERCHANTS_MAX, |id| id == ANY || is_merchant(id))?.unwrap_or_default();
+        let sub_app_ids = ids(settings, "sub_appid", SUB_MERCHANTS_MAX, is_app_id)?.unwrap_or_default();
+        let cipher = cipher(settings)?;
+        let mut notes = Vec::new();
+        let mut keys = Vec::new();
+        keys.extend(public_key(settings, &mut notes)?);
+        keys.extend(certificates(settings, &mchid, &mut notes)?);
+        if keys.is_empty() {
+            return Err(SettingsError::new("wechatpay_public_key", "missing").because("platform_certs"));
+        }
+        let environment = settings.environment;
+        Ok(Self { environment, mchid, app_ids, sub_mchids, sub_app_ids, cipher, keys: Keys(keys), notes })
+    }
+
+    /// Whether a sub-merchant is one of ours.
+    pub(super) fn has_sub_merchant(&self, id: &str) -> bool {
+        self.sub_mchids.iter().any(|own| own == id || own == ANY)
+    }
+}
+
+/// The text itself is the key. An editor's newline at its end is no part of it; anything else is.
+fn cipher(settings: &Settings) -> Result<Cipher, SettingsError> {
+    const SETTING: &str = "api_v3_key";
+    let file = settings.key(SETTING).ok_or(SettingsError::new(SETTING, "missing"))?;
+    let text = file.strip_suffix(b"\n").unwrap_or(file);
+    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let wrong = || {
+        let detail = format!("{} bytes, not {API_V3_KEY_BYTES}", text.len());
+        SettingsError::new(SETTING, "out_of_range").because(detail)
+    };
+    let key: &[u8; API_V3_KEY_BYTES] = text.try_into().map_err(|_| wrong())?;
+    Cipher::new(key).ok_or_else(wrong)
+}
+
+fn public_key(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<Option<Key>, SettingsError> {
+    const KEY: &str = "wechatpay_public_key";
+    const ID: &str = "wechatpay_public_key_id";
+    let id = settings.text(ID).map(str::trim).filter(|id| !id.is_empty());
+    let (file, id) = match (settings.key(KEY), id) {
+        (None, None) => return Ok(None),
+        (Some(_), None) => return Err(SettingsError::new(ID, "missing")),
+        (None, Some(_)) => return Err(SettingsError::new(KEY, "missing")),
+        (Some(file), Some(id)) => (file, id),
+    };
+    let serial = normal_serial(id)
+        .filter(|serial| serial.starts_with(PUBLIC_KEY_ID_PREFIX))
+        .ok_or_else(|| SettingsError::new(ID, "malformed_id").because(crate::channel::quote(id)))?;
+    let key = PublicKey::read(KEY, file)?;
+    notes.push(KeyNote {
+        label: serial.clone(),
+        algorithm: key.algorithm().to_string(),
+        fingerprint: Some(key.fingerprint()),
+        not_after: None,
+    });
+    let verifier = RsaVerifier::new(KEY, &key, RsaHash::Sha256, &serial)?;
+    Ok(Some(Key { serial, verifier, not_after: None }))
+}
+
+fn certificates(settings: &Settings, mchid: &str, notes: &mut Vec<KeyNote>) -> Result<Vec<Key>, SettingsError> {
+    const SETTING: &str = "platform_certs";
+    let Some(file) = settings.key(SETTING) else { return Ok(Vec::new()) };
+    let certificates = Certificate::read_all(SETTING, file)?;
+    if certificates.len() > CERTIFICATES_MAX {
+        let detail = format!("{} > {CERTIFICATES_MAX}", certificates.len());
+        return Err(SettingsError::new(SETTING, "out_of_range").because(detail));
+    }
+    let mut keys: Vec<Key> = Vec::new();
+    for certificate in &certificates {
+        let description = certificate.description();
+        // The merchant's own API certificate is issued to its number; it proves nothing that the platform says.
+        if description.subject.split(',').any(|part| part.strip_prefix("CN=") == Some(mchid)) {
+            return Err(SettingsError::new(SETTING, "own_public_key"));
+        }
+        let serial = normal_serial(&description.serial_hex).ok_or(SettingsError::new(SETTING, "not_a_certificate"))?;
+        if keys.iter().any(|key| key.serial == serial) {
+            return Err(SettingsError::new(SETTING, "relation").because(serial));
+        }
+        notes.push(KeyNote {
+            label: SETTING.to_owned(),
+            algorithm: format!("X.509, {}", certificate.key().algorithm()),
+            fingerprint: Some(serial.clone()),
+            not_after: description.not_after,
+        });
+        let verifier = RsaVerifier::new(SETTING, certificate.key(), RsaHash::Sha256, &serial)?;
+        keys.push(Key { serial, verifier, not_after: description.not_after });
+    }
+    Ok(keys)
+}
+
+fn ids(
+    settings: &Settings,
+    name: &'static str,
+    count_max: usize,
+    is_id: fn(&str) -> bool,
+) -> Result<Option<Vec<String>>, SettingsError> {
+    let texts: Vec<&str> = match (settings.texts(name), settings.text(name)) {
+        (Some(texts), _) => texts.iter().map(|text| text.trim()).collect(),
+        (None, Some(text)) => vec![text.trim()],
+        (None, None) => return Ok(None),
+    };
+    if texts.is_empty() {
+        return Err(SettingsError::new(name, "empty_list"));
+    }
+    if texts.len() > count_max {
+        return Err(SettingsError::new(name, "out_of_range").because(format!("{} > {count_max}", texts.len())));
+    }
+    match texts.iter().find(|text| !is_id(text)) {
+        Some(bad) => Err(SettingsError::new(name, "malformed_id").because(crate::channel::quote(bad))),
+        None => Ok(Some(texts.into_iter().map(str::to_owned).collect())),
+    }
+}
+
+fn is_merchant(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MERCHANT_DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_app_id(text: &str) -> bool {
+    !text.is_empty() && text.len() <= APP_ID_CHARS_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}

@@ -1,0 +1,181 @@
+//! The WeChat Pay channel and wechatpayv3 judge the same messages, in both directions.
+
+mod oracle {
+    pub(crate) mod python;
+}
+
+use std::collections::{BTreeMap, HashMap};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use oracle::python::{run, seed};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tollbell_channels::channel::{Channel, Verdict};
+use tollbell_channels::model::{Environment, RawRequest, Timestamp};
+use tollbell_channels::platforms::{Platform, by_kind};
+use tollbell_channels::settings::{SettingValue, Settings};
+use tollbell_channels::simulate::Story;
+
+const SCRIPT: &str = "wechatpay_sdk.py";
+
+/// Cases from the SDK; three in five are spoiled.
+const CASES: usize = 4_000;
+
+/// Where the SDK and the protocol sheet part, the sheet is followed: there is a window of time, one spelling of
+/// base64, one member of a name, and a signature type may be left out.
+const DIFFERENCES: [(&str, &str); 8] = [
+    ("early", "refused"),
+    ("milliseconds", "refused"),
+    ("stale", "refused"),
+    ("trailing_bits", "refused"),
+    ("twice", "refused"),
+    ("twice_in_box", "refused"),
+    ("type_missing", "genuine"),
+    ("wrapped", "refused"),
+];
+
+#[derive(Debug, Deserialize)]
+struct Case {
+    number: u64,
+    label: String,
+    side: u64,
+    mchid: String,
+    api_v3_key: String,
+    public_key: String,
+    key_id: String,
+    certificate: String,
+    headers: Vec<(String, String)>,
+    body: String,
+    /// The SDK's verdict.
+    sdk: bool,
+    /// The sheet's, where it is another.
+    differs: Option<String>,
+    attach: String,
+    total: i64,
+}
+
+fn platform() -> &'static Platform {
+    by_kind("wechat_pay").expect("registered")
+}
+
+fn at() -> Timestamp {
+    "2026-11-21T04:00:00Z".parse().expect("a constant time")
+}
+
+fn key(text: &str) -> SettingValue {
+    SettingValue::Key(text.as_bytes().to_vec().into())
+}
+
+impl Case {
+    fn channel(&self) -> Box<dyn Channel> {
+        let settings = Settings::new(Environment::Live)
+            .with("mchid", SettingValue::Text(self.mchid.clone()))
+            .with("appid", SettingValue::Texts(vec!["wx01".to_owned()]))
+            .with("api_v3_key", key(&self.api_v3_key))
+            .with("wechatpay_public_key", key(&self.public_key))
+            .with("wechatpay_public_key_id", SettingValue::Text(self.key_id.clone()))
+            .with("platform_certs", key(&self.certificate));
+        (platform().build)(&settings).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn request(&self) -> RawRequest {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        for (name, value) in &self.headers {
+            let name = HeaderName::from_bytes(name.as_bytes()).expect("a header name");
+            headers.insert(name, value.parse().expect("a header value"));
+        }
+        let body = (0..self.body.len()).step_by(2).map(|at| u8::from_str_radix(&self.body[at..at + 2], 16));
+        RawRequest {
+            method: Method::POST,
+            path: "/notify/shop".to_owned(),
+            query: None,
+            headers,
+            body: body.map(|byte| byte.expect("hexadecimal from the oracle")).collect::<Vec<u8>>().into(),
+            source: None,
+            received_at: at(),
+        }
+    }
+}
+
+#[test]
+fn the_channel_and_the_sdk_agree_on_messages_of_the_sdk() {
+    let printed = run(SCRIPT, &["generate", &CASES.to_string(), &seed()], &[]);
+    assert_eq!(printed.len(), CASES);
+    let mut channels: HashMap<u64, Box<dyn Channel>> = HashMap::new();
+    let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut disagreements = Vec::new();
+    let mut genuine = 0;
+    for line in printed {
+        let case: Case = serde_json::from_value(line).expect("a case");
+        let verdict = channels.entry(case.side).or_insert_with(|| case.channel()).verify(&case.request(), at());
+        let expected = case.differs.as_deref().map_or(case.sdk, |differs| differs == "genuine");
+        if let Some(differs) = &case.differs {
+            *seen.entry((case.label.clone(), differs.clone())).or_default() += 1;
+        }
+        match verdict {
+            Verdict::Genuine(proven) if expected => {
+                let found = proven.value();
+                assert_eq!(found.concerns, [], "case {}", case.number);
+                let money = found.facts[0].signed_money().expect("an amount");
+                assert_eq!(money.minor, case.total, "case {}", case.number);
+                let attach = found.fields.iter().find(|(name, _)| name == "plaintext.attach").expect("the attach");
+                assert_eq!(attach.1, case.attach, "case {}", case.number);
+                genuine += 1;
+            }
+            Verdict::Refused(_) | Verdict::NeedsKey(_) if !expected => {}
+            other => disagreements.push(format!(
+                "case {} ({}): the SDK says {}, the sheet {:?}, the channel {other:?}",
+                case.number, case.label, case.sdk, case.differs
+            )),
+        }
+    }
+    assert!(disagreements.is_empty(), "{} disagreements:\n{}", disagreements.len(), disagreements.join("\n"));
+    let expected = DIFFERENCES.map(|(label, word)| (label.to_owned(), word.to_owned())).to_vec();
+    assert_eq!(seen.into_keys().collect::<Vec<_>>(), expected, "a difference came or went");
+    assert!(genuine > CASES / 3, "too few genuine cases: {genuine}");
+}
+
+#[test]
+fn the_sdk_opens_what_the_simulator_makes_and_nothing_else() {
+    let side = (platform().simulate)();
+    let settings = side.settings();
+    let text = |name| String::from_utf8(settings.key(name).expect("a key").to_vec()).expect("a text");
+    let notes = ["", "a+b c%41&d=e", "“中文” 😀", "\\\"'<&amp;>", " ", "\r\n\t", "a/b"];
+    let mut lines = Vec::new();
+    let mut expected = Vec::new();
+    for kind in side.stories() {
+        for (serial, note) in (1_u64..).zip(notes.iter().cycle().take(40)) {
+            let mut story = Story { kind: *kind, serial, note: (*note).to_owned(), ..Story::paid("T-1", 12_345, at()) };
+            story.refunded_minor = 100;
+            let request = side.callback(&story).request;
+            for spoiled in ["", "timestamp", "nonce", "body"] {
+                let mut headers: BTreeMap<String, String> = request
+                    .headers
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
+                    .collect();
+                let mut body = String::from_utf8(request.body.to_vec()).expect("UTF-8");
+                match spoiled {
+                    "" => {}
+                    "body" => body.push(' '),
+                    name => headers.get_mut(&format!("wechatpay-{name}")).expect("a header").push('1'),
+                }
+                lines.push(json!({
+                    "public_key": text("wechatpay_public_key"),
+                    "key_id": settings.text("wechatpay_public_key_id"),
+                    "api_v3_key": text("api_v3_key"),
+                    "headers": headers,
+                    "body": body,
+                }));
+                expected.push((spoiled.is_empty(), format!("{kind}: {note:?} {spoiled}")));
+            }
+        }
+    }
+    let verdicts = run(SCRIPT, &["verify"], &lines);
+    assert_eq!(verdicts.len(), expected.len());
+    for (verdict, (is_genuine, label)) in verdicts.iter().zip(expected) {
+        let opened = matches!(verdict, Value::String(text) if serde_json::from_str::<Value>(text).is_ok());
+        assert_eq!(opened, is_genuine, "{label}: {verdict}");
+    }
+}
