@@ -49,6 +49,7 @@ fmt:
 
 clippy:
 	cargo clippy --workspace --all-targets --all-features --quiet -- -D warnings
+	cargo clippy -p tollbell-channels --all-targets --quiet -- -D warnings
 
 doc:
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --all-features --no-deps --document-private-items --quiet

@@ -13,7 +13,9 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::form;
-use crate::model::{Concern, Environment, EventKind, Notification, Proof};
+#[cfg(feature = "simulate")]
+use crate::model::EventKind;
+use crate::model::{Concern, Environment, Notification, Proof};
 use crate::settings::{SettingValue, Settings};
 use crate::signature::key::{PublicKey, to_pem};
 use crate::signature::rsa::sign_sha256;
