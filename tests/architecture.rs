@@ -14,10 +14,13 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("config", &["messages"]),
     ("telemetry", &[]),
     ("inbox", &["clock"]),
-    ("targets", &[]),
-    ("receive", &["clock", "stop", "inbox", "telemetry"]),
+    ("egress", &[]),
+    ("keys", &["clock", "stop", "inbox", "egress", "telemetry"]),
+    ("targets", &["clock", "egress"]),
+    ("receive", &["clock", "stop", "inbox", "keys", "telemetry"]),
     ("deliver", &["clock", "stop", "inbox", "targets", "telemetry"]),
-    ("admin", &["clock", "stop", "inbox", "telemetry"]),
+    ("control", &["clock", "inbox", "receive", "telemetry"]),
+    ("admin", &["clock", "stop", "control", "inbox", "telemetry"]),
 ];
 
 /// These see everything.
