@@ -139,6 +139,8 @@ impl Node {
         let metrics = Arc::new(Metrics::new());
         let (stopper, stop) = stop_pair();
 
+        config.channels.iter().for_each(|channel| metrics.announce_channel(&channel.id));
+        config.targets.iter().for_each(|target| metrics.announce_target(&target.id));
         warn_of_orphans(&*inbox, &config).await;
         let lines = lines(&config)?;
         let receiver = Receiver {
@@ -315,14 +317,15 @@ fn doors(config: &Config, lines: &[Line]) -> Doors {
                 .map(|target| RoutedTarget { target: target.id.clone(), is_raw: is_raw(&target.id) })
                 .collect()
         };
-        Arc::new(Door::new(
+        let door = Door::new(
             channel.id.clone(),
             channel.merchant.clone(),
             channel.platform.kind,
             channel.channel.clone(),
             channel.paths.clone(),
             targets_of,
-        ))
+        );
+        Arc::new(door.in_shadow(channel.is_shadow))
     });
     Doors::new(doors.collect())
 }

@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod ids;
+pub mod shadow;
 pub mod sqlite;
 
 use std::path::Path;
@@ -18,11 +19,13 @@ use tollbell_channels::model::{
     Concern, Environment, EventKind, Money, Notification, Proof, Proven, RawRequest, Timestamp,
 };
 
+use shadow::Shadow;
+
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId};
 
 /// All that an inbox can do.
-pub trait Inbox: Intake + Work + Search + Admin {}
-impl<T: Intake + Work + Search + Admin> Inbox for T {}
+pub trait Inbox: Intake + Work + Search + Admin + Shadow {}
+impl<T: Intake + Work + Search + Admin + Shadow> Inbox for T {}
 
 /// Why a call failed. What is in the inbox stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +103,8 @@ pub struct Arrival {
     pub request: RawRequest,
     /// Where the event of each fact goes, in the order of the notification's facts.
     pub routes: Vec<Vec<RoutedTarget>>,
+    /// Whether its deliveries are skipped, because the application still gets its callbacks by another way.
+    pub is_shadow: bool,
 }
 
 /// A target that an event goes to.
@@ -136,6 +141,16 @@ pub enum Stored {
         /// Whether the first one is held.
         is_held: bool,
     },
+}
+
+impl Stored {
+    /// The notification that stands for the message: this one, or the first of its repetitions.
+    pub fn notification(&self, this: NotificationId) -> NotificationId {
+        match self {
+            Self::New { .. } => this,
+            Self::Repeated { first, .. } => *first,
+        }
+    }
 }
 
 /// An event that a notification brought.

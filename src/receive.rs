@@ -3,6 +3,7 @@
 
 pub mod door;
 pub mod listener;
+mod shadow;
 mod watched;
 
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use tracing::{debug, error, info, warn};
 
 pub use door::{Door, Doors, Entrance};
 
+use self::shadow::Shadowed;
 use crate::clock::Clock;
 use crate::inbox::{Arrival, Inbox, NotificationId, Stored};
 use crate::telemetry::{ByChannel, ByReason, Metrics};
@@ -115,9 +117,13 @@ impl Receiver {
             channel: door.id.clone(),
             received_at,
         };
+        let shadowed = Shadowed::of(door, &request);
         let proven = match door.channel.verify(&request, received_at) {
             Verdict::Genuine(proven) => proven,
             Verdict::Refused(rejection) => {
+                if let Some(shadowed) = shadowed {
+                    shadowed.refused(&self.inbox, rejection.word());
+                }
                 self.note_refusal(&door.id, &rejection, request.source);
                 let cause = if rejection == Rejection::Undecryptable { Cause::Undecryptable } else { Cause::Refused };
                 return answered(cause, None);
@@ -142,8 +148,13 @@ impl Receiver {
             notification: proven,
             request,
             routes,
+            is_shadow: door.is_shadow,
         };
-        match self.inbox.store(arrival).await {
+        let stored = self.inbox.store(arrival).await;
+        if let (Some(shadowed), Ok(stored)) = (shadowed, &stored) {
+            shadowed.genuine(&self.inbox, stored.notification(id));
+        }
+        match stored {
             Ok(Stored::New { events, is_held }) => {
                 self.metrics.stored.get_or_create(&by_channel).inc();
                 if is_held {

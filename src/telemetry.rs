@@ -13,6 +13,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use tollbell_channels::channel::REJECTION_WORDS;
 
 /// Label: the channel's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -183,6 +184,39 @@ impl Metrics {
         text
     }
 }
+
+impl Metrics {
+    /// Shows a channel's counters at zero from the start: a rise from nothing is none to Prometheus, and the
+    /// first forgery or busy reply would alert nobody.
+    pub fn announce_channel(&self, id: &Arc<str>) {
+        let label = ByChannel { channel: id.clone() };
+        for counter in [&self.received, &self.stored, &self.duplicate, &self.repeated_after_ack, &self.held, &self.busy]
+        {
+            drop(counter.get_or_create(&label));
+        }
+        drop(self.ack_seconds.get_or_create(&label));
+        for reason in REJECTION_WORDS {
+            drop(self.refused.get_or_create(&ByReason { channel: id.clone(), reason }));
+        }
+    }
+
+    /// The same for a target.
+    pub fn announce_target(&self, id: &Arc<str>) {
+        let label = ByTarget { target: id.clone() };
+        drop(self.dead.get_or_create(&label));
+        drop(self.confirmed_seconds.get_or_create(&label));
+        for gauge in [&self.open_deliveries, &self.held_deliveries, &self.dead_deliveries] {
+            drop(gauge.get_or_create(&label));
+        }
+        drop(self.oldest_undelivered_seconds.get_or_create(&label));
+        for outcome in OUTCOMES {
+            drop(self.attempts.get_or_create(&ByOutcome { target: id.clone(), outcome }));
+        }
+    }
+}
+
+/// Every word of an attempt's outcome.
+const OUTCOMES: &[&str] = &["delivered", "retry", "declined", "unknown"];
 
 /// How logs look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,6 +25,8 @@ pub struct ChannelConfig {
     pub merchant: Arc<str>,
     /// `paths`: further paths on which this channel's callbacks arrive.
     pub paths: Vec<String>,
+    /// `shadow`: verify and store, deliver nothing. Default false.
+    pub is_shadow: bool,
     /// The channel itself.
     pub channel: Arc<dyn Channel>,
 }
@@ -37,6 +39,7 @@ impl fmt::Debug for ChannelConfig {
             .field("environment", &self.environment)
             .field("merchant", &self.merchant)
             .field("paths", &self.paths)
+            .field("is_shadow", &self.is_shadow)
             .finish_non_exhaustive()
     }
 }
@@ -61,6 +64,7 @@ impl ChannelConfig {
         let merchant = section.text("merchant").unwrap_or_else(|| MERCHANT.to_owned());
         let paths = section.texts("paths").unwrap_or_default();
         check_paths(&section, &paths);
+        let is_shadow = section.flag("shadow").unwrap_or(false);
         if section.text("ack").is_some_and(|word| word != "stored") {
             section.problem("ack", Message::new("config.one_of").with("known", "stored"));
         }
@@ -76,7 +80,7 @@ impl ChannelConfig {
             }
         };
         section.finish();
-        Some(Self { id: id?, platform, environment, merchant: merchant.into(), paths, channel: built? })
+        Some(Self { id: id?, platform, environment, merchant: merchant.into(), paths, is_shadow, channel: built? })
     }
 }
 

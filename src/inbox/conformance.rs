@@ -30,6 +30,7 @@ pub(crate) struct Letter {
     pub(crate) notification: Notification,
     pub(crate) request: RawRequest,
     pub(crate) routes: Vec<Vec<RoutedTarget>>,
+    pub(crate) is_shadow: bool,
 }
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
@@ -89,6 +90,7 @@ pub(crate) fn letter(now: Timestamp, number: &str, facts: Vec<Fact>, targets: &[
     Letter {
         id: NotificationId::new(),
         routes: vec![targets.to_vec(); facts.len()],
+        is_shadow: false,
         notification: Notification {
             scope: scope(),
             platform_id: number.to_owned(),

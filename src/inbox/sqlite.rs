@@ -16,6 +16,7 @@ mod rows;
 mod schema;
 mod search;
 mod session;
+mod shadow;
 #[cfg(test)]
 mod tests;
 mod waits;
@@ -40,6 +41,7 @@ use self::session::{Lazy, Session};
 use self::writer::{Shared, Writer};
 use crate::clock::Clock;
 
+use super::shadow::{Shadow, ShadowNote};
 use super::{
     Admin, Arrival, AttemptRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error, EventFilter, EventId,
     EventRecord, Finish, Finished, Intake, Leased, NotificationFilter, NotificationId, NotificationRecord, Replay,
@@ -288,5 +290,17 @@ impl Admin for SqliteInbox {
             }
         }
         self.shared.readers.close();
+    }
+}
+
+#[async_trait]
+impl Shadow for SqliteInbox {
+    async fn note_shadow(&self, note: ShadowNote) -> Result<(), Error> {
+        self.submit(Urgency::Work, note.request.len(), move |session| shadow::note(session, &note)).await
+    }
+
+    async fn shadow_notes(&self, channel: &str) -> Result<Vec<ShadowNote>, Error> {
+        let channel = channel.to_owned();
+        self.shared.readers.read(move |conn| shadow::notes(conn, &channel)).await
     }
 }

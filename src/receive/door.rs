@@ -20,6 +20,8 @@ pub struct Door {
     pub channel: Arc<dyn Channel>,
     /// Extra paths that belong to it.
     pub paths: Vec<String>,
+    /// Verify and store, and deliver nothing: the application still gets its callbacks by another way.
+    pub is_shadow: bool,
     routes: HashMap<EventKind, Vec<RoutedTarget>>,
 }
 
@@ -34,7 +36,13 @@ impl Door {
         targets_of: impl Fn(EventKind) -> Vec<RoutedTarget>,
     ) -> Self {
         let routes = EventKind::ALL.iter().map(|kind| (*kind, targets_of(*kind))).collect();
-        Self { id, merchant, platform, channel, paths, routes }
+        Self { id, merchant, platform, channel, paths, is_shadow: false, routes }
+    }
+
+    /// The same door, in shadow or not.
+    #[must_use]
+    pub fn in_shadow(self, is_shadow: bool) -> Self {
+        Self { is_shadow, ..self }
     }
 
     /// Where events of this kind go.

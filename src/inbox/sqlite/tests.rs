@@ -57,6 +57,7 @@ fn parts(letter: Letter) -> Parts {
         proof: Proof::Signature { key: "test key".to_owned(), variant: "plain".to_owned() },
         request: letter.request,
         routes: letter.routes,
+        is_shadow: letter.is_shadow,
     }
 }
 
