@@ -199,6 +199,9 @@ pub struct Claim {
     /// The longest wait that is ever planned. What is due later than that was planned by a clock that has
     /// been set back since, and becomes due at the end of that wait from now.
     pub longest_wait: Duration,
+    /// Leases that seem to have run out although their attempts still run in this process: the clock was set
+    /// forward. They are renewed instead of being claimed a second time.
+    pub running: Vec<(DeliveryId, LeaseToken)>,
 }
 
 /// A delivery under a lease.

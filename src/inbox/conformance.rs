@@ -147,8 +147,14 @@ impl World<'_> {
     }
 
     async fn claim(&self) -> Vec<Leased> {
-        let claim =
-            Claim { target: "shop".into(), max: 10, now: self.0.now(), lease: LEASE, longest_wait: LONGEST_WAIT };
+        let claim = Claim {
+            target: "shop".into(),
+            max: 10,
+            now: self.0.now(),
+            lease: LEASE,
+            longest_wait: LONGEST_WAIT,
+            running: Vec::new(),
+        };
         self.inbox().claim(claim).await.unwrap()
     }
 
