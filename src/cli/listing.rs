@@ -97,7 +97,7 @@ fn required(target: &TargetConfig) -> Vec<(&'static str, &str)> {
 }
 
 /// A word of the configuration and what it stands for.
-fn named(kind: &str, name: Text, lang: Lang) -> String {
+pub(super) fn named(kind: &str, name: Text, lang: Lang) -> String {
     format!("{kind} – {}", pick(name, lang))
 }
 
