@@ -20,7 +20,7 @@ pub(super) fn doors(config: &Config, lines: &[Line]) -> Doors {
             let ids = config.routes.targets_for(&channel.id, kind, &config.targets);
             let accepted = config.targets.iter().filter(|target| ids.contains(&target.id));
             accepted
-                .filter(|target| !is_sandbox || target.accept_sandbox)
+                .filter(|target| !target.retired && (!is_sandbox || target.accept_sandbox))
                 .map(|target| RoutedTarget { target: target.id.clone(), is_raw: is_raw(&target.id) })
                 .collect()
         };
