@@ -3,6 +3,12 @@
 mod doors;
 mod lines;
 mod node;
+mod plan;
+mod reload;
+mod service;
+mod sockets;
+mod supervisor;
+mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,6 +18,7 @@ use tollbell_channels::platforms::PLATFORMS;
 use tollbell_channels::settings::{Settings, SettingsError};
 
 pub use node::Node;
+pub use sockets::Sockets;
 
 use crate::clock;
 use crate::config::{self, Catalogue, ChannelConfig, Config, Problem, TargetKind};

@@ -11,6 +11,7 @@ pub mod deliver;
 pub mod inbox;
 pub mod messages;
 pub mod receive;
+pub mod reload;
 pub mod stop;
 pub mod targets;
 pub mod telemetry;

@@ -58,6 +58,22 @@ impl Print {
 }
 
 impl Prints {
+    /// Takes the digest of one key of the main file's own tables, such as `admin.listen`, from another reading.
+    pub fn keep(&mut self, key: &str, from: &Self) {
+        let Some((section, name)) = key.split_once('.') else { return };
+        let before = from.sections.get(section).and_then(|print| print.0.get(name));
+        match before {
+            Some(digest) => {
+                self.sections.entry(section.to_owned()).or_default().0.insert(name.to_owned(), *digest);
+            }
+            None => {
+                if let Some(print) = self.sections.get_mut(section) {
+                    print.0.remove(name);
+                }
+            }
+        }
+    }
+
     /// Adds what one file says.
     pub(super) fn add(&mut self, table: &DeTable<'_>, folder: &Path, variable: &dyn Fn(&str) -> Option<String>) {
         let places = Places { folder, credentials: variable(CREDENTIALS).map(PathBuf::from) };
@@ -98,7 +114,7 @@ pub fn named_files(files: &[PathBuf], folder: &Path, variable: &dyn Fn(&str) -> 
     for file in files {
         let Ok(text) = super::read_file(file) else { continue };
         let Ok(table) = DeTable::parse(&text) else { continue };
-        places.walk("", table.get_ref(), &mut |name, value| found.extend(places.named(name, value)));
+        walk("", table.get_ref(), &mut |name, value| found.extend(places.named(name, value)));
     }
     found.into_iter().collect()
 }
@@ -111,7 +127,7 @@ struct Places<'a> {
 impl Places<'_> {
     fn print(&self, table: &DeTable<'_>) -> Print {
         let mut digests: BTreeMap<String, Context> = BTreeMap::new();
-        self.walk("", table, &mut |name, value| {
+        walk("", table, &mut |name, value| {
             let digest = digests.entry(name.to_owned()).or_insert_with(|| Context::new(&SHA256));
             update(digest, value);
             for path in self.named(name, value) {
@@ -122,27 +138,6 @@ impl Places<'_> {
         });
         let finish = |digest: Context| digest.finish().as_ref().try_into().expect("SHA-256 has 32 bytes");
         Print(digests.into_iter().map(|(name, digest)| (name, finish(digest))).collect())
-    }
-
-    /// Every setting, with tables and arrays of tables taken apart. Those of an array come under one name, in
-    /// their order.
-    fn walk(&self, prefix: &str, table: &DeTable<'_>, seen: &mut dyn FnMut(&str, &DeValue<'_>)) {
-        for (key, value) in table {
-            let name =
-                if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
-            match value.get_ref() {
-                DeValue::Table(inner) => self.walk(&name, inner, seen),
-                DeValue::Array(items) if items.iter().any(|item| matches!(item.get_ref(), DeValue::Table(_))) => {
-                    for item in items {
-                        match item.get_ref() {
-                            DeValue::Table(inner) => self.walk(&name, inner, seen),
-                            other => seen(&name, other),
-                        }
-                    }
-                }
-                other => seen(&name, other),
-            }
-        }
     }
 
     /// The files that a setting names.
@@ -164,6 +159,26 @@ impl Places<'_> {
             _ => None,
         };
         items.iter().filter_map(text).collect()
+    }
+}
+
+/// Every setting, with tables and arrays of tables taken apart. Those of an array come under one name, in their
+/// order.
+fn walk(prefix: &str, table: &DeTable<'_>, seen: &mut dyn FnMut(&str, &DeValue<'_>)) {
+    for (key, value) in table {
+        let name = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+        match value.get_ref() {
+            DeValue::Table(inner) => walk(&name, inner, seen),
+            DeValue::Array(items) if items.iter().any(|item| matches!(item.get_ref(), DeValue::Table(_))) => {
+                for item in items {
+                    match item.get_ref() {
+                        DeValue::Table(inner) => walk(&name, inner, seen),
+                        other => seen(&name, other),
+                    }
+                }
+            }
+            other => seen(&name, other),
+        }
     }
 }
 
