@@ -367,6 +367,11 @@ pub trait Search: Send + Sync {
     async fn attempts_of(&self, delivery: DeliveryId) -> Result<Vec<AttemptRecord>, Error>;
     /// What waits for each target.
     async fn backlog(&self) -> Result<Vec<Backlog>, Error>;
+    /// How many deliveries of each target are not finished: waiting, held, pending or leased. Those with none are
+    /// left out; counting stops at [`BACKLOG_COUNT_MAX`] for each state.
+    async fn unfinished(&self) -> Result<Vec<(String, u64)>, Error>;
+    /// How large the inbox is.
+    async fn size(&self) -> Result<Size, Error>;
     /// The last genuine notification of each channel.
     async fn last_genuine(&self) -> Result<Vec<(String, Timestamp)>, Error>;
 }
@@ -532,6 +537,28 @@ pub struct Backlog {
     pub oldest_at: Option<Timestamp>,
 }
 
+/// How large an inbox is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Of the database, free pages included.
+    pub bytes: u64,
+    /// Of pages that retention freed and that new rows will use.
+    pub free_bytes: u64,
+    /// Of the log that is not moved into the database yet.
+    pub wal_bytes: u64,
+    /// Stored notifications, about.
+    pub notifications: u64,
+    /// Stored events, about.
+    pub events: u64,
+}
+
+impl Size {
+    /// Bytes that an event takes with all that belongs to it; `None` without events.
+    pub fn bytes_per_event(&self) -> Option<u64> {
+        self.bytes.saturating_sub(self.free_bytes).checked_div(self.events)
+    }
+}
+
 /// Counting stops here: a metrics scrape must not read a whole table.
 pub const BACKLOG_COUNT_MAX: u64 = 10_000;
 
@@ -545,6 +572,13 @@ pub trait Admin: Send + Sync {
 
     /// Removes what is older than its retention, one slice; call again while `is_done` is false.
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<Retained, Error>;
+
+    /// Discards deliveries that are not finished, of a target that is no longer configured and that nobody
+    /// attempts: one slice. Returns how many; call again until it is 0. The audit says who asked.
+    async fn discard_open(&self, target: &str, who: &str, at: Timestamp) -> Result<u64, Error>;
+
+    /// Whether the part that writes answers, be it that it cannot write: false when it is stuck, overrun or gone.
+    async fn answers(&self) -> bool;
 
     /// Writes a consistent copy of the inbox to a new file with mode 0600, while the node runs.
     async fn backup(&self, to: &Path) -> Result<(), Error>;

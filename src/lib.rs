@@ -12,6 +12,7 @@ pub mod egress;
 pub mod inbox;
 pub mod messages;
 pub mod receive;
+pub mod reload;
 pub mod stop;
 pub mod targets;
 pub mod telemetry;

@@ -38,6 +38,13 @@ pub struct ByTarget {
     pub target: Arc<str>,
 }
 
+/// Label: how something ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByResult {
+    /// The result's word.
+    pub result: &'static str,
+}
+
 /// Labels of attempts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByOutcome {
@@ -87,6 +94,17 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Whether the inbox can be written (1) or not (0).
     pub inbox_writable: Gauge,
+    /// Bytes of the inbox's database, refreshed when metrics are read.
+    pub inbox_bytes: Gauge,
+    /// Bytes of pages in it that are free, refreshed when metrics are read.
+    pub inbox_free_bytes: Gauge,
+    /// Bytes of its log, refreshed when metrics are read.
+    pub inbox_wal_bytes: Gauge,
+    /// Reloads, by how they ended.
+    pub reload: Family<ByResult, Counter>,
+    /// Whether the files on disk say something (1) that is not in force, because of mistakes, because it is not
+    /// possible now, or because it needs a restart.
+    pub config_stale: Gauge,
 }
 
 /// Fastest bucket of the latency histograms in seconds; 16 doublings reach 16 s.
@@ -125,6 +143,11 @@ impl Metrics {
             last_genuine: Family::default(),
             connections: Gauge::default(),
             inbox_writable: Gauge::default(),
+            inbox_bytes: Gauge::default(),
+            inbox_free_bytes: Gauge::default(),
+            inbox_wal_bytes: Gauge::default(),
+            reload: Family::default(),
+            config_stale: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -174,6 +197,16 @@ impl Metrics {
         );
         r.register("connections", "Open connections of the public listener", self.connections.clone());
         r.register("inbox_writable", "Whether the inbox can be written", self.inbox_writable.clone());
+        let bytes = [
+            ("inbox", "Size of the inbox's database", &self.inbox_bytes),
+            ("inbox_free", "Size of its pages that are free for new rows", &self.inbox_free_bytes),
+            ("inbox_wal", "Size of its log", &self.inbox_wal_bytes),
+        ];
+        for (name, help, gauge) in bytes {
+            r.register_with_unit(name, help, Unit::Bytes, gauge.clone());
+        }
+        r.register("reload", "Reloads of the configuration, by how they ended", self.reload.clone());
+        r.register("config_stale", "Whether the files say something that is not in force", self.config_stale.clone());
     }
 
     /// The metrics in the `OpenMetrics` text format.

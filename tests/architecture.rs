@@ -13,6 +13,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("messages", &[]),
     ("config", &["messages"]),
     ("telemetry", &[]),
+    ("reload", &["config", "messages"]),
     ("inbox", &["clock"]),
     ("egress", &[]),
     ("keys", &["clock", "stop", "inbox", "egress", "telemetry"]),
@@ -20,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("receive", &["clock", "stop", "inbox", "keys", "telemetry"]),
     ("deliver", &["clock", "stop", "inbox", "targets", "telemetry"]),
     ("control", &["clock", "inbox", "receive", "telemetry"]),
-    ("admin", &["clock", "stop", "control", "inbox", "telemetry"]),
+    ("admin", &["clock", "stop", "control", "inbox", "reload", "telemetry"]),
 ];
 
 /// These see everything.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use super::reader::Section;
+use super::roles::Roles;
 use crate::messages::Message;
 
 /// Where and how callbacks are received.
@@ -23,6 +24,10 @@ pub struct ServerConfig {
     pub body_limit: usize,
     /// `drain_timeout`: from SIGTERM to closing what is still open. Default 20 s.
     pub drain_timeout: Duration,
+    /// `watch`: whether a change of the configuration's files or of a key file is applied by itself. Default true.
+    pub watch: bool,
+    /// `roles`: what this node does. Default all.
+    pub roles: Roles,
 }
 
 /// Default of `listen`.
@@ -64,6 +69,8 @@ impl ServerConfig {
             body_timeout: positive(&section, "body_timeout", BODY_TIMEOUT),
             body_limit: bounded("body_limit", BODY_LIMIT, BODY_LIMIT_MAX, body_limit),
             drain_timeout: positive(&section, "drain_timeout", DRAIN_TIMEOUT),
+            watch: section.flag("watch").unwrap_or(true),
+            roles: Roles::read(&section),
         };
         section.finish();
         config
