@@ -59,6 +59,8 @@ pub struct Description {
     pub issuer: String,
     /// The subject, in the same form.
     pub subject: String,
+    /// The subject's organisation.
+    pub organization: Option<String>,
     /// The signature algorithm's object identifier in dots.
     pub signature_oid: String,
     /// When it begins; none when the certificate writes a time that no calendar has.
@@ -120,6 +122,11 @@ impl Certificate {
     /// Every certificate of a PEM bundle that can be read and has a key that we use, in its order.
     pub fn of_bundle(material: &[u8]) -> Vec<Self> {
         pem_blocks(material).iter().filter_map(|block| Self::from_der("certificate", &block.der).ok()).collect()
+    }
+
+    /// Whether it may sign certificates.
+    pub fn is_authority(&self) -> bool {
+        self.signed.is_authority
     }
 
     /// Whether this time lies within its validity.
@@ -193,6 +200,7 @@ impl Description {
             serial_hex: certificate.tbs_certificate.serial.to_str_radix(16),
             issuer: name_text(certificate.issuer()),
             subject: name_text(certificate.subject()),
+            organization: single_organization(certificate.subject()),
             signature_oid: certificate.signature_algorithm.algorithm.to_id_string(),
             not_before: time(certificate.validity().not_before.timestamp()),
             not_after: time(certificate.validity().not_after.timestamp()),
@@ -206,6 +214,15 @@ impl Description {
         md5.update(self.issuer.as_bytes());
         md5.update(self.serial.as_bytes());
         hex(&md5.finalize())
+    }
+}
+
+/// The organisation, when the name has exactly one.
+fn single_organization(name: &X509Name<'_>) -> Option<String> {
+    let mut found = name.iter_organization();
+    match (found.next(), found.next()) {
+        (Some(one), None) => one.as_str().ok().map(str::to_owned),
+        _ => None,
     }
 }
 
