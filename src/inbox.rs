@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod ids;
+mod platform_keys;
 pub mod sqlite;
 
 use std::path::Path;
@@ -19,10 +20,11 @@ use tollbell_channels::model::{
 };
 
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId};
+pub use platform_keys::PlatformKeys;
 
 /// All that an inbox can do.
-pub trait Inbox: Intake + Work + Search + Admin {}
-impl<T: Intake + Work + Search + Admin> Inbox for T {}
+pub trait Inbox: Intake + Work + Search + Admin + PlatformKeys {}
+impl<T: Intake + Work + Search + Admin + PlatformKeys> Inbox for T {}
 
 /// Why a call failed. What is in the inbox stays as it was.
 #[derive(Debug, thiserror::Error)]

@@ -10,6 +10,7 @@ mod facts;
 mod fault;
 mod files;
 mod intake;
+mod platform_keys;
 mod queue;
 mod readers;
 mod rows;
