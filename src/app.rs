@@ -21,6 +21,7 @@ use crate::config::{self, BackoffConfig, Catalogue, ChannelConfig, Config, Probl
 use crate::deliver::{AckOf, Backoff, Deliverer, Line, Origin, Policy};
 use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention, RoutedTarget};
+use crate::keys::{self, Keeper, Outside};
 use crate::messages::Message;
 use crate::receive::{Door, Doors, Receiver, listener};
 use crate::stop::{Stop, Stopper, stop_pair};
@@ -141,8 +142,18 @@ impl Node {
 
         warn_of_orphans(&*inbox, &config).await;
         let lines = lines(&config)?;
+        let parts = keys::Parts {
+            inbox: inbox.clone(),
+            fetch: Arc::new(Outside::new()),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            chance: clock::system_chance(),
+            stop: stop.clone(),
+        };
+        let channels = config.channels.iter().map(|channel| (channel.id.clone(), channel.channel.clone()));
+        let keepers = keys::open(channels, &parts).await;
         let receiver = Receiver {
-            doors: doors(&config, &lines),
+            doors: doors(&config, &lines, &keepers),
             inbox: inbox.clone(),
             metrics: metrics.clone(),
             clock: clock.clone(),
@@ -164,6 +175,9 @@ impl Node {
         let admin = Admin { inbox: inbox.clone(), metrics: metrics.clone(), clock: clock.clone(), stop: stop.clone() };
         tasks.spawn(named("admin", admin::serve(admin_listener, Arc::new(admin))));
 
+        for keeper in keepers.into_iter().filter(|keeper| keeper.has_source()) {
+            tasks.spawn(named("keys", keeper.renew()));
+        }
         let deliverer = Deliverer {
             inbox: inbox.clone(),
             metrics,
@@ -303,9 +317,9 @@ fn backoff(config: &BackoffConfig) -> Backoff {
     }
 }
 
-fn doors(config: &Config, lines: &[Line]) -> Doors {
+fn doors(config: &Config, lines: &[Line], keepers: &[Arc<Keeper>]) -> Doors {
     let is_raw = |id: &str| lines.iter().any(|line| &*line.id == id && line.target.demands().format == Format::Raw);
-    let doors = config.channels.iter().map(|channel| {
+    let doors = config.channels.iter().zip(keepers).map(|(channel, keeper)| {
         let is_sandbox = channel.environment == Environment::Sandbox;
         let targets_of = |kind| {
             let ids = config.routes.targets_for(&channel.id, kind, &config.targets);
@@ -319,7 +333,7 @@ fn doors(config: &Config, lines: &[Line]) -> Doors {
             channel.id.clone(),
             channel.merchant.clone(),
             channel.platform.kind,
-            channel.channel.clone(),
+            keeper.clone(),
             channel.paths.clone(),
             targets_of,
         ))
@@ -335,7 +349,7 @@ fn ack_of(receiver: Arc<ArcSwap<Receiver>>) -> AckOf {
         let is_of_platform = |door: &&Arc<Door>| *door.platform == *origin.platform;
         let own = receiver.doors.by_id(&origin.channel).filter(is_of_platform);
         let door = own.or_else(|| receiver.doors.iter().find(is_of_platform));
-        door.map_or(AckMatch::No, |door| door.channel.is_ack(reply))
+        door.map_or(AckMatch::No, |door| door.channel().is_ack(reply))
     })
 }
 

@@ -7,6 +7,7 @@ use tollbell_channels::channel::Channel;
 use tollbell_channels::model::EventKind;
 
 use crate::inbox::RoutedTarget;
+use crate::keys::Keeper;
 
 /// A channel with all that receiving needs.
 pub struct Door {
@@ -16,8 +17,8 @@ pub struct Door {
     pub merchant: Arc<str>,
     /// The platform's kind.
     pub platform: &'static str,
-    /// The channel.
-    pub channel: Arc<dyn Channel>,
+    /// The channel, with the keys that its platform gave.
+    pub keeper: Arc<Keeper>,
     /// Extra paths that belong to it.
     pub paths: Vec<String>,
     routes: HashMap<EventKind, Vec<RoutedTarget>>,
@@ -29,12 +30,17 @@ impl Door {
         id: Arc<str>,
         merchant: Arc<str>,
         platform: &'static str,
-        channel: Arc<dyn Channel>,
+        keeper: Arc<Keeper>,
         paths: Vec<String>,
         targets_of: impl Fn(EventKind) -> Vec<RoutedTarget>,
     ) -> Self {
         let routes = EventKind::ALL.iter().map(|kind| (*kind, targets_of(*kind))).collect();
-        Self { id, merchant, platform, channel, paths, routes }
+        Self { id, merchant, platform, keeper, paths, routes }
+    }
+
+    /// The channel as it is now. A request finishes on the one that it began with.
+    pub fn channel(&self) -> Arc<dyn Channel> {
+        self.keeper.channel()
     }
 
     /// Where events of this kind go.
