@@ -88,6 +88,8 @@ fn time(at: Timestamp) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::slice::from_ref;
+
     use aws_lc_rs::rsa::KeySize;
 
     use super::*;
@@ -128,15 +130,15 @@ mod tests {
         );
         assert_eq!((leaf.description().not_before, leaf.description().not_after), (Some(from), Some(to)));
         let path = |leaf: &Certificate, middle: &Certificate, now| {
-            leaf.is_issued_under(&[middle.clone()], &[root.clone()], now)
+            leaf.is_issued_under(from_ref(middle), from_ref(&root), now)
         };
         assert!(path(&leaf, &middle, now) && path(&leaf, &middle, from) && path(&leaf, &middle, to));
-        assert!(middle.is_issued_under(&[], &[root.clone()], now) && root.is_issued_under(&[], &[root.clone()], now));
+        assert!(middle.is_issued_under(&[], from_ref(&root), now) && root.is_issued_under(&[], from_ref(&root), now));
         assert!(!path(&leaf, &middle, at("2025-12-31T23:59:59Z")) && !path(&leaf, &middle, at("2027-01-01T00:00:01Z")));
         assert!(!path(&leaf, &no_authority, now), "an intermediate that is no authority");
         assert!(!path(&strange, &middle, now), "another key's signature");
         assert!(!path(&renamed, &middle, now), "another issuer's name");
-        assert!(!leaf.is_issued_under(&[], &[root.clone()], now) && !leaf.is_issued_under(&[middle], &[], now));
-        assert!(!leaf.is_issued_under(&[leaf.clone()], &[root], now));
+        assert!(!leaf.is_issued_under(&[], from_ref(&root), now) && !leaf.is_issued_under(&[middle], &[], now));
+        assert!(!leaf.is_issued_under(from_ref(&leaf), &[root], now));
     }
 }

@@ -154,9 +154,8 @@ impl KeySource for Alipay {
         }
         let malformed = |field| KeyRefused::Malformed { field };
         let outer: Outer<'_> = serde_json::from_slice(&answer.body).map_err(|_| malformed("body"))?;
-        let whole = match (outer.response, outer.error_response) {
-            (Some(whole), None) => whole,
-            _ => return Err(malformed("alipay_open_app_alipaycert_download_response")),
+        let (Some(whole), None) = (outer.response, outer.error_response) else {
+            return Err(malformed("alipay_open_app_alipaycert_download_response"));
         };
         let response: Response = serde_json::from_str(whole.get()).map_err(|_| malformed("body"))?;
         match response.code.as_deref() {

@@ -1,7 +1,7 @@
 //! Platform certificates, downloaded (WeChat Pay merchant documents, "get platform certificates" and "signing and
 //! verifying"; `GET /v3/certificates`).
 //!
-//! Each certificate of the list is sealed with the APIv3 key, which only the platform and the merchant know; that is
+//! Each certificate of the list is sealed with the API v3 key, which only the platform and the merchant know; that is
 //! what the first download stands on. The answer as a whole is signed, by a certificate that it delivers itself or by
 //! a key that is known already, and both must hold. A public key (`PUB_KEY_ID_…`) cannot be downloaded.
 //!
@@ -148,7 +148,7 @@ impl KeySource for WechatPay {
         Ok(opened.into_iter().map(|one| one.fetched).collect())
     }
 
-    /// The box is opened once more: who can write to the store and does not know the APIv3 key can change nothing.
+    /// The box is opened once more: who can write to the store and does not know the API v3 key can change nothing.
     fn check(&self, key: &FetchedKey, now: Timestamp) -> Result<(), KeyRefused> {
         let opened = self.open_kept(key)?;
         if opened.fetched.not_after < now { Err(KeyRefused::Validity) } else { Ok(()) }

@@ -70,10 +70,6 @@ impl Office {
         issue(ROOT_NUMBER, &self.root, ROOT, (&self.root, ROOT), LATE, true)
     }
 
-    fn authority_pem(&self, of: &RsaKeyPair, by: &RsaKeyPair) -> String {
-        issue(AUTHORITY_NUMBER, of, AUTHORITY, (by, ROOT), LATE, true)
-    }
-
     fn leaf(&self, number: u64, of: &Side, subject: Name, until: &str) -> String {
         issue(number, &of.pair, subject, (&self.authority, AUTHORITY), until, false)
     }
@@ -116,6 +112,11 @@ fn issue(
     let time = |text: &str| text.parse().expect("a constant time");
     let (not_before, not_after) = (time("2020-01-01T00:00:00Z"), time(until));
     Draft { serial: number, subject, key: &key, issuer: by.1, not_before, not_after, is_authority }.sign(by.0)
+}
+
+/// The certificate between the root and those of the platform.
+fn authority_pem(of: &RsaKeyPair, by: &RsaKeyPair) -> String {
+    issue(AUTHORITY_NUMBER, of, AUTHORITY, (by, ROOT), LATE, true)
 }
 
 fn serial(pem: &str) -> String {
@@ -166,11 +167,9 @@ impl KeyOffice for Office {
                     Conduct::Stranger => {
                         let stranger = &self.stranger.pair;
                         let by = (&**stranger, AUTHORITY);
-                        issue(number, stranger, subject, by, until, false) + &self.authority_pem(stranger, stranger)
+                        issue(number, stranger, subject, by, until, false) + &authority_pem(stranger, stranger)
                     }
-                    _ => {
-                        self.leaf(number, &self.new, subject, until) + &self.authority_pem(&self.authority, &self.root)
-                    }
+                    _ => self.leaf(number, &self.new, subject, until) + &authority_pem(&self.authority, &self.root),
                 };
                 json!({ "code": "10000", "msg": "Success", "alipay_cert_content": STANDARD.encode(content) })
             }

@@ -1,5 +1,5 @@
 //! WeChat Pay's list of certificates, from the platform's side: it looks at the request's signature, seals each
-//! certificate with the APIv3 key, and signs the answer.
+//! certificate with the API v3 key, and signs the answer.
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -138,7 +138,6 @@ impl KeyOffice for Office {
             _ if !self.is_signed(ask) => return plain(StatusCode::UNAUTHORIZED, r#"{"code":"SIGN_ERROR"}"#),
             _ => {}
         }
-        let certificate = |number, holder, subject, until| self.certificate(number, holder, subject, until);
         let (name, number, until, subject) = match conduct {
             Conduct::OtherSerial => (NUMBER, OTHER_NUMBER, LATE, PLATFORM),
             Conduct::Unasked => (OTHER_NUMBER, OTHER_NUMBER, LATE, PLATFORM),
@@ -149,7 +148,7 @@ impl KeyOffice for Office {
         let sealer = if conduct == Conduct::Stranger { &self.stranger } else { &self.side };
         let signer =
             if matches!(conduct, Conduct::Stranger | Conduct::BadSignature) { &self.stranger } else { &self.side };
-        let pem = certificate(number, sealer, subject, until);
+        let pem = self.certificate(number, sealer, subject, until);
         let mut body = json!({ "data": [Self::sealed(sealer, &serial(name), &pem)] }).to_string();
         match conduct {
             Conduct::Huge => body.push_str(&" ".repeat(ANSWER_BYTES_MAX)),
