@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod ids;
+mod platform_keys;
 pub mod shadow;
 pub mod sqlite;
 
@@ -22,10 +23,11 @@ use tollbell_channels::model::{
 use shadow::Shadow;
 
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId};
+pub use platform_keys::PlatformKeys;
 
 /// All that an inbox can do.
-pub trait Inbox: Intake + Work + Search + Admin + Shadow {}
-impl<T: Intake + Work + Search + Admin + Shadow> Inbox for T {}
+pub trait Inbox: Intake + Work + Search + Admin + PlatformKeys + Shadow {}
+impl<T: Intake + Work + Search + Admin + PlatformKeys + Shadow> Inbox for T {}
 
 /// Why a call failed. What is in the inbox stays as it was.
 #[derive(Debug, thiserror::Error)]

@@ -10,6 +10,7 @@ pub mod config;
 pub mod deliver;
 pub mod egress;
 pub mod inbox;
+pub mod keys;
 pub mod messages;
 pub mod receive;
 pub mod reload;

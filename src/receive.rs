@@ -85,7 +85,7 @@ impl Receiver {
         self.metrics.received.get_or_create(&ByChannel { channel: channel.clone() }).inc();
         self.note_refusal(&channel, rejection, None);
         let reply = match door {
-            Some(door) => door.channel.answer(Cause::Refused.answer()),
+            Some(door) => door.channel().answer(Cause::Refused.answer()),
             None => Reply { status: NO_CHANNEL_STATUS, content_type: None, body: bytes::Bytes::new() },
         };
         Answered { reply, cause: Cause::Refused, acknowledges: None, channel, received_at }
@@ -100,8 +100,8 @@ impl Receiver {
                 if let Some(name) = request.single_header(CHANNEL_HEADER) {
                     return self.doors.by_id(name).ok_or_else(|| unknown(name));
                 }
-                let candidates = self.doors.iter().map(|door| (&*door.id, &*door.channel, door));
-                recognise(request, candidates)
+                let channels: Vec<_> = self.doors.iter().map(|door| (door, door.channel())).collect();
+                recognise(request, channels.iter().map(|(door, channel)| (&*door.id, &**channel, *door)))
             }
         }
     }
@@ -110,15 +110,22 @@ impl Receiver {
         let by_channel = ByChannel { channel: door.id.clone() };
         self.metrics.received.get_or_create(&by_channel).inc();
         let received_at = request.received_at;
+        let channel = door.channel();
         let answered = |cause: Cause, acknowledges| Answered {
-            reply: door.channel.answer(cause.answer()),
+            reply: channel.answer(cause.answer()),
             cause,
             acknowledges,
             channel: door.id.clone(),
             received_at,
         };
         let shadowed = Shadowed::of(door, &request);
-        let proven = match door.channel.verify(&request, received_at) {
+        let mut verdict = channel.verify(&request, received_at);
+        if let Verdict::NeedsKey(needed) = &verdict
+            && let Some(with_key) = door.keeper.wait(needed).await
+        {
+            verdict = with_key.verify(&request, received_at);
+        }
+        let proven = match verdict {
             Verdict::Genuine(proven) => proven,
             Verdict::Refused(rejection) => {
                 if let Some(shadowed) = shadowed {

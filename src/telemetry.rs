@@ -54,6 +54,15 @@ pub struct ByOutcome {
     pub outcome: &'static str,
 }
 
+/// Labels of downloads of platform keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByKeyOutcome {
+    /// The channel's id.
+    pub channel: Arc<str>,
+    /// `fetched`, or the word of what was wrong.
+    pub outcome: &'static str,
+}
+
 /// Every number that the product counts.
 #[derive(Debug)]
 pub struct Metrics {
@@ -90,6 +99,10 @@ pub struct Metrics {
     pub dead_deliveries: Family<ByTarget, Gauge>,
     /// When the last genuine callback of a channel arrived, refreshed when metrics are read.
     pub last_genuine: Family<ByChannel, Gauge<f64, AtomicU64>>,
+    /// Downloads of platform keys, by outcome.
+    pub key_downloads: Family<ByKeyOutcome, Counter>,
+    /// When the last of the fetched platform keys of a channel ends.
+    pub platform_key_expires: Family<ByChannel, Gauge<f64, AtomicU64>>,
     /// Open connections of the public listener.
     pub connections: Gauge,
     /// Whether the inbox can be written (1) or not (0).
@@ -141,6 +154,8 @@ impl Metrics {
             held_deliveries: Family::default(),
             dead_deliveries: Family::default(),
             last_genuine: Family::default(),
+            key_downloads: Family::default(),
+            platform_key_expires: Family::default(),
             connections: Gauge::default(),
             inbox_writable: Gauge::default(),
             inbox_bytes: Gauge::default(),
@@ -194,6 +209,13 @@ impl Metrics {
             "When the last genuine callback of a channel arrived",
             Unit::Seconds,
             self.last_genuine.clone(),
+        );
+        r.register("key_downloads", "Downloads of platform keys, by outcome", self.key_downloads.clone());
+        r.register_with_unit(
+            "platform_key_expires_timestamp",
+            "When the last of the fetched platform keys of a channel ends",
+            Unit::Seconds,
+            self.platform_key_expires.clone(),
         );
         r.register("connections", "Open connections of the public listener", self.connections.clone());
         r.register("inbox_writable", "Whether the inbox can be written", self.inbox_writable.clone());

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tollbell_channels::model::{AckMatch, AppReply, Environment};
 
+use super::node::Keepers;
 use crate::config::Config;
 use crate::deliver::{AckOf, Line, Origin};
 use crate::inbox::RoutedTarget;
@@ -12,9 +13,9 @@ use crate::receive::{Door, Doors, Receiver};
 use crate::targets::Format;
 
 /// Builds every door.
-pub(super) fn doors(config: &Config, lines: &[Line]) -> Doors {
+pub(super) fn doors(config: &Config, lines: &[Line], keepers: &Keepers) -> Doors {
     let is_raw = |id: &str| lines.iter().any(|line| &*line.id == id && line.target.demands().format == Format::Raw);
-    let doors = config.channels.iter().map(|channel| {
+    let doors = config.channels.iter().filter_map(|channel| {
         let is_sandbox = channel.environment == Environment::Sandbox;
         let targets_of = |kind| {
             let ids = config.routes.targets_for(&channel.id, kind, &config.targets);
@@ -28,11 +29,11 @@ pub(super) fn doors(config: &Config, lines: &[Line]) -> Doors {
             channel.id.clone(),
             channel.merchant.clone(),
             channel.platform.kind,
-            channel.channel.clone(),
+            keepers.get(&channel.id)?.clone(),
             channel.paths.clone(),
             targets_of,
         );
-        Arc::new(door.in_shadow(channel.is_shadow))
+        Some(Arc::new(door.in_shadow(channel.is_shadow)))
     });
     Doors::new(doors.collect())
 }
@@ -45,6 +46,6 @@ pub(super) fn ack_of(receiver: Arc<ArcSwap<Receiver>>) -> AckOf {
         let is_of_platform = |door: &&Arc<Door>| *door.platform == *origin.platform;
         let own = receiver.doors.by_id(&origin.channel).filter(is_of_platform);
         let door = own.or_else(|| receiver.doors.iter().find(is_of_platform));
-        door.map_or(AckMatch::No, |door| door.channel.is_ack(reply))
+        door.map_or(AckMatch::No, |door| door.channel().is_ack(reply))
     })
 }

@@ -25,6 +25,7 @@ use crate::config::{Config, RetentionConfig, Role};
 use crate::deliver::{Deliverer, Line};
 use crate::inbox::sqlite::{ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention};
+use crate::keys::{self, Keeper, Outside};
 use crate::receive::{Receiver, listener};
 use crate::reload::{self, Asked, Order, Reloader, Standing};
 use crate::stop::{Stop, Stopper, stop_pair};
@@ -36,6 +37,7 @@ pub struct Node {
     /// What is in force.
     pub(super) config: Config,
     pub(super) receiver: Arc<ArcSwap<Receiver>>,
+    pub(super) keepers: Keepers,
     /// Snapshots that were replaced and may still be in use by a request.
     pub(super) replaced: Vec<Weak<Receiver>>,
     pub(super) tasks: Supervisor,
@@ -51,12 +53,17 @@ pub struct Node {
     _lock: ServingLock,
 }
 
+/// The keeper of each channel, by the channel's id.
+pub(super) type Keepers = BTreeMap<Arc<str>, Arc<Keeper>>;
+
 /// What lives as long as the node.
 #[derive(Clone)]
 pub(super) struct Parts {
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Clock,
+    /// What keepers of platform keys need.
+    pub(super) keys: keys::Parts,
 }
 
 /// A public address that is served.
@@ -119,10 +126,12 @@ impl Node {
         sockets.fits(&config)?;
         let lock = SqliteInbox::lock_for_serving(&config.inbox.path).context("claim the inbox for this node")?;
         let inbox = open_inbox(&config).context("open the inbox")?;
-        let parts = Parts { inbox, metrics: Arc::new(Metrics::new()), clock: clock::system() };
+        let (draining, stop) = stop_pair();
+        let parts = Parts::new(inbox, &stop);
         warn_of_orphans(&*parts.inbox, &config).await;
         let lines = lines(&config)?;
-        let receiver = Arc::new(ArcSwap::from_pointee(receiver(&parts, &config, &lines)));
+        let keepers = keepers(&parts, &config, &Keepers::new(), |_| false).await;
+        let receiver = Arc::new(ArcSwap::from_pointee(receiver(&parts, &config, &lines, &keepers)));
 
         let mut listening = Vec::new();
         for address in public_addresses(&config) {
@@ -134,11 +143,11 @@ impl Node {
             .with_context(|| format!("listen on {}", config.admin.listen))?;
         let admin_address = admin_listener.local_addr().context("read the admin listener's address")?;
 
-        let (draining, stop) = stop_pair();
         let standing = Arc::new(Standing::default());
         let (reloader, asked) = reload::channel();
         let mut node = Self {
             receiver,
+            keepers: Keepers::new(),
             replaced: Vec::new(),
             tasks: Supervisor::default(),
             listening,
@@ -153,11 +162,12 @@ impl Node {
             parts,
             config,
         };
-        let Parts { inbox, metrics, clock } = node.parts.clone();
+        let Parts { inbox, metrics, clock, .. } = node.parts.clone();
         let admin = Admin { inbox: inbox.clone(), metrics, clock: clock.clone(), stop, standing };
         node.tasks.spawn(What::Admin, |_| admin::serve(admin_listener, Arc::new(admin)));
         let retention = node.retention.subscribe();
         node.tasks.spawn(What::Retain, |stop| retain(inbox, retention, clock, stop));
+        node.set_keepers(keepers);
         for index in 0..node.listening.len() {
             node.serve(index)?;
         }
@@ -316,6 +326,25 @@ impl Node {
         Ok(())
     }
 
+    /// Has platform keys renewed by these keepers, and no longer by those that they replace.
+    pub(super) fn set_keepers(&mut self, keepers: Keepers) {
+        let is_kept = |id: &Arc<str>, keeper: &Arc<Keeper>, by: &Keepers| {
+            by.get(id).is_some_and(|other| Arc::ptr_eq(other, keeper))
+        };
+        for (id, keeper) in &self.keepers {
+            if !is_kept(id, keeper, &keepers) {
+                self.tasks.tell(&What::Keys(id.clone()));
+            }
+        }
+        for (id, keeper) in &keepers {
+            if keeper.has_source() && !is_kept(id, keeper, &self.keepers) {
+                let keeper = keeper.clone();
+                self.tasks.spawn(What::Keys(id.clone()), |stop| keeper.renew(stop));
+            }
+        }
+        self.keepers = keepers;
+    }
+
     /// Stops serving an address.
     pub(super) fn close(&mut self, index: usize) {
         let listening = self.listening.remove(index);
@@ -455,12 +484,47 @@ pub(super) fn public_addresses(config: &Config) -> &[SocketAddr] {
     if config.server.roles.has(Role::Receive) { &config.server.listen } else { &[] }
 }
 
+impl Parts {
+    fn new(inbox: Arc<dyn Inbox>, stop: &Stop) -> Self {
+        let (metrics, clock) = (Arc::new(Metrics::new()), clock::system());
+        let keys = keys::Parts {
+            inbox: inbox.clone(),
+            fetch: Arc::new(Outside::new()),
+            metrics: metrics.clone(),
+            clock: clock.clone(),
+            chance: clock::system_chance(),
+            stop: stop.clone(),
+        };
+        Self { inbox, metrics, clock, keys }
+    }
+}
+
+/// A keeper for each channel: the one before, where the channel is the same, with the keys that it has learned.
+pub(super) async fn keepers(
+    parts: &Parts,
+    config: &Config,
+    before: &Keepers,
+    is_same: impl Fn(&str) -> bool,
+) -> Keepers {
+    let mut keepers = Keepers::new();
+    let mut new = Vec::new();
+    for channel in &config.channels {
+        match before.get(&channel.id).filter(|_| is_same(&channel.id)) {
+            Some(keeper) => drop(keepers.insert(channel.id.clone(), keeper.clone())),
+            None => new.push((channel.id.clone(), channel.channel.clone())),
+        }
+    }
+    let ids: Vec<Arc<str>> = new.iter().map(|(id, _)| id.clone()).collect();
+    keepers.extend(ids.into_iter().zip(keys::open(new, &parts.keys).await));
+    keepers
+}
+
 /// A new snapshot of the receiving side.
-pub(super) fn receiver(parts: &Parts, config: &Config, lines: &[Line]) -> Receiver {
+pub(super) fn receiver(parts: &Parts, config: &Config, lines: &[Line], keepers: &Keepers) -> Receiver {
     config.channels.iter().for_each(|channel| parts.metrics.announce_channel(&channel.id));
     config.targets.iter().for_each(|target| parts.metrics.announce_target(&target.id));
     Receiver {
-        doors: doors(config, lines),
+        doors: doors(config, lines, keepers),
         inbox: parts.inbox.clone(),
         metrics: parts.metrics.clone(),
         clock: parts.clock.clone(),

@@ -9,7 +9,9 @@ use tracing::{error, info, warn};
 
 use super::lines::lines;
 use super::load_config;
-use super::node::{Leaving, LineState, LineTask, Listening, Node, public_addresses, receiver};
+use super::node::{
+    Keepers, Leaving, LineState, LineTask, Listening, Node, keepers, public_addresses, receiver,
+};
 use super::plan::{Open, Plan, plan};
 use super::sockets::Sockets;
 use crate::config::{Config, Role};
@@ -22,6 +24,7 @@ use crate::telemetry::ByResult;
 struct Prepared {
     config: Config,
     lines: Vec<Line>,
+    keepers: Keepers,
     opened: Vec<Listening>,
     plan: Plan,
 }
@@ -110,7 +113,10 @@ impl Node {
         if refusals.iter().any(|finding| !finding.is_warning) {
             return Err((plan, refusals));
         }
-        Ok(Prepared { config, lines, opened, plan })
+        let is_same = |id: &str| self.config.prints.channels.get(id) == config.prints.channels.get(id);
+        let keepers =
+            if order.is_dry { Keepers::new() } else { keepers(&self.parts, &config, &self.keepers, is_same).await };
+        Ok(Prepared { config, lines, keepers, opened, plan })
     }
 
     /// New addresses are opened before old ones are closed.
@@ -131,19 +137,12 @@ impl Node {
 
     /// Nothing here can fail.
     fn apply(&mut self, prepared: Prepared, order: &Order) {
-        let Prepared { mut config, lines, opened, plan } = prepared;
+        let Prepared { mut config, lines, keepers, opened, plan } = prepared;
         let old = self.config.clone();
-        for channel in &mut config.channels {
-            // The same channel goes on with the keys that it has learned.
-            let is_same = old.prints.channels.get(&*channel.id) == config.prints.channels.get(&*channel.id);
-            let before = old.channels.iter().find(|before| before.id == channel.id);
-            if let Some(before) = before.filter(|_| is_same) {
-                channel.channel = before.channel.clone();
-            }
-        }
         keep_until_restart(&old, &mut config, &plan.needs_restart);
         self.config = config;
-        let snapshot = Arc::new(receiver(&self.parts, &self.config, &lines));
+        let snapshot = Arc::new(receiver(&self.parts, &self.config, &lines, &keepers));
+        self.set_keepers(keepers);
         self.replaced.push(Arc::downgrade(&self.receiver.swap(snapshot)));
         self.replaced.retain(|snapshot| snapshot.strong_count() > 0);
         self.apply_listeners(opened, plan.changes_listeners);

@@ -19,6 +19,8 @@ pub(super) enum What {
     Admin,
     /// Delivers to a target.
     Line(Arc<str>),
+    /// Renews the platform keys of a channel.
+    Keys(Arc<str>),
     /// Removes what is older than its retention.
     Retain,
     /// Looks for changed files.
@@ -31,6 +33,7 @@ impl fmt::Display for What {
             Self::Listener(address) => write!(f, "`receive` on {address}"),
             Self::Admin => f.write_str("`admin`"),
             Self::Line(id) => write!(f, "`deliver` to {id}"),
+            Self::Keys(id) => write!(f, "`keys` of {id}"),
             Self::Retain => f.write_str("`retain`"),
             Self::Watch => f.write_str("`watch`"),
         }

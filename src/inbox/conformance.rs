@@ -1,6 +1,8 @@
 //! What every inbox must do, written against its traits alone, so that each implementation runs the same
 //! suite: it implements [`Keeper`] and calls [`conformance_suite`].
 
+mod keys;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +12,8 @@ use tollbell_channels::model::{
     Amount, Concern, Currency, Environment, EventKind, Fact, Identity, Money, Notification, RawRequest, Scope, Series,
     Timestamp,
 };
+
+pub(crate) use keys::platform_keys_come_back_and_are_replaced;
 
 use super::*;
 
@@ -220,6 +224,7 @@ macro_rules! conformance_suite {
             dead_ones_are_replayed_with_fresh_tries
             lists_page_and_filter
             retention_keeps_what_is_open
+            platform_keys_come_back_and_are_replaced
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(

@@ -11,6 +11,7 @@ mod fault;
 mod files;
 mod house;
 mod intake;
+mod platform_keys;
 mod queue;
 mod readers;
 mod rows;

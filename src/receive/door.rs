@@ -7,6 +7,7 @@ use tollbell_channels::channel::Channel;
 use tollbell_channels::model::EventKind;
 
 use crate::inbox::RoutedTarget;
+use crate::keys::Keeper;
 
 /// A channel with all that receiving needs.
 pub struct Door {
@@ -16,8 +17,8 @@ pub struct Door {
     pub merchant: Arc<str>,
     /// The platform's kind.
     pub platform: &'static str,
-    /// The channel.
-    pub channel: Arc<dyn Channel>,
+    /// The channel, with the keys that its platform gave.
+    pub keeper: Arc<Keeper>,
     /// Extra paths that belong to it.
     pub paths: Vec<String>,
     /// Verify and store, and deliver nothing: the application still gets its callbacks by another way.
@@ -31,18 +32,23 @@ impl Door {
         id: Arc<str>,
         merchant: Arc<str>,
         platform: &'static str,
-        channel: Arc<dyn Channel>,
+        keeper: Arc<Keeper>,
         paths: Vec<String>,
         targets_of: impl Fn(EventKind) -> Vec<RoutedTarget>,
     ) -> Self {
         let routes = EventKind::ALL.iter().map(|kind| (*kind, targets_of(*kind))).collect();
-        Self { id, merchant, platform, channel, paths, is_shadow: false, routes }
+        Self { id, merchant, platform, keeper, paths, is_shadow: false, routes }
     }
 
     /// The same door, in shadow or not.
     #[must_use]
     pub fn in_shadow(self, is_shadow: bool) -> Self {
         Self { is_shadow, ..self }
+    }
+
+    /// The channel as it is now. A request finishes on the one that it began with.
+    pub fn channel(&self) -> Arc<dyn Channel> {
+        self.keeper.channel()
     }
 
     /// Where events of this kind go.
