@@ -194,7 +194,7 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Serve => serve::run(&mut context).await,
         What::Init(args) => init::run(&mut context, &args),
         What::Check => check::run(&mut context),
-        What::Channels => listing::channels(&mut context),
+        What::Channels => listing::channels(&mut context).await,
         What::Targets => listing::targets(&mut context),
         What::Sample(args) => sample::run(&mut context, &args),
         What::Show(args) => show::run(&mut context, &args).await,

@@ -17,7 +17,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tokio::time::Instant;
-use tollbell_channels::channel::{Channel, HttpAnswer, HttpAsk};
+use tollbell_channels::channel::{Channel, FetchedKey, HttpAnswer, HttpAsk};
+use tollbell_channels::model::Timestamp;
+use tracing::warn;
 
 pub use keeper::{Keeper, WAIT_MAX};
 pub use outside::Outside;
@@ -71,4 +73,36 @@ pub async fn open(channels: impl IntoIterator<Item = (Arc<str>, Arc<dyn Channel>
         keepers.push(keeper);
     }
     keepers
+}
+
+/// A channel with the keys that were kept for it, and those keys; none when it has no source. A kept key that does not
+/// verify any more is left out.
+pub async fn with_kept(
+    id: &str,
+    channel: &Arc<dyn Channel>,
+    inbox: &dyn Inbox,
+    now: Timestamp,
+) -> Option<(Arc<dyn Channel>, Vec<FetchedKey>)> {
+    let source = channel.key_source()?;
+    let kept = match inbox.platform_keys(id).await {
+        Ok(kept) => kept,
+        Err(error) => {
+            warn!(channel = id, %error, "kept platform keys cannot be read");
+            return None;
+        }
+    };
+    let mut known = Vec::new();
+    for key in kept {
+        match source.check(&key, now) {
+            Ok(()) => known.push(key),
+            Err(why) => warn!(channel = id, serial = key.serial, %why, "a kept platform key is ignored"),
+        }
+    }
+    match source.with_keys(&known, now) {
+        Ok(channel) => Some((channel, known)),
+        Err(why) => {
+            warn!(channel = id, %why, "kept platform keys are ignored");
+            None
+        }
+    }
 }

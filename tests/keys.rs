@@ -312,6 +312,9 @@ fn an_unknown_key_is_fetched_within_the_callback() {
         assert!(world.metric("tollbell_platform_key_expires_timestamp_seconds", "pay") > 1e9, "{kind}");
         assert!((world.metric("tollbell_key_downloads_total", "fetched") - 1.0).abs() < 0.1, "{kind}");
         assert_eq!(world.log().lines().filter(|line| line.contains("\"platform keys fetched\"")).count(), 1, "{kind}");
+        let listed = world.cli(&["channels"]);
+        let keys = listed[0]["keys"].as_array().unwrap();
+        assert!(keys.iter().any(|key| key["label"].as_str().unwrap().contains("fetched")), "{kind}: {listed:?}");
     }
 }
 

@@ -250,28 +250,12 @@ impl Keeper {
         Ok(fetched)
     }
 
-    /// Takes up the keys that were kept. One that does not verify any more is left out.
+    /// Takes up the keys that were kept.
     pub(super) async fn load(&self) {
         let channel = self.channel();
-        let Some(source) = channel.key_source() else { return };
-        let kept = match self.parts.inbox.platform_keys(&self.id).await {
-            Ok(kept) => kept,
-            Err(error) => {
-                warn!(channel = %self.id, %error, "kept platform keys cannot be read");
-                return;
-            }
-        };
-        let now = (self.parts.clock)();
-        let mut known = Vec::new();
-        for key in kept {
-            match source.check(&key, now) {
-                Ok(()) => known.push(key),
-                Err(why) => warn!(channel = %self.id, serial = key.serial, %why, "a kept platform key is ignored"),
-            }
-        }
-        match source.with_keys(&known, now) {
-            Ok(channel) => self.take_into_use(channel, known),
-            Err(why) => warn!(channel = %self.id, %why, "kept platform keys are ignored"),
+        let found = super::with_kept(&self.id, &channel, &*self.parts.inbox, (self.parts.clock)()).await;
+        if let Some((channel, known)) = found {
+            self.take_into_use(channel, known);
         }
     }
 

@@ -12,6 +12,9 @@
 //!
 //! The sandbox has no such method.
 
+#[cfg(all(test, feature = "simulate"))]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 

@@ -8,6 +8,9 @@
 //! What a message's certificate may be used for: its serial is the one it goes by, it is valid at the time of use, and
 //! it is not the merchant's own. No source names the issuer bindingly, so none is demanded.
 
+#[cfg(all(test, feature = "simulate"))]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
