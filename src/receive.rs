@@ -3,6 +3,7 @@
 
 pub mod door;
 pub mod listener;
+pub mod sources;
 mod watched;
 
 use std::sync::Arc;
