@@ -2,8 +2,11 @@
 //! on the platform's clock, so nothing is done here that the reply does not need.
 
 pub mod door;
+pub mod guard;
 pub mod listener;
+pub mod refusals;
 pub mod sources;
+pub mod tls;
 mod watched;
 
 use std::sync::Arc;

@@ -3,6 +3,8 @@
 //! Labels are ids from the configuration and closed sets of words, never text from a request. Logs name
 //! things by id; bodies, signatures, keys and buyer data never come here.
 
+mod network;
+
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -13,6 +15,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+
+pub use network::{ByLimit, NetworkMetrics};
 
 /// Label: the channel's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -86,6 +90,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Whether the inbox can be written (1) or not (0).
     pub inbox_writable: Gauge,
+    /// The public listener's network side.
+    pub network: NetworkMetrics,
 }
 
 /// Fastest bucket of the latency histograms in seconds; 16 doublings reach 16 s.
@@ -124,6 +130,7 @@ impl Metrics {
             last_genuine: Family::default(),
             connections: Gauge::default(),
             inbox_writable: Gauge::default(),
+            network: NetworkMetrics::default(),
         };
         metrics.register();
         metrics
@@ -173,6 +180,7 @@ impl Metrics {
         );
         r.register("connections", "Open connections of the public listener", self.connections.clone());
         r.register("inbox_writable", "Whether the inbox can be written", self.inbox_writable.clone());
+        self.network.register(r);
     }
 
     /// The metrics in the `OpenMetrics` text format.
