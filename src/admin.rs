@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use crate::clock::Clock;
+use crate::descriptors::{Reserve, is_exhausted};
 use crate::inbox::{Condition, Inbox};
 use crate::stop::Stop;
 use crate::telemetry::{ByChannel, ByTarget, Metrics};
@@ -48,6 +49,8 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
     let mut stop = admin.stop.clone();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut open: JoinSet<()> = JoinSet::new();
+    // When files run out, one connection at a time still gets its answer.
+    let mut reserve = Reserve::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -60,6 +63,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
         }
         match accepted {
             Ok((stream, _)) => {
+                reserve.retake();
                 let Ok(place) = places.clone().try_acquire_owned() else { continue };
                 let admin = admin.clone();
                 open.spawn(async move {
@@ -78,7 +82,9 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
                     drop(place);
                 });
             }
+            Err(error) if is_exhausted(&error) && reserve.release() => {}
             Err(error) => {
+                reserve.retake();
                 warn!(%error, "cannot accept an admin connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

@@ -1,5 +1,7 @@
 //! Wiring: configuration → parts → tasks → drain. Nothing is decided here.
 
+mod network;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +24,7 @@ use crate::deliver::{AckOf, Backoff, Deliverer, Line, Origin, Policy};
 use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention, RoutedTarget};
 use crate::messages::Message;
+use crate::receive::guard::Guard;
 use crate::receive::{Door, Doors, Receiver, listener};
 use crate::stop::{Stop, Stopper, stop_pair};
 use crate::targets::{self, Format, Target};
@@ -42,6 +45,7 @@ pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> 
         variable: &|name| std::env::var(name).ok(),
     };
     let (config, mut warnings) = config::load(path, &catalogue)?;
+    warnings.extend(network::check_tls(path, &config.server, clock::system()())?);
     let test_keys = config.channels.iter().filter(|channel| trusts_test_keys(&config, channel));
     warnings.extend(test_keys.map(|channel| {
         Problem::warning(path, "channel", Message::new("check.test_keys").with("channel", &channel.id))
@@ -146,16 +150,25 @@ impl Node {
             inbox: inbox.clone(),
             metrics: metrics.clone(),
             clock: clock.clone(),
+            guard: Arc::new(Guard::new(network::rules(&config.server), metrics.clone())),
+            refusals: Arc::default(),
         };
         let receiver = Arc::new(ArcSwap::from_pointee(receiver));
 
         let mut tasks = Tasks::new();
         let mut addresses = Vec::new();
-        for address in &config.server.listen {
+        let tls = network::open_tls(&config.server, &clock, &metrics).context("open certificate and key")?;
+        let limits = limits(&config);
+        for (address, is_tls) in network::addresses(&config.server) {
             let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
             addresses.push(listener.local_addr().context("read the listener's address")?);
-            let served = listener::serve(listener, receiver.clone(), limits(&config), stop.clone());
+            let tls = tls.clone().filter(|_| is_tls);
+            let served = listener::serve(listener, tls, receiver.clone(), limits, stop.clone());
             tasks.spawn(named("receive", served));
+        }
+        tasks.spawn(named("tidy", network::tidy(receiver.clone(), stop.clone())));
+        if let Some(pair) = tls {
+            tasks.spawn(named("tls", pair.watch(stop.clone())));
         }
         let admin_listener = TcpListener::bind(config.admin.listen)
             .await
@@ -263,11 +276,13 @@ async fn warn_of_orphans(inbox: &dyn Inbox, config: &Config) {
 fn limits(config: &Config) -> listener::Limits {
     let server = &config.server;
     listener::Limits {
-        connections: server.max_connections,
+        connections: crate::descriptors::fit(server.max_connections),
         first_byte: server.first_byte_timeout,
         header: server.header_timeout,
         body: server.body_timeout,
         body_bytes: server.body_limit,
+        write: server.network.write_timeout,
+        age: server.network.max_connection_age,
         drain: server.drain_timeout,
     }
 }
@@ -315,14 +330,15 @@ fn doors(config: &Config, lines: &[Line]) -> Doors {
                 .map(|target| RoutedTarget { target: target.id.clone(), is_raw: is_raw(&target.id) })
                 .collect()
         };
-        Arc::new(Door::new(
+        let door = Door::new(
             channel.id.clone(),
             channel.merchant.clone(),
             channel.platform.kind,
             channel.channel.clone(),
             channel.paths.clone(),
             targets_of,
-        ))
+        );
+        Arc::new(door.allowing(network::allow(&channel.allow)))
     });
     Doors::new(doors.collect())
 }

@@ -8,6 +8,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod deliver;
+pub mod descriptors;
 pub mod inbox;
 pub mod messages;
 pub mod receive;

@@ -228,7 +228,8 @@ fn ranges(section: &Section<'_>, key: &str) -> Option<Vec<IpNet>> {
         let parsed = text.parse::<IpNet>().or_else(|_| text.parse::<std::net::IpAddr>().map(IpNet::from));
         match parsed {
             Ok(net) if net.trunc() != net => {
-                let message = Message::new("network.bits_beyond_prefix").with("value", &text).with("network", net.trunc());
+                let message =
+                    Message::new("network.bits_beyond_prefix").with("value", &text).with("network", net.trunc());
                 section.problem(key, message);
             }
             Ok(net) => found.push(canonical(net)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tollbell_channels::channel::Channel;
 use tollbell_channels::model::EventKind;
 
+use super::sources::Allow;
 use crate::inbox::RoutedTarget;
 
 /// A channel with all that receiving needs.
@@ -20,6 +21,8 @@ pub struct Door {
     pub channel: Arc<dyn Channel>,
     /// Extra paths that belong to it.
     pub paths: Vec<String>,
+    /// Where its callbacks may come from.
+    pub allow: Allow,
     routes: HashMap<EventKind, Vec<RoutedTarget>>,
 }
 
@@ -34,7 +37,13 @@ impl Door {
         targets_of: impl Fn(EventKind) -> Vec<RoutedTarget>,
     ) -> Self {
         let routes = EventKind::ALL.iter().map(|kind| (*kind, targets_of(*kind))).collect();
-        Self { id, merchant, platform, channel, paths, routes }
+        Self { id, merchant, platform, channel, paths, allow: Allow::Everyone, routes }
+    }
+
+    /// The same door for callbacks from certain addresses.
+    #[must_use]
+    pub fn allowing(self, allow: Allow) -> Self {
+        Self { allow, ..self }
     }
 
     /// Where events of this kind go.

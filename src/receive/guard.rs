@@ -24,7 +24,6 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tracing::warn;
 
 use super::sources::{self, Sender};
-use crate::stop::Stop;
 use crate::telemetry::Metrics;
 
 /// What is configured.
@@ -58,8 +57,6 @@ const FORGERIES_MAX: u32 = 50;
 const SUSPICION: Duration = Duration::from_mins(1);
 /// How long one genuine notification keeps its sender from being suspect.
 const CREDIT: Duration = Duration::from_hours(24);
-/// How often what nobody needs any more is dropped.
-const SWEEP: Duration = Duration::from_secs(10);
 
 type Keyed = RateLimiter<Sender, HashMapStateStore<Sender>, DefaultClock>;
 
@@ -302,15 +299,5 @@ fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>, mut is_needed: impl FnMut(&V
     map.retain(|_, value| is_needed(value));
     if map.capacity() > 4 * map.len().max(1024) {
         map.shrink_to_fit();
-    }
-}
-
-/// Sweeps until the stop signal; `guard` gives the one that is in use.
-pub async fn keep(guard: impl Fn() -> Arc<Guard> + Send, mut stop: Stop) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(SWEEP) => guard().sweep(),
-            () = stop.raised() => return,
-        }
     }
 }

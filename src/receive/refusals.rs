@@ -22,15 +22,18 @@ struct Untold {
 }
 
 impl Refusals {
-    /// Tells a refusal, now or with others of its kind.
-    pub fn tell(&self, channel: &Arc<str>, reason: &'static str, why: &dyn std::fmt::Display, source: Option<IpAddr>) {
-        let now = Instant::now();
-        let Some(untold) = self.note(channel, reason, source, now) else { return };
-        if untold > 0 {
-            warn!(%channel, reason, why = %why, source = source.map(tracing::field::display), untold, "refused, and more before it");
-        } else {
-            warn!(%channel, reason, why = %why, source = source.map(tracing::field::display), "refused");
-        }
+    /// Tells what became of a request, now or with others of its kind. `what` is the line's text.
+    pub fn tell(
+        &self,
+        what: &'static str,
+        channel: &Arc<str>,
+        reason: &'static str,
+        why: &dyn std::fmt::Display,
+        source: Option<IpAddr>,
+    ) {
+        let Some(untold) = self.note(channel, reason, source, Instant::now()) else { return };
+        let untold = (untold > 0).then_some(untold);
+        warn!(%channel, reason, why = %why, source = source.map(tracing::field::display), untold, "{what}");
     }
 
     /// How many were not told before this one; `None` when this one is not told either.
@@ -53,7 +56,7 @@ impl Refusals {
     pub fn flush(&self) {
         for (channel, reason, untold) in self.due(Instant::now()) {
             let source = untold.last_source.map(tracing::field::display);
-            warn!(%channel, reason, source, count = untold.count, "refused, several of the same kind");
+            warn!(%channel, reason, source, count = untold.count, "several more of the same kind");
         }
     }
 
@@ -67,7 +70,8 @@ impl Refusals {
             if untold.count == 0 {
                 return false;
             }
-            let told = Untold { told_at: now, count: std::mem::take(&mut untold.count), last_source: untold.last_source };
+            let told =
+                Untold { told_at: now, count: std::mem::take(&mut untold.count), last_source: untold.last_source };
             due.push((channel.clone(), *reason, told));
             untold.told_at = now;
             true

@@ -178,7 +178,14 @@ impl TlsPair {
     pub fn open(certificate: PathBuf, key: PathBuf, clock: Clock, metrics: Arc<Metrics>) -> Result<Self, TlsError> {
         let seen = [stamp(&certificate), stamp(&key)];
         let loaded = load(&certificate, &key)?;
-        let pair = Self { certificate, key, current: ArcSwap::from_pointee(loaded), seen: Mutex::new(Some(seen)), clock, metrics };
+        let pair = Self {
+            certificate,
+            key,
+            current: ArcSwap::from_pointee(loaded),
+            seen: Mutex::new(Some(seen)),
+            clock,
+            metrics,
+        };
         pair.tell_end();
         Ok(pair)
     }

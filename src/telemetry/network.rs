@@ -61,7 +61,11 @@ impl NetworkMetrics {
             self.forwarded_unreadable.clone(),
         );
         r.register("accept_failed", "Connections that could not be accepted", self.accept_failed.clone());
-        r.register("tls_reload_failed", "Pairs of certificate and key that were not taken over", self.tls_reload_failed.clone());
+        r.register(
+            "tls_reload_failed",
+            "Pairs of certificate and key that were not taken over",
+            self.tls_reload_failed.clone(),
+        );
         r.register_with_unit(
             "tls_not_after_timestamp",
             "When the certificate in use ends; zero without TLS",
