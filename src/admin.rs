@@ -2,7 +2,7 @@
 //! secret and changes nothing.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -50,7 +50,8 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut open: JoinSet<()> = JoinSet::new();
     // When files run out, one connection at a time still gets its answer.
-    let mut reserve = Reserve::new();
+    let reserve = Arc::new(Mutex::new(Reserve::new()));
+    let reserved = |reserve: &Mutex<Reserve>| reserve.lock().unwrap_or_else(PoisonError::into_inner).release();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -63,9 +64,8 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
         }
         match accepted {
             Ok((stream, _)) => {
-                reserve.retake();
                 let Ok(place) = places.clone().try_acquire_owned() else { continue };
-                let admin = admin.clone();
+                let (admin, reserve) = (admin.clone(), reserve.clone());
                 open.spawn(async move {
                     let service = service_fn(move |request| {
                         let admin = admin.clone();
@@ -79,12 +79,13 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
                     if let Err(error) = served {
                         debug!(%error, "an admin connection ended early");
                     }
+                    // At once, before anybody else takes the descriptor that has just become free.
+                    reserve.lock().unwrap_or_else(PoisonError::into_inner).retake();
                     drop(place);
                 });
             }
-            Err(error) if is_exhausted(&error) && reserve.release() => {}
+            Err(error) if is_exhausted(&error) && reserved(&reserve) => {}
             Err(error) => {
-                reserve.retake();
                 warn!(%error, "cannot accept an admin connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }

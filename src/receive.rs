@@ -99,10 +99,7 @@ impl Receiver {
         source: Option<std::net::IpAddr>,
         received_at: Timestamp,
     ) -> Answered {
-        let door = match entrance {
-            Entrance::Channel(index) => self.doors.get(*index),
-            Entrance::Any { .. } => None,
-        };
+        let door = self.door_of(entrance);
         let channel: Arc<str> = door.map_or_else(|| NO_CHANNEL.into(), |door| door.id.clone());
         self.metrics.received.get_or_create(&ByChannel { channel: channel.clone() }).inc();
         self.note_refusal(&channel, rejection, source);

@@ -105,8 +105,22 @@ impl Dice {
 
     fn mutate(&mut self, bytes: &mut Vec<u8>, others: &[Vec<u8>]) {
         const PIECES: &[&[u8]] = &[
-            b"\r\n", b"\n", b"\r", b"\0", b" ", b"\t", b":", b"0\r\n\r\n", b"transfer-encoding: chunked\r\n",
-            b"content-length: 0\r\n", b"connection: keep-alive\r\n", b"POST /notify/alipay HTTP/1.1\r\n", b"\xff", b";", b"-", b"+",
+            b"\r\n",
+            b"\n",
+            b"\r",
+            b"\0",
+            b" ",
+            b"\t",
+            b":",
+            b"0\r\n\r\n",
+            b"transfer-encoding: chunked\r\n",
+            b"content-length: 0\r\n",
+            b"connection: keep-alive\r\n",
+            b"POST /notify/alipay HTTP/1.1\r\n",
+            b"\xff",
+            b";",
+            b"-",
+            b"+",
         ];
         let at = self.roll(bytes.len() + 1);
         let end = (at + self.roll(64)).min(bytes.len());
@@ -192,6 +206,19 @@ fn one_request_after_the_other_is_answered_in_order_when_all_are_genuine() {
     let heard = converse(world.address, &wires.concat()).unwrap();
     assert_eq!(String::from_utf8_lossy(&heard).matches("success").count(), 5);
     assert_eq!(world.events().len(), 5);
+}
+
+#[test]
+fn nothing_is_read_behind_a_body_in_chunks() {
+    let mut world = world("", "");
+    let _gateway = world.start();
+    let (first, second) = (world.payment("CHUNK-1", 1000), world.payment("CHUNK-2", 1000));
+    for (name, shape) in corpus("accepted").into_iter().filter(|(name, _)| name.contains("chunked")) {
+        let bytes = [filled(&shape, &first.body), wire("/notify/alipay", &second)].concat();
+        let heard = converse(world.address, &bytes).unwrap();
+        assert_eq!(String::from_utf8_lossy(&heard).matches("success").count(), 1, "{name}");
+    }
+    assert_eq!(world.events().len(), 1);
 }
 
 // ---- slow peers ----
@@ -305,7 +332,8 @@ fn a_genuine_peer_that_reads_no_reply_is_cut_off() {
 
 #[test]
 fn only_a_trusted_proxy_names_the_sender() {
-    let mut trusting = world("trusted_proxies = [\"127.0.0.1/32\", \"10.0.0.0/8\"]\n", "allow_ips = [\"203.0.113.0/24\"]\n");
+    let mut trusting =
+        world("trusted_proxies = [\"127.0.0.1/32\", \"10.0.0.0/8\"]\n", "allow_ips = [\"203.0.113.0/24\"]\n");
     let _gateway = trusting.start();
     let payment = trusting.payment("PROXY-1", 1000);
     for (lines, is_let_in) in [
@@ -428,14 +456,13 @@ fn large_bodies_share_their_memory_and_small_ones_need_none_of_it() {
     let mut greedy = TcpStream::connect(world.address).unwrap();
     greedy.write_all(b"POST /notify/alipay HTTP/1.1\r\nhost: x\r\ncontent-length: 1048576\r\n\r\n").unwrap();
     greedy.write_all(&vec![b'a'; 900 * 1024]).unwrap();
-    let large = [
-        b"POST /notify/alipay HTTP/1.1\r\nhost: x\r\ncontent-length: 500000\r\n\r\n".to_vec(),
-        vec![b'a'; 500_000],
-    ]
-    .concat();
+    let large =
+        [b"POST /notify/alipay HTTP/1.1\r\nhost: x\r\ncontent-length: 500000\r\n\r\n".to_vec(), vec![b'a'; 500_000]]
+            .concat();
     wait_for("the memory to be taken", || {
         let heard = converse(world.address, &large)?;
-        (status(&heard) == Some(503) || metric(&world, "tollbell_limited_total{channel=\"alipay\",limit=\"bodies\"}") > 0)
+        (status(&heard) == Some(503)
+            || metric(&world, "tollbell_limited_total{channel=\"alipay\",limit=\"bodies\"}") > 0)
             .then_some(())
     });
     let payment = world.payment("ROOM-1", 1000);

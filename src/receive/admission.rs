@@ -86,7 +86,8 @@ impl Receiver {
         self.metrics.network.limited.get_or_create(&ByLimit { channel: channel.clone(), limit }).inc();
     }
 
-    fn door_of(&self, entrance: &Entrance) -> Option<&Arc<Door>> {
+    /// The channel that a request's path or query names.
+    pub(super) fn door_of(&self, entrance: &Entrance) -> Option<&Arc<Door>> {
         match entrance {
             Entrance::Channel(index) => self.doors.get(*index),
             Entrance::Any { named: Some(name) } => self.doors.by_id(name),
