@@ -157,7 +157,7 @@ fn a_callback_comes_in_by_tls_and_beside_it_in_plain() {
     assert!(is_taken(secure, &payment));
     assert!(support::net::is_success(&converse(world.address, &wire("/notify/alipay", &payment)).unwrap()));
     let id = world.events()[0]["notification"].as_str().unwrap().to_owned();
-    wait_for("the reply to be noted as given", || (!world.json(&["show", &id])[0]["acked"].is_null()).then_some(()));
+    wait_for("the reply to be noted as given", || (!world.json(&["show", &id])[0]["acked_at"].is_null()).then_some(()));
     assert_eq!(world.events().len(), 1);
     let ends = metric_text(&world, "tollbell_tls_not_after_timestamp_seconds");
     assert!(ends.starts_with("4070908800"), "1 January 2099: {ends}");
@@ -209,7 +209,7 @@ fn without_addresses_of_its_own_tls_is_everywhere() {
 
 #[test]
 fn a_pair_is_changed_under_load_and_nobody_notices() {
-    let (mut world, address) = secure_world("");
+    let (mut world, address) = secure_world("header_timeout = \"10m\"\n");
     let (old, new) = (issue(2098), issue(2099));
     put_issue(&world, &old);
     let _gateway = world.start();
