@@ -21,6 +21,7 @@ use crate::admin::{self, Admin};
 use crate::clock::{self, Clock};
 use crate::config::{self, BackoffConfig, Catalogue, ChannelConfig, Config, Problem, TargetKind};
 use crate::deliver::{AckOf, Backoff, Deliverer, Line, Origin, Policy};
+use crate::descriptors;
 use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention, RoutedTarget};
 use crate::messages::Message;
@@ -158,12 +159,13 @@ impl Node {
         let mut tasks = Tasks::new();
         let mut addresses = Vec::new();
         let tls = network::open_tls(&config.server, &clock, &metrics).context("open certificate and key")?;
-        let limits = limits(&config);
-        for (address, is_tls) in network::addresses(&config.server) {
+        let (limits, served) = (limits(&config), network::addresses(&config.server));
+        let places = listener::places(descriptors::fit(config.server.max_connections), served.len());
+        for (address, is_tls) in served {
             let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
             addresses.push(listener.local_addr().context("read the listener's address")?);
             let tls = tls.clone().filter(|_| is_tls);
-            let served = listener::serve(listener, tls, receiver.clone(), limits, stop.clone());
+            let served = listener::serve(listener, tls, receiver.clone(), places.clone(), limits, stop.clone());
             tasks.spawn(named("receive", served));
         }
         tasks.spawn(named("tidy", network::tidy(receiver.clone(), stop.clone())));
@@ -276,7 +278,6 @@ async fn warn_of_orphans(inbox: &dyn Inbox, config: &Config) {
 fn limits(config: &Config) -> listener::Limits {
     let server = &config.server;
     listener::Limits {
-        connections: crate::descriptors::fit(server.max_connections),
         first_byte: server.first_byte_timeout,
         header: server.header_timeout,
         body: server.body_timeout,

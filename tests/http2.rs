@@ -286,7 +286,6 @@ fn floods_of_frames_end_the_connection() {
         ("requests beyond the number of streams", &|n| frame(HEADERS, END_HEADERS, 2 * n + 1, &request_block())),
     ];
     for (what, next) in floods {
-        println!("{what}");
         flood(world.address, next);
         assert!(!gateway.has_ended(), "{what}");
     }

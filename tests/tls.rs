@@ -107,15 +107,19 @@ impl ServerCertVerifier for Curious {
 
 type Secure = StreamOwned<ClientConnection, TcpStream>;
 
-/// A connection, and the certificate that it was shown.
-fn connect(address: SocketAddr) -> Option<(Secure, Vec<u8>)> {
-    let curious = Arc::new(Curious(std::sync::Mutex::default()));
-    let config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
+fn client_config(curious: Arc<Curious>) -> ClientConfig {
+    ClientConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
         .dangerous()
-        .with_custom_certificate_verifier(curious.clone())
-        .with_no_client_auth();
+        .with_custom_certificate_verifier(curious)
+        .with_no_client_auth()
+}
+
+/// A connection, and the certificate that it was shown.
+fn connect(address: SocketAddr) -> Option<(Secure, Vec<u8>)> {
+    let curious = Arc::new(Curious(std::sync::Mutex::default()));
+    let config = client_config(curious.clone());
     let mut tcp = TcpStream::connect(address).ok()?;
     tcp.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut client = ClientConnection::new(Arc::new(config), "pay.example".try_into().unwrap()).unwrap();
@@ -194,6 +198,36 @@ fn openssl_agrees_on_1_2_and_1_3_and_nothing_older() {
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
         assert_eq!(text.contains("ALPN protocol: h2"), is_spoken, "{version}: {text}");
     }
+}
+
+#[test]
+fn a_callback_comes_in_by_http_2_over_tls() {
+    let (mut world, address) = secure_world("");
+    put_issue(&world, &issue(2099));
+    let _gateway = world.start();
+    let payment = world.payment("ALPN-1", 1000);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let status = runtime.block_on(async {
+        let mut config = client_config(Arc::new(Curious(std::sync::Mutex::default())));
+        config.alpn_protocols = vec![b"h2".to_vec()];
+        let tcp = tokio::net::TcpStream::connect(address).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+        let secure = connector.connect("pay.example".try_into().unwrap(), tcp).await.unwrap();
+        assert_eq!(secure.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let (send, connection) = h2::client::handshake(secure).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let mut request = http::Request::post("https://pay.example/notify/alipay");
+        for (name, value) in payment.headers.iter().filter(|(name, _)| *name != "host" && *name != "content-length") {
+            request = request.header(name, value);
+        }
+        let mut send = send.ready().await.unwrap();
+        let (reply, mut stream) = send.send_request(request.body(()).unwrap(), false).unwrap();
+        stream.send_data(payment.body.clone(), true).unwrap();
+        let status = reply.await.unwrap().status();
+        connection.abort();
+        status
+    });
+    assert_eq!((status.as_u16(), world.events().len()), (200, 1));
 }
 
 #[test]

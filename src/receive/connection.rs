@@ -105,8 +105,8 @@ async fn open(stream: TcpStream, tls: Option<&TlsPair>, by: Instant) -> Result<O
         let is_many = stream.get_ref().1.alpn_protocol() == Some(tls::H2);
         return Ok(Opened::Tls(Box::new(stream), is_many));
     }
-    let began = timeout_at(by, begin(stream)).await;
-    let (stream, begun, is_many) = began.ok().and_then(Result::ok).ok_or("silent")?;
+    let told = timeout_at(by, begin(stream)).await;
+    let (stream, begun, is_many) = told.ok().and_then(Result::ok).ok_or("silent")?;
     Ok(Opened::Plain(stream, begun, is_many))
 }
 
@@ -173,9 +173,9 @@ where
     let (limits, peer) = (context.limits, context.peer);
     let (pending, traffic) = (Pending::default(), Traffic::new());
     let io = TokioIo::new(Watched::new(stream, begun, pending.clone(), limits.write, Some(traffic.clone())));
-    let (receiver, carried) = (context.receiver.clone(), traffic.clone());
+    let (receiver, of_service) = (context.receiver.clone(), traffic.clone());
     let service = service_fn(move |request| {
-        let (receiver, carrier) = (receiver.load_full(), Carrier::Many(pending.clone(), carried.clone()));
+        let (receiver, carrier) = (receiver.load_full(), Carrier::Many(pending.clone(), of_service.clone()));
         async move { Ok::<_, Infallible>(answer(request, peer, &receiver, limits, carrier).await) }
     });
     let mut serving = pin!(

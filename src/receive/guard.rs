@@ -301,3 +301,124 @@ fn shrink<K: Eq + Hash, V>(map: &mut HashMap<K, V>, mut is_needed: impl FnMut(&V
         map.shrink_to_fit();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rules() -> Rules {
+        Rules {
+            trusted_proxies: vec!["10.0.0.0/8".parse().unwrap()],
+            exempt: vec!["127.0.0.0/8".parse().unwrap()],
+            connections: 2,
+            rate: 1,
+            burst: 3,
+            suspect_rate: 1,
+            bodies_bytes: 100,
+        }
+    }
+
+    fn guard() -> Guard {
+        Guard::new(rules(), Arc::new(Metrics::new()))
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn connections_are_counted_for_each_sender_and_also_under_new_rules() {
+        let guard = guard();
+        let connect = |guard: &Guard, text: &str| guard.connect(&guard.peer(address(text)));
+        let held = [connect(&guard, "1.2.3.4").unwrap(), connect(&guard, "::ffff:1.2.3.4").unwrap()];
+        assert!(connect(&guard, "1.2.3.4").is_none());
+        let renewed = guard.renewed(Rules { connections: 3, ..rules() });
+        let third = connect(&renewed, "1.2.3.4").unwrap();
+        assert!(connect(&renewed, "1.2.3.4").is_none(), "who is connected is still known");
+        drop((held, third));
+        assert!(connect(&guard, "1.2.3.4").is_some());
+        assert!(locked(&guard.shared.connections).is_empty(), "nobody is remembered who is gone");
+        let _network = [connect(&guard, "2001:db8::1").unwrap(), connect(&guard, "2001:db8::2").unwrap()];
+        assert!(connect(&guard, "2001:db8::3").is_none(), "a /64 is one sender");
+        let crowd: Vec<_> = (0..10).map(|_| [connect(&guard, "10.0.0.1"), connect(&guard, "127.0.0.1")]).collect();
+        assert!(crowd.iter().flatten().all(Option::is_some), "proxies and exempt ones carry others");
+    }
+
+    #[test]
+    fn a_rate_is_each_senders_own_until_there_are_too_many() {
+        let guard = guard();
+        let source = |text: &str| guard.source(&guard.peer(address(text)), &HeaderMap::new());
+        let allowed = |text: &str| (0..50).filter(|_| guard.has_rate(&source(text))).count();
+        assert!((3..=4).contains(&allowed("1.2.3.4")));
+        assert!((3..=4).contains(&allowed("1.2.3.5")));
+        assert_eq!(allowed("127.0.0.1"), 50);
+        assert_eq!(allowed("10.0.0.1"), 50, "a proxy's own requests");
+        for n in 0..=u32::try_from(RATED_MAX).unwrap() {
+            let crowd = IpAddr::V4((0x0b00_0000 + n).into());
+            guard.has_rate(&Source { address: crowd, is_exempt: false });
+        }
+        assert!(guard.is_crowded.load(Ordering::Relaxed));
+        let known = guard.rates.len();
+        assert!((48..=49).contains(&allowed("1.9.3.4")), "a neighbourhood has more");
+        assert!(allowed("1.9.3.5") <= 1, "and shares it");
+        assert_eq!(guard.rates.len(), known, "the memory is bounded");
+    }
+
+    #[test]
+    fn suspects_share_a_budget_and_credit_ends_suspicion() {
+        let guard = guard();
+        let (bad, other) = (Some(address("1.2.3.4")), Some(address("1.2.3.5")));
+        for _ in 0..FORGERIES_MAX {
+            assert!(guard.may_verify(bad));
+            guard.note_forgery(bad);
+        }
+        assert!(guard.may_verify(bad), "within the budget");
+        assert!(!guard.may_verify(bad), "the budget is spent");
+        assert!((0..100).all(|_| guard.may_verify(other)), "others are not concerned");
+        guard.note_genuine(bad);
+        for _ in 0..FORGERIES_MAX {
+            assert!(guard.may_verify(bad), "it has brought something genuine");
+            guard.note_forgery(bad);
+        }
+        let own = Some(address("127.0.0.1"));
+        for _ in 0..=FORGERIES_MAX {
+            guard.note_forgery(own);
+        }
+        assert!((0..100).all(|_| guard.may_verify(own)), "an exempt one is never suspect");
+    }
+
+    #[test]
+    fn records_are_bounded_and_a_stranger_in_a_crowd_is_suspect() {
+        let guard = guard();
+        for n in 0..=u32::try_from(RECORDS_MAX).unwrap() {
+            guard.note_forgery(Some(IpAddr::V4((0x0b00_0000 + n).into())));
+        }
+        assert_eq!(locked(&guard.shared.records).len(), RECORDS_MAX);
+        let stranger = Some(address("200.1.1.1"));
+        assert!((0..100).filter(|_| guard.may_verify(stranger)).count() <= 2);
+        guard.sweep();
+        assert_eq!(locked(&guard.shared.records).len(), RECORDS_MAX, "they are still recent");
+    }
+
+    #[test]
+    fn suspicion_and_credit_pass() {
+        let now = Instant::now();
+        let record = Record { forgeries: FORGERIES_MAX, since: now, genuine_at: None };
+        assert!(record.is_suspect(now) && record.is_needed(now));
+        let later = now + SUSPICION + Duration::from_secs(1);
+        assert!(!record.is_suspect(later) && !record.is_needed(later));
+        let credited = Record { genuine_at: Some(now), ..record };
+        assert!(!credited.is_suspect(now) && credited.is_needed(later));
+        assert!(!credited.is_needed(now + CREDIT + Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn room_for_bodies_is_given_back() {
+        let guard = guard();
+        let most = guard.room(100).unwrap();
+        assert!(guard.room(1).is_none());
+        drop(most);
+        assert!(guard.room(100).is_some());
+        assert!(guard.room(usize::MAX).is_none());
+    }
+}

@@ -21,8 +21,6 @@ use crate::telemetry::Metrics;
 /// What a listener allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Open connections; more wait in the system's queue.
-    pub connections: usize,
     /// From opening a connection to its first byte; with TLS, to the end of the handshake.
     pub first_byte: Duration,
     /// From a request's first byte to the end of its headers; also how long a kept connection may idle.
@@ -44,15 +42,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Failures of `accept` in a row between two lines in the log: ten seconds.
 const FAILURES_A_LINE: u32 = 100;
 
+/// The places of so many listeners together. Each one holds a place for who comes next, so that none of them
+/// starves another that waits for its first.
+pub fn places(connections: usize, listeners: usize) -> Arc<Semaphore> {
+    Arc::new(Semaphore::new((connections + listeners).saturating_sub(1).clamp(1, Semaphore::MAX_PERMITS)))
+}
+
 /// Serves until the stop signal, then drains. With `tls`, every connection speaks TLS.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<TlsPair>>,
     receiver: Arc<ArcSwap<Receiver>>,
+    places: Arc<Semaphore>,
     limits: Limits,
     mut shutdown: Stop,
 ) {
-    let places = Arc::new(Semaphore::new(limits.connections));
     let mut open: JoinSet<()> = JoinSet::new();
     let mut failures = 0;
     loop {
