@@ -230,6 +230,9 @@ fn request_block() -> Vec<u8> {
     [&[0x83, 0x86, 0x04, u8::try_from(path.len()).unwrap()][..], path, &[0x01, 0x01, b'x']].concat()
 }
 
+/// Makes the frames of a flood, by number.
+type Frames<'a> = &'a dyn Fn(u32) -> Vec<u8>;
+
 /// Sends frames until the other side ends the connection.
 fn flood(address: SocketAddr, mut next: impl FnMut(u32) -> Vec<u8>) {
     let mut stream = TcpStream::connect(address).unwrap();
@@ -238,7 +241,7 @@ fn flood(address: SocketAddr, mut next: impl FnMut(u32) -> Vec<u8>) {
     stream.write_all(&[PREFACE, &frame(SETTINGS, 0, 0, &[])].concat()).unwrap();
     let mut hearing = stream.try_clone().unwrap();
     let heard = std::thread::spawn(move || {
-        let mut chunk = [0; 64 * 1024];
+        let mut chunk = vec![0; 64 * 1024];
         while hearing.read(&mut chunk).is_ok_and(|n| n > 0) {}
     });
     for n in 0..2_000_000 {
@@ -254,7 +257,7 @@ fn flood(address: SocketAddr, mut next: impl FnMut(u32) -> Vec<u8>) {
 fn floods_of_frames_end_the_connection() {
     let mut world = world("header_timeout = \"10m\"\n", "");
     let mut gateway = world.start();
-    let floods: &[(&str, &dyn Fn(u32) -> Vec<u8>)] = &[
+    let floods: &[(&str, Frames<'_>)] = &[
         ("pings", &|_| frame(PING, 0, 0, &[7; 8])),
         ("settings", &|_| frame(SETTINGS, 0, 0, &[])),
         ("windows", &|_| frame(WINDOW_UPDATE, 0, 0, &1u32.to_be_bytes())),
