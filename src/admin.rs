@@ -2,7 +2,7 @@
 //! secret and changes nothing.
 
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use crate::clock::Clock;
+use crate::descriptors::{Reserve, is_exhausted};
 use crate::inbox::{Condition, Inbox};
 use crate::reload::Standing;
 use crate::stop::Stop;
@@ -51,6 +52,9 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
     let mut stop = admin.stop.clone();
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let mut open: JoinSet<()> = JoinSet::new();
+    // When files run out, one connection at a time still gets its answer.
+    let reserve = Arc::new(Mutex::new(Reserve::new()));
+    let reserved = |reserve: &Mutex<Reserve>| reserve.lock().unwrap_or_else(PoisonError::into_inner).release();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -64,7 +68,7 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
         match accepted {
             Ok((stream, _)) => {
                 let Ok(place) = places.clone().try_acquire_owned() else { continue };
-                let admin = admin.clone();
+                let (admin, reserve) = (admin.clone(), reserve.clone());
                 open.spawn(async move {
                     let service = service_fn(move |request| {
                         let admin = admin.clone();
@@ -78,9 +82,12 @@ pub async fn serve(listener: TcpListener, admin: Arc<Admin>) {
                     if let Err(error) = served {
                         debug!(%error, "an admin connection ended early");
                     }
+                    // At once, before anybody else takes the descriptor that has just become free.
+                    reserve.lock().unwrap_or_else(PoisonError::into_inner).retake();
                     drop(place);
                 });
             }
+            Err(error) if is_exhausted(&error) && reserved(&reserve) => {}
             Err(error) => {
                 warn!(%error, "cannot accept an admin connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;

@@ -2,6 +2,7 @@
 
 mod doors;
 mod lines;
+mod network;
 mod node;
 mod plan;
 mod reload;
@@ -43,6 +44,7 @@ pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> 
         variable: &|name| std::env::var(name).ok(),
     };
     let (config, mut warnings) = config::load(path, &catalogue)?;
+    warnings.extend(network::check_tls(path, &config.server, clock::system()())?);
     let test_keys = config.channels.iter().filter(|channel| trusts_test_keys(&config, channel));
     warnings.extend(test_keys.map(|channel| {
         Problem::warning(path, "channel", Message::new("check.test_keys").with("channel", &channel.id))

@@ -8,6 +8,7 @@ pub mod example;
 pub mod inbox;
 pub mod log;
 pub mod print;
+pub mod network;
 mod reader;
 pub mod retention;
 pub mod roles;
@@ -33,6 +34,7 @@ pub use deliver::{BackoffConfig, DeliverConfig};
 pub use inbox::InboxConfig;
 pub use log::LogConfig;
 pub use print::{Print, Prints};
+pub use network::{AllowConfig, IpCheck, NetworkConfig, TlsConfig};
 pub use reader::{Place, Problem};
 pub use retention::RetentionConfig;
 pub use roles::{Role, Roles};
@@ -170,7 +172,7 @@ fn folder_of(path: &Path) -> PathBuf {
 /// Every key of the program's own tables, such as `server.listen`. Those of platforms and kinds of target
 /// describe themselves.
 pub fn known_keys() -> BTreeSet<String> {
-    let text = "[deliver.backoff]\n[[channel]]\n[[target]]\n[[route]]\n";
+    let text = "[server.tls]\n[deliver.backoff]\n[[channel]]\n[[target]]\n[[route]]\n";
     let sinks = [Sink::new(Path::new(""), text.to_owned())];
     let tables = [DeTable::parse(text).ok().map(Spanned::into_inner)];
     let nothing = Catalogue { platforms: &[], target_kinds: &[], build_target: &|_, _| Ok(()), variable: &|_| None };
@@ -244,7 +246,7 @@ fn build(
         check_tables(table, sink, if is_main { TABLES } else { SHARED_TABLES });
         if is_main {
             core = Some((
-                ServerConfig::read(Section::inside(table, "server", sink)),
+                ServerConfig::read(Section::inside(table, "server", sink), folder),
                 AdminConfig::read(Section::inside(table, "admin", sink)),
                 InboxConfig::read(Section::inside(table, "inbox", sink), folder),
                 RetentionConfig::read(Section::inside(table, "retention", sink)),

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod deliver;
 pub mod egress;
+pub mod descriptors;
 pub mod inbox;
 pub mod keys;
 pub mod messages;

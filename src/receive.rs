@@ -1,9 +1,16 @@
 //! From a request to its reply: find the channel, verify, store, answer. Everything before the commit is
 //! on the platform's clock, so nothing is done here that the reply does not need.
 
+mod admission;
+mod connection;
 pub mod door;
+mod exchange;
+pub mod guard;
 pub mod listener;
 mod shadow;
+pub mod refusals;
+pub mod sources;
+pub mod tls;
 mod watched;
 
 use std::sync::Arc;
@@ -14,6 +21,8 @@ use tollbell_channels::recognition::recognise;
 use tracing::{debug, error, info, warn};
 
 pub use door::{Door, Doors, Entrance};
+use guard::Guard;
+use refusals::Refusals;
 
 use self::shadow::Shadowed;
 use crate::clock::Clock;
@@ -30,6 +39,10 @@ pub struct Receiver {
     pub metrics: Arc<Metrics>,
     /// Time.
     pub clock: Clock,
+    /// What one sender may take.
+    pub guard: Arc<Guard>,
+    /// Refusals in the log.
+    pub refusals: Arc<Refusals>,
 }
 
 /// A reply, and what to note when it was completely written.
@@ -45,6 +58,8 @@ pub struct Answered {
     pub channel: Arc<str>,
     /// When the request's body was complete.
     pub received_at: Timestamp,
+    /// Whether it was answered "busy" because its sender took too much.
+    pub is_limited: bool,
 }
 
 /// Stands for the channel where a request named none that we know.
@@ -63,6 +78,9 @@ impl Receiver {
         match self.find_door(&request, entrance) {
             Ok(door) => {
                 let door = door.clone();
+                if let Some(answered) = self.admit(&door, &request) {
+                    return answered;
+                }
                 self.receive_at(&door, request).await
             }
             Err(rejection) => {
@@ -70,25 +88,28 @@ impl Receiver {
                 self.metrics.received.get_or_create(&ByChannel { channel: channel.clone() }).inc();
                 self.note_refusal(&channel, &rejection, request.source);
                 let reply = Reply { status: NO_CHANNEL_STATUS, content_type: None, body: bytes::Bytes::new() };
-                Answered { reply, cause: Cause::Refused, acknowledges: None, channel, received_at }
+                Answered { reply, cause: Cause::Refused, acknowledges: None, channel, received_at, is_limited: false }
             }
         }
     }
 
     /// Answers a request that was refused before its body could be read.
-    pub fn refuse_unread(&self, entrance: &Entrance, rejection: &Rejection, received_at: Timestamp) -> Answered {
-        let door = match entrance {
-            Entrance::Channel(index) => self.doors.get(*index),
-            Entrance::Any { .. } => None,
-        };
+    pub fn refuse_unread(
+        &self,
+        entrance: &Entrance,
+        rejection: &Rejection,
+        source: Option<std::net::IpAddr>,
+        received_at: Timestamp,
+    ) -> Answered {
+        let door = self.door_of(entrance);
         let channel: Arc<str> = door.map_or_else(|| NO_CHANNEL.into(), |door| door.id.clone());
         self.metrics.received.get_or_create(&ByChannel { channel: channel.clone() }).inc();
-        self.note_refusal(&channel, rejection, None);
+        self.note_refusal(&channel, rejection, source);
         let reply = match door {
             Some(door) => door.channel().answer(Cause::Refused.answer()),
             None => Reply { status: NO_CHANNEL_STATUS, content_type: None, body: bytes::Bytes::new() },
         };
-        Answered { reply, cause: Cause::Refused, acknowledges: None, channel, received_at }
+        Answered { reply, cause: Cause::Refused, acknowledges: None, channel, received_at, is_limited: false }
     }
 
     fn find_door(&self, request: &RawRequest, entrance: Entrance) -> Result<&Arc<Door>, Rejection> {
@@ -117,6 +138,7 @@ impl Receiver {
             acknowledges,
             channel: door.id.clone(),
             received_at,
+            is_limited: false,
         };
         let shadowed = Shadowed::of(door, &request);
         let mut verdict = channel.verify(&request, received_at);
@@ -126,11 +148,15 @@ impl Receiver {
             verdict = with_key.verify(&request, received_at);
         }
         let proven = match verdict {
-            Verdict::Genuine(proven) => proven,
+            Verdict::Genuine(proven) => {
+                self.guard.note_genuine(request.source);
+                proven
+            }
             Verdict::Refused(rejection) => {
                 if let Some(shadowed) = shadowed {
                     shadowed.refused(&self.inbox, rejection.word());
                 }
+                self.note_cost(&rejection, request.source);
                 self.note_refusal(&door.id, &rejection, request.source);
                 let cause = if rejection == Rejection::Undecryptable { Cause::Undecryptable } else { Cause::Refused };
                 return answered(cause, None);
@@ -195,6 +221,6 @@ impl Receiver {
     fn note_refusal(&self, channel: &Arc<str>, rejection: &Rejection, source: Option<std::net::IpAddr>) {
         let reason = rejection.word();
         self.metrics.refused.get_or_create(&ByReason { channel: channel.clone(), reason }).inc();
-        warn!(%channel, reason, why = %rejection, source = source.map(tracing::field::display), "refused");
+        self.refusals.tell("refused", channel, reason, rejection, source);
     }
 }

@@ -3,6 +3,8 @@
 //! Labels are ids from the configuration and closed sets of words, never text from a request. Logs name
 //! things by id; bodies, signatures, keys and buyer data never come here.
 
+mod network;
+
 use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -14,6 +16,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tollbell_channels::channel::REJECTION_WORDS;
+
+pub use network::{ByLimit, NetworkMetrics};
 
 /// Label: the channel's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -118,6 +122,8 @@ pub struct Metrics {
     /// Whether the files on disk say something (1) that is not in force, because of mistakes, because it is not
     /// possible now, or because it needs a restart.
     pub config_stale: Gauge,
+    /// The public listener's network side.
+    pub network: NetworkMetrics,
 }
 
 /// Fastest bucket of the latency histograms in seconds; 16 doublings reach 16 s.
@@ -163,6 +169,7 @@ impl Metrics {
             inbox_wal_bytes: Gauge::default(),
             reload: Family::default(),
             config_stale: Gauge::default(),
+            network: NetworkMetrics::default(),
         };
         metrics.register();
         metrics
@@ -229,6 +236,7 @@ impl Metrics {
         }
         r.register("reload", "Reloads of the configuration, by how they ended", self.reload.clone());
         r.register("config_stale", "Whether the files say something that is not in force", self.config_stale.clone());
+        self.network.register(r);
     }
 
     /// The metrics in the `OpenMetrics` text format.

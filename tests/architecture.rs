@@ -10,6 +10,7 @@ use tollbell_channels::platforms::PLATFORMS;
 const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     ("stop", &[]),
+    ("descriptors", &[]),
     ("messages", &[]),
     ("config", &["messages"]),
     ("telemetry", &[]),
@@ -18,10 +19,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("egress", &[]),
     ("keys", &["clock", "stop", "inbox", "egress", "telemetry"]),
     ("targets", &["clock", "egress"]),
-    ("receive", &["clock", "stop", "inbox", "keys", "telemetry"]),
+    ("receive", &["clock", "stop", "descriptors", "inbox", "keys", "telemetry"]),
     ("deliver", &["clock", "stop", "inbox", "targets", "telemetry"]),
     ("control", &["clock", "inbox", "receive", "telemetry"]),
     ("admin", &["clock", "stop", "control", "inbox", "reload", "telemetry"]),
+    ("admin", &["clock", "stop", "descriptors", "control", "inbox", "telemetry"]),
 ];
 
 /// These see everything.

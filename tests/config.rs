@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tollbell::app;
-use tollbell::config::{self, BackoffConfig, Catalogue, Config, Problem, TargetKind};
+use tollbell::config::{self, BackoffConfig, Catalogue, Config, IpCheck, Problem, TargetKind};
 use tollbell::messages::Lang;
 use tollbell_channels::channel::{Answer, Channel, KeyNote, Likeness, Verdict};
 use tollbell_channels::model::{AckMatch, AppReply, EventKind, RawRequest, Reply, Timestamp};
@@ -444,6 +444,103 @@ const MISTAKES: &[Mistake] = &[
         "own file",
         "密钥文件本身",
     ),
+    // Hostile networks.
+    mistake(
+        "[server]\ntrusted_proxies = \"nginx\"",
+        "2:19 server.trusted_proxies network.bad_range",
+        "10.0.0.0/8",
+        "10.0.0.0/8",
+    ),
+    mistake(
+        "[server]\ntrusted_proxies = [\"10.0.0.7/8\"]",
+        "2:19 server.trusted_proxies network.bits_beyond_prefix",
+        "`10.0.0.0/8`",
+        "`10.0.0.0/8`",
+    ),
+    mistake(
+        "[server]\ntrusted_proxies = [\"10.0.0.0/33\"]",
+        "2:19 server.trusted_proxies network.bad_range",
+        "2001:db8::/32",
+        "2001:db8::/32",
+    ),
+    mistake("[server]\nexempt_ips = 1", "2:14 server.exempt_ips config.expected_texts", "list of", "列表"),
+    mistake(
+        "[server]\nmax_connections_per_ip = 0",
+        "2:26 server.max_connections_per_ip config.out_of_range",
+        "between 1 and 1000000",
+        "1 与 1000000",
+    ),
+    mistake(
+        "[server]\nrate_per_ip = 10_000_001",
+        "2:15 server.rate_per_ip config.out_of_range",
+        "10000000",
+        "10000000",
+    ),
+    mistake(
+        "[server]\nrate_burst = 499",
+        "2:14 server.rate_burst network.burst_below_rate",
+        "at least as large",
+        "不小于",
+    ),
+    mistake("[server]\nsuspect_rate = 0", "2:16 server.suspect_rate config.out_of_range", "between 1", "在 1 与"),
+    mistake(
+        "[server]\nmax_bodies_bytes = \"64KiB\"",
+        "2:20 server.max_bodies_bytes network.bodies_below_limit",
+        "at least 1048576",
+        "1048576",
+    ),
+    mistake("[server]\nwrite_timeout = \"0s\"", "2:17 server.write_timeout config.not_zero", "zero", "零"),
+    mistake("[server]\nmax_connection_age = \"0s\"", "2:22 server.max_connection_age config.not_zero", "zero", "零"),
+    mistake(
+        "[server.tls]\ncertificate_file = \"x\"",
+        "2:20 server.tls.certificate_file network.tls_half",
+        "both",
+        "同时",
+    ),
+    mistake(
+        "[server.tls]\nprivate_key_file = \"x\"",
+        "2:20 server.tls.private_key_file network.tls_half",
+        "both",
+        "同时",
+    ),
+    mistake(
+        "[server.tls]\nlisten = \"0.0.0.0:8443\"",
+        "2:10 server.tls.listen network.tls_needs_files",
+        "add both",
+        "补上这两项",
+    ),
+    mistake(
+        "[server.tls]\ncertificate_file = \"x\"\nprivate_key_file = \"y\"\nlisten = \"0.0.0.0:8080\"",
+        "4:10 server.tls.listen network.tls_same_address",
+        "another port",
+        "换一个端口",
+    ),
+    mistake(
+        "[server.tls]\ncertificate_file = \"x\"\nprivate_key_file = \"y\"\nlisten = []",
+        "4:10 server.tls.listen config.bad_address",
+        "with a port",
+        "带端口",
+    ),
+    mistake(
+        "CHANNELip_check = \"maybe\"",
+        "6:12 channel.ip_check config.one_of",
+        "off, warn, block",
+        "off, warn, block",
+    ),
+    mistake(
+        "CHANNELip_check = \"warn\"",
+        "6:12 channel.ip_check network.no_published_ranges",
+        "`allow_ips`",
+        "`allow_ips`",
+    ),
+    mistake("CHANNELip_check = \"block\"", "6:12 channel.ip_check network.no_published_ranges", "`fake`", "`fake`"),
+    mistake(
+        "CHANNELallow_ips = []",
+        "6:13 channel.allow_ips network.empty_allow_ips",
+        "refuse every callback",
+        "拒绝所有回调",
+    ),
+    mistake("CHANNELallow_ips = [\"1.2.3.4.5\"]", "6:13 channel.allow_ips network.bad_range", "10.0.0.7", "10.0.0.7"),
     // Targets.
     mistake(
         "[[target]]\nid = \"t\"\nkind = \"fake\"",
@@ -776,6 +873,53 @@ fn what_is_written_is_what_is_read() {
 }
 
 #[test]
+fn ranges_are_read_in_one_form_and_a_list_means_block() {
+    let config = good(load(&format!(
+        "{CHANNEL}allow_ips = [\"203.0.113.7\", \"2001:db8::/32\"]\n{TARGET}\
+         [server]\ntrusted_proxies = [\"::ffff:10.0.0.0/104\", \"192.0.2.1\"]\nexempt_ips = []\n\
+         [server.tls]\ncertificate_file = \"c.pem\"\nprivate_key_file = \"/k.pem\"\n"
+    )));
+    let texts = |ranges: &[ipnet::IpNet]| ranges.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(texts(&config.server.network.trusted_proxies), ["10.0.0.0/8", "192.0.2.1/32"]);
+    assert!(config.server.network.exempt_ips.is_empty());
+    let allow = &config.channels[0].allow;
+    assert_eq!(
+        (allow.check, texts(&allow.ranges)),
+        (IpCheck::Block, vec!["203.0.113.7/32".into(), "2001:db8::/32".into()])
+    );
+    let tls = config.server.tls.unwrap();
+    assert_eq!((tls.certificate_file, tls.private_key_file), (config.folder.join("c.pem"), "/k.pem".into()));
+    assert!(tls.listen.is_empty());
+    for (word, check) in [("off", IpCheck::Off), ("warn", IpCheck::Warn), ("block", IpCheck::Block)] {
+        let text = format!("{CHANNEL}allow_ips = \"203.0.113.7\"\nip_check = \"{word}\"\n{TARGET}");
+        assert_eq!(good(load(&text)).channels[0].allow.check, check);
+    }
+    assert_eq!(good(load(&format!("{CHANNEL}{TARGET}[server.tls]\n"))).server.tls, None);
+}
+
+#[test]
+fn what_is_dangerous_and_allowed_is_warned_about() {
+    let text = format!("{CHANNEL}{TARGET}[server]\ntrusted_proxies = [\"0.0.0.0/0\", \"::/0\", \"10.0.0.0/8\"]\n");
+    let (_, warnings) = with_warnings(load(&text));
+    assert_eq!(warnings.iter().filter(|warning| warning.message.key() == "network.everyone").count(), 2);
+    let shown = rendered(&warnings);
+    assert!(shown.contains("the whole Internet") && shown.contains("整个互联网"), "{shown}");
+    let (folder, text) = real();
+    let with = |line: &str| {
+        folder.write(
+            "tollbell.toml",
+            text.replacen("[[channel]]\n", &format!("[[channel]]\n{line}\n"), 1).as_bytes(),
+            0o600,
+        );
+        with_warnings(folder.load_real())
+    };
+    let (config, warnings) = with("ip_check = \"block\"");
+    assert!(config.channels[0].allow.ranges.len() > 5, "what the platform publishes");
+    assert!(rendered(&warnings).contains("may change"), "{}", rendered(&warnings));
+    assert!(rendered(&with("ip_check = \"warn\"").1).is_empty());
+}
+
+#[test]
 fn a_sandbox_is_said_and_never_guessed() {
     let environment = |line: &str| good(load(&format!("{CHANNEL}{line}{TARGET}"))).channels[0].environment.as_str();
     assert_eq!(environment(""), "live");
@@ -1101,12 +1245,15 @@ fn the_example_names_every_key() {
     let is_shown = |key: &str| shown.iter().any(|(name, ..)| name == key);
     let known = config::known_keys();
     assert!(known.len() > 30, "{known:?}");
-    for key in known.iter().filter(|key| *key != "deliver.backoff") {
+    let tables = ["deliver.backoff", "server.tls"];
+    for key in known.iter().filter(|key| !tables.contains(&key.as_str())) {
         assert!(is_shown(key), "examples/tollbell.toml does not show `{key}`");
         let core = ["server", "admin", "inbox", "retention", "deliver", "log"];
         let is_core = core.contains(&key.split('.').next().unwrap());
         // The one that excludes what is shown in its place.
-        if is_core && key != "deliver.ladder" {
+        // So that without TLS no file is missing.
+        let is_off = key.starts_with("server.tls.");
+        if is_core && key != "deliver.ladder" && !is_off {
             assert!(shown.iter().any(|(name, _, is_comment)| name == key && !is_comment), "`{key}` is commented out");
         }
     }
@@ -1122,7 +1269,9 @@ fn the_example_names_every_key() {
 #[test]
 fn what_the_example_comments_out_works_when_it_is_taken_in() {
     let mut tried = 0;
-    for (key, number, _) in example_keys().into_iter().filter(|(.., is_comment)| *is_comment) {
+    // The two files of TLS need each other, and are tried with real ones elsewhere.
+    let commented = example_keys().into_iter().filter(|(.., is_comment)| *is_comment);
+    for (key, number, _) in commented.filter(|(key, ..)| !key.starts_with("server.tls.")) {
         let lines = EXAMPLE.lines().enumerate();
         let text: Vec<&str> =
             lines.map(|(n, line)| if n == number { line.strip_prefix("# ").unwrap() } else { line }).collect();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tollbell_channels::model::{AckMatch, AppReply, Environment};
 
+use super::network;
 use super::node::Keepers;
 use crate::config::Config;
 use crate::deliver::{AckOf, Line, Origin};
@@ -33,7 +34,7 @@ pub(super) fn doors(config: &Config, lines: &[Line], keepers: &Keepers) -> Doors
             channel.paths.clone(),
             targets_of,
         );
-        Some(Arc::new(door.in_shadow(channel.is_shadow)))
+        Some(Arc::new(door.in_shadow(channel.is_shadow).allowing(network::allow(&channel.allow))))
     });
     Doors::new(doors.collect())
 }

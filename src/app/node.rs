@@ -9,12 +9,12 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::doors::{ack_of, doors};
 use super::lines::{lines, warn_of_orphans};
-use super::open_inbox;
+use super::{network, open_inbox};
 use super::service::Service;
 use super::sockets::Sockets;
 use super::supervisor::{Ended, Supervisor, What};
@@ -23,9 +23,13 @@ use crate::admin::{self, Admin};
 use crate::clock::{self, Clock};
 use crate::config::{Config, RetentionConfig, Role};
 use crate::deliver::{Deliverer, Line};
+use crate::descriptors;
 use crate::inbox::sqlite::{ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention};
 use crate::keys::{self, Keeper, Outside};
+use crate::receive::guard::Guard;
+use crate::receive::refusals::Refusals;
+use crate::receive::tls::TlsPair;
 use crate::receive::{Receiver, listener};
 use crate::reload::{self, Asked, Order, Reloader, Standing};
 use crate::stop::{Stop, Stopper, stop_pair};
@@ -42,6 +46,10 @@ pub struct Node {
     pub(super) replaced: Vec<Weak<Receiver>>,
     pub(super) tasks: Supervisor,
     pub(super) listening: Vec<Listening>,
+    /// Certificate and key of the listeners that speak TLS.
+    pub(super) tls: Option<Arc<TlsPair>>,
+    /// Places for connections, of all listeners together.
+    pub(super) places: Arc<Semaphore>,
     pub(super) lines: BTreeMap<Arc<str>, LineState>,
     pub(super) retention: watch::Sender<RetentionConfig>,
     pub(super) standing: Arc<Standing>,
@@ -64,6 +72,8 @@ pub(super) struct Parts {
     pub(super) clock: Clock,
     /// What keepers of platform keys need.
     pub(super) keys: keys::Parts,
+    /// What was refused and not told yet.
+    refusals: Arc<Refusals>,
 }
 
 /// A public address that is served.
@@ -71,6 +81,7 @@ pub(super) struct Listening {
     /// As it is configured.
     pub(super) configured: SocketAddr,
     local: SocketAddr,
+    pub(super) is_tls: bool,
     /// Kept open while the task that serves it is replaced, so that no connection is refused.
     socket: Socket,
 }
@@ -131,11 +142,14 @@ impl Node {
         warn_of_orphans(&*parts.inbox, &config).await;
         let lines = lines(&config)?;
         let keepers = keepers(&parts, &config, &Keepers::new(), |_| false).await;
-        let receiver = Arc::new(ArcSwap::from_pointee(receiver(&parts, &config, &lines, &keepers)));
+        let guard = Arc::new(Guard::new(network::rules(&config.server), parts.metrics.clone()));
+        let receiver = Arc::new(ArcSwap::from_pointee(receiver(&parts, &config, &lines, &keepers, guard)));
+        let tls = network::open_tls(&config.server, &parts.clock, &parts.metrics).context("open certificate and key")?;
 
         let mut listening = Vec::new();
-        for address in public_addresses(&config) {
-            listening.push(Listening::open(*address, &mut sockets).with_context(|| format!("listen on {address}"))?);
+        for (address, is_tls) in public_addresses(&config) {
+            let opened = Listening::open(address, is_tls, &mut sockets);
+            listening.push(opened.with_context(|| format!("listen on {address}"))?);
         }
         let admin_socket = sockets.admin(config.admin.listen).map_or_else(|| bind(config.admin.listen), Ok);
         let admin_listener = admin_socket
@@ -150,7 +164,9 @@ impl Node {
             keepers: Keepers::new(),
             replaced: Vec::new(),
             tasks: Supervisor::default(),
+            places: places(&config, listening.len()),
             listening,
+            tls,
             lines: BTreeMap::new(),
             retention: watch::Sender::new(config.retention.clone()),
             standing: standing.clone(),
@@ -168,6 +184,9 @@ impl Node {
         let retention = node.retention.subscribe();
         node.tasks.spawn(What::Retain, |stop| retain(inbox, retention, clock, stop));
         node.set_keepers(keepers);
+        node.watch_tls();
+        let receiver = node.receiver.clone();
+        node.tasks.spawn(What::Tidy, |stop| network::tidy(receiver, stop));
         for index in 0..node.listening.len() {
             node.serve(index)?;
         }
@@ -321,9 +340,19 @@ impl Node {
         let socket =
             listening.socket.try_clone().and_then(TcpListener::from_std).context("share a listening socket")?;
         let (receiver, limits) = (self.receiver.clone(), limits(&self.config));
+        let tls = self.tls.clone().filter(|_| listening.is_tls);
+        let places = self.places.clone();
         self.tasks.tell(&what);
-        self.tasks.spawn(what, |stop| listener::serve(socket, receiver, limits, stop));
+        self.tasks.spawn(what, |stop| listener::serve(socket, tls, receiver, places, limits, stop));
         Ok(())
+    }
+
+    /// Has certificate and key taken over as a pair when their files change.
+    pub(super) fn watch_tls(&mut self) {
+        self.tasks.tell(&What::Tls);
+        if let Some(pair) = self.tls.clone() {
+            self.tasks.spawn(What::Tls, |stop| pair.watch(stop));
+        }
     }
 
     /// Has platform keys renewed by these keepers, and no longer by those that they replace.
@@ -472,16 +501,21 @@ impl Ends {
 
 impl Listening {
     /// Opens an address, or takes the socket that is open already.
-    pub(super) fn open(configured: SocketAddr, sockets: &mut Sockets) -> std::io::Result<Self> {
-        let socket = sockets.public(configured).map_or_else(|| bind(configured), Ok)?;
+    pub(super) fn open(configured: SocketAddr, is_tls: bool, sockets: &mut Sockets) -> std::io::Result<Self> {
+        let socket = sockets.public(configured, is_tls).map_or_else(|| bind(configured), Ok)?;
         let local = socket.local_addr()?;
-        Ok(Self { configured, local, socket })
+        Ok(Self { configured, local, is_tls, socket })
     }
 }
 
-/// The public addresses of a node: none when it does not receive.
-pub(super) fn public_addresses(config: &Config) -> &[SocketAddr] {
-    if config.server.roles.has(Role::Receive) { &config.server.listen } else { &[] }
+/// The public addresses of a node, and whether each speaks TLS: none when it does not receive.
+pub(super) fn public_addresses(config: &Config) -> Vec<(SocketAddr, bool)> {
+    if config.server.roles.has(Role::Receive) { network::addresses(&config.server) } else { Vec::new() }
+}
+
+/// Places for the connections of so many listeners.
+pub(super) fn places(config: &Config, listeners: usize) -> Arc<Semaphore> {
+    listener::places(descriptors::fit(config.server.max_connections), listeners.max(1))
 }
 
 impl Parts {
@@ -495,7 +529,7 @@ impl Parts {
             chance: clock::system_chance(),
             stop: stop.clone(),
         };
-        Self { inbox, metrics, clock, keys }
+        Self { inbox, metrics, clock, keys, refusals: Arc::default() }
     }
 }
 
@@ -520,7 +554,13 @@ pub(super) async fn keepers(
 }
 
 /// A new snapshot of the receiving side.
-pub(super) fn receiver(parts: &Parts, config: &Config, lines: &[Line], keepers: &Keepers) -> Receiver {
+pub(super) fn receiver(
+    parts: &Parts,
+    config: &Config,
+    lines: &[Line],
+    keepers: &Keepers,
+    guard: Arc<Guard>,
+) -> Receiver {
     config.channels.iter().for_each(|channel| parts.metrics.announce_channel(&channel.id));
     config.targets.iter().for_each(|target| parts.metrics.announce_target(&target.id));
     Receiver {
@@ -528,6 +568,8 @@ pub(super) fn receiver(parts: &Parts, config: &Config, lines: &[Line], keepers: 
         inbox: parts.inbox.clone(),
         metrics: parts.metrics.clone(),
         clock: parts.clock.clone(),
+        guard,
+        refusals: parts.refusals.clone(),
     }
 }
 
@@ -546,11 +588,12 @@ fn bind(address: SocketAddr) -> std::io::Result<Socket> {
 fn limits(config: &Config) -> listener::Limits {
     let server = &config.server;
     listener::Limits {
-        connections: server.max_connections,
         first_byte: server.first_byte_timeout,
         header: server.header_timeout,
         body: server.body_timeout,
         body_bytes: server.body_limit,
+        write: server.network.write_timeout,
+        age: server.network.max_connection_age,
         drain: server.drain_timeout,
     }
 }

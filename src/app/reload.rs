@@ -8,15 +8,17 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use super::lines::lines;
-use super::load_config;
+use super::{load_config, network};
 use super::node::{
-    Keepers, Leaving, LineState, LineTask, Listening, Node, keepers, public_addresses, receiver,
+    Keepers, Leaving, LineState, LineTask, Listening, Node, keepers, places, public_addresses, receiver,
 };
 use super::plan::{Open, Plan, plan};
 use super::sockets::Sockets;
 use crate::config::{Config, Role};
 use crate::deliver::Line;
 use crate::messages::Message;
+use crate::receive::guard::Guard;
+use crate::receive::tls::TlsPair;
 use crate::reload::{Finding, How, Order, Outcome, Report};
 use crate::telemetry::ByResult;
 
@@ -26,6 +28,7 @@ struct Prepared {
     lines: Vec<Line>,
     keepers: Keepers,
     opened: Vec<Listening>,
+    tls: Option<Arc<TlsPair>>,
     plan: Plan,
 }
 
@@ -105,6 +108,10 @@ impl Node {
         }
         // Only a restart changes what these say.
         config.server.roles = self.config.server.roles.clone();
+        let tls = self.open_tls(&config).unwrap_or_else(|message| {
+            refusals.push(Finding::refusal("server.tls".to_owned(), &message));
+            None
+        });
         let opened = if order.is_dry || refusals.iter().any(|finding| !finding.is_warning) {
             Vec::new()
         } else {
@@ -116,15 +123,28 @@ impl Node {
         let is_same = |id: &str| self.config.prints.channels.get(id) == config.prints.channels.get(id);
         let keepers =
             if order.is_dry { Keepers::new() } else { keepers(&self.parts, &config, &self.keepers, is_same).await };
-        Ok(Prepared { config, lines, keepers, opened, plan })
+        Ok(Prepared { config, lines, keepers, opened, tls, plan })
+    }
+
+    /// The pair that is in use, or a new one when the configuration names other files.
+    fn open_tls(&self, config: &Config) -> Result<Option<Arc<TlsPair>>, Message> {
+        let files = |config: &Config| {
+            let tls = config.server.tls.as_ref()?;
+            Some((tls.certificate_file.clone(), tls.private_key_file.clone()))
+        };
+        if files(config) == files(&self.config) {
+            return Ok(self.tls.clone());
+        }
+        network::open_tls(&config.server, &self.parts.clock, &self.parts.metrics)
+            .map_err(|error| Message::new("reload.cannot_build").with("why", error))
     }
 
     /// New addresses are opened before old ones are closed.
     fn open_listeners(&self, config: &Config, refusals: &mut Vec<Finding>) -> Vec<Listening> {
         let is_open = |address: &SocketAddr| self.listening.iter().any(|listening| listening.configured == *address);
         let mut opened = Vec::new();
-        for address in public_addresses(config).iter().filter(|address| !is_open(address)) {
-            match Listening::open(*address, &mut Sockets::default()) {
+        for (address, is_tls) in public_addresses(config).into_iter().filter(|(address, _)| !is_open(address)) {
+            match Listening::open(address, is_tls, &mut Sockets::default()) {
                 Ok(listening) => opened.push(listening),
                 Err(why) => {
                     let message = Message::new("reload.cannot_listen").with("address", address).with("why", why);
@@ -137,11 +157,24 @@ impl Node {
 
     /// Nothing here can fail.
     fn apply(&mut self, prepared: Prepared, order: &Order) {
-        let Prepared { mut config, lines, keepers, opened, plan } = prepared;
+        let Prepared { mut config, lines, keepers, opened, tls, plan } = prepared;
         let old = self.config.clone();
         keep_until_restart(&old, &mut config, &plan.needs_restart);
         self.config = config;
-        let snapshot = Arc::new(receiver(&self.parts, &self.config, &lines, &keepers));
+        let guard = if plan.changes_listeners {
+            Arc::new(Guard::new(network::rules(&self.config.server), self.parts.metrics.clone()))
+        } else {
+            self.receiver.load().guard.clone()
+        };
+        let snapshot = Arc::new(receiver(&self.parts, &self.config, &lines, &keepers, guard));
+        let is_same_pair = match (&self.tls, &tls) {
+            (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+            (before, now) => before.is_none() && now.is_none(),
+        };
+        if !is_same_pair {
+            self.tls = tls;
+            self.watch_tls();
+        }
         self.set_keepers(keepers);
         self.replaced.push(Arc::downgrade(&self.receiver.swap(snapshot)));
         self.replaced.retain(|snapshot| snapshot.strong_count() > 0);
@@ -157,14 +190,18 @@ impl Node {
     }
 
     fn apply_listeners(&mut self, opened: Vec<Listening>, are_changed: bool) {
-        let wanted = public_addresses(&self.config).to_vec();
+        let wanted: BTreeMap<SocketAddr, bool> = public_addresses(&self.config).into_iter().collect();
         for index in (0..self.listening.len()).rev() {
-            if !wanted.contains(&self.listening[index].configured) {
-                self.close(index);
+            match wanted.get(&self.listening[index].configured) {
+                Some(is_tls) => self.listening[index].is_tls = *is_tls,
+                None => self.close(index),
             }
         }
         let kept = self.listening.len();
         self.listening.extend(opened);
+        if are_changed {
+            self.places = places(&self.config, self.listening.len());
+        }
         for index in (0..self.listening.len()).filter(|index| are_changed || *index >= kept) {
             if let Err(error) = self.serve(index) {
                 // The task that serves it goes on by the settings before.

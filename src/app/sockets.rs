@@ -10,10 +10,12 @@ use crate::config::Config;
 
 /// The name of a socket for callbacks.
 const PUBLIC: &str = "tollbell";
+/// The name of a socket for callbacks over TLS.
+const TLS: &str = "tollbell-tls";
 /// The name of the admin listener's socket.
 const ADMIN: &str = "tollbell-admin";
 /// Every name that a socket may have; one without any of them is told by its address.
-const NAMES: &[&str] = &[PUBLIC, ADMIN];
+const NAMES: &[&str] = &[PUBLIC, TLS, ADMIN];
 /// What begins a name of ours: such a name that is not known is a slip of the pen.
 const OURS: &str = "tollbell-";
 /// What ends the name that systemd gives to a socket without one.
@@ -64,16 +66,22 @@ impl Sockets {
     /// Which one is wrong, and the cure.
     pub(super) fn fits(&self, config: &Config) -> anyhow::Result<()> {
         let public = public_addresses(config);
+        let shown: Vec<_> = public.iter().map(|(address, _)| address).collect();
         let mut has_public = false;
         for Passed { name, address, .. } in &self.0 {
             let name = name.as_deref();
-            let is_public = public.contains(address);
+            let is_public = public.contains(&(*address, false));
+            let is_tls = public.contains(&(*address, true));
             let is_admin = config.admin.listen == *address;
             match name {
                 Some(PUBLIC) | None if is_public => has_public = true,
+                Some(TLS) | None if is_tls => has_public = true,
                 Some(ADMIN) | None if is_admin => {}
                 Some(PUBLIC) => anyhow::bail!(
-                    "the socket `{PUBLIC}` was passed with {address}, and server.listen has {public:?}; write the same address into the socket unit's ListenStream= and into server.listen"
+                    "the socket `{PUBLIC}` was passed with {address}, and server.listen has {shown:?}; write the same address into the socket unit's ListenStream= and into server.listen"
+                ),
+                Some(TLS) => anyhow::bail!(
+                    "the socket `{TLS}` was passed with {address}, on which no TLS is configured; write the same address into the socket unit's ListenStream= and into server.tls.listen (or server.listen, when all of it speaks TLS)"
                 ),
                 Some(ADMIN) => anyhow::bail!(
                     "the socket `{ADMIN}` was passed with {address}, and admin.listen is {}; write the same address into the socket unit's ListenStream= and into admin.listen",
@@ -84,12 +92,13 @@ impl Sockets {
                     NAMES.join(", ")
                 ),
                 None => anyhow::bail!(
-                    "a socket with {address} was passed, which is neither in server.listen ({public:?}) nor admin.listen ({}); remove it from the socket unit, or configure its address",
+                    "a socket with {address} was passed, which is neither in server.listen ({shown:?}) nor admin.listen ({}); remove it from the socket unit, or configure its address",
                     config.admin.listen
                 ),
             }
         }
-        let missing = public.iter().find(|address| !self.0.iter().any(|passed| passed.address == **address));
+        let mut wanted = public.iter().map(|(address, _)| address);
+        let missing = wanted.find(|address| !self.0.iter().any(|passed| passed.address == **address));
         if let (true, Some(missing)) = (has_public, missing) {
             anyhow::bail!(
                 "server.listen has {missing}, and no socket was passed for it beside the others; add it to the socket unit, or remove it from server.listen"
@@ -99,8 +108,8 @@ impl Sockets {
     }
 
     /// The socket for a public address.
-    pub(super) fn public(&mut self, address: SocketAddr) -> Option<TcpListener> {
-        self.take(address, PUBLIC)
+    pub(super) fn public(&mut self, address: SocketAddr, is_tls: bool) -> Option<TcpListener> {
+        self.take(address, if is_tls { TLS } else { PUBLIC })
     }
 
     /// The socket for the admin listener.

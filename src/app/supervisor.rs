@@ -23,6 +23,10 @@ pub(super) enum What {
     Keys(Arc<str>),
     /// Removes what is older than its retention.
     Retain,
+    /// Takes over a changed certificate.
+    Tls,
+    /// Drops what nobody needs at the public listener.
+    Tidy,
     /// Looks for changed files.
     Watch,
 }
@@ -35,6 +39,8 @@ impl fmt::Display for What {
             Self::Line(id) => write!(f, "`deliver` to {id}"),
             Self::Keys(id) => write!(f, "`keys` of {id}"),
             Self::Retain => f.write_str("`retain`"),
+            Self::Tls => f.write_str("`tls`"),
+            Self::Tidy => f.write_str("`tidy`"),
             Self::Watch => f.write_str("`watch`"),
         }
     }

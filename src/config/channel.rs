@@ -8,6 +8,7 @@ use tollbell_channels::channel::Channel;
 use tollbell_channels::model::Environment;
 use tollbell_channels::platforms::Platform;
 
+use super::network::AllowConfig;
 use super::reader::{Section, nearest};
 use super::{Catalogue, read_id, settings};
 use crate::messages::Message;
@@ -27,6 +28,8 @@ pub struct ChannelConfig {
     pub paths: Vec<String>,
     /// `shadow`: verify and store, deliver nothing. Default false.
     pub is_shadow: bool,
+    /// `allow_ips` and `ip_check`: where its callbacks may come from.
+    pub allow: AllowConfig,
     /// The channel itself.
     pub channel: Arc<dyn Channel>,
 }
@@ -68,9 +71,11 @@ impl ChannelConfig {
         if section.text("ack").is_some_and(|word| word != "stored") {
             section.problem("ack", Message::new("config.one_of").with("known", "stored"));
         }
+        let allow = AllowConfig::read(&section);
         let known: Vec<&str> = catalogue.platforms.iter().map(|platform| platform.kind).collect();
         let kind = read_kind(&section, &known)?;
         let platform = catalogue.platforms.iter().copied().find(|platform| platform.kind == kind)?;
+        let allow = allow.with_published(&section, platform);
         let resolved = settings::resolve(&section, platform.settings, environment, folder, catalogue.variable);
         let built = match (platform.build)(&resolved) {
             Ok(channel) => Some(Arc::from(channel)),
@@ -80,7 +85,16 @@ impl ChannelConfig {
             }
         };
         section.finish();
-        Some(Self { id: id?, platform, environment, merchant: merchant.into(), paths, is_shadow, channel: built? })
+        Some(Self {
+            id: id?,
+            platform,
+            environment,
+            merchant: merchant.into(),
+            paths,
+            is_shadow,
+            allow,
+            channel: built?,
+        })
     }
 }
 

@@ -56,6 +56,11 @@ impl Problem {
         Self { file: file.to_owned(), place: None, key: key.to_owned(), message, is_warning: true }
     }
 
+    /// A mistake that a part of the program found that knows more than the file.
+    pub fn mistake(file: &Path, key: &str, message: Message) -> Self {
+        Self { is_warning: false, ..Self::warning(file, key, message) }
+    }
+
     /// Whether the configuration works in spite of it.
     pub fn is_warning(&self) -> bool {
         self.is_warning

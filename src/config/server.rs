@@ -1,8 +1,10 @@
 //! `[server]`: the public listener, where callbacks arrive.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
+use super::network::{NetworkConfig, TlsConfig};
 use super::reader::Section;
 use super::roles::Roles;
 use crate::messages::Message;
@@ -28,6 +30,10 @@ pub struct ServerConfig {
     pub watch: bool,
     /// `roles`: what this node does. Default all.
     pub roles: Roles,
+    /// What hostile networks may take, key by key.
+    pub network: NetworkConfig,
+    /// `[server.tls]`. Default none.
+    pub tls: Option<TlsConfig>,
 }
 
 /// Default of `listen`.
@@ -50,7 +56,7 @@ pub const BODY_LIMIT_MAX: u64 = 64 * 1024 * 1024;
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
 impl ServerConfig {
-    pub(super) fn read(section: Section<'_>) -> Self {
+    pub(super) fn read(section: Section<'_>, folder: &Path) -> Self {
         let listen = addresses(&section, "listen", LISTEN);
         let bounded = |key: &str, default: u64, most: u64, found: Option<u64>| {
             let value = found.unwrap_or(default);
@@ -61,16 +67,20 @@ impl ServerConfig {
         };
         let max_connections = section.number("max_connections");
         let body_limit = section.bytes("body_limit");
+        let tls = TlsConfig::read(&section, &listen, folder);
+        let body_limit = bounded("body_limit", BODY_LIMIT, BODY_LIMIT_MAX, body_limit);
         let config = Self {
             listen,
             max_connections: bounded("max_connections", MAX_CONNECTIONS, MAX_CONNECTIONS_LIMIT, max_connections),
             first_byte_timeout: positive(&section, "first_byte_timeout", FIRST_BYTE_TIMEOUT),
             header_timeout: positive(&section, "header_timeout", HEADER_TIMEOUT),
             body_timeout: positive(&section, "body_timeout", BODY_TIMEOUT),
-            body_limit: bounded("body_limit", BODY_LIMIT, BODY_LIMIT_MAX, body_limit),
+            body_limit,
             drain_timeout: positive(&section, "drain_timeout", DRAIN_TIMEOUT),
             watch: section.flag("watch").unwrap_or(true),
             roles: Roles::read(&section),
+            network: NetworkConfig::read(&section, body_limit),
+            tls,
         };
         section.finish();
         config

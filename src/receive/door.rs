@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tollbell_channels::channel::Channel;
 use tollbell_channels::model::EventKind;
 
+use super::sources::Allow;
 use crate::inbox::RoutedTarget;
 use crate::keys::Keeper;
 
@@ -23,6 +24,8 @@ pub struct Door {
     pub paths: Vec<String>,
     /// Verify and store, and deliver nothing: the application still gets its callbacks by another way.
     pub is_shadow: bool,
+    /// Where its callbacks may come from.
+    pub allow: Allow,
     routes: HashMap<EventKind, Vec<RoutedTarget>>,
 }
 
@@ -37,7 +40,7 @@ impl Door {
         targets_of: impl Fn(EventKind) -> Vec<RoutedTarget>,
     ) -> Self {
         let routes = EventKind::ALL.iter().map(|kind| (*kind, targets_of(*kind))).collect();
-        Self { id, merchant, platform, keeper, paths, is_shadow: false, routes }
+        Self { id, merchant, platform, keeper, paths, is_shadow: false, allow: Allow::Everyone, routes }
     }
 
     /// The same door, in shadow or not.
@@ -49,6 +52,12 @@ impl Door {
     /// The channel as it is now. A request finishes on the one that it began with.
     pub fn channel(&self) -> Arc<dyn Channel> {
         self.keeper.channel()
+    }
+
+    /// The same door for callbacks from certain addresses.
+    #[must_use]
+    pub fn allowing(self, allow: Allow) -> Self {
+        Self { allow, ..self }
     }
 
     /// Where events of this kind go.

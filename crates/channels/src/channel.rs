@@ -167,6 +167,9 @@ pub enum Rejection {
     /// Genuine, but it cannot be decrypted with the key that is configured here.
     #[error("genuine, but the configured key does not decrypt it")]
     Undecryptable,
+    /// Sent from an address that the channel's list does not hold. Says nothing about the signature.
+    #[error("the sender's address is not one of this channel's")]
+    Source,
     /// No channel is called so.
     #[error("no channel is called `{name}`")]
     UnknownChannel {
@@ -204,6 +207,7 @@ impl Rejection {
             Self::Stale { .. } => "stale",
             Self::Probe => "probe",
             Self::Undecryptable => "undecryptable",
+            Self::Source => "source",
             Self::UnknownChannel { .. } => "unknown_channel",
             Self::Unrecognised => "unrecognised",
             Self::Ambiguous { .. } => "ambiguous",
@@ -229,6 +233,7 @@ pub const REJECTION_WORDS: &[&str] = &[
     "stale",
     "probe",
     "undecryptable",
+    "source",
     "unknown_channel",
     "unrecognised",
     "ambiguous",
