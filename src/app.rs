@@ -96,9 +96,9 @@ pub fn start_logging(config: &Config) -> anyhow::Result<()> {
 /// When the file cannot be opened, is open to others, or belongs to a newer program.
 pub fn open_inbox(config: &Config) -> anyhow::Result<Arc<dyn Inbox>> {
     let options = Options {
-        clock: clock::system(),
         queue_jobs: config.inbox.queue,
         identities_kept: config.retention.identities,
+        ..Options::new(clock::system())
     };
     Ok(SqliteInbox::open(&config.inbox.path, options)?)
 }
@@ -341,7 +341,12 @@ fn ack_of(receiver: Arc<ArcSwap<Receiver>>) -> AckOf {
 
 /// Removes what is older than its retention, in slices with pauses, so that intake never waits long.
 async fn retain(inbox: Arc<dyn Inbox>, settings: config::RetentionConfig, clock: Clock, mut stop: Stop) {
-    let retention = Retention { bodies: settings.bodies, identities: settings.identities, slice: settings.slice };
+    let retention = Retention {
+        bodies: settings.bodies,
+        identities: settings.identities,
+        rejections: settings.rejections,
+        slice: settings.slice,
+    };
     loop {
         let wait = match inbox.retain(retention, clock()).await {
             Ok(retained) if !retained.is_done => SLICE_PAUSE,

@@ -4,9 +4,13 @@
 //! on the way from callback to ack are gathered into batches by the implementation; no transaction is
 //! open while anything outside the database is awaited.
 
+pub mod audit;
 #[cfg(test)]
 mod conformance;
+pub mod holds;
 pub mod ids;
+pub mod redact;
+pub mod rejections;
 pub mod sqlite;
 
 use std::path::Path;
@@ -18,11 +22,14 @@ use tollbell_channels::model::{
     Concern, Environment, EventKind, Money, Notification, Proof, Proven, RawRequest, Timestamp,
 };
 
-pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId};
+pub use audit::{AuditRecord, Who};
+pub use holds::Holds;
+pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId, RejectionId};
+pub use rejections::Rejections;
 
 /// All that an inbox can do.
-pub trait Inbox: Intake + Work + Search + Admin {}
-impl<T: Intake + Work + Search + Admin> Inbox for T {}
+pub trait Inbox: Intake + Work + Search + Admin + Rejections + Holds {}
+impl<T: Intake + Work + Search + Admin + Rejections + Holds> Inbox for T {}
 
 /// Why a call failed. What is in the inbox stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -351,6 +358,8 @@ pub trait Search: Send + Sync {
     async fn backlog(&self) -> Result<Vec<Backlog>, Error>;
     /// The last genuine notification of each channel.
     async fn last_genuine(&self) -> Result<Vec<(String, Timestamp)>, Error>;
+    /// What people did, newest first.
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditRecord>, Error>;
 }
 
 /// Largest page of a list.
@@ -531,6 +540,9 @@ pub trait Admin: Send + Sync {
     /// Writes a consistent copy of the inbox to a new file with mode 0600, while the node runs.
     async fn backup(&self, to: &Path) -> Result<(), Error>;
 
+    /// Writes down what a person did that this inbox does not do itself: a reload, a backup, a restore.
+    async fn note_audit(&self, record: AuditRecord) -> Result<(), Error>;
+
     /// Whether the inbox can be written, with the cause when not.
     fn condition(&self) -> Condition;
 
@@ -545,6 +557,8 @@ pub struct Replay {
     pub what: ReplayWhat,
     /// Only to this target.
     pub target: Option<String>,
+    /// Who asked for it.
+    pub by: Who,
     /// Now.
     pub at: Timestamp,
 }
@@ -569,6 +583,8 @@ pub struct Retention {
     pub bodies: Duration,
     /// Identities, keys, events: never less than the bodies.
     pub identities: Duration,
+    /// Refused requests.
+    pub rejections: Duration,
     /// Rows that one slice removes at most, so that intake never waits long.
     pub slice: usize,
 }
@@ -580,6 +596,8 @@ pub struct Retained {
     pub bodies: u64,
     /// Notifications removed, with their keys, events, identities, deliveries and attempts.
     pub notifications: u64,
+    /// Rejections removed.
+    pub rejections: u64,
     /// Nothing more is old enough.
     pub is_done: bool,
 }

@@ -21,7 +21,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ReplayArgs) -> anyhow:
     };
     let inbox = context.inbox()?;
     let at = clock::system()();
-    let replayed = inbox.replay(Replay { what, target: args.target.clone(), at }).await;
+    let replayed = inbox.replay(Replay { what, target: args.target.clone(), by: context.who(), at }).await;
     let count = replayed.with_context(|| context.text(&Message::new("doing.replay")))?;
     inbox.close().await;
     if context.is_json {

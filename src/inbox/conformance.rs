@@ -164,7 +164,10 @@ impl World<'_> {
     }
 
     async fn replay(&self, what: ReplayWhat) -> u64 {
-        self.inbox().replay(Replay { what, target: None, at: self.0.now() }).await.unwrap()
+        self.inbox()
+            .replay(Replay { what, target: None, by: Who::User("tester".to_owned()), at: self.0.now() })
+            .await
+            .unwrap()
     }
 }
 
@@ -567,11 +570,20 @@ pub(crate) async fn dead_ones_are_replayed_with_fresh_tries(keeper: &dyn Keeper)
     let again = world.claim().await.remove(0);
     assert_eq!((again.attempt, again.tries), (2, 1));
     world.finish(&again, Next::Delivered).await;
-    let elsewhere =
-        Replay { what: ReplayWhat::Notification(id), target: Some("elsewhere".to_owned()), at: keeper.now() };
+    let elsewhere = Replay {
+        what: ReplayWhat::Notification(id),
+        target: Some("elsewhere".to_owned()),
+        by: Who::User("tester".to_owned()),
+        at: keeper.now(),
+    };
     assert_eq!(world.inbox().replay(elsewhere).await.unwrap(), 0);
     assert_eq!(world.replay(ReplayWhat::Notification(id)).await, 1, "delivered ones too, when asked for");
-    let unknown = Replay { what: ReplayWhat::Event(EventId::new()), target: None, at: keeper.now() };
+    let unknown = Replay {
+        what: ReplayWhat::Event(EventId::new()),
+        target: None,
+        by: Who::User("tester".to_owned()),
+        at: keeper.now(),
+    };
     assert!(matches!(world.inbox().replay(unknown).await, Err(Error::NotFound)));
 }
 
@@ -627,7 +639,7 @@ pub(crate) async fn lists_page_and_filter(keeper: &dyn Keeper) {
 pub(crate) async fn retention_keeps_what_is_open(keeper: &dyn Keeper) {
     let world = World(keeper);
     let day = Duration::from_hours(24);
-    let retention = Retention { bodies: 10 * day, identities: 100 * day, slice: 2 };
+    let retention = Retention { bodies: 10 * day, identities: 100 * day, rejections: 10 * day, slice: 2 };
     let (open, _) = world.store("N0", vec![payment("P0", 1000)]).await;
     let mut done = Vec::new();
     for number in 1..6 {

@@ -69,6 +69,8 @@ ids! {
     DeliveryId = "dlv";
     /// Shown by the holder of a lease.
     LeaseToken = "lse";
+    /// Names a rejection.
+    RejectionId = "rej";
 }
 
 #[cfg(test)]

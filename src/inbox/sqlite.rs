@@ -6,12 +6,16 @@
 //! open; [`SqliteInbox::lock_for_serving`] keeps a second serving one away.
 
 mod admin;
+mod audit;
 mod facts;
 mod fault;
 mod files;
+mod holds;
 mod intake;
 mod queue;
 mod readers;
+mod refused;
+mod rejections;
 mod rows;
 mod schema;
 mod search;
@@ -36,14 +40,17 @@ use self::fault::Fault;
 use self::intake::{Moment, Parts};
 use self::queue::{Asked, Queue, Urgency};
 use self::readers::Readers;
+use self::refused::Log;
 use self::session::{Lazy, Session};
 use self::writer::{Shared, Writer};
 use crate::clock::Clock;
 
+use super::redact;
+use super::rejections::RejectionLimits;
 use super::{
-    Admin, Arrival, AttemptRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error, EventFilter, EventId,
-    EventRecord, Finish, Finished, Intake, Leased, NotificationFilter, NotificationId, NotificationRecord, Replay,
-    Retained, Retention, Search, Stored, Work,
+    Admin, Arrival, AttemptRecord, AuditRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error,
+    EventFilter, EventId, EventRecord, Finish, Finished, Intake, Leased, NotificationFilter, NotificationId,
+    NotificationRecord, Replay, Retained, Retention, Search, Stored, Work,
 };
 
 pub use self::files::ServingLock;
@@ -63,12 +70,14 @@ pub struct Options {
     /// How long identities are remembered. A message whose own time is older is held: it may repeat
     /// something that was forgotten.
     pub identities_kept: Duration,
+    /// The bounds of the log of refused requests.
+    pub rejections: RejectionLimits,
 }
 
 impl Options {
     /// The defaults with this clock.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, queue_jobs: QUEUE_JOBS, identities_kept: IDENTITIES_KEPT }
+        Self { clock, queue_jobs: QUEUE_JOBS, identities_kept: IDENTITIES_KEPT, rejections: RejectionLimits::default() }
     }
 }
 
@@ -107,8 +116,8 @@ impl SqliteInbox {
         // What a process that died wrote may be readable and not yet on disk. Another open process may keep
         // the log from being emptied, which is no failure: what is in it has been synced by then.
         schema::checkpoint_all(&conn).map_err(Fault::into_error)?;
-        let shared =
-            Arc::new(Shared::new(path.to_owned(), Queue::new(options.queue_jobs), Readers::new(path.to_owned())));
+        let (queue, readers) = (Queue::new(options.queue_jobs), Readers::new(path.to_owned()));
+        let shared = Arc::new(Shared::new(path.to_owned(), queue, readers, Log::new(options.rejections)));
         let writer = Writer::new(Arc::clone(&shared), Session::new(conn, Lazy::default()));
         let thread = std::thread::Builder::new()
             .name("inbox-writer".to_owned())
@@ -137,7 +146,8 @@ impl SqliteInbox {
     }
 
     /// The write path behind [`Intake::store`].
-    async fn store_parts(&self, parts: Parts) -> Result<Stored, Error> {
+    async fn store_parts(&self, mut parts: Parts) -> Result<Stored, Error> {
+        redact::redact(&mut parts.request);
         let request = &parts.request;
         let bytes = request.body.len() + request.path.len() + request.query.as_ref().map_or(0, String::len);
         let now = (self.options.clock)();
@@ -255,6 +265,10 @@ impl Search for SqliteInbox {
     async fn last_genuine(&self) -> Result<Vec<(String, Timestamp)>, Error> {
         self.shared.readers.read(search::last_genuine).await
     }
+
+    async fn audit(&self, limit: usize) -> Result<Vec<AuditRecord>, Error> {
+        self.shared.readers.read(move |conn| audit::list(conn, limit)).await
+    }
 }
 
 #[async_trait]
@@ -272,6 +286,10 @@ impl Admin for SqliteInbox {
         tokio::task::spawn_blocking(move || admin::backup(&from, &to))
             .await
             .map_err(|_| Error::Unavailable("the backup panicked".to_owned()))?
+    }
+
+    async fn note_audit(&self, record: AuditRecord) -> Result<(), Error> {
+        self.submit(Urgency::Work, 0, move |session| audit::note(session, &record)).await
     }
 
     fn condition(&self) -> Condition {
