@@ -3,18 +3,20 @@
 
 pub mod door;
 pub mod listener;
+pub mod reverify;
 mod watched;
 
 use std::sync::Arc;
 
 use tollbell_channels::channel::{Cause, Rejection, Verdict, quote};
-use tollbell_channels::model::{RawRequest, Reply, Timestamp};
+use tollbell_channels::model::{Notification, Proven, RawRequest, Reply, Timestamp};
 use tollbell_channels::recognition::recognise;
 use tracing::{debug, error, info, warn};
 
 pub use door::{Door, Doors, Entrance};
 
 use crate::clock::Clock;
+use crate::inbox::rejections::Refused;
 use crate::inbox::{Arrival, Inbox, NotificationId, Stored};
 use crate::telemetry::{ByChannel, ByReason, Metrics};
 
@@ -66,22 +68,23 @@ impl Receiver {
             Err(rejection) => {
                 let channel: Arc<str> = NO_CHANNEL.into();
                 self.metrics.received.get_or_create(&ByChannel { channel: channel.clone() }).inc();
-                self.note_refusal(&channel, &rejection, request.source);
+                self.note_refusal(None, &rejection, &request, Read::Whole);
                 let reply = Reply { status: NO_CHANNEL_STATUS, content_type: None, body: bytes::Bytes::new() };
                 Answered { reply, cause: Cause::Refused, acknowledges: None, channel, received_at }
             }
         }
     }
 
-    /// Answers a request that was refused before its body could be read.
-    pub fn refuse_unread(&self, entrance: &Entrance, rejection: &Rejection, received_at: Timestamp) -> Answered {
+    /// Answers a request that was refused before its body could be read; `request` has none.
+    pub fn refuse_unread(&self, entrance: &Entrance, rejection: &Rejection, request: &RawRequest) -> Answered {
+        let received_at = request.received_at;
         let door = match entrance {
             Entrance::Channel(index) => self.doors.get(*index),
             Entrance::Any { .. } => None,
         };
         let channel: Arc<str> = door.map_or_else(|| NO_CHANNEL.into(), |door| door.id.clone());
         self.metrics.received.get_or_create(&ByChannel { channel: channel.clone() }).inc();
-        self.note_refusal(&channel, rejection, None);
+        self.note_refusal(door.map(|door| &door.id), rejection, request, Read::Nothing);
         let reply = match door {
             Some(door) => door.channel.answer(Cause::Refused.answer()),
             None => Reply { status: NO_CHANNEL_STATUS, content_type: None, body: bytes::Bytes::new() },
@@ -118,31 +121,26 @@ impl Receiver {
         let proven = match door.channel.verify(&request, received_at) {
             Verdict::Genuine(proven) => proven,
             Verdict::Refused(rejection) => {
-                self.note_refusal(&door.id, &rejection, request.source);
-                let cause = if rejection == Rejection::Undecryptable { Cause::Undecryptable } else { Cause::Refused };
-                return answered(cause, None);
+                if rejection == Rejection::Undecryptable {
+                    self.keep_undecryptable(door, &request).await;
+                    return answered(Cause::Undecryptable, None);
+                }
+                self.note_refusal(Some(&door.id), &rejection, &request, Read::Whole);
+                return answered(Cause::Refused, None);
             }
             Verdict::NeedsKey(needed) => {
-                self.note_refusal(&door.id, &Rejection::UnknownKey { serial: quote(&needed.serial) }, request.source);
+                let rejection = Rejection::UnknownKey { serial: quote(&needed.serial) };
+                self.note_refusal(Some(&door.id), &rejection, &request, Read::Whole);
                 return answered(Cause::KeyUnavailable, None);
             }
             Verdict::Hint(_) => {
                 // No platform in the list gives hints; one that does comes with the poller that follows them.
-                self.note_refusal(&door.id, &Rejection::Signature, request.source);
+                self.note_refusal(Some(&door.id), &Rejection::Signature, &request, Read::Whole);
                 return answered(Cause::Refused, None);
             }
         };
-        let id = NotificationId::new();
-        let routes = proven.value().facts.iter().map(|fact| door.routes(fact.kind).to_vec()).collect();
-        let arrival = Arrival {
-            id,
-            channel: door.id.clone(),
-            merchant: door.merchant.clone(),
-            platform: door.platform,
-            notification: proven,
-            request,
-            routes,
-        };
+        let arrival = arrival(door, proven, request);
+        let id = arrival.id;
         match self.inbox.store(arrival).await {
             Ok(Stored::New { events, is_held }) => {
                 self.metrics.stored.get_or_create(&by_channel).inc();
@@ -174,9 +172,50 @@ impl Receiver {
         }
     }
 
-    fn note_refusal(&self, channel: &Arc<str>, rejection: &Rejection, source: Option<std::net::IpAddr>) {
+    /// Counts, logs and keeps a refusal; never waits.
+    fn note_refusal(&self, channel: Option<&Arc<str>>, rejection: &Rejection, request: &RawRequest, read: Read) {
+        self.say_refused(channel, rejection, request);
+        let is_read = read == Read::Whole;
+        self.inbox.note_rejection(Refused { channel: channel.map(|id| &**id), rejection, request, is_read });
+    }
+
+    /// Keeps what is genuine and cannot be read here: on disk before the reply, because this copy may be the
+    /// last. The reply is a failure either way.
+    async fn keep_undecryptable(&self, door: &Door, request: &RawRequest) {
+        let rejection = &Rejection::Undecryptable;
+        self.say_refused(Some(&door.id), rejection, request);
+        let refused = Refused { channel: Some(&door.id), rejection, request, is_read: true };
+        if let Err(error) = self.inbox.store_rejection(refused).await {
+            error!(channel = %door.id, %error, "cannot keep a genuine callback that cannot be decrypted");
+        }
+    }
+
+    fn say_refused(&self, channel: Option<&Arc<str>>, rejection: &Rejection, request: &RawRequest) {
         let reason = rejection.word();
-        self.metrics.refused.get_or_create(&ByReason { channel: channel.clone(), reason }).inc();
-        warn!(%channel, reason, why = %rejection, source = source.map(tracing::field::display), "refused");
+        let channel = channel.map_or_else(|| NO_CHANNEL.into(), Arc::clone);
+        let source = request.source.map(tracing::field::display);
+        warn!(%channel, reason, why = %rejection, source, "refused");
+        self.metrics.refused.get_or_create(&ByReason { channel, reason }).inc();
+    }
+}
+
+/// How much of a request's body was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Whole,
+    Nothing,
+}
+
+/// A proven notification on its way into the inbox, with the routes of its channel.
+fn arrival(door: &Door, notification: Proven<Notification>, request: RawRequest) -> Arrival {
+    let routes = notification.value().facts.iter().map(|fact| door.routes(fact.kind).to_vec()).collect();
+    Arrival {
+        id: NotificationId::new(),
+        channel: door.id.clone(),
+        merchant: door.merchant.clone(),
+        platform: door.platform,
+        notification,
+        request,
+        routes,
     }
 }

@@ -157,17 +157,7 @@ async fn answer(
         return closing(empty(StatusCode::METHOD_NOT_ALLOWED));
     }
     let (parts, body) = request.into_parts();
-    let body = match read_body(body, limits).await {
-        Ok(body) => body,
-        Err(Unread::Cut) => return closing(empty(StatusCode::BAD_REQUEST)),
-        Err(Unread::Slow) => return closing(empty(StatusCode::REQUEST_TIMEOUT)),
-        Err(Unread::TooLarge) => {
-            let rejection = Rejection::TooLarge { limit: limits.body_bytes };
-            let answered = receiver.refuse_unread(&entrance, &rejection, (receiver.clock)());
-            return closing(respond(answered.reply));
-        }
-    };
-    let raw = RawRequest {
+    let raw = |body: Bytes| RawRequest {
         method: parts.method,
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().map(str::to_owned),
@@ -176,7 +166,17 @@ async fn answer(
         source: Some(peer.ip().to_canonical()),
         received_at: (receiver.clock)(),
     };
-    let answered = receiver.receive(raw, entrance).await;
+    let body = match read_body(body, limits).await {
+        Ok(body) => body,
+        Err(Unread::Cut) => return closing(empty(StatusCode::BAD_REQUEST)),
+        Err(Unread::Slow) => return closing(empty(StatusCode::REQUEST_TIMEOUT)),
+        Err(Unread::TooLarge) => {
+            let rejection = Rejection::TooLarge { limit: limits.body_bytes };
+            let answered = receiver.refuse_unread(&entrance, &rejection, &raw(Bytes::new()));
+            return closing(respond(answered.reply));
+        }
+    };
+    let answered = receiver.receive(raw(body), entrance).await;
     note_when_written(&answered, receiver, pending);
     let response = respond(answered.reply);
     // Only what was genuine keeps its connection. Anyone else could hold a place for ever, by one request
