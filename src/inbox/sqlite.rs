@@ -9,6 +9,7 @@ mod admin;
 mod facts;
 mod fault;
 mod files;
+mod gaps;
 mod intake;
 mod queue;
 mod readers;
@@ -42,8 +43,8 @@ use crate::clock::Clock;
 
 use super::{
     Admin, Arrival, AttemptRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error, EventFilter, EventId,
-    EventRecord, Finish, Finished, Intake, Leased, NotificationFilter, NotificationId, NotificationRecord, Replay,
-    Retained, Retention, Search, Stored, Work,
+    EventRecord, Finish, Finished, Gap, GapId, Gaps, Intake, Leased, NotificationFilter, NotificationId,
+    NotificationRecord, Replay, Retained, Retention, Search, Stored, Work,
 };
 
 pub use self::files::ServingLock;
@@ -259,8 +260,14 @@ impl Search for SqliteInbox {
 
 #[async_trait]
 impl Admin for SqliteInbox {
-    async fn replay(&self, replay: Replay) -> Result<u64, Error> {
-        self.submit(Urgency::Work, 0, move |session| admin::replay(session, &replay)).await
+    async fn replay(&self, replay: Replay, by: &str) -> Result<u64, Error> {
+        let by = by.to_owned();
+        self.submit(Urgency::Work, 0, move |session| admin::replay(session, &replay, &by)).await
+    }
+
+    async fn audit(&self, at: Timestamp, by: &str, what: &str) -> Result<(), Error> {
+        let (by, what) = (by.to_owned(), what.to_owned());
+        self.submit(Urgency::Work, 0, move |session| admin::audit(&session.conn, rows::to_ms(at), &by, &what)).await
     }
 
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<Retained, Error> {
@@ -288,5 +295,17 @@ impl Admin for SqliteInbox {
             }
         }
         self.shared.readers.close();
+    }
+}
+
+#[async_trait]
+impl Gaps for SqliteInbox {
+    async fn gaps(&self) -> Result<Vec<Gap>, Error> {
+        self.shared.readers.read(gaps::list).await
+    }
+
+    async fn close_gap(&self, id: GapId, by: &str, why: &str, at: Timestamp) -> Result<Gap, Error> {
+        let (by, why) = (by.to_owned(), why.to_owned());
+        self.submit(Urgency::Work, 0, move |session| gaps::close(&session.conn, id, &by, &why, at)).await
     }
 }

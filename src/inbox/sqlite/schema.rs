@@ -33,8 +33,10 @@ struct Migration {
 }
 
 /// All of them, in order.
-const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, sql: include_str!("../../../migrations/sqlite/0001_inbox.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, sql: include_str!("../../../migrations/sqlite/0001_inbox.sql") },
+    Migration { number: 5, sql: include_str!("../../../migrations/sqlite/0005_gaps.sql") },
+];
 
 /// Opens the connection that writes, and migrates.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, Fault> {
