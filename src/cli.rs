@@ -8,6 +8,7 @@ mod demo;
 mod events;
 mod init;
 mod listing;
+mod node;
 mod replay;
 mod sample;
 mod serve;

@@ -7,6 +7,7 @@
 pub mod audit;
 #[cfg(test)]
 mod conformance;
+pub mod gaps;
 pub mod holds;
 pub mod ids;
 pub mod redact;
@@ -18,18 +19,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tollbell_channels::model::{
     Concern, Environment, EventKind, Money, Notification, Proof, Proven, RawRequest, Timestamp,
 };
 
-pub use audit::{AuditRecord, Who};
+pub use audit::AuditRecord;
+pub use gaps::{Closing, Gap, GapId, Gaps};
 pub use holds::Holds;
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId, RejectionId};
 pub use rejections::Rejections;
 
 /// All that an inbox can do.
-pub trait Inbox: Intake + Work + Search + Admin + Rejections + Holds {}
-impl<T: Intake + Work + Search + Admin + Rejections + Holds> Inbox for T {}
+pub trait Inbox: Intake + Work + Search + Admin + Gaps + Rejections + Holds {}
+impl<T: Intake + Work + Search + Admin + Gaps + Rejections + Holds> Inbox for T {}
 
 /// Why a call failed. What is in the inbox stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -359,7 +362,7 @@ pub trait Search: Send + Sync {
     /// The last genuine notification of each channel.
     async fn last_genuine(&self) -> Result<Vec<(String, Timestamp)>, Error>;
     /// What people did, newest first.
-    async fn audit(&self, limit: usize) -> Result<Vec<AuditRecord>, Error>;
+    async fn audit_log(&self, limit: usize) -> Result<Vec<AuditRecord>, Error>;
 }
 
 /// Largest page of a list.
@@ -531,8 +534,11 @@ pub const BACKLOG_COUNT_MAX: u64 = 10_000;
 pub trait Admin: Send + Sync {
     /// Makes deliveries due again, under the same event ids. Delivered ones too: a person asked for it.
     /// What is held, leased or pending is left alone; so is what waits for its payment, unless that very
-    /// delivery is named: then a person decided not to wait. Returns how many became due.
-    async fn replay(&self, replay: Replay) -> Result<u64, Error>;
+    /// delivery is named: then a person decided not to wait. Returns how many became due; the audit names `by`.
+    async fn replay(&self, replay: Replay, by: &str) -> Result<u64, Error>;
+
+    /// Notes in the audit what somebody did that wrote nothing else into the inbox.
+    async fn audit(&self, at: Timestamp, by: &str, what: &str) -> Result<(), Error>;
 
     /// Removes what is older than its retention, one slice; call again while `is_done` is false.
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<Retained, Error>;
@@ -540,7 +546,7 @@ pub trait Admin: Send + Sync {
     /// Writes a consistent copy of the inbox to a new file with mode 0600, while the node runs.
     async fn backup(&self, to: &Path) -> Result<(), Error>;
 
-    /// Writes down what a person did that this inbox does not do itself: a reload, a backup, a restore.
+    /// As [`Admin::audit`], with subjects, reason and result in their own columns.
     async fn note_audit(&self, record: AuditRecord) -> Result<(), Error>;
 
     /// Whether the inbox can be written, with the cause when not.
@@ -557,14 +563,13 @@ pub struct Replay {
     pub what: ReplayWhat,
     /// Only to this target.
     pub target: Option<String>,
-    /// Who asked for it.
-    pub by: Who,
     /// Now.
     pub at: Timestamp,
 }
 
 /// Which deliveries to replay.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReplayWhat {
     /// All of an event.
     Event(EventId),

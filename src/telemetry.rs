@@ -30,6 +30,13 @@ pub struct ByReason {
     pub reason: &'static str,
 }
 
+/// Label of requests that the admin listener refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByRefusal {
+    /// The refusal's word.
+    pub reason: &'static str,
+}
+
 /// Label: the target's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByTarget {
@@ -86,6 +93,10 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Whether the inbox can be written (1) or not (0).
     pub inbox_writable: Gauge,
+    /// Times from which something may be missing and that nobody has dealt with.
+    pub open_gaps: Gauge,
+    /// Requests that the admin listener refused.
+    pub admin_refused: Family<ByRefusal, Counter>,
 }
 
 /// Fastest bucket of the latency histograms in seconds; 16 doublings reach 16 s.
@@ -124,6 +135,8 @@ impl Metrics {
             last_genuine: Family::default(),
             connections: Gauge::default(),
             inbox_writable: Gauge::default(),
+            open_gaps: Gauge::default(),
+            admin_refused: Family::default(),
         };
         metrics.register();
         metrics
@@ -173,6 +186,8 @@ impl Metrics {
         );
         r.register("connections", "Open connections of the public listener", self.connections.clone());
         r.register("inbox_writable", "Whether the inbox can be written", self.inbox_writable.clone());
+        r.register("open_gaps", "Times from which something may be missing", self.open_gaps.clone());
+        r.register("admin_refused", "Requests that the admin listener refused", self.admin_refused.clone());
     }
 
     /// The metrics in the `OpenMetrics` text format.

@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("targets", &["clock", "egress"]),
     ("receive", &["clock", "stop", "inbox", "keys", "telemetry"]),
     ("deliver", &["clock", "stop", "inbox", "targets", "telemetry"]),
-    ("control", &["clock", "inbox", "receive", "telemetry"]),
+    ("control", &["clock", "stop", "inbox", "telemetry"]),
     ("admin", &["clock", "stop", "control", "inbox", "telemetry"]),
 ];
 

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use super::{ExitCode, FAILED, USAGE};
 use crate::app;
 use crate::config::{Config, Problem};
-use crate::inbox::{Inbox, Who};
+use crate::inbox::Inbox;
 use crate::messages::{Lang, Message};
 
 /// What every subcommand has at hand.
@@ -93,14 +93,6 @@ impl Context<'_> {
         app::open_inbox(&config).with_context(|| self.text(&Message::new("doing.open_inbox")))
     }
 
-    /// Who runs this command, for the audit: the user that the system knows, not what the environment says.
-    #[expect(clippy::unused_self, reason = "what a command knows about its run is asked of its context")]
-    pub(super) fn who(&self) -> Who {
-        let uid = rustix::process::getuid().as_raw();
-        let names = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-        Who::User(user_name(&names, uid).unwrap_or_else(|| uid.to_string()))
-    }
-
     /// Prints an error with its causes and says how the process ends.
     pub(super) fn fail(&mut self, error: &anyhow::Error) -> ExitCode {
         if error.is::<ConfigRefused>() {
@@ -122,15 +114,6 @@ impl Context<'_> {
     }
 }
 
-/// The name of a user in the system's list of them.
-fn user_name(passwd: &str, uid: u32) -> Option<String> {
-    passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(uid) && !name.is_empty()).then(|| name.to_owned())
-    })
-}
-
 fn is_broken_pipe(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe
 }
@@ -142,16 +125,4 @@ pub(super) fn visible(text: &str) -> String {
         c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     text.chars().map(|c| if is_harmful(c) { char::REPLACEMENT_CHARACTER } else { c }).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn users_are_found_by_their_number() {
-        let passwd = "root:x:0:0:root:/root:/bin/sh\nbroken\nshop:x:1000:1000::/home/shop:/bin/sh\n";
-        assert_eq!(user_name(passwd, 1000).as_deref(), Some("shop"));
-        assert_eq!(user_name(passwd, 7), None);
-    }
 }

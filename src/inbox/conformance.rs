@@ -164,10 +164,7 @@ impl World<'_> {
     }
 
     async fn replay(&self, what: ReplayWhat) -> u64 {
-        self.inbox()
-            .replay(Replay { what, target: None, by: Who::User("tester".to_owned()), at: self.0.now() })
-            .await
-            .unwrap()
+        self.inbox().replay(Replay { what, target: None, at: self.0.now() }, "test").await.unwrap()
     }
 }
 
@@ -570,21 +567,12 @@ pub(crate) async fn dead_ones_are_replayed_with_fresh_tries(keeper: &dyn Keeper)
     let again = world.claim().await.remove(0);
     assert_eq!((again.attempt, again.tries), (2, 1));
     world.finish(&again, Next::Delivered).await;
-    let elsewhere = Replay {
-        what: ReplayWhat::Notification(id),
-        target: Some("elsewhere".to_owned()),
-        by: Who::User("tester".to_owned()),
-        at: keeper.now(),
-    };
-    assert_eq!(world.inbox().replay(elsewhere).await.unwrap(), 0);
+    let elsewhere =
+        Replay { what: ReplayWhat::Notification(id), target: Some("elsewhere".to_owned()), at: keeper.now() };
+    assert_eq!(world.inbox().replay(elsewhere, "test").await.unwrap(), 0);
     assert_eq!(world.replay(ReplayWhat::Notification(id)).await, 1, "delivered ones too, when asked for");
-    let unknown = Replay {
-        what: ReplayWhat::Event(EventId::new()),
-        target: None,
-        by: Who::User("tester".to_owned()),
-        at: keeper.now(),
-    };
-    assert!(matches!(world.inbox().replay(unknown).await, Err(Error::NotFound)));
+    let unknown = Replay { what: ReplayWhat::Event(EventId::new()), target: None, at: keeper.now() };
+    assert!(matches!(world.inbox().replay(unknown, "test").await, Err(Error::NotFound)));
 }
 
 pub(crate) async fn lists_page_and_filter(keeper: &dyn Keeper) {

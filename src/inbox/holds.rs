@@ -3,7 +3,6 @@
 use async_trait::async_trait;
 use tollbell_channels::model::Timestamp;
 
-use super::audit::Who;
 use super::{DeliveryId, DeliveryRecord, Error, EventId, EventRecord, NotificationId, NotificationRecord};
 
 /// What is held.
@@ -37,8 +36,8 @@ pub struct EndHold {
     pub what: HoldWhat,
     /// How.
     pub end: HoldEnd,
-    /// Who asked for it.
-    pub by: Who,
+    /// Who asked for it, as the audit names them.
+    pub by: String,
     /// Why.
     pub why: Option<String>,
     /// Now.

@@ -11,7 +11,6 @@ use async_trait::async_trait;
 use tollbell_channels::channel::Rejection;
 use tollbell_channels::model::{RawRequest, Timestamp};
 
-use super::audit::Who;
 use super::{Arrival, Error, NotificationId, RejectionId, Stored};
 
 /// The log of refused requests.
@@ -37,8 +36,8 @@ pub trait Rejections: Send + Sync {
     async fn rejection_groups(&self, filter: RejectionFilter) -> Result<Vec<RejectionGroup>, Error>;
 
     /// Stores what a rejection turned out to be, exactly as an arriving callback is stored, and marks the
-    /// rejection and the audit in the same transaction.
-    async fn store_reverified(&self, arrival: Arrival, rejection: RejectionId, by: Who) -> Result<Stored, Error>;
+    /// rejection and writes the audit in the same transaction.
+    async fn store_reverified(&self, arrival: Arrival, rejection: RejectionId, by: &str) -> Result<Stored, Error>;
 }
 
 /// A refusal as it happens.

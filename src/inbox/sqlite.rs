@@ -10,6 +10,7 @@ mod audit;
 mod facts;
 mod fault;
 mod files;
+mod gaps;
 mod holds;
 mod intake;
 mod queue;
@@ -49,8 +50,8 @@ use super::redact;
 use super::rejections::RejectionLimits;
 use super::{
     Admin, Arrival, AttemptRecord, AuditRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error,
-    EventFilter, EventId, EventRecord, Finish, Finished, Intake, Leased, NotificationFilter, NotificationId,
-    NotificationRecord, Replay, Retained, Retention, Search, Stored, Work,
+    EventFilter, EventId, EventRecord, Finish, Finished, Gap, GapId, Gaps, Intake, Leased, NotificationFilter,
+    NotificationId, NotificationRecord, Replay, Retained, Retention, Search, Stored, Work,
 };
 
 pub use self::files::ServingLock;
@@ -266,15 +267,21 @@ impl Search for SqliteInbox {
         self.shared.readers.read(search::last_genuine).await
     }
 
-    async fn audit(&self, limit: usize) -> Result<Vec<AuditRecord>, Error> {
+    async fn audit_log(&self, limit: usize) -> Result<Vec<AuditRecord>, Error> {
         self.shared.readers.read(move |conn| audit::list(conn, limit)).await
     }
 }
 
 #[async_trait]
 impl Admin for SqliteInbox {
-    async fn replay(&self, replay: Replay) -> Result<u64, Error> {
-        self.submit(Urgency::Work, 0, move |session| admin::replay(session, &replay)).await
+    async fn replay(&self, replay: Replay, by: &str) -> Result<u64, Error> {
+        let by = by.to_owned();
+        self.submit(Urgency::Work, 0, move |session| admin::replay(session, &replay, &by)).await
+    }
+
+    async fn audit(&self, at: Timestamp, by: &str, what: &str) -> Result<(), Error> {
+        let (by, what) = (by.to_owned(), what.to_owned());
+        self.submit(Urgency::Work, 0, move |session| admin::audit(&session.conn, rows::to_ms(at), &by, &what)).await
     }
 
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<Retained, Error> {
@@ -306,5 +313,17 @@ impl Admin for SqliteInbox {
             }
         }
         self.shared.readers.close();
+    }
+}
+
+#[async_trait]
+impl Gaps for SqliteInbox {
+    async fn gaps(&self) -> Result<Vec<Gap>, Error> {
+        self.shared.readers.read(gaps::list).await
+    }
+
+    async fn close_gap(&self, id: GapId, by: &str, why: &str, at: Timestamp) -> Result<Gap, Error> {
+        let (by, why) = (by.to_owned(), why.to_owned());
+        self.submit(Urgency::Work, 0, move |session| gaps::close(&session.conn, id, &by, &why, at)).await
     }
 }

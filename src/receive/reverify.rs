@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::{Door, Receiver, arrival};
 use crate::inbox::rejections::RejectedRequest;
-use crate::inbox::{Error, NotificationId, RejectionId, Stored, Who};
+use crate::inbox::{Error, NotificationId, RejectionId, Stored};
 use crate::telemetry::ByChannel;
 
 /// What verifying again found.
@@ -57,7 +57,7 @@ impl Receiver {
     ///
     /// # Errors
     /// When the inbox does not know it, or cannot be read or written.
-    pub async fn reverify(&self, id: RejectionId, by: Who) -> Result<Reverified, Error> {
+    pub async fn reverify(&self, id: RejectionId, by: &str) -> Result<Reverified, Error> {
         let record = self.inbox.rejection(id).await?;
         if let Some(notification) = record.notification {
             return Ok(Reverified::Before { notification });

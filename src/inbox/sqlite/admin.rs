@@ -17,7 +17,7 @@ const REPLAY_MAX: usize = 1000;
 const NAMES_PER_ROW: i64 = 10;
 
 /// Makes deliveries due again.
-pub(super) fn replay(session: &mut Session, replay: &Replay) -> Result<u64, Fault> {
+pub(super) fn replay(session: &mut Session, replay: &Replay, by: &str) -> Result<u64, Fault> {
     let target = match &replay.target {
         None => None,
         Some(name) => {
@@ -53,8 +53,14 @@ pub(super) fn replay(session: &mut Session, replay: &Replay) -> Result<u64, Faul
     };
     let to = replay.target.as_ref().map(|target| format!("target={target}"));
     let subjects = std::iter::once(what).chain(to).collect();
-    audit::note(session, &AuditRecord::new(replay.at, replay.by.clone(), "replay", subjects).changed(count))?;
+    audit::note(session, &AuditRecord::new(replay.at, by, "replay", subjects).changed(count))?;
     Ok(count)
+}
+
+/// Notes what somebody did.
+pub(super) fn audit(conn: &Connection, at_ms: i64, by: &str, what: &str) -> Result<(), Fault> {
+    conn.prepare_cached("INSERT INTO audit (at, who, what) VALUES (?1, ?2, ?3)")?.execute((at_ms, by, what))?;
+    Ok(())
 }
 
 fn select_for_replay(conn: &Connection, what: &ReplayWhat, target: Option<i64>) -> Result<Vec<i64>, Fault> {

@@ -6,7 +6,7 @@ use super::fault::Fault;
 use super::rows::{from_ms, to_ms};
 use super::session::Session;
 use crate::inbox::audit::SUBJECTS_MAX;
-use crate::inbox::{AuditRecord, PAGE_MAX, Who};
+use crate::inbox::{AuditRecord, PAGE_MAX};
 
 /// Writes a row, in the transaction of what it tells.
 pub(super) fn note(session: &Session, record: &AuditRecord) -> Result<(), Fault> {
@@ -16,7 +16,7 @@ pub(super) fn note(session: &Session, record: &AuditRecord) -> Result<(), Fault>
         .prepare_cached("INSERT INTO audit (at, who, what, subjects, why, result) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
         .execute((
             to_ms(record.at),
-            record.who.to_string(),
+            &record.who,
             &record.what,
             serde_json::to_string(subjects).expect("a list of texts"),
             &record.why,
@@ -35,7 +35,7 @@ pub(super) fn list(conn: &Connection, limit: usize) -> Result<Vec<AuditRecord>, 
         let subjects: String = row.get(3)?;
         records.push(AuditRecord {
             at: from_ms(row.get(0)?)?,
-            who: Who::from_stored(&row.get::<_, String>(1)?),
+            who: row.get(1)?,
             what: row.get(2)?,
             subjects: serde_json::from_str(&subjects).map_err(|_| Fault::corrupt("an audit's subjects"))?,
             why: row.get(4)?,

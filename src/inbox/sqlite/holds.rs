@@ -120,7 +120,7 @@ fn end_hold(session: &mut Session, end: &EndHold) -> Result<EndedHold, Fault> {
             HoldWhat::Event(id) => id.to_string(),
             HoldWhat::Delivery(id) => id.to_string(),
         };
-        let record = AuditRecord::new(end.at, end.by.clone(), end.end.as_str(), vec![subject]);
+        let record = AuditRecord::new(end.at, &end.by, end.end.as_str(), vec![subject]);
         audit::note(session, &record.because(end.why.as_deref()).changed(ended.deliveries))?;
     }
     Ok(ended)

@@ -17,7 +17,7 @@ use crate::inbox::redact;
 use crate::inbox::rejections::{
     Refused, RejectedRequest, RejectionFilter, RejectionGroup, RejectionLimits, RejectionRecord, Rejections, Shelf,
 };
-use crate::inbox::{Arrival, AuditRecord, Error, NotificationId, PAGE_MAX, RejectionId, Stored, Who};
+use crate::inbox::{Arrival, AuditRecord, Error, NotificationId, PAGE_MAX, RejectionId, Stored};
 
 #[async_trait]
 impl Rejections for SqliteInbox {
@@ -55,9 +55,9 @@ impl Rejections for SqliteInbox {
         self.shared.readers.read(move |conn| groups(conn, &filter)).await
     }
 
-    async fn store_reverified(&self, arrival: Arrival, rejection: RejectionId, by: Who) -> Result<Stored, Error> {
+    async fn store_reverified(&self, arrival: Arrival, rejection: RejectionId, by: &str) -> Result<Stored, Error> {
         let now = (self.options.clock)();
-        self.reverified_parts(arrival.into(), rejection, by, now).await
+        self.reverified_parts(arrival.into(), rejection, by.to_owned(), now).await
     }
 }
 
@@ -67,7 +67,7 @@ impl SqliteInbox {
         &self,
         mut parts: Parts,
         rejection: RejectionId,
-        by: Who,
+        by: String,
         now: Timestamp,
     ) -> Result<Stored, Error> {
         redact::redact(&mut parts.request);
@@ -82,7 +82,7 @@ impl SqliteInbox {
             };
             mark(session, rejection, became, now)?;
             let subjects = vec![rejection.to_string(), became.to_string()];
-            audit::note(session, &AuditRecord::new(now, by, "reverify", subjects).changed(1))?;
+            audit::note(session, &AuditRecord::new(now, &by, "reverify", subjects).changed(1))?;
             Ok(stored)
         })
         .await

@@ -36,6 +36,7 @@ struct Migration {
 const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, sql: include_str!("../../../migrations/sqlite/0001_inbox.sql") },
     Migration { number: 3, sql: include_str!("../../../migrations/sqlite/0003_rejections.sql") },
+    Migration { number: 5, sql: include_str!("../../../migrations/sqlite/0005_gaps.sql") },
 ];
 
 /// Opens the connection that writes, and migrates.

@@ -218,13 +218,8 @@ async fn run(steps: Vec<Step>) {
             Step::Replay { payment, is_refund } => {
                 let key = (payment, is_refund);
                 let Some(id) = ids.get(&key) else { continue };
-                let replay = Replay {
-                    what: ReplayWhat::Delivery(*id),
-                    target: None,
-                    by: Who::User("tester".to_owned()),
-                    at: now,
-                };
-                assert_eq!(inbox.replay(replay).await.unwrap(), model.replay(key, now_ms));
+                let replay = Replay { what: ReplayWhat::Delivery(*id), target: None, at: now };
+                assert_eq!(inbox.replay(replay, "test").await.unwrap(), model.replay(key, now_ms));
             }
             Step::Advance { seconds } => world.advance(Duration::from_secs(seconds)),
         }
