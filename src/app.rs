@@ -103,6 +103,17 @@ pub fn open_inbox(config: &Config) -> anyhow::Result<Arc<dyn Inbox>> {
     Ok(SqliteInbox::open(&config.inbox.path, options)?)
 }
 
+/// The receiving side as it is configured, for commands beside an inbox that nobody serves.
+///
+/// # Errors
+/// When a target cannot be built.
+pub fn receiver(config: &Config, inbox: Arc<dyn Inbox>) -> anyhow::Result<Arc<ArcSwap<Receiver>>> {
+    let lines = lines(config)?;
+    let receiver =
+        Receiver { doors: doors(config, &lines), inbox, metrics: Arc::new(Metrics::new()), clock: clock::system() };
+    Ok(Arc::new(ArcSwap::from_pointee(receiver)))
+}
+
 /// A running node.
 pub struct Node {
     inbox: Arc<dyn Inbox>,

@@ -30,6 +30,7 @@ pub use channel::ChannelConfig;
 pub use deliver::{BackoffConfig, DeliverConfig};
 pub use inbox::InboxConfig;
 pub use log::LogConfig;
+pub(crate) use reader::parse_duration;
 pub use reader::{Place, Problem};
 pub use retention::RetentionConfig;
 pub use route::Routes;

@@ -6,21 +6,26 @@
 //! [`Control::execute`]; what it needs from the node is a further field of [`Control`] or [`NodeParts`].
 
 pub mod status;
+pub mod verdicts;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tollbell_channels::model::Timestamp;
 use tracing::{info, warn};
 
 use crate::clock::Clock;
 use crate::inbox::gaps::WHY_BYTES_MAX;
-use crate::inbox::{self, Gap, GapId, Inbox, Replay, ReplayWhat};
+use crate::inbox::holds::{EndedHold, HoldEnd, HoldWhat};
+use crate::inbox::{self, Gap, GapId, Inbox, RejectionId, Replay, ReplayWhat};
+use crate::receive::Receiver;
 use crate::telemetry::Metrics;
 
 pub use status::{NodeParts, State, Status};
+pub use verdicts::{ReverifiedOne, ReverifyWhat};
 
 /// What somebody may do. Each role may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -85,6 +90,20 @@ pub enum Command {
         /// What was done about it.
         why: String,
     },
+    /// Verify refused requests again, by the channels as they are configured now.
+    Reverify {
+        /// Which.
+        what: ReverifyWhat,
+    },
+    /// End holds.
+    EndHold {
+        /// Which.
+        what: HoldWhat,
+        /// How.
+        end: HoldEnd,
+        /// Why; needed to discard.
+        why: Option<String>,
+    },
 }
 
 impl Command {
@@ -92,7 +111,9 @@ impl Command {
     pub fn needs(&self) -> Role {
         match self {
             Self::Status | Self::Gaps => Role::Viewer,
-            Self::Replay { .. } | Self::CloseGap { .. } => Role::Operator,
+            Self::Replay { .. } | Self::CloseGap { .. } | Self::Reverify { .. } | Self::EndHold { .. } => {
+                Role::Operator
+            }
             Self::Backup { .. } => Role::Owner,
         }
     }
@@ -101,7 +122,8 @@ impl Command {
     pub fn patience(&self) -> Duration {
         match self {
             Self::Status | Self::Gaps => Duration::from_secs(10),
-            Self::Replay { .. } | Self::CloseGap { .. } => Duration::from_secs(30),
+            Self::Replay { .. } | Self::CloseGap { .. } | Self::EndHold { .. } => Duration::from_secs(30),
+            Self::Reverify { .. } => Duration::from_mins(5),
             Self::Backup { .. } => COMMAND_TIME_MAX,
         }
     }
@@ -114,6 +136,8 @@ impl Command {
             Self::Backup { .. } => "backup",
             Self::Gaps => "gaps",
             Self::CloseGap { .. } => "close_gap",
+            Self::Reverify { .. } => "reverify",
+            Self::EndHold { .. } => "end_hold",
         }
     }
 }
@@ -141,6 +165,15 @@ pub enum Answer {
     Gaps(Vec<Gap>),
     /// The gap is closed.
     GapClosed(Gap),
+    /// What was found in each rejection.
+    Reverified {
+        /// Oldest first.
+        found: Vec<ReverifiedOne>,
+        /// Where to go on; `None` when there are no more.
+        next: Option<RejectionId>,
+    },
+    /// What ending the holds did.
+    HoldEnded(EndedHold),
 }
 
 /// Why a command was not done.
@@ -188,6 +221,8 @@ pub struct Control {
     pub inbox: Arc<dyn Inbox>,
     /// Time.
     pub clock: Clock,
+    /// The channels, to verify refused requests again; `None` where there are none.
+    pub receiver: Option<Arc<ArcSwap<Receiver>>>,
     /// The running node; `None` when a command line works on an inbox that nobody serves.
     pub node: Option<NodeParts>,
 }
@@ -216,6 +251,8 @@ impl Control {
             Command::Backup { to } => self.backup(to, caller, now).await,
             Command::Gaps => Ok(Answer::Gaps(self.inbox.gaps().await?)),
             Command::CloseGap { id, why } => self.close_gap(id, why, caller, now).await,
+            Command::Reverify { what } => self.reverify(what, caller, now).await,
+            Command::EndHold { what, end, why } => self.end_hold(what, end, why, caller, now).await,
         }
     }
 
@@ -290,6 +327,17 @@ mod tests {
                 Command::CloseGap { id: 1, why: "asked".into() },
                 "{\"close_gap\":{\"id\":1,\"why\":\"asked\"}}".to_owned(),
             ),
+            (
+                Command::Reverify {
+                    what: ReverifyWhat::All { channel: None, reason: Some("stale".into()), before: None },
+                },
+                "{\"reverify\":{\"what\":{\"all\":{\"channel\":null,\"reason\":\"stale\",\"before\":null}}}}"
+                    .to_owned(),
+            ),
+            (
+                Command::EndHold { what: HoldWhat::Event(event), end: HoldEnd::Release, why: None },
+                format!("{{\"end_hold\":{{\"what\":{{\"event\":\"{event}\"}},\"end\":\"release\",\"why\":null}}}}"),
+            ),
         ];
         for (command, text) in commands {
             assert_eq!(serde_json::to_string(&command).unwrap(), text);
@@ -329,6 +377,11 @@ mod tests {
             (Command::Gaps, Role::Viewer),
             (replay, Role::Operator),
             (Command::CloseGap { id: 1, why: String::new() }, Role::Operator),
+            (Command::Reverify { what: ReverifyWhat::One(RejectionId::new()) }, Role::Operator),
+            (
+                Command::EndHold { what: HoldWhat::Event(EventId::new()), end: HoldEnd::Discard, why: None },
+                Role::Operator,
+            ),
             (Command::Backup { to: PathBuf::new() }, Role::Owner),
         ] {
             assert_eq!(command.needs(), needs, "{command:?}");

@@ -1,6 +1,7 @@
 //! Holds: what a person must look at before it is delivered, and how a person ends it.
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tollbell_channels::model::Timestamp;
 
 use super::{DeliveryId, DeliveryRecord, Error, EventId, EventRecord, NotificationId, NotificationRecord};
@@ -45,7 +46,8 @@ pub struct EndHold {
 }
 
 /// Which holds to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HoldWhat {
     /// All of a notification.
     Notification(NotificationId),
@@ -56,7 +58,8 @@ pub enum HoldWhat {
 }
 
 /// How a hold ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum HoldEnd {
     /// It is delivered.
     Release,
@@ -75,7 +78,7 @@ impl HoldEnd {
 }
 
 /// What ending did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EndedHold {
     /// Deliveries that go on, or were discarded.
     pub deliveries: u64,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use tollbell_channels::channel::{Rejection, Verdict, quote};
 use tollbell_channels::model::RawRequest;
 use tracing::{info, warn};
@@ -13,7 +14,8 @@ use crate::inbox::{Error, NotificationId, RejectionId, Stored};
 use crate::telemetry::ByChannel;
 
 /// What verifying again found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reverified {
     /// Genuine, and stored as a callback.
     Stored {
