@@ -13,12 +13,20 @@ use tollbell_channels::model::{
 
 use super::*;
 
+mod holds;
+pub(crate) mod rejections;
+
+pub(crate) use holds::*;
+pub(crate) use rejections::*;
+
 /// An inbox under test, with a clock that stands still until it is moved.
 #[async_trait]
 pub(crate) trait Keeper: Send + Sync {
     fn inbox(&self) -> &dyn Inbox;
     /// Stores as [`Intake::store`] does; proofs cannot be made here, so the keeper takes the parts.
     async fn store(&self, letter: Letter) -> Result<Stored, Error>;
+    /// Stores as [`Rejections::store_reverified`] does, in the name of `test`.
+    async fn store_reverified(&self, letter: Letter, rejection: RejectionId) -> Result<Stored, Error>;
     fn now(&self) -> Timestamp;
     fn advance(&self, by: Duration);
 }
@@ -212,6 +220,18 @@ macro_rules! conformance_suite {
             dead_ones_are_replayed_with_fresh_tries
             lists_page_and_filter
             retention_keeps_what_is_open
+            a_released_hold_is_delivered
+            a_discarded_hold_never_goes_out
+            a_released_refund_waits_for_its_payment
+            events_of_one_message_are_decided_one_by_one
+            a_delivery_is_released_alone
+            a_hold_without_deliveries_ends_too
+            a_refusal_is_kept_with_its_request
+            the_same_bytes_are_one_rejection
+            a_network_has_its_share_and_the_rest_is_counted
+            a_proven_one_is_on_disk_before_the_reply
+            a_rejection_becomes_a_notification_once
+            rejections_go_with_their_own_retention
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(
