@@ -265,6 +265,20 @@ impl Log {
         (!slice.rows.is_empty() || !slice.counts.is_empty()).then_some(slice)
     }
 
+    /// Rows and bytes in memory.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        let state = self.lock();
+        let shelves = state.waiting.values();
+        shelves.fold((0, 0), |(rows, bytes), waiting| (rows + waiting.rows.len(), bytes + waiting.bytes))
+    }
+
+    /// Nothing waits to be written.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting().0 == 0 && self.lock().counts.is_empty()
+    }
+
     /// What could not be written waits again, where there is room.
     fn give_back(&self, slice: Slice) {
         let mut state = self.lock();
