@@ -93,6 +93,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Whether the inbox can be written (1) or not (0).
     pub inbox_writable: Gauge,
+    /// Refusals of which not even a count was kept, refreshed when metrics are read.
+    pub rejections_lost: Gauge,
     /// Times from which something may be missing and that nobody has dealt with.
     pub open_gaps: Gauge,
     /// Requests that the admin listener refused.
@@ -135,6 +137,7 @@ impl Metrics {
             last_genuine: Family::default(),
             connections: Gauge::default(),
             inbox_writable: Gauge::default(),
+            rejections_lost: Gauge::default(),
             open_gaps: Gauge::default(),
             admin_refused: Family::default(),
         };
@@ -185,6 +188,11 @@ impl Metrics {
             self.last_genuine.clone(),
         );
         r.register("connections", "Open connections of the public listener", self.connections.clone());
+        r.register(
+            "rejections_lost",
+            "Refusals of which not even a count was kept, since the start",
+            self.rejections_lost.clone(),
+        );
         r.register("inbox_writable", "Whether the inbox can be written", self.inbox_writable.clone());
         r.register("open_gaps", "Times from which something may be missing", self.open_gaps.clone());
         r.register("admin_refused", "Requests that the admin listener refused", self.admin_refused.clone());

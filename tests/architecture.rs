@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("targets", &["clock", "egress"]),
     ("receive", &["clock", "stop", "inbox", "keys", "telemetry"]),
     ("deliver", &["clock", "stop", "inbox", "targets", "telemetry"]),
-    ("control", &["clock", "stop", "inbox", "telemetry"]),
+    ("control", &["clock", "stop", "inbox", "receive", "telemetry"]),
     ("admin", &["clock", "stop", "control", "inbox", "telemetry"]),
 ];
 

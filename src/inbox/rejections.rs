@@ -146,6 +146,11 @@ pub struct RejectionLimits {
     pub rows: u64,
     /// Bytes of one shelf; a single channel may have half of them.
     pub bytes: u64,
+    /// Rows of the shelf of proven ones, which only the platform's key can fill: every payment of a busy day on
+    /// which the configured key was wrong.
+    pub proven_rows: u64,
+    /// Bytes of the shelf of proven ones.
+    pub proven_bytes: u64,
     /// Rows of one shelf that wait in memory.
     pub waiting_rows: usize,
     /// Bytes of one shelf that wait in memory.
@@ -157,13 +162,15 @@ pub struct RejectionLimits {
 }
 
 impl Default for RejectionLimits {
-    /// About 100 MiB on disk and 6 MiB in memory, whatever comes.
+    /// At most about 270 MiB on disk and 6 MiB in memory, whatever comes; forgers fill 80 MiB of it.
     fn default() -> Self {
         Self {
             window: Duration::from_mins(10),
-            kept_in_window: 60,
+            kept_in_window: 200,
             rows: 4000,
             bytes: 16 * 1024 * 1024,
+            proven_rows: 50_000,
+            proven_bytes: 192 * 1024 * 1024,
             waiting_rows: 256,
             waiting_bytes: 1024 * 1024,
             written_rows: 64,

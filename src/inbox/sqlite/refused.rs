@@ -186,7 +186,7 @@ impl Log {
             reason: refused.rejection.word(),
             network: Network::of(refused.request.source),
         };
-        let Some(bucket) = self.reserve(bucket, Shelf::of(refused.rejection), now) else { return };
+        let Some(bucket) = self.admit(bucket, Shelf::of(refused.rejection), now) else { return };
         // Copied and hashed outside the lock.
         let row = Row::of(refused);
         let mut state = self.lock();
@@ -199,9 +199,9 @@ impl Log {
     }
 
     /// Whether the bucket may keep one more; counts it where it may not.
-    fn reserve(&self, bucket: Bucket, shelf: Shelf, now: i64) -> Option<Bucket> {
+    fn admit(&self, wanted: Bucket, shelf: Shelf, at: i64) -> Option<Bucket> {
         let mut state = self.lock();
-        let (bucket, last, kept) = state.window(bucket, now, self.limits.window_ms());
+        let (bucket, last, kept) = state.window(wanted, at, self.limits.window_ms());
         let has_room = state.waiting.get(&shelf).is_none_or(|waiting| {
             waiting.rows.len() < self.limits.waiting_rows && waiting.bytes < self.limits.waiting_bytes
         });
@@ -214,7 +214,7 @@ impl Log {
         let is_counted = last.is_some_and(|digest| {
             state.count(digest, |counts| {
                 counts.more += 1;
-                counts.last_at = counts.last_at.max(now);
+                counts.last_at = counts.last_at.max(at);
             })
         });
         if !is_counted {

@@ -1,6 +1,8 @@
 //! Rejections on disk: written in slices, bounded by shelf and channel, listed, and turned into
 //! notifications when they are verified again.
 
+use std::fmt::Write as _;
+
 use async_trait::async_trait;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Row as SqlRow, params_from_iter};
@@ -99,8 +101,11 @@ fn mark(session: &Session, id: RejectionId, notification: NotificationId, now: T
 
 /// Writes rows and counts, and evicts what is above the bounds.
 pub(super) fn write(session: &mut Session, slice: &Slice, limits: RejectionLimits) -> Result<(), Fault> {
+    let mut checks_proven = false;
     for row in &slice.rows {
-        insert(session, row)?;
+        if let Some(seq) = insert(session, row)? {
+            checks_proven |= seq % PROVEN_CHECK_EVERY == 0;
+        }
     }
     for (digest, counts) in &slice.counts {
         session
@@ -116,20 +121,26 @@ pub(super) fn write(session: &mut Session, slice: &Slice, limits: RejectionLimit
             ))?;
     }
     for shelf in Shelf::ALL {
-        if slice.rows.iter().any(|row| row.shelf == *shelf) {
+        let is_due = *shelf != Shelf::Undecryptable || checks_proven;
+        if is_due && slice.rows.iter().any(|row| row.shelf == *shelf) {
             enforce(session, *shelf, limits)?;
         }
     }
     Ok(())
 }
 
-fn insert(session: &Session, row: &Row) -> Result<(), Fault> {
+/// Proven rows are written one by one before their replies, so that their large shelf is looked at once in so
+/// many rows: it may be above its bound by these.
+const PROVEN_CHECK_EVERY: i64 = 64;
+
+/// Inserts a row, or counts it on the one with the same bytes.
+fn insert(session: &Session, row: &Row) -> Result<Option<i64>, Fault> {
     let known = session
         .conn
         .prepare_cached("UPDATE rejections SET count = count + 1, last_at = max(last_at, ?2) WHERE digest = ?1")?
         .execute((row.digest, row.received_at))?;
     if known > 0 {
-        return Ok(());
+        return Ok(None);
     }
     let seq = session
         .conn
@@ -166,7 +177,7 @@ fn insert(session: &Session, row: &Row) -> Result<(), Fault> {
             row.body_bytes.map(|bytes| i64::try_from(bytes).unwrap_or(i64::MAX)),
             row.is_redacted,
         ))?;
-    Ok(())
+    Ok(Some(seq))
 }
 
 const fn shelf_code(shelf: Shelf) -> i64 {
@@ -189,10 +200,24 @@ struct Group {
     bytes: u64,
 }
 
+/// The bounds of a shelf.
+#[derive(Clone, Copy)]
+struct Bounds {
+    rows: u64,
+    bytes: u64,
+    /// A single channel may have half of it.
+    by_channel: bool,
+}
+
 /// Rounds of eviction: each aims below the bound, so one is usual; rows of very different sizes need a second.
 const ROUNDS_MAX: usize = 8;
 
 fn enforce(session: &Session, shelf: Shelf, limits: RejectionLimits) -> Result<(), Fault> {
+    // Proven rows are the platform's own: no channel is kept short because another one might be flooded.
+    let bounds = match shelf {
+        Shelf::Undecryptable => Bounds { rows: limits.proven_rows, bytes: limits.proven_bytes, by_channel: false },
+        _ => Bounds { rows: limits.rows, bytes: limits.bytes, by_channel: true },
+    };
     for _ in 0..ROUNDS_MAX {
         let groups: Vec<Group> = session
             .conn
@@ -209,7 +234,7 @@ fn enforce(session: &Session, shelf: Shelf, limits: RejectionLimits) -> Result<(
                 })
             })?
             .collect::<Result<_, _>>()?;
-        let cuts = plan(&groups, limits);
+        let cuts = plan(&groups, bounds);
         if cuts.is_empty() {
             return Ok(());
         }
@@ -222,15 +247,15 @@ fn enforce(session: &Session, shelf: Shelf, limits: RejectionLimits) -> Result<(
 
 /// How many rows go from which group, so that the shelf and each channel are within their bounds again, with
 /// a tenth to spare, so that a flood pays for an eviction once in a while. The largest group gives first.
-fn plan(groups: &[Group], limits: RejectionLimits) -> Vec<(usize, u64)> {
+fn plan(groups: &[Group], bounds: Bounds) -> Vec<(usize, u64)> {
     let mut left: Vec<Group> = groups.to_vec();
     let mut channels: Vec<&Option<String>> = groups.iter().map(|group| &group.channel).collect();
     channels.sort_unstable();
     channels.dedup();
-    for channel in channels {
-        cut(&mut left, limits.rows / 2, limits.bytes / 2, |group| group.channel == *channel);
+    for channel in channels.into_iter().filter(|_| bounds.by_channel) {
+        cut(&mut left, bounds.rows / 2, bounds.bytes / 2, |group| group.channel == *channel);
     }
-    cut(&mut left, limits.rows, limits.bytes, |_| true);
+    cut(&mut left, bounds.rows, bounds.bytes, |_| true);
     let cuts = groups.iter().zip(&left).enumerate();
     cuts.map(|(index, (before, after))| (index, before.rows - after.rows)).filter(|(_, rows)| *rows > 0).collect()
 }
@@ -345,7 +370,7 @@ fn list(conn: &Connection, filter: &RejectionFilter) -> Result<Vec<RejectionReco
             .optional()?
             .unwrap_or(i64::MAX);
         values.push(Value::Integer(seq));
-        filters.push_str(&format!(" AND r.seq < ?{}", values.len()));
+        write!(filters, " AND r.seq < ?{}", values.len()).expect("writing to a string never fails");
     }
     let limit = filter.limit.min(PAGE_MAX);
     let sql = format!("SELECT {COLUMNS} FROM rejections r WHERE {filters} ORDER BY r.seq DESC LIMIT {limit}");
@@ -386,7 +411,7 @@ fn conditions(filter: &RejectionFilter) -> (String, Vec<Value>) {
     let mut values = Vec::new();
     let mut add = |condition: &str, value: Value| {
         values.push(value);
-        text.push_str(&format!(" AND {condition} ?{}", values.len()));
+        write!(text, " AND {condition} ?{}", values.len()).expect("writing to a string never fails");
     };
     if let Some(channel) = &filter.channel {
         add("r.channel =", Value::Text(channel.clone()));
@@ -438,7 +463,7 @@ mod tests {
 
     #[test]
     fn the_largest_group_gives_first() {
-        let limits = RejectionLimits { rows: 200, bytes: 1_000_000, ..RejectionLimits::default() };
+        let limits = Bounds { rows: 200, bytes: 1_000_000, by_channel: true };
         let rare = [group("missing", 3), group("probe", 90)];
         assert_eq!(plan(&rare, limits), [], "within a channel's half");
         let flood = [group("missing", 3), group("malformed", 500)];
@@ -451,7 +476,7 @@ mod tests {
 
     #[test]
     fn bytes_are_bounded_too() {
-        let limits = RejectionLimits { rows: 1_000_000, bytes: 20_000, ..RejectionLimits::default() };
+        let limits = Bounds { rows: 1_000_000, bytes: 20_000, by_channel: true };
         let cuts = plan(&[group("missing", 3), group("malformed", 500)], limits);
         assert!(matches!(cuts.as_slice(), [(1, rows)] if (503 - rows) * 100 <= 10_000), "{cuts:?}");
     }

@@ -13,6 +13,8 @@ const LIMITS: RejectionLimits = RejectionLimits {
     kept_in_window: 20,
     rows: 400,
     bytes: 300_000,
+    proven_rows: 400,
+    proven_bytes: 300_000,
     waiting_rows: 100,
     waiting_bytes: 100_000,
     written_rows: 100,
@@ -73,7 +75,7 @@ async fn flood(world: &Temporary, source: impl Fn(u64) -> String) {
 }
 
 /// The one that matters, among the floods.
-async fn genuine(world: &Temporary) -> crate::inbox::RejectionId {
+async fn genuine(world: &Temporary) -> RejectionId {
     note(&*world.inbox, &unknown_key(), &sent(world.now(), "203.0.113.5", "genuine=1"));
     rows_when(&*world.inbox, all(), |rows| rows.len() == 1).await[0].id
 }
