@@ -199,10 +199,10 @@ impl Log {
     }
 
     /// Whether the bucket may keep one more; counts it where it may not.
-    fn admit(&self, wanted: Bucket, shelf: Shelf, at: i64) -> Option<Bucket> {
+    fn admit(&self, wanted: Bucket, on: Shelf, at: i64) -> Option<Bucket> {
         let mut state = self.lock();
         let (bucket, last, kept) = state.window(wanted, at, self.limits.window_ms());
-        let has_room = state.waiting.get(&shelf).is_none_or(|waiting| {
+        let has_room = state.waiting.get(&on).is_none_or(|waiting| {
             waiting.rows.len() < self.limits.waiting_rows && waiting.bytes < self.limits.waiting_bytes
         });
         if kept < self.limits.kept_in_window && has_room {
