@@ -135,6 +135,7 @@ impl Admin {
         let now = (self.clock)();
         let writable = matches!(self.inbox.condition(), Condition::Good);
         self.metrics.inbox_writable.set(i64::from(writable));
+        self.metrics.rejections_lost.set(i64::try_from(self.inbox.rejections_lost()).unwrap_or(i64::MAX));
         match self.inbox.backlog().await {
             Ok(rows) => {
                 for row in rows {

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use tollbell_channels::platforms::PLATFORMS;
 use tollbell_channels::settings::{Settings, SettingsError};
 
@@ -26,6 +27,7 @@ use crate::config::{self, Catalogue, ChannelConfig, Config, Problem, TargetKind}
 use crate::inbox::Inbox;
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::messages::Message;
+use crate::receive::Receiver;
 use crate::targets::{self, Target};
 use crate::telemetry::{self, LogFormat};
 
@@ -99,9 +101,17 @@ pub fn start_logging(config: &Config) -> anyhow::Result<()> {
 /// When the file cannot be opened, is open to others, or belongs to a newer program.
 pub fn open_inbox(config: &Config) -> anyhow::Result<Arc<dyn Inbox>> {
     let options = Options {
-        clock: clock::system(),
         queue_jobs: config.inbox.queue,
         identities_kept: config.retention.identities,
+        ..Options::new(clock::system())
     };
     Ok(SqliteInbox::open(&config.inbox.path, options)?)
+}
+
+/// The receiving side as it is configured, for commands beside an inbox that nobody serves.
+///
+/// # Errors
+/// When a target cannot be built.
+pub async fn receiver(config: &Config, inbox: Arc<dyn Inbox>) -> anyhow::Result<Arc<ArcSwap<Receiver>>> {
+    node::receiver_alone(config, inbox).await
 }

@@ -1,13 +1,17 @@
 //! The command line: one file a subcommand. Everything is printed through a writer that is handed in, in
 //! the language that was asked for.
 
+mod audit;
 mod backup;
 mod check;
 mod context;
 mod demo;
 mod events;
+mod holds;
 mod init;
 mod listing;
+mod node;
+mod rejections;
 mod replay;
 mod sample;
 mod serve;
@@ -59,7 +63,10 @@ enum What {
     Show(ShowArgs),
     Tail(TailArgs),
     Events(EventsArgs),
+    Rejections(RejectionsArgs),
+    Holds(HoldsArgs),
     Replay(ReplayArgs),
+    Audit(AuditArgs),
     Backup(BackupArgs),
     Shadow(ShadowArgs),
     Demo(DemoArgs),
@@ -140,6 +147,76 @@ struct ReplayArgs {
 }
 
 #[derive(Debug, Args)]
+#[command(disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
+struct RejectionsArgs {
+    #[arg(long)]
+    channel: Option<String>,
+    #[arg(long)]
+    reason: Option<String>,
+    #[arg(long)]
+    since: Option<String>,
+    #[arg(long)]
+    before: Option<String>,
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    #[command(subcommand)]
+    what: Option<RejectionsWhat>,
+}
+
+#[derive(Debug, Subcommand)]
+enum RejectionsWhat {
+    Reverify(ReverifyArgs),
+}
+
+#[derive(Debug, Args)]
+struct ReverifyArgs {
+    id: Option<String>,
+    #[arg(long)]
+    channel: Option<String>,
+    #[arg(long)]
+    reason: Option<String>,
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Debug, Args)]
+#[command(disable_help_subcommand = true, args_conflicts_with_subcommands = true)]
+struct HoldsArgs {
+    #[arg(long)]
+    after: Option<String>,
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+    #[command(subcommand)]
+    what: Option<HoldsWhat>,
+}
+
+#[derive(Debug, Subcommand)]
+enum HoldsWhat {
+    Release(ReleaseArgs),
+    Discard(DiscardArgs),
+}
+
+#[derive(Debug, Args)]
+struct ReleaseArgs {
+    id: String,
+    #[arg(long)]
+    why: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct DiscardArgs {
+    id: String,
+    #[arg(long)]
+    why: String,
+}
+
+#[derive(Debug, Args)]
+struct AuditArgs {
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
 struct BackupArgs {
     to: PathBuf,
 }
@@ -200,7 +277,10 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Show(args) => show::run(&mut context, &args).await,
         What::Tail(args) => tail::run(&mut context, &args).await,
         What::Events(args) => events::run(&mut context, &args).await,
+        What::Rejections(args) => rejections::run(&mut context, &args).await,
+        What::Holds(args) => holds::run(&mut context, &args).await,
         What::Replay(args) => replay::run(&mut context, &args).await,
+        What::Audit(args) => audit::run(&mut context, &args).await,
         What::Backup(args) => backup::run(&mut context, &args).await,
         What::Shadow(args) => shadow::run(&mut context, &args).await,
         What::Demo(args) => demo::run(&mut context, &args).await,
@@ -242,7 +322,8 @@ fn flag_value(args: &[OsString], flag: &str) -> Option<String> {
     None
 }
 
-/// Puts the catalogue's texts into the parser: `cli.<command>.about` and `cli.<command>.<argument>`.
+/// Puts the catalogue's texts into the parser: `cli.<command>.about` and `cli.<command>.<argument>`; a command
+/// of a command is `<command>_<command>` there.
 fn localised(command: Command, lang: Lang) -> Command {
     let text = |key: String| Message::dynamic(key).text(lang);
     let template = format!("{{about}}\n\n{} {{usage}}\n\n{{all-args}}\n", lang.fixed("cli.usage"));
@@ -257,10 +338,17 @@ fn localised(command: Command, lang: Lang) -> Command {
             })
         })
     };
-    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let names_of =
+        |command: &Command| -> Vec<String> { command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect() };
+    let named = |sub: Command, name: &str| help(sub.about(text(format!("cli.{name}.about"))), name);
     let command = help(command.about(text("cli.about".into())), "global");
-    names.into_iter().fold(command, |command, name| {
-        command.mut_subcommand(&name, |sub| help(sub.about(text(format!("cli.{name}.about"))), &name))
+    names_of(&command).into_iter().fold(command, |command, name| {
+        command.mut_subcommand(&name, |sub| {
+            let sub = named(sub, &name);
+            names_of(&sub)
+                .into_iter()
+                .fold(sub, |sub, inner| sub.mut_subcommand(&inner, |sub| named(sub, &format!("{name}_{inner}"))))
+        })
     })
 }
 
@@ -273,7 +361,8 @@ mod tests {
         for lang in [Lang::En, Lang::Zh] {
             let command = localised(Cli::command(), lang);
             let mut texts = vec![command.get_about().unwrap().to_string()];
-            for sub in command.get_subcommands() {
+            let inner = command.get_subcommands().flat_map(Command::get_subcommands);
+            for sub in command.get_subcommands().chain(inner) {
                 texts.push(sub.get_about().unwrap().to_string());
                 texts.extend(sub.get_arguments().filter_map(|arg| arg.get_help()).map(ToString::to_string));
             }

@@ -35,6 +35,7 @@ pub use inbox::InboxConfig;
 pub use log::LogConfig;
 pub use print::{Print, Prints};
 pub use network::{AllowConfig, IpCheck, NetworkConfig, TlsConfig};
+pub(crate) use reader::parse_duration;
 pub use reader::{Place, Problem};
 pub use retention::RetentionConfig;
 pub use roles::{Role, Roles};

@@ -4,11 +4,16 @@
 //! on the way from callback to ack are gathered into batches by the implementation; no transaction is
 //! open while anything outside the database is awaited.
 
+pub mod audit;
 #[cfg(test)]
 mod conformance;
+pub mod gaps;
+pub mod holds;
 pub mod ids;
 mod platform_keys;
 pub mod shadow;
+pub mod redact;
+pub mod rejections;
 pub mod sqlite;
 
 use std::path::Path;
@@ -16,18 +21,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tollbell_channels::model::{
     Concern, Environment, EventKind, Money, Notification, Proof, Proven, RawRequest, Timestamp,
 };
 
 use shadow::Shadow;
 
-pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId};
+pub use audit::AuditRecord;
+pub use gaps::{Closing, Gap, GapId, Gaps};
+pub use holds::Holds;
+pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId, RejectionId};
 pub use platform_keys::PlatformKeys;
+pub use rejections::Rejections;
 
 /// All that an inbox can do.
-pub trait Inbox: Intake + Work + Search + Admin + PlatformKeys + Shadow {}
-impl<T: Intake + Work + Search + Admin + PlatformKeys + Shadow> Inbox for T {}
+pub trait Inbox: Intake + Work + Search + Admin + Gaps + Holds + PlatformKeys + Rejections + Shadow {}
+impl<T: Intake + Work + Search + Admin + Gaps + Holds + PlatformKeys + Rejections + Shadow> Inbox for T {}
 
 /// Why a call failed. What is in the inbox stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -376,6 +386,8 @@ pub trait Search: Send + Sync {
     async fn size(&self) -> Result<Size, Error>;
     /// The last genuine notification of each channel.
     async fn last_genuine(&self) -> Result<Vec<(String, Timestamp)>, Error>;
+    /// What people did, newest first.
+    async fn audit_log(&self, limit: usize) -> Result<Vec<AuditRecord>, Error>;
 }
 
 /// Largest page of a list.
@@ -569,8 +581,11 @@ pub const BACKLOG_COUNT_MAX: u64 = 10_000;
 pub trait Admin: Send + Sync {
     /// Makes deliveries due again, under the same event ids. Delivered ones too: a person asked for it.
     /// What is held, leased or pending is left alone; so is what waits for its payment, unless that very
-    /// delivery is named: then a person decided not to wait. Returns how many became due.
-    async fn replay(&self, replay: Replay) -> Result<u64, Error>;
+    /// delivery is named: then a person decided not to wait. Returns how many became due; the audit names `by`.
+    async fn replay(&self, replay: Replay, by: &str) -> Result<u64, Error>;
+
+    /// Notes in the audit what somebody did that wrote nothing else into the inbox.
+    async fn audit(&self, at: Timestamp, by: &str, what: &str) -> Result<(), Error>;
 
     /// Removes what is older than its retention, one slice; call again while `is_done` is false.
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<Retained, Error>;
@@ -584,6 +599,9 @@ pub trait Admin: Send + Sync {
 
     /// Writes a consistent copy of the inbox to a new file with mode 0600, while the node runs.
     async fn backup(&self, to: &Path) -> Result<(), Error>;
+
+    /// As [`Admin::audit`], with subjects, reason and result in their own columns.
+    async fn note_audit(&self, record: AuditRecord) -> Result<(), Error>;
 
     /// Whether the inbox can be written, with the cause when not.
     fn condition(&self) -> Condition;
@@ -604,7 +622,8 @@ pub struct Replay {
 }
 
 /// Which deliveries to replay.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReplayWhat {
     /// All of an event.
     Event(EventId),
@@ -623,6 +642,8 @@ pub struct Retention {
     pub bodies: Duration,
     /// Identities, keys, events: never less than the bodies.
     pub identities: Duration,
+    /// Refused requests.
+    pub rejections: Duration,
     /// Rows that one slice removes at most, so that intake never waits long.
     pub slice: usize,
 }
@@ -634,6 +655,8 @@ pub struct Retained {
     pub bodies: u64,
     /// Notifications removed, with their keys, events, identities, deliveries and attempts.
     pub notifications: u64,
+    /// Rejections removed.
+    pub rejections: u64,
     /// Nothing more is old enough.
     pub is_done: bool,
 }

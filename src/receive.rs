@@ -7,8 +7,9 @@ pub mod door;
 mod exchange;
 pub mod guard;
 pub mod listener;
-mod shadow;
 pub mod refusals;
+pub mod reverify;
+mod shadow;
 pub mod sources;
 pub mod tls;
 mod watched;
@@ -16,7 +17,7 @@ mod watched;
 use std::sync::Arc;
 
 use tollbell_channels::channel::{Cause, Rejection, Verdict, quote};
-use tollbell_channels::model::{RawRequest, Reply, Timestamp};
+use tollbell_channels::model::{Notification, Proven, RawRequest, Reply, Timestamp};
 use tollbell_channels::recognition::recognise;
 use tracing::{debug, error, info, warn};
 
@@ -26,6 +27,7 @@ use refusals::Refusals;
 
 use self::shadow::Shadowed;
 use crate::clock::Clock;
+use crate::inbox::rejections::Refused;
 use crate::inbox::{Arrival, Inbox, NotificationId, Stored};
 use crate::telemetry::{ByChannel, ByReason, Metrics};
 
@@ -86,25 +88,20 @@ impl Receiver {
             Err(rejection) => {
                 let channel: Arc<str> = NO_CHANNEL.into();
                 self.metrics.received.get_or_create(&ByChannel { channel: channel.clone() }).inc();
-                self.note_refusal(&channel, &rejection, request.source);
+                self.note_refusal(None, &rejection, &request, Read::Whole);
                 let reply = Reply { status: NO_CHANNEL_STATUS, content_type: None, body: bytes::Bytes::new() };
                 Answered { reply, cause: Cause::Refused, acknowledges: None, channel, received_at, is_limited: false }
             }
         }
     }
 
-    /// Answers a request that was refused before its body could be read.
-    pub fn refuse_unread(
-        &self,
-        entrance: &Entrance,
-        rejection: &Rejection,
-        source: Option<std::net::IpAddr>,
-        received_at: Timestamp,
-    ) -> Answered {
+    /// Answers a request that was refused before its body could be read; `request` has none.
+    pub fn refuse_unread(&self, entrance: &Entrance, rejection: &Rejection, request: &RawRequest) -> Answered {
+        let received_at = request.received_at;
         let door = self.door_of(entrance);
         let channel: Arc<str> = door.map_or_else(|| NO_CHANNEL.into(), |door| door.id.clone());
         self.metrics.received.get_or_create(&ByChannel { channel: channel.clone() }).inc();
-        self.note_refusal(&channel, rejection, source);
+        self.note_refusal(door.map(|door| &door.id), rejection, request, Read::Nothing);
         let reply = match door {
             Some(door) => door.channel().answer(Cause::Refused.answer()),
             None => Reply { status: NO_CHANNEL_STATUS, content_type: None, body: bytes::Bytes::new() },
@@ -157,32 +154,26 @@ impl Receiver {
                     shadowed.refused(&self.inbox, rejection.word());
                 }
                 self.note_cost(&rejection, request.source);
-                self.note_refusal(&door.id, &rejection, request.source);
-                let cause = if rejection == Rejection::Undecryptable { Cause::Undecryptable } else { Cause::Refused };
-                return answered(cause, None);
+                if rejection == Rejection::Undecryptable {
+                    self.keep_undecryptable(door, &request).await;
+                    return answered(Cause::Undecryptable, None);
+                }
+                self.note_refusal(Some(&door.id), &rejection, &request, Read::Whole);
+                return answered(Cause::Refused, None);
             }
             Verdict::NeedsKey(needed) => {
-                self.note_refusal(&door.id, &Rejection::UnknownKey { serial: quote(&needed.serial) }, request.source);
+                let rejection = Rejection::UnknownKey { serial: quote(&needed.serial) };
+                self.note_refusal(Some(&door.id), &rejection, &request, Read::Whole);
                 return answered(Cause::KeyUnavailable, None);
             }
             Verdict::Hint(_) => {
                 // No platform in the list gives hints; one that does comes with the poller that follows them.
-                self.note_refusal(&door.id, &Rejection::Signature, request.source);
+                self.note_refusal(Some(&door.id), &Rejection::Signature, &request, Read::Whole);
                 return answered(Cause::Refused, None);
             }
         };
-        let id = NotificationId::new();
-        let routes = proven.value().facts.iter().map(|fact| door.routes(fact.kind).to_vec()).collect();
-        let arrival = Arrival {
-            id,
-            channel: door.id.clone(),
-            merchant: door.merchant.clone(),
-            platform: door.platform,
-            notification: proven,
-            request,
-            routes,
-            is_shadow: door.is_shadow,
-        };
+        let arrival = arrival(door, proven, request);
+        let id = arrival.id;
         let stored = self.inbox.store(arrival).await;
         if let (Some(shadowed), Ok(stored)) = (shadowed, &stored) {
             shadowed.genuine(&self.inbox, stored.notification(id));
@@ -218,9 +209,50 @@ impl Receiver {
         }
     }
 
-    fn note_refusal(&self, channel: &Arc<str>, rejection: &Rejection, source: Option<std::net::IpAddr>) {
+    /// Counts, logs and keeps a refusal; never waits.
+    fn note_refusal(&self, channel: Option<&Arc<str>>, rejection: &Rejection, request: &RawRequest, read: Read) {
+        self.say_refused(channel, rejection, request);
+        let is_read = read == Read::Whole;
+        self.inbox.note_rejection(Refused { channel: channel.map(|id| &**id), rejection, request, is_read });
+    }
+
+    /// Keeps what is genuine and cannot be read here: on disk before the reply, because this copy may be the
+    /// last. The reply is a failure either way.
+    async fn keep_undecryptable(&self, door: &Door, request: &RawRequest) {
+        let rejection = &Rejection::Undecryptable;
+        self.say_refused(Some(&door.id), rejection, request);
+        let refused = Refused { channel: Some(&door.id), rejection, request, is_read: true };
+        if let Err(error) = self.inbox.store_rejection(refused).await {
+            error!(channel = %door.id, %error, "cannot keep a genuine callback that cannot be decrypted");
+        }
+    }
+
+    fn say_refused(&self, channel: Option<&Arc<str>>, rejection: &Rejection, request: &RawRequest) {
         let reason = rejection.word();
-        self.metrics.refused.get_or_create(&ByReason { channel: channel.clone(), reason }).inc();
-        self.refusals.tell("refused", channel, reason, rejection, source);
+        let channel = channel.map_or_else(|| NO_CHANNEL.into(), Arc::clone);
+        self.refusals.tell("refused", &channel, reason, rejection, request.source);
+        self.metrics.refused.get_or_create(&ByReason { channel, reason }).inc();
+    }
+}
+
+/// How much of a request's body was read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Read {
+    Whole,
+    Nothing,
+}
+
+/// A proven notification on its way into the inbox, with the routes of its channel.
+fn arrival(door: &Door, notification: Proven<Notification>, request: RawRequest) -> Arrival {
+    let routes = notification.value().facts.iter().map(|fact| door.routes(fact.kind).to_vec()).collect();
+    Arrival {
+        id: NotificationId::new(),
+        channel: door.id.clone(),
+        merchant: door.merchant.clone(),
+        platform: door.platform,
+        notification,
+        request,
+        routes,
+        is_shadow: door.is_shadow,
     }
 }

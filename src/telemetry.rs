@@ -35,6 +35,13 @@ pub struct ByReason {
     pub reason: &'static str,
 }
 
+/// Label of requests that the admin listener refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByRefusal {
+    /// The refusal's word.
+    pub reason: &'static str,
+}
+
 /// Label: the target's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByTarget {
@@ -124,6 +131,12 @@ pub struct Metrics {
     pub config_stale: Gauge,
     /// The public listener's network side.
     pub network: NetworkMetrics,
+    /// Refusals of which not even a count was kept, refreshed when metrics are read.
+    pub rejections_lost: Gauge,
+    /// Times from which something may be missing and that nobody has dealt with.
+    pub open_gaps: Gauge,
+    /// Requests that the admin listener refused.
+    pub admin_refused: Family<ByRefusal, Counter>,
 }
 
 /// Fastest bucket of the latency histograms in seconds; 16 doublings reach 16 s.
@@ -170,6 +183,9 @@ impl Metrics {
             reload: Family::default(),
             config_stale: Gauge::default(),
             network: NetworkMetrics::default(),
+            rejections_lost: Gauge::default(),
+            open_gaps: Gauge::default(),
+            admin_refused: Family::default(),
         };
         metrics.register();
         metrics
@@ -225,6 +241,11 @@ impl Metrics {
             self.platform_key_expires.clone(),
         );
         r.register("connections", "Open connections of the public listener", self.connections.clone());
+        r.register(
+            "rejections_lost",
+            "Refusals of which not even a count was kept, since the start",
+            self.rejections_lost.clone(),
+        );
         r.register("inbox_writable", "Whether the inbox can be written", self.inbox_writable.clone());
         let bytes = [
             ("inbox", "Size of the inbox's database", &self.inbox_bytes),
@@ -237,6 +258,8 @@ impl Metrics {
         r.register("reload", "Reloads of the configuration, by how they ended", self.reload.clone());
         r.register("config_stale", "Whether the files say something that is not in force", self.config_stale.clone());
         self.network.register(r);
+        r.register("open_gaps", "Times from which something may be missing", self.open_gaps.clone());
+        r.register("admin_refused", "Requests that the admin listener refused", self.admin_refused.clone());
     }
 
     /// The metrics in the `OpenMetrics` text format.

@@ -21,9 +21,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("targets", &["clock", "egress"]),
     ("receive", &["clock", "stop", "descriptors", "inbox", "keys", "telemetry"]),
     ("deliver", &["clock", "stop", "inbox", "targets", "telemetry"]),
-    ("control", &["clock", "inbox", "receive", "telemetry"]),
-    ("admin", &["clock", "stop", "control", "inbox", "reload", "telemetry"]),
-    ("admin", &["clock", "stop", "descriptors", "control", "inbox", "telemetry"]),
+    ("control", &["clock", "stop", "inbox", "receive", "telemetry"]),
+    ("admin", &["clock", "stop", "descriptors", "control", "inbox", "reload", "telemetry"]),
 ];
 
 /// These see everything.

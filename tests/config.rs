@@ -312,6 +312,8 @@ const MISTAKES: &[Mistake] = &[
         "不得短于 `bodies`",
     ),
     mistake("[retention]\nslice = 10001", "2:9 retention.slice config.out_of_range", "10000", "10000"),
+    mistake("[retention]\nrejections = \"0s\"", "2:14 retention.rejections config.not_zero", "zero", "零"),
+    mistake("[retention]\nrejections = 30", "2:14 retention.rejections config.expected_duration", "90d", "90d"),
     mistake("[retention]\nevery = \"0s\"", "2:9 retention.every config.not_zero", "zero", "零"),
     mistake("[deliver]\nladder = \"1s\"", "2:10 deliver.ladder config.expected_durations", "[\"5s\"", "[\"5s\""),
     mistake(
@@ -852,7 +854,7 @@ fn what_is_written_is_what_is_read() {
          [server]\nlisten = [\"127.0.0.1:0\", \"[::1]:80\"]\nbody_limit = \"64KiB\"\nmax_connections = 0x10\nbody_timeout = \"500ms\"\n\
          [inbox]\nurl = \"sqlite:data/x.db\"\n\
          [deliver]\nladder = [\"0s\", \"1m\"]\n\
-         [retention]\nbodies = \"1d\"\nidentities = \"1d\"\n\
+         [retention]\nbodies = \"1d\"\nidentities = \"1d\"\nrejections = \"7d\"\n\
          [log]\nformat = \"json\"\nlevel = \"debug\"\n"
     )));
     assert_eq!(config.server.listen.len(), 2);
@@ -861,6 +863,7 @@ fn what_is_written_is_what_is_read() {
     assert_eq!(config.inbox.path, config.folder.join("data/x.db"));
     assert_eq!(config.deliver.backoff, BackoffConfig::Ladder(vec![Duration::ZERO, Duration::from_mins(1)]));
     assert_eq!(config.retention.identities, Duration::from_hours(24));
+    assert_eq!(config.retention.rejections, Duration::from_hours(7 * 24));
     assert!(config.log.is_json && config.log.level == "debug");
     assert!(config.targets[0].accept_sandbox);
     assert_eq!(config.targets[0].ladder.as_deref(), Some(&[][..]));

@@ -573,6 +573,21 @@ pub(super) fn receiver(
     }
 }
 
+/// The receiving side without a node around it.
+///
+/// # Errors
+/// When a target cannot be built.
+pub(super) async fn receiver_alone(
+    config: &Config,
+    inbox: Arc<dyn Inbox>,
+) -> anyhow::Result<Arc<ArcSwap<Receiver>>> {
+    let (_stopper, stop) = stop_pair();
+    let parts = Parts::new(inbox, &stop);
+    let keepers = keepers(&parts, config, &Keepers::new(), |_| false).await;
+    let guard = Arc::new(Guard::new(network::rules(&config.server), parts.metrics.clone()));
+    Ok(Arc::new(ArcSwap::from_pointee(receiver(&parts, config, &lines(config)?, &keepers, guard))))
+}
+
 /// Connections that the system accepts before we do: a burst of callbacks waits there.
 const BACKLOG: u32 = 1024;
 
@@ -602,7 +617,12 @@ fn limits(config: &Config) -> listener::Limits {
 async fn retain(inbox: Arc<dyn Inbox>, mut settings: watch::Receiver<RetentionConfig>, clock: Clock, mut stop: Stop) {
     loop {
         let now = settings.borrow_and_update().clone();
-        let retention = Retention { bodies: now.bodies, identities: now.identities, slice: now.slice };
+        let retention = Retention {
+            bodies: now.bodies,
+            identities: now.identities,
+            rejections: now.rejections,
+            slice: now.slice,
+        };
         let wait = match inbox.retain(retention, clock()).await {
             Ok(retained) if !retained.is_done => SLICE_PAUSE,
             Ok(_) => now.every,

@@ -89,8 +89,14 @@ impl Context<'_> {
 
     /// Opens the inbox of the configuration, beside a running node.
     pub(super) fn inbox(&mut self) -> anyhow::Result<Arc<dyn Inbox>> {
+        Ok(self.config_and_inbox()?.1)
+    }
+
+    /// Reads the configuration and opens its inbox.
+    pub(super) fn config_and_inbox(&mut self) -> anyhow::Result<(Config, Arc<dyn Inbox>)> {
         let config = self.config()?;
-        app::open_inbox(&config).with_context(|| self.text(&Message::new("doing.open_inbox")))
+        let inbox = app::open_inbox(&config).with_context(|| self.text(&Message::new("doing.open_inbox")))?;
+        Ok((config, inbox))
     }
 
     /// Prints an error with its causes and says how the process ends.

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::context::{Context, visible};
 use super::events::{amount_text, to_json};
-use super::{ExitCode, OK, ShowArgs};
+use super::{ExitCode, OK, ShowArgs, rejections};
 use crate::inbox::{
     self, AttemptRecord, DeliveryId, DeliveryRecord, EventId, EventRecord, Inbox, NotificationId, NotificationRecord,
 };
@@ -15,6 +15,9 @@ use crate::messages::Message;
 use tollbell_channels::model::RawRequest;
 
 pub(super) async fn run(context: &mut Context<'_>, args: &ShowArgs) -> anyhow::Result<ExitCode> {
+    if let Ok(id) = args.id.parse() {
+        return rejections::show(context, id, args).await;
+    }
     let wrong = || Message::new("error.not_an_id").with("id", &args.id);
     let id = AnyId::parse(&args.id).ok_or_else(|| context.usage(&wrong()))?;
     let inbox = context.inbox()?;

@@ -477,7 +477,7 @@ fn plain(value: &DeValue<'_>) -> Option<String> {
 const DURATION_MAX: Duration = Duration::from_hours(878_400);
 
 /// `500ms`, `3s`, `10m`, `2h`, `90d`.
-pub(super) fn parse_duration(text: &str) -> Option<Duration> {
+pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (count, unit) = text.split_at(digits);
     let count: u64 = count.parse().ok()?;

@@ -17,12 +17,20 @@ pub(crate) use keys::platform_keys_come_back_and_are_replaced;
 
 use super::*;
 
+mod holds;
+pub(crate) mod rejections;
+
+pub(crate) use holds::*;
+pub(crate) use rejections::*;
+
 /// An inbox under test, with a clock that stands still until it is moved.
 #[async_trait]
 pub(crate) trait Keeper: Send + Sync {
     fn inbox(&self) -> &dyn Inbox;
     /// Stores as [`Intake::store`] does; proofs cannot be made here, so the keeper takes the parts.
     async fn store(&self, letter: Letter) -> Result<Stored, Error>;
+    /// Stores as [`Rejections::store_reverified`] does, in the name of `test`.
+    async fn store_reverified(&self, letter: Letter, rejection: RejectionId) -> Result<Stored, Error>;
     fn now(&self) -> Timestamp;
     fn advance(&self, by: Duration);
 }
@@ -176,7 +184,7 @@ impl World<'_> {
     }
 
     async fn replay(&self, what: ReplayWhat) -> u64 {
-        self.inbox().replay(Replay { what, target: None, at: self.0.now() }).await.unwrap()
+        self.inbox().replay(Replay { what, target: None, at: self.0.now() }, "test").await.unwrap()
     }
 }
 
@@ -225,6 +233,18 @@ macro_rules! conformance_suite {
             lists_page_and_filter
             retention_keeps_what_is_open
             platform_keys_come_back_and_are_replaced
+            a_released_hold_is_delivered
+            a_discarded_hold_never_goes_out
+            a_released_refund_waits_for_its_payment
+            events_of_one_message_are_decided_one_by_one
+            a_delivery_is_released_alone
+            a_hold_without_deliveries_ends_too
+            a_refusal_is_kept_with_its_request
+            the_same_bytes_are_one_rejection
+            a_network_has_its_share_and_the_rest_is_counted
+            a_proven_one_is_on_disk_before_the_reply
+            a_rejection_becomes_a_notification_once
+            rejections_go_with_their_own_retention
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(
@@ -582,10 +602,10 @@ pub(crate) async fn dead_ones_are_replayed_with_fresh_tries(keeper: &dyn Keeper)
     world.finish(&again, Next::Delivered).await;
     let elsewhere =
         Replay { what: ReplayWhat::Notification(id), target: Some("elsewhere".to_owned()), at: keeper.now() };
-    assert_eq!(world.inbox().replay(elsewhere).await.unwrap(), 0);
+    assert_eq!(world.inbox().replay(elsewhere, "test").await.unwrap(), 0);
     assert_eq!(world.replay(ReplayWhat::Notification(id)).await, 1, "delivered ones too, when asked for");
     let unknown = Replay { what: ReplayWhat::Event(EventId::new()), target: None, at: keeper.now() };
-    assert!(matches!(world.inbox().replay(unknown).await, Err(Error::NotFound)));
+    assert!(matches!(world.inbox().replay(unknown, "test").await, Err(Error::NotFound)));
 }
 
 pub(crate) async fn lists_page_and_filter(keeper: &dyn Keeper) {
@@ -640,7 +660,7 @@ pub(crate) async fn lists_page_and_filter(keeper: &dyn Keeper) {
 pub(crate) async fn retention_keeps_what_is_open(keeper: &dyn Keeper) {
     let world = World(keeper);
     let day = Duration::from_hours(24);
-    let retention = Retention { bodies: 10 * day, identities: 100 * day, slice: 2 };
+    let retention = Retention { bodies: 10 * day, identities: 100 * day, rejections: 10 * day, slice: 2 };
     let (open, _) = world.store("N0", vec![payment("P0", 1000)]).await;
     let mut done = Vec::new();
     for number in 1..6 {

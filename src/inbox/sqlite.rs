@@ -6,14 +6,19 @@
 //! open; [`SqliteInbox::lock_for_serving`] keeps a second serving one away.
 
 mod admin;
+mod audit;
 mod facts;
 mod fault;
 mod files;
 mod house;
+mod gaps;
+mod holds;
 mod intake;
 mod platform_keys;
 mod queue;
 mod readers;
+mod refused;
+mod rejections;
 mod rows;
 mod schema;
 mod search;
@@ -39,15 +44,18 @@ use self::fault::Fault;
 use self::intake::{Moment, Parts};
 use self::queue::{Asked, Queue, Urgency};
 use self::readers::Readers;
+use self::refused::Log;
 use self::session::{Lazy, Session};
 use self::writer::{Shared, Writer};
 use crate::clock::Clock;
 
+use super::redact;
+use super::rejections::RejectionLimits;
 use super::shadow::{Shadow, ShadowNote};
 use super::{
-    Admin, Arrival, AttemptRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error, EventFilter, EventId,
-    EventRecord, Finish, Finished, Intake, Leased, NotificationFilter, NotificationId, NotificationRecord, Replay,
-    Retained, Retention, Search, Size, Stored, Work,
+    Admin, Arrival, AttemptRecord, AuditRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error,
+    EventFilter, EventId, EventRecord, Finish, Finished, Gap, GapId, Gaps, Intake, Leased, NotificationFilter,
+    NotificationId, NotificationRecord, Replay, Retained, Retention, Search, Size, Stored, Work,
 };
 
 pub use self::files::ServingLock;
@@ -67,12 +75,14 @@ pub struct Options {
     /// How long identities are remembered. A message whose own time is older is held: it may repeat
     /// something that was forgotten.
     pub identities_kept: Duration,
+    /// The bounds of the log of refused requests.
+    pub rejections: RejectionLimits,
 }
 
 impl Options {
     /// The defaults with this clock.
     pub fn new(clock: Clock) -> Self {
-        Self { clock, queue_jobs: QUEUE_JOBS, identities_kept: IDENTITIES_KEPT }
+        Self { clock, queue_jobs: QUEUE_JOBS, identities_kept: IDENTITIES_KEPT, rejections: RejectionLimits::default() }
     }
 }
 
@@ -111,8 +121,8 @@ impl SqliteInbox {
         // What a process that died wrote may be readable and not yet on disk. Another open process may keep
         // the log from being emptied, which is no failure: what is in it has been synced by then.
         schema::checkpoint_all(&conn).map_err(Fault::into_error)?;
-        let shared =
-            Arc::new(Shared::new(path.to_owned(), Queue::new(options.queue_jobs), Readers::new(path.to_owned())));
+        let (queue, readers) = (Queue::new(options.queue_jobs), Readers::new(path.to_owned()));
+        let shared = Arc::new(Shared::new(path.to_owned(), queue, readers, Log::new(options.rejections)));
         let writer = Writer::new(Arc::clone(&shared), Session::new(conn, Lazy::default()));
         let thread = std::thread::Builder::new()
             .name("inbox-writer".to_owned())
@@ -141,7 +151,8 @@ impl SqliteInbox {
     }
 
     /// The write path behind [`Intake::store`].
-    async fn store_parts(&self, parts: Parts) -> Result<Stored, Error> {
+    async fn store_parts(&self, mut parts: Parts) -> Result<Stored, Error> {
+        redact::redact(&mut parts.request);
         let request = &parts.request;
         let bytes = request.body.len() + request.path.len() + request.query.as_ref().map_or(0, String::len);
         let now = (self.options.clock)();
@@ -268,12 +279,22 @@ impl Search for SqliteInbox {
     async fn last_genuine(&self) -> Result<Vec<(String, Timestamp)>, Error> {
         self.shared.readers.read(search::last_genuine).await
     }
+
+    async fn audit_log(&self, limit: usize) -> Result<Vec<AuditRecord>, Error> {
+        self.shared.readers.read(move |conn| audit::list(conn, limit)).await
+    }
 }
 
 #[async_trait]
 impl Admin for SqliteInbox {
-    async fn replay(&self, replay: Replay) -> Result<u64, Error> {
-        self.submit(Urgency::Work, 0, move |session| admin::replay(session, &replay)).await
+    async fn replay(&self, replay: Replay, by: &str) -> Result<u64, Error> {
+        let by = by.to_owned();
+        self.submit(Urgency::Work, 0, move |session| admin::replay(session, &replay, &by)).await
+    }
+
+    async fn audit(&self, at: Timestamp, by: &str, what: &str) -> Result<(), Error> {
+        let (by, what) = (by.to_owned(), what.to_owned());
+        self.submit(Urgency::Work, 0, move |session| admin::audit(&session.conn, rows::to_ms(at), &by, &what)).await
     }
 
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<Retained, Error> {
@@ -295,6 +316,10 @@ impl Admin for SqliteInbox {
         tokio::task::spawn_blocking(move || admin::backup(&from, &to))
             .await
             .map_err(|_| Error::Unavailable("the backup panicked".to_owned()))?
+    }
+
+    async fn note_audit(&self, record: AuditRecord) -> Result<(), Error> {
+        self.submit(Urgency::Work, 0, move |session| audit::note(session, &record)).await
     }
 
     fn condition(&self) -> Condition {
@@ -323,5 +348,17 @@ impl Shadow for SqliteInbox {
     async fn shadow_notes(&self, channel: &str) -> Result<Vec<ShadowNote>, Error> {
         let channel = channel.to_owned();
         self.shared.readers.read(move |conn| shadow::notes(conn, &channel)).await
+    }
+}
+
+#[async_trait]
+impl Gaps for SqliteInbox {
+    async fn gaps(&self) -> Result<Vec<Gap>, Error> {
+        self.shared.readers.read(gaps::list).await
+    }
+
+    async fn close_gap(&self, id: GapId, by: &str, why: &str, at: Timestamp) -> Result<Gap, Error> {
+        let (by, why) = (by.to_owned(), why.to_owned());
+        self.submit(Urgency::Work, 0, move |session| gaps::close(&session.conn, id, &by, &why, at)).await
     }
 }

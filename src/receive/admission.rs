@@ -8,7 +8,7 @@ use tollbell_channels::channel::{Cause, Rejection};
 use tollbell_channels::model::{RawRequest, Reply, Timestamp};
 
 use super::sources::Standing;
-use super::{Answered, Door, Entrance, NO_CHANNEL, Receiver};
+use super::{Answered, Door, Entrance, NO_CHANNEL, Receiver, Read};
 use crate::telemetry::{ByChannel, ByLimit};
 
 /// The status of "busy" when no channel's words can be used.
@@ -29,7 +29,7 @@ impl Receiver {
             }
             Standing::Refused => {
                 self.metrics.received.get_or_create(&ByChannel { channel: door.id.clone() }).inc();
-                self.note_refusal(&door.id, &Rejection::Source, request.source);
+                self.note_refusal(Some(&door.id), &Rejection::Source, request, Read::Whole);
                 return Some(failed(door, Cause::Refused, request.received_at));
             }
         }
@@ -42,13 +42,13 @@ impl Receiver {
     }
 
     /// Refuses a request unread when its channel is known and takes nothing from its sender.
-    pub(super) fn refuse_sender(&self, entrance: &Entrance, source: IpAddr) -> Option<Answered> {
+    pub(super) fn refuse_sender(&self, entrance: &Entrance, unread: &RawRequest) -> Option<Answered> {
         let door = self.door_of(entrance)?;
-        if door.allow.judge(Some(source)) != Standing::Refused {
+        if door.allow.judge(unread.source) != Standing::Refused {
             return None;
         }
         self.metrics.network.source_mismatch.get_or_create(&ByChannel { channel: door.id.clone() }).inc();
-        Some(self.refuse_unread(entrance, &Rejection::Source, Some(source), (self.clock)()))
+        Some(self.refuse_unread(entrance, &Rejection::Source, unread))
     }
 
     /// Answers "busy" unread, in the platform's words if the path names the channel.

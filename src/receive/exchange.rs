@@ -84,39 +84,37 @@ async fn exchange(
     if !receiver.guard.has_rate(&source) {
         return Outgoing::last(receiver.limited(&entrance, "rate", source.address).reply);
     }
-    if let Some(refused) = receiver.refuse_sender(&entrance, source.address) {
-        return Outgoing::last(refused.reply);
-    }
     // Two lengths are the tool of smugglers, and the HTTP machine has dropped the other one by now: behind a
     // body in chunks nothing is read any more, whatever a proxy before us thinks where it ends.
     let is_chunked = request.headers().contains_key(header::TRANSFER_ENCODING);
     let (parts, body) = request.into_parts();
+    let mut raw = RawRequest {
+        method: parts.method,
+        path: parts.uri.path().to_owned(),
+        query: parts.uri.query().map(str::to_owned),
+        headers: parts.headers,
+        body: Bytes::new(),
+        source: Some(source.address),
+        received_at: (receiver.clock)(),
+    };
+    if let Some(refused) = receiver.refuse_sender(&entrance, &raw) {
+        return Outgoing::last(refused.reply);
+    }
     let mut room = Room { guard: &receiver.guard, free: BODY_FREE, taken: None };
     if traffic.is_some() {
         room.free = BODY_FREE_OF_MANY;
     }
-    let body = match read_body(body, limits, &mut room, traffic).await {
+    raw.body = match read_body(body, limits, &mut room, traffic).await {
         Ok(body) => body,
         Err(Unread::Cut) => return Outgoing::bare(StatusCode::BAD_REQUEST),
         Err(Unread::Slow) => return Outgoing::bare(StatusCode::REQUEST_TIMEOUT),
         Err(Unread::NoRoom) => return Outgoing::last(receiver.limited(&entrance, "bodies", source.address).reply),
         Err(Unread::TooLarge) => {
             let rejection = Rejection::TooLarge { limit: limits.body_bytes };
-            let received_at = (receiver.clock)();
-            return Outgoing::last(
-                receiver.refuse_unread(&entrance, &rejection, Some(source.address), received_at).reply,
-            );
+            return Outgoing::last(receiver.refuse_unread(&entrance, &rejection, &raw).reply);
         }
     };
-    let raw = RawRequest {
-        method: parts.method,
-        path: parts.uri.path().to_owned(),
-        query: parts.uri.query().map(str::to_owned),
-        headers: parts.headers,
-        body,
-        source: Some(source.address),
-        received_at: (receiver.clock)(),
-    };
+    raw.received_at = (receiver.clock)();
     let answered = receiver.receive(raw, entrance).await;
     drop(room);
     let is_genuine = !matches!(answered.cause, Cause::Refused | Cause::Undecryptable | Cause::KeyUnavailable);

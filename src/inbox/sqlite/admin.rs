@@ -8,8 +8,8 @@ use tollbell_channels::model::Timestamp;
 use super::fault::Fault;
 use super::rows::{state_code, to_ms};
 use super::session::{NamesSweep, Session};
-use super::{files, schema};
-use crate::inbox::{DeliveryState, Error, Replay, ReplayWhat, Retained, Retention};
+use super::{audit, files, rejections, schema};
+use crate::inbox::{AuditRecord, DeliveryState, Error, Replay, ReplayWhat, Retained, Retention};
 
 /// Dead deliveries that one call replays at most, so that intake never waits long.
 const REPLAY_MAX: usize = 1000;
@@ -17,7 +17,7 @@ const REPLAY_MAX: usize = 1000;
 const NAMES_PER_ROW: i64 = 10;
 
 /// Makes deliveries due again.
-pub(super) fn replay(session: &mut Session, replay: &Replay) -> Result<u64, Fault> {
+pub(super) fn replay(session: &mut Session, replay: &Replay, by: &str) -> Result<u64, Fault> {
     let target = match &replay.target {
         None => None,
         Some(name) => {
@@ -51,13 +51,16 @@ pub(super) fn replay(session: &mut Session, replay: &Replay) -> Result<u64, Faul
         ReplayWhat::Delivery(id) => id.to_string(),
         ReplayWhat::Dead(_) => "dead".to_owned(),
     };
-    let to = replay.target.as_deref().map(|target| format!(" to {target}")).unwrap_or_default();
-    session.conn.prepare_cached("INSERT INTO audit (at, who, what) VALUES (?1, ?2, ?3)")?.execute((
-        at,
-        "cli",
-        format!("replay {what}{to}: {count} due"),
-    ))?;
+    let to = replay.target.as_ref().map(|target| format!("target={target}"));
+    let subjects = std::iter::once(what).chain(to).collect();
+    audit::note(session, &AuditRecord::new(replay.at, by, "replay", subjects).changed(count))?;
     Ok(count)
+}
+
+/// Notes what somebody did.
+pub(super) fn audit(conn: &Connection, at_ms: i64, by: &str, what: &str) -> Result<(), Fault> {
+    conn.prepare_cached("INSERT INTO audit (at, who, what) VALUES (?1, ?2, ?3)")?.execute((at_ms, by, what))?;
+    Ok(())
 }
 
 fn select_for_replay(conn: &Connection, what: &ReplayWhat, target: Option<i64>) -> Result<Vec<i64>, Fault> {
@@ -112,11 +115,15 @@ pub(super) fn retain(session: &mut Session, retention: Retention, now: Timestamp
 
     let (bodies, are_bodies_done) = remove_bodies(session, to_ms(before(retention.bodies)), slice)?;
     if !are_bodies_done {
-        return Ok(Retained { bodies, notifications: 0, is_done: false });
+        return Ok(Retained { bodies, notifications: 0, rejections: 0, is_done: false });
+    }
+    let rejections = rejections::retain(session, to_ms(before(retention.rejections)), slice)?;
+    if rejections > 0 {
+        return Ok(Retained { bodies, notifications: 0, rejections, is_done: false });
     }
     let (notifications, are_notifications_done) = remove_notifications(session, identities_before, slice)?;
     if !are_notifications_done {
-        return Ok(Retained { bodies, notifications, is_done: false });
+        return Ok(Retained { bodies, notifications, rejections, is_done: false });
     }
     let is_done = sweep_names(session, identities_before, slice)?;
     if is_done {
@@ -124,7 +131,7 @@ pub(super) fn retain(session: &mut Session, retention: Retention, now: Timestamp
         session.sweep.bodies_after = 0;
         session.sweep.notifications_after = 0;
     }
-    Ok(Retained { bodies, notifications, is_done })
+    Ok(Retained { bodies, notifications, rejections, is_done })
 }
 
 /// A delivery of the notification may still go out, or another one waits for it.

@@ -184,7 +184,7 @@ pub(super) fn address_bytes(address: IpAddr) -> Vec<u8> {
     }
 }
 
-fn address_of(bytes: &[u8]) -> Result<IpAddr, Fault> {
+pub(super) fn address_of(bytes: &[u8]) -> Result<IpAddr, Fault> {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Ok(IpAddr::from(v4));
     }

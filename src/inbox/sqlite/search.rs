@@ -1,7 +1,7 @@
 //! Reading for people and applications. Nothing here counts a table, and every list is cut.
 
 use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Params, Row, params_from_iter};
 use tollbell_channels::model::Timestamp;
 
 use super::fault::Fault;
@@ -15,7 +15,8 @@ use crate::inbox::{
     EventRecord, NotificationFilter, NotificationId, NotificationRecord, PAGE_MAX,
 };
 
-const NOTIFICATION_SELECT: &str = "SELECT n.id, c.text, m.text, p.text, s.environment, n.key, n.platform_kind,
+pub(super) const NOTIFICATION_SELECT: &str =
+    "SELECT n.id, c.text, m.text, p.text, s.environment, n.key, n.platform_kind,
     n.received_at, n.sent_at, f.text, n.concerns, n.repeats, n.repeated_after_ack, n.last_repeated_at, n.acked_at, n.seq
     FROM notifications n LEFT JOIN words c ON c.id = n.channel LEFT JOIN words m ON m.id = n.merchant
     LEFT JOIN words p ON p.id = n.platform LEFT JOIN words f ON f.id = n.proof LEFT JOIN scopes s ON s.id = n.scope";
@@ -151,14 +152,14 @@ pub(super) fn deliveries_of(conn: &Connection, id: NotificationId) -> Result<Vec
     let sql = format!(
         "{DELIVERY_SELECT} WHERE d.notification = (SELECT seq FROM notifications WHERE id = ?1) ORDER BY d.seq LIMIT {PAGE_MAX}"
     );
-    many(conn, &sql, id.as_bytes(), rows::delivery)
+    many(conn, &sql, [id.as_bytes()], rows::delivery)
 }
 
 pub(super) fn attempts_of(conn: &Connection, id: DeliveryId) -> Result<Vec<AttemptRecord>, Fault> {
     let sql = format!(
         "SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE delivery = (SELECT seq FROM deliveries WHERE id = ?1) ORDER BY number"
     );
-    many(conn, &sql, id.as_bytes(), rows::attempt)
+    many(conn, &sql, [id.as_bytes()], rows::attempt)
 }
 
 /// What waits for each target. The oldest is looked for among the rows that are counted.
@@ -230,7 +231,7 @@ pub(super) fn last_genuine(conn: &Connection) -> Result<Vec<(String, Timestamp)>
     found.into_iter().map(|(channel, at)| Ok((channel, from_ms(at)?))).collect()
 }
 
-fn notification_of(row: &Row<'_>) -> Result<(NotificationRecord, i64), Fault> {
+pub(super) fn notification_of(row: &Row<'_>) -> Result<(NotificationRecord, i64), Fault> {
     let key: String = row.get(5)?;
     let (platform_id, _digest) = key.rsplit_once('#').ok_or_else(|| Fault::corrupt("a notification's key"))?;
     let proof: String = row.get(9)?;
@@ -258,7 +259,7 @@ fn notification_of(row: &Row<'_>) -> Result<(NotificationRecord, i64), Fault> {
     Ok((record, row.get(15)?))
 }
 
-fn events_of(conn: &Connection, notification: i64) -> Result<Vec<EventId>, Fault> {
+pub(super) fn events_of(conn: &Connection, notification: i64) -> Result<Vec<EventId>, Fault> {
     let ids: Vec<[u8; 16]> = conn
         .prepare_cached("SELECT id FROM events WHERE notification = ?1 ORDER BY seq")?
         .query_map([notification], |row| row.get(0))?
@@ -277,14 +278,14 @@ fn one<T>(
     found.next()?.map(read).ok_or(Fault::Told(Error::NotFound))?
 }
 
-fn many<T>(
+pub(super) fn many<T>(
     conn: &Connection,
     sql: &str,
-    id: &[u8; 16],
+    values: impl Params,
     read: impl Fn(&Row<'_>) -> Result<T, Fault>,
 ) -> Result<Vec<T>, Fault> {
     let mut select = conn.prepare_cached(sql)?;
-    let mut found = select.query([id])?;
+    let mut found = select.query(values)?;
     let mut list = Vec::new();
     while let Some(row) = found.next()? {
         list.push(read(row)?);

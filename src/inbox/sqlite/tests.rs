@@ -9,9 +9,10 @@ use std::time::Instant;
 use tollbell_channels::model::Proof;
 
 use super::*;
-use crate::inbox::Inbox;
 use crate::inbox::conformance::{self, Keeper, Letter, conformance_suite, event_target, letter, payment};
+use crate::inbox::{Inbox, RejectionId};
 
+mod floods;
 mod model;
 
 /// An inbox in a directory of its own.
@@ -69,6 +70,10 @@ impl Keeper for Temporary {
 
     async fn store(&self, letter: Letter) -> Result<Stored, Error> {
         self.inbox.store_parts(parts(letter)).await
+    }
+
+    async fn store_reverified(&self, letter: Letter, rejection: RejectionId) -> Result<Stored, Error> {
+        self.inbox.reverified_parts(parts(letter), rejection, "test".to_owned(), self.now()).await
     }
 
     fn now(&self) -> Timestamp {

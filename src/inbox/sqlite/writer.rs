@@ -16,6 +16,7 @@ use super::fault::Fault;
 use super::files::InPlace;
 use super::queue::{Queue, Taken, Waiting};
 use super::readers::Readers;
+use super::refused::{Log, Row, WriteSlice};
 use super::schema;
 use super::session::{LAZY_MAX, Lazy, Session};
 use crate::inbox::{Condition, Error, NotificationId};
@@ -30,6 +31,9 @@ const CHECKPOINT_BYTES: usize = 4 * 1024 * 1024;
 /// What a job writes beside its bodies: rows and their indexes, roughly.
 const JOB_BYTES: usize = 4 * 1024;
 
+/// Slices of refusals that are written while closing: more than can wait in memory.
+const CLOSING_SLICES_MAX: usize = 64;
+
 /// Why nothing is written into files that are no longer where they were.
 const MOVED: &str = "the inbox's files were moved, deleted or replaced while they were open; put them back, or restart";
 
@@ -38,17 +42,19 @@ pub(super) struct Shared {
     pub(super) path: PathBuf,
     pub(super) queue: Queue,
     pub(super) readers: Readers,
+    pub(super) refused: Arc<Log>,
     pub(super) wakes: watch::Sender<u64>,
     condition: Mutex<Condition>,
     acks: Mutex<Vec<(NotificationId, i64)>>,
 }
 
 impl Shared {
-    pub(super) fn new(path: PathBuf, queue: Queue, readers: Readers) -> Self {
+    pub(super) fn new(path: PathBuf, queue: Queue, readers: Readers, refused: Log) -> Self {
         Self {
             path,
             queue,
             readers,
+            refused: Arc::new(refused),
             wakes: watch::Sender::new(0),
             condition: Mutex::new(Condition::Good),
             acks: Mutex::default(),
@@ -90,6 +96,7 @@ pub(super) struct Writer {
     failed_at: Option<(Instant, String)>,
     bytes_since_checkpoint: usize,
     counts_written_at: Instant,
+    refused_written_at: Instant,
 }
 
 impl Writer {
@@ -103,6 +110,7 @@ impl Writer {
             failed_at: None,
             bytes_since_checkpoint: 0,
             counts_written_at: Instant::now(),
+            refused_written_at: Instant::now(),
         }
     }
 
@@ -111,11 +119,19 @@ impl Writer {
         loop {
             match self.shared.queue.take(LAZY_WAIT) {
                 Taken::Batch(batch) => self.work(batch),
-                Taken::Idle => self.idle(),
+                Taken::Idle => {
+                    self.idle();
+                    self.write_refused_sometimes();
+                }
                 Taken::Closed => break,
             }
         }
         self.idle();
+        for _ in 0..CLOSING_SLICES_MAX {
+            if self.shared.condition() != Condition::Good || !self.write_refused() {
+                break;
+            }
+        }
         if let Some(session) = &self.session
             && let Err(fault) = schema::checkpoint_all(&session.conn)
         {
@@ -140,6 +156,24 @@ impl Writer {
         if self.counts_written_at.elapsed() >= LAZY_WAIT {
             self.idle();
         }
+        self.write_refused_sometimes();
+    }
+
+    /// Refusals are written between two batches: nobody waits for them, and a flood of them is spread.
+    fn write_refused_sometimes(&mut self) {
+        if self.refused_written_at.elapsed() >= self.shared.refused.limits.write_every {
+            self.write_refused();
+        }
+    }
+
+    /// Writes one slice of refusals; says whether there was one.
+    fn write_refused(&mut self) -> bool {
+        self.refused_written_at = Instant::now();
+        let Some(slice) = self.shared.refused.take() else { return false };
+        let bytes = slice.rows.iter().map(Row::bytes).sum();
+        let job = WriteSlice { slice: Some(slice), log: Arc::clone(&self.shared.refused) };
+        self.work(vec![Waiting { job: Box::new(job), bytes }]);
+        true
     }
 
     /// Nothing waits: what was put off is written, and a failing disk is tried.
