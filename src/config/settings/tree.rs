@@ -117,8 +117,7 @@ pub(super) fn report(section: &Section<'_>, described: &[Setting], error: &Setti
         .unwrap_or_default();
     let detail = error.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default();
     let key = error.key();
-    let message =
-        Message::dynamic(format!("setting.{}", error.word)).with("setting", &key).with("detail", detail);
+    let message = Message::dynamic(format!("setting.{}", error.word)).with("setting", &key).with("detail", detail);
     let found = section.value(error.setting).map(|value| find(value, &error.path, secrets));
     let found = found.unwrap_or(Found { span: section.span(), is_shown: false });
     section.problem_at(found.span, &key, message, found.is_shown);
