@@ -177,6 +177,7 @@ fn fake_platform() -> &'static Platform {
         source_ranges: &[],
         unconfirmed: &[],
         simulate: model.simulate,
+        mirror: None,
     }))
 }
 

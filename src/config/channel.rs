@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tollbell_channels::channel::Channel;
 use tollbell_channels::model::Environment;
 use tollbell_channels::platforms::Platform;
+use tollbell_channels::settings::Settings;
 
 use super::reader::{Section, nearest};
 use super::{Catalogue, read_id, settings};
@@ -27,6 +28,8 @@ pub struct ChannelConfig {
     pub paths: Vec<String>,
     /// The channel itself.
     pub channel: Arc<dyn Channel>,
+    /// What the channel was built from.
+    pub settings: Settings,
 }
 
 impl fmt::Debug for ChannelConfig {
@@ -76,7 +79,8 @@ impl ChannelConfig {
             }
         };
         section.finish();
-        Some(Self { id: id?, platform, environment, merchant: merchant.into(), paths, channel: built? })
+        let merchant = merchant.into();
+        Some(Self { id: id?, platform, environment, merchant, paths, channel: built?, settings: resolved })
     }
 }
 

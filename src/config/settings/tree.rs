@@ -82,7 +82,9 @@ impl<'a> Reader<'_, 'a> {
                 pairs.push(((*secret).to_owned(), Tree::Secret(bytes)));
             }
         }
-        for (name, value) in table {
+        let mut members: Vec<_> = table.iter().collect();
+        members.sort_by_key(|(name, _)| name.span().start);
+        for (name, value) in members {
             let name = name.get_ref().as_ref();
             if self.secrets.iter().any(|secret| name.strip_prefix(secret).is_some_and(|way| WAYS.contains(&way))) {
                 continue;

@@ -12,17 +12,18 @@
 //! * states (`PAID`) are event kinds (`payment.succeeded`), since applications and routes see those;
 //! * `event.id` numbers the message; what a fact is called stands in `number`, because one payment is told by
 //!   several messages, and one fact must stay one event;
-//! * `ack.bad_sign` and `ack.transient` are `refused`, `busy` and `not_yet`, our causes of a failure. A
-//!   repetition has no answer of its own: another one than the first would bring it back for ever;
+//! * `ack` is `reply`, because `ack` says when a channel answers; its `bad_sign` and `transient` are `refused`,
+//!   `busy` and `not_yet`, our causes of a failure. A repetition has no reply of its own: another one than the
+//!   first would bring it back for ever;
 //! * a value in `event` that the signature does not cover is refused: it would be anybody's word;
 //! * a signature that does not decode is refused even beside one that matches, and so is a JSON name given twice.
 //!
 //! All configured platforms share one family, and the scope's account begins with the platform's name: two
 //! platforms never share a fact, and two channels of one account do.
 
-mod ack;
 mod facts;
 mod message;
+mod replies;
 mod rules;
 mod schema;
 mod settings;
@@ -140,11 +141,11 @@ impl Channel for Custom {
     }
 
     fn answer(&self, answer: Answer) -> Reply {
-        self.recipe.acks.answer(answer)
+        self.recipe.replies.answer(answer)
     }
 
     fn is_ack(&self, reply: &AppReply<'_>) -> AckMatch {
-        self.recipe.acks.is_ack(reply)
+        self.recipe.replies.is_ack(reply)
     }
 
     fn keys(&self) -> Vec<KeyNote> {

@@ -8,8 +8,8 @@ use http::Method;
 use jiff::SignedDuration;
 use zeroize::Zeroizing;
 
-use super::ack::Acks;
 use super::message::BodyForm;
+use super::replies::Replies;
 use super::rules::Rules;
 use super::signature::{Carrier, Encoding, Version, Writing, decode_hex};
 use super::template::{Place, Reference, Template, fixed_text};
@@ -53,7 +53,7 @@ pub(super) struct Recipe {
     pub(super) account: String,
     pub(super) verify: Verify,
     pub(super) rules: Rules,
-    pub(super) acks: Acks,
+    pub(super) replies: Replies,
 }
 
 /// How a message is proven.
@@ -122,8 +122,8 @@ impl Recipe {
         let event = settings.tree("event").ok_or(SettingsError::new("event", "missing"))?;
         let verify = VerifyReader { settings, configured, node: Node::new("verify", tree) }.read()?;
         let rules = Rules::read(&Node::new("event", event), &verify)?;
-        let acks = Acks::read(settings.tree("ack"))?;
-        Ok(Self { environment: settings.environment, platform, account, verify, rules, acks })
+        let replies = Replies::read(settings.tree("reply"))?;
+        Ok(Self { environment: settings.environment, platform, account, verify, rules, replies })
     }
 
     /// Public facts about the secrets: which there are, and nothing of what they are.

@@ -92,13 +92,13 @@ pub(super) const SETTINGS: &[Setting] = &[
                   map = { \"payment.paid\" = \"payment.succeeded\" }",
     },
     Setting {
-        name: "ack",
+        name: "reply",
         kind: SettingKind::Tree { secrets: &[] },
         is_required: false,
         help: Text {
             en: "the exact answers, where the platform wants more than a status: ok, refused, busy, not_yet",
             zh: "平台要求的应答不止状态码时,在此写明:ok、refused、busy、not_yet",
         },
-        example: "[channel.ack]\nok = { status = 200, body = \"OK\" }",
+        example: "[channel.reply]\nok = { status = 200, body = \"OK\" }",
     },
 ];

@@ -466,7 +466,7 @@ fn written(secret: &str) -> Vec<WrittenSetting> {
         },
         plain("verify", SettingValue::Tree(verify())),
         plain("event", SettingValue::Tree(event())),
-        plain("ack", SettingValue::Tree(ack())),
+        plain("reply", SettingValue::Tree(reply())),
     ]
 }
 
@@ -502,7 +502,7 @@ fn event() -> Tree {
     ])
 }
 
-fn ack() -> Tree {
+fn reply() -> Tree {
     Tree::table([("ok", Tree::table([("status", Tree::Number(200)), ("body", Tree::text("received"))]))])
 }
 

@@ -22,20 +22,20 @@ const MEDIA_TYPES: &[(&str, &str)] = &[
 
 /// The answers of a channel.
 #[derive(Clone, Debug)]
-pub(super) struct Acks {
+pub(super) struct Replies {
     ok: Reply,
     refused: Reply,
     busy: Reply,
     not_yet: Reply,
 }
 
-impl Acks {
-    /// Reads `ack`; without it, plain statuses.
+impl Replies {
+    /// Reads `reply`; without it, plain statuses.
     pub(super) fn read(tree: Option<&Tree>) -> Result<Self, SettingsError> {
         let plain = |status| Reply { status, content_type: None, body: Bytes::new() };
         let usual = Self { ok: plain(200), refused: plain(400), busy: plain(503), not_yet: plain(503) };
         let Some(tree) = tree else { return Ok(usual) };
-        let node = Node::new("ack", tree);
+        let node = Node::new("reply", tree);
         let keys = node.table(&["ok", "refused", "busy", "not_yet"])?;
         let ok = match keys.get("ok") {
             Some(node) => reply(node, 200, 200..=299)?,
