@@ -3,6 +3,7 @@
 
 mod custom {
     mod mistakes;
+    mod sdk;
     mod vectors;
     pub(crate) mod written;
 }
