@@ -177,7 +177,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry::<String, &RawValue>()? {
                     if members.len() == VALUES_MAX {
-                        return Err(M::Error::custom("too many members"));
+                        return Err(M::Error::invalid_length(members.len() + 1, &self));
                     }
                     members.push(member);
                 }
@@ -205,7 +205,7 @@ impl<'de> Deserialize<'de> for Items<'de> {
                 let mut items = Vec::new();
                 while let Some(item) = list.next_element::<&RawValue>()? {
                     if items.len() == VALUES_MAX {
-                        return Err(S::Error::custom("too many values"));
+                        return Err(S::Error::invalid_length(items.len() + 1, &self));
                     }
                     items.push(item);
                 }
