@@ -107,26 +107,23 @@ impl Channel for Custom {
         if !verify.carrier.is_there(&message) || message.body().is_err() {
             return Likeness::No;
         }
-        let items = match items(verify, &message) {
-            Ok(items) => items,
-            Err(_) => return Likeness::No,
-        };
+        let Ok(items) = items(verify, &message) else { return Likeness::No };
         let parts: Vec<Option<&Json>> = match &items {
             Some(items) => items.iter().map(|item| Some(*item)).collect(),
             None => vec![None],
         };
         // Pairs beside the signature are not read yet, and a type never stands there.
-        let has_type = |item: &Option<&Json>| matches!(message.text(&rules.kind, *item), Ok(Some(_)));
-        if !parts.iter().all(has_type) {
+        let has_type = |item: Option<&Json>| matches!(message.text(&rules.kind, item), Ok(Some(_)));
+        if !parts.iter().copied().all(has_type) {
             return Likeness::No;
         }
-        let is_own = |item: &Option<&Json>| match &rules.account {
+        let is_own = |item: Option<&Json>| match &rules.account {
             Some(account) => {
-                message.text(account, *item).is_ok_and(|found| found.is_none_or(|found| found == self.recipe.account))
+                message.text(account, item).is_ok_and(|found| found.is_none_or(|found| found == self.recipe.account))
             }
             None => true,
         };
-        if check_required(verify, &message).is_ok() && parts.iter().all(is_own) {
+        if check_required(verify, &message).is_ok() && parts.iter().copied().all(is_own) {
             Likeness::Merchant
         } else {
             Likeness::Shape

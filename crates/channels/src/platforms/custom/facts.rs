@@ -195,12 +195,9 @@ impl Reader<'_, '_> {
         if is_absent && !moves_money(kind) {
             return Amount::None;
         }
-        let total = match self.money(rule, item) {
-            Ok(money) => money,
-            Err(_) => {
-                self.concern(Concern::UnreadableAmount { field: rule.value.shown.clone() });
-                return Amount::Unreadable;
-            }
+        let Ok(total) = self.money(rule, item) else {
+            self.concern(Concern::UnreadableAmount { field: rule.value.shown.clone() });
+            return Amount::Unreadable;
         };
         match payment {
             Some(payment) if rule.is_cumulative && kind == EventKind::RefundSucceeded => {

@@ -218,7 +218,7 @@ impl VerifyReader<'_> {
             return Err(keys.required("from")?.error("unknown_reference").because(from.shown));
         }
         let want = keys.get("want").map(|node| fixed_text(node, self.configured)).transpose()?;
-        let prefix = keys.get("prefix").map(|node| node.raw_text()).transpose()?.unwrap_or_default().to_owned();
+        let prefix = keys.get("prefix").map(Node::raw_text).transpose()?.unwrap_or_default().to_owned();
         let sep = |key: &str, usual: &str| match keys.get(key) {
             Some(node) if node.raw_text()?.is_empty() => Err(node.error("missing")),
             Some(node) => node.raw_text().map(str::to_owned),
@@ -250,7 +250,8 @@ impl VerifyReader<'_> {
         }
         let is_set = |key: &str| keys.get(key).map_or(Ok(false), Node::flag);
         let may_repeat = is_set("repeat")?;
-        if may_repeat && !(matches!(from.place, Place::Header(_)) && !matches!(writing, Writing::Pairs { .. })) {
+        // The pairs of several carriers could not be told apart.
+        if may_repeat && (!matches!(from.place, Place::Header(_)) || matches!(writing, Writing::Pairs { .. })) {
             return Err(keys.required("repeat")?.error("relation").because("from = \"header:…\", parse"));
         }
         let is_percent_encoded = is_set("percent_decode")?;
@@ -405,7 +406,7 @@ impl SecretForm {
             return Err(node.error("not_offered").because("utf8, hex, base64"));
         }
         let is_hashed = keys.get("derive").map(|node| node.word(&[("sha1", true)])).transpose()?.unwrap_or(false);
-        let strip_prefix = keys.get("strip_prefix").map(|node| node.text()).transpose()?.unwrap_or_default();
+        let strip_prefix = keys.get("strip_prefix").map(Node::text).transpose()?.unwrap_or_default();
         Ok(Self { format: read, strip_prefix: strip_prefix.to_owned(), is_hashed })
     }
 
@@ -495,21 +496,20 @@ fn stamp(node: &Node<'_>, templates: &[Template]) -> Result<Stamp, SettingsError
 
 /// A number of seconds, or a duration such as `5m`.
 fn tolerance(node: &Node<'_>) -> Result<SignedDuration, SettingsError> {
-    let seconds = match node.number() {
-        Ok(seconds) => seconds,
-        Err(_) => {
-            let text = node.text()?;
-            let (count, unit) = text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
-            let scale = match unit {
-                "s" => 1,
-                "m" => 60,
-                "h" => 3600,
-                "d" => 86_400,
-                _ => return Err(node.error("malformed").because("300, \"300s\", \"5m\"")),
-            };
-            let count: u64 = count.parse().map_err(|_| node.error("malformed"))?;
-            count.checked_mul(scale).ok_or_else(|| node.error("out_of_range"))?
-        }
+    let seconds = if let Ok(seconds) = node.number() {
+        seconds
+    } else {
+        let text = node.text()?;
+        let (count, unit) = text.split_at(text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len());
+        let scale = match unit {
+            "s" => 1,
+            "m" => 60,
+            "h" => 3600,
+            "d" => 86_400,
+            _ => return Err(node.error("malformed").because("300, \"300s\", \"5m\"")),
+        };
+        let count: u64 = count.parse().map_err(|_| node.error("malformed"))?;
+        count.checked_mul(scale).ok_or_else(|| node.error("out_of_range"))?
     };
     if seconds == 0 || seconds > TOLERANCE_MAX.as_secs() {
         return Err(node.error("out_of_range").because(format!("1 s to {} s", TOLERANCE_MAX.as_secs())));

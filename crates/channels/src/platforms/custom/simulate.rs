@@ -188,7 +188,7 @@ impl Reflection {
 /// The carrier's text.
 fn write(carrier: &Carrier, signature: &str, pairs: &[(String, String)]) -> String {
     let text = match &carrier.writing {
-        Writing::Whole { prefix } => format!("{prefix}{signature}"),
+        Writing::Whole { prefix } | Writing::List { prefix, version: None, .. } => format!("{prefix}{signature}"),
         Writing::Pairs { pair_sep, kv_sep, want } => {
             let own = [(want.clone(), signature.to_owned())];
             let written: Vec<String> =
@@ -198,7 +198,6 @@ fn write(carrier: &Carrier, signature: &str, pairs: &[(String, String)]) -> Stri
         Writing::List { prefix, version: Some(version), .. } => {
             format!("{}{}{prefix}{signature}", version.want, version.sep)
         }
-        Writing::List { prefix, version: None, .. } => format!("{prefix}{signature}"),
     };
     if carrier.is_percent_encoded {
         percent_encoding::utf8_percent_encode(&text, percent_encoding::NON_ALPHANUMERIC).to_string()
@@ -284,8 +283,8 @@ enum Doc {
     Null,
     Raw(String),
     Text(String),
-    List(Vec<Doc>),
-    Object(Vec<(String, Doc)>),
+    List(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 impl Doc {
