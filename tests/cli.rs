@@ -185,6 +185,14 @@ fn init_explains_every_setting_in_both_languages() {
         for setting in PLATFORMS.iter().flat_map(|platform| platform.settings).chain(kinds) {
             let help = if is_zh { setting.help.zh } else { setting.help.en };
             assert!(help.lines().all(|line| text.contains(&format!("# {line}\n"))), "no comment `{help}`");
+            if matches!(setting.kind, SettingKind::Tree { .. }) {
+                assert!(
+                    text.contains(&format!("[channel.{}]", setting.name)),
+                    "no table `{}` in\n{text}",
+                    setting.name
+                );
+                continue;
+            }
             let name = match setting.kind {
                 SettingKind::PublicKey | SettingKind::SecretKey => format!("{}_file = ", setting.name),
                 _ => format!("{} = ", setting.name),

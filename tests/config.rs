@@ -177,6 +177,7 @@ fn fake_platform() -> &'static Platform {
         source_ranges: &[],
         unconfirmed: &[],
         simulate: model.simulate,
+        mirror: None,
     }))
 }
 
@@ -197,6 +198,8 @@ const FAKE_CHANNEL: &[Setting] = &[
     setting("secret", SettingKind::SecretKey, false),
     setting("expects", SettingKind::Text, false),
     setting("fails", SettingKind::Text, false),
+    setting("files", SettingKind::SecretFiles, false),
+    setting("tree", SettingKind::Tree { secrets: &["hidden"] }, false),
 ];
 
 const FAKE_TARGET: &[Setting] =
@@ -387,6 +390,35 @@ const MISTAKES: &[Mistake] = &[
         "只能对应一个渠道",
     ),
     mistake("CHANNELflag = \"true\"", "6:8 channel.flag config.expected_flag", "true or false", "true 或 false"),
+    mistake("CHANNELtree = { a = [1, 2.5] }", "6:18 channel.tree.a[1] config.expected_plain", "whole number", "整数"),
+    mistake("CHANNELtree = { a = 1979-05-27 }", "6:14 channel.tree.a config.expected_plain", "whole number", "整数"),
+    mistake("CHANNELtree = { a = -1 }", "6:14 channel.tree.a config.expected_number", "whole number", "整数"),
+    mistake(
+        "CHANNELtree = [[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]",
+        "6:25 channel.tree[0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0][0] config.too_deep",
+        "nested deeper",
+        "嵌套",
+    ),
+    mistake(
+        "CHANNELtree = [{ hidden_env = \"NOWHERE\" }]",
+        "6:24 channel.tree[0].hidden_env config.no_variable",
+        "name of a variable",
+        "环境变量",
+    ),
+    mistake(
+        "CHANNELtree = { b = { hidden_file = \"hush7hush7hush7\" } }",
+        "6:30 channel.tree.b.hidden_file config.no_key_file",
+        "no such file",
+        "文件不存在",
+    ),
+    mistake(
+        "CHANNELfiles = [\"hush7hush7hush7\"]",
+        "6:9 channel.files config.no_key_file",
+        "no such file",
+        "文件不存在",
+    ),
+    mistake("CHANNELfiles = [\"keys/empty\"]", "6:9 channel.files config.empty_key", "key is empty", "空"),
+    mistake("CHANNELfiles = 3", "6:9 channel.files config.expected_texts", "list of such texts", "列表"),
     mistake("CHANNELpairs = [1]", "6:9 channel.pairs config.expected_pairs", "{ status = 200 }", "{ status = 200 }"),
     mistake("CHANNELpairs = { a = 1.5 }", "6:9 channel.pairs config.expected_pairs", "inline table", "内联表"),
     mistake("CHANNELwords = [\"red\", \"blue\"]", "6:9 channel.words config.unknown_word", "red, green", "red, green"),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
+use tollbell_channels::settings::tree::Tree;
 use tollbell_channels::settings::{Setting, SettingKind, SettingValue};
 use tollbell_channels::simulate::WrittenSetting;
 use zeroize::Zeroizing;
@@ -21,6 +22,9 @@ use crate::targets::{KINDS, Kind};
 
 /// The name of the configuration in its folder.
 pub(super) const CONFIG_FILE: &str = "tollbell.toml";
+
+/// Most pairs of a table that is written on one line.
+const INLINE_PAIRS_MAX: usize = 5;
 
 /// What to write.
 pub(super) struct Plan<'a> {
@@ -138,8 +142,45 @@ fn written(setting: &WrittenSetting) -> anyhow::Result<(String, String)> {
             let file_name = setting.file_name.context("a key has a file name")?;
             (format!("{name}_file"), quoted(&format!("keys/{file_name}")))
         }
+        SettingValue::Tree(tree) => (name.to_owned(), lines(tree, &format!("channel.{name}"))?),
         other => bail!("setting `{name}` cannot be written: {other:?}"),
     })
+}
+
+/// The keys of a nested setting, one a line; a long table in it gets its own head, behind all of them.
+fn lines(tree: &Tree, head: &str) -> anyhow::Result<String> {
+    let Tree::Table(pairs) = tree else { bail!("a nested setting that is no table cannot be written") };
+    let is_long = |tree: &Tree| matches!(tree, Tree::Table(pairs) if pairs.len() > INLINE_PAIRS_MAX);
+    let mut text = String::new();
+    for (key, value) in pairs.iter().filter(|(_, value)| !is_long(value)) {
+        text.extend([&toml_key(key), " = ", &inline(value)?, "\n"]);
+    }
+    for (key, value) in pairs.iter().filter(|(_, value)| is_long(value)) {
+        let head = format!("{head}.{}", toml_key(key));
+        text.extend(["\n[", &head, "]\n", &lines(value, &head)?]);
+    }
+    Ok(text)
+}
+
+fn inline(tree: &Tree) -> anyhow::Result<String> {
+    Ok(match tree {
+        Tree::Text(text) => quoted(text),
+        Tree::Number(number) => number.to_string(),
+        Tree::Flag(flag) => flag.to_string(),
+        Tree::List(items) => {
+            format!("[{}]", items.iter().map(inline).collect::<anyhow::Result<Vec<_>>>()?.join(", "))
+        }
+        Tree::Table(pairs) => {
+            let pair = |(key, value): &(String, Tree)| Ok(format!("{} = {}", toml_key(key), inline(value)?));
+            format!("{{ {} }}", pairs.iter().map(pair).collect::<anyhow::Result<Vec<_>>>()?.join(", "))
+        }
+        Tree::Secret(_) => bail!("a secret inside a nested setting cannot be written"),
+    })
+}
+
+fn toml_key(key: &str) -> String {
+    let is_bare = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+    if is_bare { key.to_owned() } else { quoted(key) }
 }
 
 /// The target: given settings, and the examples of those that it cannot do without.

@@ -1,17 +1,19 @@
-//! `sample`: a genuine callback of a channel that `init` configured with test keys, for `curl -K -`.
+//! `sample`: a genuine callback for `curl -K -`, of a channel that `init` configured with test keys, or of one
+//! whose own configured secret signs.
 
 use std::fs;
 use std::io;
 
 use anyhow::{Context as _, bail};
 use tollbell_channels::model::{EventKind, RawRequest};
-use tollbell_channels::simulate::{OtherSide, Story};
+use tollbell_channels::simulate::Story;
 use zeroize::Zeroizing;
 
 use super::context::Context;
 use super::{ExitCode, OK, SampleArgs, show};
 use crate::app;
 use crate::clock;
+use crate::config::{ChannelConfig, Config};
 use crate::messages::Message;
 
 pub(super) fn run(context: &mut Context<'_>, args: &SampleArgs) -> anyhow::Result<ExitCode> {
@@ -21,6 +23,30 @@ pub(super) fn run(context: &mut Context<'_>, args: &SampleArgs) -> anyhow::Resul
         let message = Message::new("error.unknown_channel").with("name", &args.channel);
         context.text(&message.with("known", known.join(", ")))
     })?;
+    let request = match channel.platform.mirror {
+        Some(mirror) => {
+            let mirror = mirror(&channel.settings).with_context(|| format!("channel `{}`", channel.id))?;
+            let story = story(context, &mirror.stories(), args)?;
+            mirror.callback(&story)
+        }
+        None => with_test_keys(context, &config, channel, args)?,
+    };
+    let bytes = match args.format.as_str() {
+        "body" => request.body.to_vec(),
+        "http" => show::raw_bytes(&request),
+        _ => curl_config(&request, &format!("http://{}/notify/{}", reachable(&config.server.listen), channel.id)),
+    };
+    context.out.write_all(&bytes).context("print")?;
+    Ok(OK)
+}
+
+/// Signed with the keys that `init` left beside the configuration.
+fn with_test_keys(
+    context: &Context<'_>,
+    config: &Config,
+    channel: &ChannelConfig,
+    args: &SampleArgs,
+) -> anyhow::Result<RawRequest> {
     let mut side = (channel.platform.simulate)();
     let keys = app::test_keys_path(&config.folder, &channel.id);
     let unreadable = |why: &dyn std::fmt::Display| {
@@ -36,20 +62,15 @@ pub(super) fn run(context: &mut Context<'_>, args: &SampleArgs) -> anyhow::Resul
     if let Err(problem) = side.import(&exported) {
         bail!(unreadable(&problem));
     }
-    let request = make(context, &*side, args)?;
-    let bytes = match args.format.as_str() {
-        "body" => request.body.to_vec(),
-        "http" => show::raw_bytes(&request),
-        _ => curl_config(&request, &format!("http://{}/notify/{}", reachable(&config.server.listen), channel.id)),
-    };
-    context.out.write_all(&bytes).context("print")?;
-    Ok(OK)
+    let story = story(context, side.stories(), args)?;
+    Ok(side.callback(&story).request)
 }
 
-fn make(context: &Context<'_>, side: &dyn OtherSide, args: &SampleArgs) -> anyhow::Result<RawRequest> {
-    let kind = EventKind::parse(&args.event).filter(|kind| side.stories().contains(kind));
+/// What the callback shall say.
+fn story(context: &Context<'_>, stories: &[EventKind], args: &SampleArgs) -> anyhow::Result<Story> {
+    let kind = EventKind::parse(&args.event).filter(|kind| stories.contains(kind));
     let Some(kind) = kind else {
-        let known: Vec<&str> = side.stories().iter().map(|kind| kind.as_str()).collect();
+        let known: Vec<&str> = stories.iter().map(|kind| kind.as_str()).collect();
         let message = Message::new("sample.no_story").with("event", &args.event).with("known", known.join(", "));
         return Err(context.usage(&message));
     };
@@ -62,7 +83,7 @@ fn make(context: &Context<'_>, side: &dyn OtherSide, args: &SampleArgs) -> anyho
         story.refunded_minor = if args.refunded_minor > 0 { args.refunded_minor } else { args.amount_minor };
         story.refund_no = Some(format!("R{}", at.as_millisecond()));
     }
-    Ok(side.callback(&story).request)
+    Ok(story)
 }
 
 /// An address that can be called: one that listens everywhere listens on loopback too.

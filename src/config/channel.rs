@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tollbell_channels::channel::Channel;
 use tollbell_channels::model::Environment;
 use tollbell_channels::platforms::Platform;
+use tollbell_channels::settings::Settings;
 
 use super::network::AllowConfig;
 use super::reader::{Section, nearest};
@@ -32,6 +33,8 @@ pub struct ChannelConfig {
     pub allow: AllowConfig,
     /// The channel itself.
     pub channel: Arc<dyn Channel>,
+    /// What the channel was built from.
+    pub settings: Settings,
 }
 
 impl fmt::Debug for ChannelConfig {
@@ -94,6 +97,7 @@ impl ChannelConfig {
             is_shadow,
             allow,
             channel: built?,
+            settings: resolved,
         })
     }
 }

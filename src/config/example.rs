@@ -107,7 +107,8 @@ fn subtables(w: &mut String, head: &str, table: &ExampleTable<'_>, lang: Lang) {
         comment(w, pick(setting.help, lang));
         match table.values.iter().find(|(key, _)| key == setting.name) {
             Some((_, lines)) => pushed(w, format_args!("[{head}.{}]\n{lines}", setting.name)),
-            None => comment(w, setting.example),
+            // Set off, so that it is seen to belong together.
+            None => comment(w, &setting.example.lines().map(|line| format!("  {line}\n")).collect::<String>()),
         }
     }
 }

@@ -9,13 +9,14 @@
 //! * [`platforms`]: one entry a platform, and the visible list of them.
 //! * [`recognition`]: whose request is this, when the URL does not say.
 //! * `simulate` (a feature): the platforms' other side.
-//! * [`form`], [`charset`], [`signature`]: what several platforms share.
+//! * [`form`], [`json`], [`charset`], [`signature`]: what several platforms share.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod channel;
 pub mod charset;
 pub mod form;
+pub mod json;
 pub mod model;
 pub mod platforms;
 pub mod recognition;

@@ -2,6 +2,7 @@
 //! in [`PLATFORMS`]; everything else (configuration, help, contract tests, generated pages) reads the list.
 
 pub mod alipay;
+pub mod custom;
 pub mod wechat_pay;
 
 use crate::channel::{Channel, Ladder};
@@ -29,10 +30,18 @@ pub struct Platform {
     /// Makes the other side.
     #[cfg(feature = "simulate")]
     pub simulate: fn() -> Box<dyn crate::simulate::OtherSide>,
+    /// Makes callbacks with a configured channel's own secret, where a secret is what signs; none where only
+    /// the platform can.
+    #[cfg(feature = "simulate")]
+    pub mirror: Option<MakeMirror>,
 }
 
+/// Makes a [`crate::simulate::Mirror`] from a channel's settings.
+#[cfg(feature = "simulate")]
+pub type MakeMirror = fn(&Settings) -> Result<Box<dyn crate::simulate::Mirror>, SettingsError>;
+
 /// Every platform.
-pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM];
+pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM, &custom::PLATFORM];
 
 /// The platform of this kind.
 pub fn by_kind(kind: &str) -> Option<&'static Platform> {

@@ -43,6 +43,15 @@ pub trait OtherSide: Send + Sync {
     }
 }
 
+/// Makes callbacks that a configured channel accepts, signed with that channel's own secret.
+pub trait Mirror: Send + Sync {
+    /// The kinds of story that the configuration can tell.
+    fn stories(&self) -> Vec<EventKind>;
+
+    /// A callback as the configuration describes it.
+    fn callback(&self, story: &Story) -> RawRequest;
+}
+
 /// One setting, as it is written down.
 #[derive(Clone, Debug)]
 pub struct WrittenSetting {
@@ -118,6 +127,12 @@ pub enum Cover {
         /// Names of headers under the signature.
         headers: &'static [&'static str],
         /// The header that carries the signature.
+        signature: &'static str,
+    },
+    /// The exact body, and a time that stands in plain digits beside the hexadecimal signature, in one header:
+    /// `t=1700000000,v1=0af3…`.
+    BodyAndStamp {
+        /// The header that carries both.
         signature: &'static str,
     },
 }

@@ -82,7 +82,9 @@ impl<'a> Reader<'_, 'a> {
                 pairs.push(((*secret).to_owned(), Tree::Secret(bytes)));
             }
         }
-        for (name, value) in table {
+        let mut members: Vec<_> = table.iter().collect();
+        members.sort_by_key(|(name, _)| name.span().start);
+        for (name, value) in members {
             let name = name.get_ref().as_ref();
             if self.secrets.iter().any(|secret| name.strip_prefix(secret).is_some_and(|way| WAYS.contains(&way))) {
                 continue;
@@ -117,8 +119,7 @@ pub(super) fn report(section: &Section<'_>, described: &[Setting], error: &Setti
         .unwrap_or_default();
     let detail = error.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default();
     let key = error.key();
-    let message =
-        Message::dynamic(format!("setting.{}", error.word)).with("setting", &key).with("detail", detail);
+    let message = Message::dynamic(format!("setting.{}", error.word)).with("setting", &key).with("detail", detail);
     let found = section.value(error.setting).map(|value| find(value, &error.path, secrets));
     let found = found.unwrap_or(Found { span: section.span(), is_shown: false });
     section.problem_at(found.span, &key, message, found.is_shown);

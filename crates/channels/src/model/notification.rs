@@ -35,6 +35,11 @@ pub enum Concern {
         /// As the message names it.
         payee: String,
     },
+    /// The message is of a sandbox and the channel live, or the other way round.
+    ForeignEnvironment {
+        /// The platform's field.
+        field: String,
+    },
     /// An amount that this platform never writes.
     UnreadableAmount {
         /// The platform's field.
@@ -83,6 +88,7 @@ impl Concern {
     pub fn word(&self) -> &'static str {
         match self {
             Self::ForeignPayee { .. } => "foreign_payee",
+            Self::ForeignEnvironment { .. } => "foreign_environment",
             Self::UnreadableAmount { .. } => "unreadable_amount",
             Self::UnknownValue { .. } => "unknown_value",
             Self::UnreadableText { .. } => "unreadable_text",
@@ -98,6 +104,7 @@ impl Concern {
 /// Every word of [`Concern::word`]; the catalogues hold a text for each.
 pub const CONCERN_WORDS: &[&str] = &[
     "foreign_payee",
+    "foreign_environment",
     "unreadable_amount",
     "unknown_value",
     "unreadable_text",

@@ -57,6 +57,8 @@ pub static PLATFORM: Platform = Platform {
     build,
     #[cfg(feature = "simulate")]
     simulate: simulate::other_side,
+    #[cfg(feature = "simulate")]
+    mirror: None,
 };
 
 /// The family within which identities are shared.

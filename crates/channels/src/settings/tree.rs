@@ -17,9 +17,9 @@ pub enum Tree {
     /// True or false.
     Flag(bool),
     /// A list.
-    List(Vec<Tree>),
+    List(Vec<Self>),
     /// A table, in the order of the file.
-    Table(Vec<(String, Tree)>),
+    Table(Vec<(String, Self)>),
     /// Secret key material, resolved from wherever the file says it is.
     Secret(Zeroizing<Vec<u8>>),
 }

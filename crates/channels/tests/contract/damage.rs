@@ -33,9 +33,9 @@ fn every_change_of_the_signature_is_refused() {
             let genuine = with_telling_signature(&world, &story);
             let other = world.side.callback(&Story { order_no: "T20261121-0009".to_owned(), ..story.clone() });
             let signature = signature_of(&genuine);
-            let mut forgeries = forged(&signature);
+            let mut forgeries = forged(&signature, is_in_digits(&genuine));
             forgeries.push(("another message's".to_owned(), signature_of(&other)));
-            if matches!(genuine.cover, Cover::BodyAndHeaders { .. }) {
+            if matches!(genuine.cover, Cover::BodyAndHeaders { .. } | Cover::BodyAndStamp { .. }) {
                 // Line ends and zeros never come this far in a header.
                 let count = forgeries.len();
                 forgeries.retain(|(_, forgery)| HeaderValue::from_bytes(forgery).is_ok());
@@ -155,6 +155,7 @@ fn damaged(genuine: &Genuine) -> Vec<Case> {
             }
             cases
         }
+        Cover::BodyAndStamp { .. } => damaged_body(request),
     }
 }
 
@@ -300,7 +301,7 @@ fn damaged_header(request: &RawRequest, name: &str) -> Vec<Case> {
 /// A callback whose signature has the characters that careless clients lose.
 fn with_telling_signature(world: &World, story: &Story) -> Genuine {
     let genuine = world.side.callback(story);
-    if is_hexadecimal(&signature_of(&genuine)) {
+    if is_in_digits(&genuine) {
         return genuine;
     }
     (1..100)
@@ -312,8 +313,9 @@ fn with_telling_signature(world: &World, story: &Story) -> Genuine {
         .expect("a signature with + and /")
 }
 
-fn is_hexadecimal(text: &[u8]) -> bool {
-    text.iter().all(u8::is_ascii_hexdigit)
+/// Whether the signature is hexadecimal, with or without a time beside it.
+fn is_in_digits(genuine: &Genuine) -> bool {
+    matches!(genuine.cover, Cover::BodyAndStamp { .. }) || signature_of(genuine).iter().all(u8::is_ascii_hexdigit)
 }
 
 fn signature_of(genuine: &Genuine) -> Vec<u8> {
@@ -322,7 +324,7 @@ fn signature_of(genuine: &Genuine) -> Vec<u8> {
             let pairs = read(&genuine.request.body);
             pairs.into_iter().find(|(name, _)| name == signature.as_bytes()).expect("a signature").1
         }
-        Cover::BodyAndHeaders { signature, .. } => {
+        Cover::BodyAndHeaders { signature, .. } | Cover::BodyAndStamp { signature } => {
             genuine.request.headers.get(*signature).expect("a signature").as_bytes().to_vec()
         }
     }
@@ -339,7 +341,9 @@ fn with_signature(genuine: &Genuine, forgery: &[u8]) -> RawRequest {
             }
             with_body(&genuine.request, write(&pairs, Style::Usual))
         }
-        Cover::BodyAndHeaders { signature, .. } => with_header(&genuine.request, signature, forgery),
+        Cover::BodyAndHeaders { signature, .. } | Cover::BodyAndStamp { signature } => {
+            with_header(&genuine.request, signature, forgery)
+        }
     }
 }
 
@@ -350,7 +354,7 @@ pub(crate) fn without_signature(genuine: &Genuine) -> RawRequest {
             pairs.retain(|(name, _)| name != signature.as_bytes());
             with_body(&genuine.request, write(&pairs, Style::Usual))
         }
-        Cover::BodyAndHeaders { signature, .. } => {
+        Cover::BodyAndHeaders { signature, .. } | Cover::BodyAndStamp { signature } => {
             let mut request = genuine.request.clone();
             request.headers.remove(*signature);
             request
@@ -359,10 +363,9 @@ pub(crate) fn without_signature(genuine: &Genuine) -> RawRequest {
 }
 
 /// Signatures that look right. Hexadecimal ones may be read in either case, so they keep theirs.
-fn forged(signature: &[u8]) -> Vec<(String, Vec<u8>)> {
+fn forged(signature: &[u8], hexadecimal: bool) -> Vec<(String, Vec<u8>)> {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     let mut cases: Vec<(String, Vec<u8>)> = Vec::new();
-    let hexadecimal = is_hexadecimal(signature);
     let alphabet: &[u8] = if hexadecimal { b"0123456789" } else { ALPHABET };
     for at in 0..signature.len() {
         // In base64 the step of one at the end touches only bits that decode to nothing: a reader

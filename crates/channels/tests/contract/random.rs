@@ -78,6 +78,10 @@ fn is_covered_alike(genuine: &Genuine, request: &RawRequest) -> bool {
             request.body == genuine.request.body
                 && headers.iter().all(|name| request.headers.get(*name) == genuine.request.headers.get(*name))
         }
+        Cover::BodyAndStamp { signature } => {
+            request.body == genuine.request.body
+                && request.headers.get(*signature) == genuine.request.headers.get(*signature)
+        }
     }
 }
 

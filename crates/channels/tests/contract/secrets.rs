@@ -152,7 +152,7 @@ fn what_is_printed_of_a_request_contains_no_signature_or_buyer() {
                     .filter(|(name, value)| name == signature.as_bytes() || value.len() >= CHUNK)
                     .flat_map(|(_, value)| pieces(&value))
                     .collect(),
-                Cover::BodyAndHeaders { signature, .. } => {
+                Cover::BodyAndHeaders { signature, .. } | Cover::BodyAndStamp { signature } => {
                     let header = genuine.request.headers.get(*signature).expect("a signature").as_bytes().to_vec();
                     [pieces(&header), pieces(&genuine.request.body)].concat()
                 }

@@ -44,6 +44,7 @@ fn concerns(notification: &Notification) -> Vec<String> {
             | Concern::MissingField { field }
             | Concern::Contradiction { field }
             | Concern::Ambiguous { field }
+            | Concern::ForeignEnvironment { field }
             | Concern::UnknownValue { field, .. } => format!("{} {field}", concern.word()),
             Concern::ForeignPayee { payee } => format!("{} {payee}", concern.word()),
             Concern::Conflict { .. } | Concern::TooOld => concern.word().to_owned(),

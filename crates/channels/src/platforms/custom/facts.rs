@@ -1,0 +1,329 @@
+//! From a proven message to facts. What cannot be read becomes a concern, so that a person looks at it: the
+//! message is genuine, and refusing it would lose money.
+
+use aws_lc_rs::digest::{SHA256, digest};
+
+use super::FAMILY;
+use super::message::{Body, Message};
+use super::rules::{AmountForm, AmountRule, CurrencyRule, Fields, Rule, moves_money};
+use super::schema::Recipe;
+use super::template::{Place, Reference};
+use super::time::Clock;
+use crate::channel::{Rejection, quote};
+use crate::json::Json;
+use crate::model::fact::NAME_BYTES_MAX;
+use crate::model::{
+    Amount, Concern, Currency, EventKind, Fact, Identity, Money, MoneyError, Notification, RawRequest, Scope, Series,
+    Timestamp,
+};
+use crate::signature::key::hex;
+
+/// Reads a message whose signature was checked. `items` are its items, where it has any.
+pub(super) fn read(
+    recipe: &Recipe,
+    message: &Message<'_>,
+    request: &RawRequest,
+    items: Option<&[&Json]>,
+    stamp: Option<Timestamp>,
+) -> Result<Notification, Rejection> {
+    let mut concerns = Vec::new();
+    let fields = fields(message, &mut concerns)?;
+    let body_digest = hex(digest(&SHA256, &request.body).as_ref());
+    let mut reader = Reader { recipe, message, concerns, body_digest, account: recipe.account.clone() };
+    let parts: Vec<Option<&Json>> = match items {
+        Some(items) => items.iter().map(|item| Some(*item)).collect(),
+        None => vec![None],
+    };
+    let first = parts.first().copied().flatten();
+    let platform_id = reader.id(first, parts.len());
+    let mut kinds: Vec<String> = Vec::new();
+    let mut facts = Vec::new();
+    let mut sent_at = stamp;
+    for (index, item) in parts.iter().enumerate() {
+        let kind = reader.optional(&recipe.rules.kind, *item);
+        if kind.is_none() {
+            reader.concern(Concern::MissingField { field: recipe.rules.kind.shown.clone() });
+        }
+        let kind = kind.unwrap_or_default();
+        reader.check_account(*item);
+        reader.check_environment(*item);
+        let name = if parts.len() == 1 { platform_id.clone() } else { format!("{platform_id}:{}", index + 1) };
+        let fact = reader.fact(&kind, *item, &name);
+        sent_at = sent_at.or(fact.occurred_at);
+        facts.push(fact);
+        if !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    if facts.is_empty() {
+        facts.push(reader.bare(EventKind::Other, &platform_id));
+    }
+    Ok(Notification {
+        scope: facts.first().map_or_else(|| reader.scope(), |fact| fact.scope.clone()),
+        platform_id,
+        platform_kind: quote(&kinds.join(", ")),
+        sent_at,
+        fields,
+        facts,
+        concerns: reader.concerns,
+    })
+}
+
+struct Reader<'a, 'r> {
+    recipe: &'a Recipe,
+    message: &'a Message<'r>,
+    concerns: Vec<Concern>,
+    body_digest: String,
+    /// The account that the message speaks about.
+    account: String,
+}
+
+impl Reader<'_, '_> {
+    /// Two platforms never share a scope, whatever their accounts are called.
+    fn scope(&self) -> Scope {
+        let account = format!("{}/{}", self.recipe.platform, self.account);
+        Scope { environment: self.recipe.environment, family: FAMILY, account }
+    }
+
+    /// The message's number: its parts joined, else the body's digest.
+    fn id(&mut self, item: Option<&Json>, items: usize) -> String {
+        let parts: Vec<String> =
+            self.recipe.rules.id.iter().filter_map(|reference| self.optional(reference, item)).collect();
+        let joined = parts.join(":");
+        let is_whole = parts.len() == self.recipe.rules.id.len() && !parts.is_empty();
+        // Several items have several numbers, and only the whole body names them all.
+        let is_of_item = self.recipe.rules.id.iter().any(|reference| matches!(reference.place, Place::Item(_)));
+        if is_whole && joined.len() <= NAME_BYTES_MAX / 2 && (items == 1 || !is_of_item) {
+            return joined;
+        }
+        self.body_digest.clone()
+    }
+
+    fn fact(&mut self, kind: &str, item: Option<&Json>, name: &str) -> Fact {
+        let recipe = self.recipe;
+        let rules = recipe.rules.map.get(kind).map(Vec::as_slice).unwrap_or_default();
+        let rule = rules.iter().find(|rule| self.fits(rule, item));
+        let Some(rule) = rule else {
+            let mut fact = self.bare(EventKind::Other, name);
+            fact.order_no = self.first(&recipe.rules.usual.order, item);
+            return fact;
+        };
+        let fields = &rule.fields;
+        if rule.event == EventKind::Other {
+            let mut fact = self.bare(EventKind::Other, name);
+            fact.order_no = self.first(&fields.order, item);
+            fact.occurred_at = self.time(fields.time.as_ref(), item);
+            return fact;
+        }
+        self.money_fact(rule, item, name)
+    }
+
+    /// A fact about money. A name or amount that is not there leaves it to a person.
+    fn money_fact(&mut self, rule: &Rule, item: Option<&Json>, name: &str) -> Fact {
+        let fields = &rule.fields;
+        let payment = fields.payment.as_ref().and_then(|reference| self.name(reference, item)).and_then(Identity::new);
+        let numbers = self.numbers(&fields.number, item);
+        let amount = self.amount(rule.event, fields, item, payment.as_ref(), !numbers.is_empty());
+        let mut names: Vec<Identity> = Vec::new();
+        if let (Amount::Cumulative { total, .. }, Some(payment)) = (&amount, &payment) {
+            names.extend(Identity::new(format!("{payment}:total:{}", total.minor)));
+        }
+        for number in &numbers {
+            let identity = Identity::new(number.clone());
+            names.extend(identity.filter(|identity| !names.contains(identity)));
+        }
+        if names.is_empty() {
+            let field = fields.number.first().or(fields.payment.as_ref());
+            let field = field.map_or_else(|| "number".to_owned(), |reference| reference.shown.clone());
+            self.concern(Concern::MissingField { field });
+        }
+        let mut fact = self.bare(rule.event, name);
+        let mut names = names.into_iter();
+        if let Some(first) = names.next() {
+            fact.identity = first;
+        }
+        fact.aliases = names.collect();
+        fact.amount = amount;
+        fact.order_no = self.first(&fields.order, item);
+        fact.platform_no = numbers.into_iter().next();
+        fact.payee = fields.payee.as_ref().and_then(|reference| self.name(reference, item));
+        fact.occurred_at = self.time(fields.time.as_ref(), item);
+        fact.payment = match rule.event {
+            EventKind::PaymentFinalized => payment.or_else(|| Some(fact.identity.clone())),
+            kind if kind.follows_payment() => payment,
+            _ => None,
+        };
+        fact
+    }
+
+    /// A fact without money under a name that is always there.
+    fn bare(&self, kind: EventKind, name: &str) -> Fact {
+        let identity = Identity::new(name).or_else(|| Identity::new(self.body_digest.clone()));
+        Fact {
+            kind,
+            scope: self.scope(),
+            identity: identity.expect("a digest is a short text"),
+            aliases: Vec::new(),
+            amount: Amount::None,
+            order_no: None,
+            platform_no: None,
+            payee: None,
+            occurred_at: None,
+            payment: None,
+            baseline: None,
+        }
+    }
+
+    fn fits(&self, rule: &Rule, item: Option<&Json>) -> bool {
+        rule.when.iter().all(|condition| {
+            let found = self.message.get(&condition.from, item).ok().flatten();
+            let found = found.as_deref().unwrap_or_default();
+            condition.texts.iter().any(|text| text.as_bytes() == found)
+        })
+    }
+
+    fn amount(
+        &mut self,
+        kind: EventKind,
+        fields: &Fields,
+        item: Option<&Json>,
+        payment: Option<&Identity>,
+        is_numbered: bool,
+    ) -> Amount {
+        let Some(rule) = &fields.amount else { return Amount::None };
+        let is_absent = matches!(self.message.get(&rule.value, item), Ok(None));
+        if is_absent && !moves_money(kind) {
+            return Amount::None;
+        }
+        let Ok(total) = self.money(rule, item) else {
+            self.concern(Concern::UnreadableAmount { field: rule.value.shown.clone() });
+            return Amount::Unreadable;
+        };
+        match payment {
+            Some(payment) if rule.is_cumulative && kind == EventKind::RefundSucceeded => {
+                Amount::Cumulative { series: Series(payment.clone()), total, is_numbered }
+            }
+            None if rule.is_cumulative && kind == EventKind::RefundSucceeded => {
+                self.concern(Concern::UnreadableAmount { field: rule.value.shown.clone() });
+                Amount::Unreadable
+            }
+            _ => Amount::Stated(total),
+        }
+    }
+
+    fn money(&self, rule: &AmountRule, item: Option<&Json>) -> Result<Money, MoneyError> {
+        let currency = match &rule.currency {
+            CurrencyRule::Fixed(currency) => *currency,
+            CurrencyRule::From(reference) => {
+                Currency::parse(&self.optional(reference, item).ok_or(MoneyError::Currency)?)?
+            }
+        };
+        let text = match self.message.json(&rule.value, item) {
+            Some(json) => match (json, rule.form) {
+                (Json::Number(text), AmountForm::MinorInt | AmountForm::DecimalNumber)
+                | (Json::Text(text), AmountForm::MinorString | AmountForm::DecimalString) => text.clone(),
+                _ => return Err(MoneyError::Shape),
+            },
+            // Other places have no types.
+            None => self.optional(&rule.value, item).ok_or(MoneyError::Shape)?,
+        };
+        let own = rule.exponents.get(currency.code()).copied().unwrap_or_else(|| currency.iso_exponent());
+        let written = match rule.form {
+            AmountForm::MinorInt | AmountForm::MinorString => Money::from_minor_text(&text, currency)?,
+            AmountForm::DecimalString | AmountForm::DecimalNumber => Money::from_decimal(&text, currency, own)?,
+        };
+        rescaled(written, own)
+    }
+
+    fn time(&self, clock: Option<&Clock>, item: Option<&Json>) -> Option<Timestamp> {
+        let clock = clock?;
+        clock.unit.read(&self.optional(&clock.from, item)?)
+    }
+
+    /// A genuine message about another account is not ours to refuse: it is kept under that account.
+    fn check_account(&mut self, item: Option<&Json>) {
+        let Some(reference) = &self.recipe.rules.account else { return };
+        self.account.clone_from(&self.recipe.account);
+        let Some(found) = self.name(reference, item) else { return };
+        if found != self.recipe.account {
+            self.concern(Concern::ForeignPayee { payee: quote(&found) });
+            self.account = found;
+        }
+    }
+
+    /// A test message must ship nothing, and a live one must not be taken for a test.
+    fn check_environment(&mut self, item: Option<&Json>) {
+        let Some(live) = &self.recipe.verify.live else { return };
+        let found = self.optional(&live.from, item).unwrap_or_default();
+        if found != live.own {
+            self.concern(Concern::ForeignEnvironment { field: live.from.shown.clone() });
+        }
+    }
+
+    /// A value as text; none when it is not there or cannot be read.
+    fn optional(&self, reference: &Reference, item: Option<&Json>) -> Option<String> {
+        self.message.text(reference, item).ok().flatten()
+    }
+
+    /// A number or account; one that is longer than any platform writes is not taken, and a concern.
+    fn name(&mut self, reference: &Reference, item: Option<&Json>) -> Option<String> {
+        let text = self.optional(reference, item)?;
+        if text.len() > NAME_BYTES_MAX {
+            self.concern(Concern::UnknownValue { field: reference.shown.clone(), value: quote(&text) });
+            return None;
+        }
+        Some(text)
+    }
+
+    fn numbers(&mut self, references: &[Reference], item: Option<&Json>) -> Vec<String> {
+        references.iter().filter_map(|reference| self.name(reference, item)).collect()
+    }
+
+    fn first(&mut self, references: &[Reference], item: Option<&Json>) -> Option<String> {
+        self.numbers(references, item).into_iter().next()
+    }
+
+    /// Each concern once.
+    fn concern(&mut self, concern: Concern) {
+        if !self.concerns.contains(&concern) {
+            self.concerns.push(concern);
+        }
+    }
+}
+
+/// From the platform's minor units to those of ISO 4217, which everything behind here counts in. What cannot
+/// be said in them is not rounded.
+fn rescaled(money: Money, own: u8) -> Result<Money, MoneyError> {
+    let iso = money.currency.iso_exponent();
+    let factor = 10_i64.checked_pow(u32::from(own.abs_diff(iso))).ok_or(MoneyError::Range)?;
+    let minor = if iso >= own {
+        money.minor.checked_mul(factor).ok_or(MoneyError::Range)?
+    } else if money.minor % factor == 0 {
+        money.minor / factor
+    } else {
+        return Err(MoneyError::Precision);
+    };
+    Ok(Money { minor, currency: money.currency })
+}
+
+/// Every field as text.
+fn fields(message: &Message<'_>, concerns: &mut Vec<Concern>) -> Result<Vec<(String, String)>, Rejection> {
+    let mut fields = Vec::new();
+    match message.body()? {
+        Body::Json(json) => {
+            if !json.flatten("", &mut fields) {
+                concerns.push(Concern::UnreadableText { field: "body".into() });
+            }
+        }
+        Body::Form(form) => {
+            for pair in form.pairs() {
+                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                if std::str::from_utf8(&pair.value).is_err() || std::str::from_utf8(&pair.name).is_err() {
+                    concerns.push(Concern::UnreadableText { field: quote(&text(&pair.name)) });
+                }
+                fields.push((text(&pair.name), text(&pair.value)));
+            }
+        }
+    }
+    Ok(fields)
+}

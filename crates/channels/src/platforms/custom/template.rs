@@ -1,0 +1,236 @@
+//! References to places of a request, and templates of the signed text.
+
+use http::HeaderName;
+
+use crate::json::Pointer;
+use crate::settings::SettingsError;
+use crate::settings::tree::Node;
+
+/// Most pieces of one template; the longest known one has fifteen.
+const PARTS_MAX: usize = 64;
+
+/// Longest name in a reference, in bytes.
+const NAME_BYTES_MAX: usize = 128;
+
+/// A place of a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub(super) place: Place,
+    /// As the configuration writes it, for messages.
+    pub(super) shown: String,
+}
+
+/// Where a value stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The exact body.
+    Body,
+    /// Its CRC-32 in decimal digits.
+    BodyCrc32,
+    /// The method.
+    Method,
+    /// The path as received.
+    Path,
+    /// A header.
+    Header(HeaderName),
+    /// A pair of the query, decoded once.
+    Query(String),
+    /// A pair of a form body, decoded once.
+    Form(String),
+    /// A pair beside the signature in its own carrier.
+    Sig(String),
+    /// A value of a JSON body.
+    Json(Pointer),
+    /// A value of one item of a JSON body.
+    Item(Pointer),
+}
+
+impl Reference {
+    /// Reads a reference such as `header:x-time` or `json:/data/id`.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let name = |name: &str| (!name.is_empty() && name.len() <= NAME_BYTES_MAX).then(|| name.to_owned());
+        let place = match text.split_once(':') {
+            None => match text {
+                "body" => Place::Body,
+                "body|crc32" => Place::BodyCrc32,
+                "method" => Place::Method,
+                "path" => Place::Path,
+                _ => return None,
+            },
+            Some(("header", header)) => Place::Header(HeaderName::from_bytes(name(header)?.as_bytes()).ok()?),
+            Some(("query", pair)) => Place::Query(name(pair)?),
+            Some(("form", pair)) => Place::Form(name(pair)?),
+            Some(("sig", pair)) => Place::Sig(name(pair)?),
+            Some(("json", pointer)) => Place::Json(Pointer::parse(pointer)?),
+            Some(("item", pointer)) => Place::Item(Pointer::parse(pointer)?),
+            Some(_) => return None,
+        };
+        Some(Self { place, shown: text.to_owned() })
+    }
+
+    /// The reference in a setting.
+    pub(super) fn read(node: &Node<'_>) -> Result<Self, SettingsError> {
+        let text = node.text()?;
+        Self::parse(text).ok_or_else(|| node.error("unknown_reference").because(text))
+    }
+}
+
+/// A text with values of the request in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Template(pub(super) Vec<Part>);
+
+/// A piece of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// As it stands.
+    Literal(String),
+    /// The value at a place.
+    Value(Reference),
+}
+
+impl Template {
+    /// Reads a template: `{reference}` stands for a value, `{cfg:NAME}` for a configured one; `{{` and `}}`
+    /// are braces.
+    pub(super) fn read(node: &Node<'_>, configured: &[(String, String)]) -> Result<Self, SettingsError> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = node.text()?;
+        while let Some(at) = rest.find(['{', '}']) {
+            literal.push_str(&rest[..at]);
+            let brace = &rest[at..=at];
+            rest = &rest[at + 1..];
+            if let Some(after) = rest.strip_prefix(brace) {
+                literal.push_str(brace);
+                rest = after;
+                continue;
+            }
+            let end = rest.find('}').filter(|_| brace == "{").ok_or_else(|| node.error("malformed").because("{ }"))?;
+            let (name, after) = (&rest[..end], &rest[end + 1..]);
+            rest = after;
+            match name.strip_prefix("cfg:") {
+                Some(name) => literal.push_str(configured_value(node, configured, name)?),
+                None if name == "secret" => {
+                    return Err(node.error("not_offered").because("a secret inside the signed text"));
+                }
+                None => {
+                    let reference = Reference::parse(name)
+                        .ok_or_else(|| node.error("unknown_reference").because(format!("{{{name}}}")))?;
+                    if !literal.is_empty() {
+                        parts.push(Part::Literal(std::mem::take(&mut literal)));
+                    }
+                    parts.push(Part::Value(reference));
+                }
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal));
+        }
+        if parts.len() > PARTS_MAX {
+            return Err(node.error("out_of_range").because(format!("{} > {PARTS_MAX}", parts.len())));
+        }
+        Ok(Self(parts))
+    }
+
+    /// The references.
+    pub(super) fn references(&self) -> impl Iterator<Item = &Reference> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Literal(_) => None,
+            Part::Value(reference) => Some(reference),
+        })
+    }
+
+    fn has(&self, place: &Place) -> bool {
+        self.references().any(|reference| reference.place == *place)
+    }
+
+    /// Whether something of the body is bound by its value. A CRC is no such thing under a shared secret:
+    /// anybody finds another body with the same one.
+    pub(super) fn binds_body(&self) -> bool {
+        self.references()
+            .any(|reference| matches!(reference.place, Place::Body | Place::Form(_) | Place::Json(_) | Place::Item(_)))
+    }
+
+    /// Whether the value at this place is what was signed.
+    pub(super) fn covers(&self, reference: &Reference) -> bool {
+        let is_of_body = matches!(
+            reference.place,
+            Place::Body | Place::BodyCrc32 | Place::Form(_) | Place::Json(_) | Place::Item(_)
+        );
+        self.has(&reference.place) || (is_of_body && self.has(&Place::Body))
+    }
+}
+
+/// The value of `values.NAME`.
+fn configured_value<'c>(
+    node: &Node<'_>,
+    configured: &'c [(String, String)],
+    name: &str,
+) -> Result<&'c str, SettingsError> {
+    let found = configured.iter().find(|(known, _)| known == name);
+    found.map(|(_, value)| value.as_str()).ok_or_else(|| node.error("unknown_reference").because(format!("cfg:{name}")))
+}
+
+/// A text in which only configured values may stand, such as the wanted key of a signature.
+pub(super) fn fixed_text(node: &Node<'_>, configured: &[(String, String)]) -> Result<String, SettingsError> {
+    match Template::read(node, configured)?.0.as_slice() {
+        [Part::Literal(text)] => Ok(text.clone()),
+        _ => Err(node.error("unknown_reference").because("cfg:NAME")),
+    }
+}
+
+/// CRC-32 as in zlib (reflected polynomial 0xEDB88320).
+pub(super) fn crc32(bytes: &[u8]) -> u32 {
+    !bytes.iter().fold(!0_u32, |crc, byte| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & 0_u32.wrapping_sub(crc & 1)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::tree::Tree;
+
+    fn read(text: &str) -> Result<Template, SettingsError> {
+        let tree = Tree::text(text);
+        Template::read(&Node::new("verify", &tree), &[("url".to_owned(), "https://x/".to_owned())])
+    }
+
+    #[test]
+    fn templates_are_read_strictly() {
+        let parts = |text: &str| read(text).unwrap().0;
+        let value = |text: &str| Part::Value(Reference::parse(text).unwrap());
+        assert_eq!(parts("{sig:t}.{body}"), [value("sig:t"), Part::Literal(".".into()), value("body")]);
+        assert_eq!(parts("{cfg:url}{body}"), [Part::Literal("https://x/".into()), value("body")]);
+        assert_eq!(parts("{{{body}}}"), [Part::Literal("{".into()), value("body"), Part::Literal("}".into())]);
+        for (text, word) in [
+            ("{body", "malformed"),
+            ("body}", "malformed"),
+            ("{cfg:nothing}", "unknown_reference"),
+            ("{boddy}", "unknown_reference"),
+            ("{json:id}", "unknown_reference"),
+            ("{header:}", "unknown_reference"),
+            ("{header:a b}", "unknown_reference"),
+            ("{body}{secret}", "not_offered"),
+            (" ", "missing"),
+        ] {
+            assert_eq!(read(text).unwrap_err().word, word, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_covered_is_what_stands_in_the_template() {
+        let covers = |template: &str, text: &str| read(template).unwrap().covers(&Reference::parse(text).unwrap());
+        assert!(covers("{body}", "json:/id") && covers("{body}", "form:a") && covers("{body}", "item:/a"));
+        assert!(!covers("{body}", "header:x") && !covers("{body}", "query:x") && !covers("{body}", "sig:t"));
+        assert!(covers("{json:/id}", "json:/id") && !covers("{json:/id}", "json:/amount"));
+        assert!(covers("{header:X-A}{body}", "header:x-a"));
+        assert!(!read("{header:x}{method}").unwrap().binds_body() && !read("{body|crc32}").unwrap().binds_body());
+    }
+
+    #[test]
+    fn the_checksum_is_the_known_one() {
+        assert_eq!(crc32(b"123456789"), 0xCBF4_3926);
+        assert_eq!(crc32(r#"{"id":"evt_1","amount":1000,"note":"café"}"#.as_bytes()), 2_910_813_677);
+    }
+}

@@ -1,0 +1,10 @@
+//! Channels that are configuration alone: as a user writes them, read by the program, judged by published
+//! vectors, by the platforms' own SDKs, and by the whole gateway.
+
+mod custom {
+    mod gateway;
+    mod mistakes;
+    mod sdk;
+    mod vectors;
+    pub(crate) mod written;
+}

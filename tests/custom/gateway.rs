@@ -1,0 +1,129 @@
+//! The whole program with a channel of configuration: check, sample, serve; genuine, repeated, forged, stale.
+
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::written::Written;
+
+const EXAMPLE: &str = include_str!("../../examples/custom.toml");
+
+/// Longest wait for the program; it is there long before.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+struct Node {
+    written: Written,
+    address: SocketAddr,
+    child: Option<Child>,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            drop(child.kill());
+            drop(child.wait());
+        }
+    }
+}
+
+impl Node {
+    /// The example, with its main file around it.
+    fn new() -> Self {
+        let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let (address, admin) = (free(), free());
+        let main = format!("[server]\nlisten = \"{address}\"\n[admin]\nlisten = \"{admin}\"\n");
+        let secret = ("keys/examplepay_secret", "whsec_a_secret_of_the_test");
+        let written = Written::new(&main, &[secret, ("channels.d/examplepay.toml", EXAMPLE)]);
+        Self { written, address, child: None }
+    }
+
+    fn cli(&self, args: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollbell"));
+        command.arg("--config").arg(self.written.path()).args(["--lang", "en"]).args(args).output().unwrap()
+    }
+
+    fn text(&self, args: &[&str]) -> String {
+        let output = self.cli(args);
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(output.status.success(), "{args:?}: {out}{err}");
+        out
+    }
+
+    fn events(&self) -> Vec<Value> {
+        self.text(&["--json", "events"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn serve(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollbell"));
+        command.arg("--config").arg(self.written.path()).arg("serve").stdout(Stdio::null()).stderr(Stdio::null());
+        self.child = Some(command.spawn().unwrap());
+        let until = Instant::now() + PATIENCE;
+        while std::net::TcpStream::connect(self.address).is_err() {
+            assert!(Instant::now() < until, "the program does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends a request of `sample` with curl, and gives the status and body of the answer.
+    fn curl(&self, config: &str) -> (u16, String) {
+        let mut curl = Command::new("curl")
+            .args(["--silent", "--max-time", "20", "--write-out", "\n%{http_code}", "-K", "-"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        curl.stdin.take().unwrap().write_all(config.as_bytes()).unwrap();
+        let output = curl.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (body, status) = text.rsplit_once('\n').unwrap();
+        (status.parse().unwrap(), body.to_owned())
+    }
+}
+
+#[test]
+fn the_example_works_from_check_to_event() {
+    let mut node = Node::new();
+    assert!(node.text(&["check"]).contains("Channels: 1;"), "{}", node.text(&["check"]));
+    let channels = node.text(&["channels"]);
+    assert!(channels.contains("/notify/examplepay") && channels.contains("HMAC-SHA256"), "{channels}");
+    assert!(!channels.contains("whsec_a_secret"), "{channels}");
+    let paid = node.text(&["sample", "examplepay", "--order-no", "T-1", "--amount-minor", "12345"]);
+    let body = node.text(&["sample", "examplepay", "--format", "body", "--order-no", "T-1", "--amount-minor", "12345"]);
+    assert!(serde_json::from_str::<Value>(&body).is_ok() && !paid.contains("whsec_a_secret"));
+    let refund = node.text(&["sample", "examplepay", "--event", "refund.succeeded", "--order-no", "T-1"]);
+
+    node.serve();
+    let good = (200, r#"{"received":true}"#.to_owned());
+    assert_eq!(node.curl(&paid), good);
+    assert_eq!(node.curl(&paid), good, "a repetition hears the same");
+    let forged = paid.replace("12345", "1");
+    assert_ne!(forged, paid);
+    assert_eq!(node.curl(&forged), (400, String::new()));
+    let start = paid.find("t=").unwrap() + 2;
+    let stale = format!("{}{:010}{}", &paid[..start], 1_700_000_000, &paid[start + 10..]);
+    assert_eq!(node.curl(&stale), (400, String::new()));
+    let events = node.events();
+    assert_eq!(events.len(), 1, "{events:?}");
+    let shown = events[0].to_string();
+    for word in ["payment.succeeded", "T-1", "12345", "USD", "examplepay"] {
+        assert!(shown.contains(word), "{word} is not in {shown}");
+    }
+    assert_eq!(node.curl(&refund), good);
+    assert_eq!(node.events().len(), 2);
+    // Without the channel in the URL: by the signature's own header.
+    let recognised = paid.replace("/notify/examplepay", "/notify");
+    assert_eq!(node.curl(&recognised), good);
+    assert_eq!(node.events().len(), 2);
+}
+
+#[test]
+fn sample_names_the_stories_that_the_map_can_tell() {
+    let node = Node::new();
+    let output = node.cli(&["sample", "examplepay", "--event", "transfer.succeeded"]);
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && error.contains("payment.succeeded, "), "{error}");
+    assert!(!error.contains("transfer.failed"), "{error}");
+}
