@@ -3,7 +3,10 @@
 //! A target takes envelopes and a deadline and says, for each, what happened. It knows neither the inbox
 //! nor the schedule; whether and when to try again is `deliver`'s business.
 
+mod answer;
+mod diagnosis;
 pub mod fastcgi;
+mod success;
 
 use std::fmt;
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 //! The script finds the platform's request in `$_POST` and `php://input` as if the platform had called it,
 //! and answers with the platform's own word. This file holds the settings and joins the parts: `params`
 //! (what the script is told), `codec` (the protocol), `pool` and `connection` (the way there),
-//! `success` (did it confirm?), `diagnosis` (why not).
+//! `diagnosis` (why there is no answer). Whether an answer confirms is `success`'s beside this file.
 
 mod answer;
 mod codec;
@@ -12,7 +12,6 @@ mod diagnosis;
 mod params;
 mod pool;
 mod stream;
-mod success;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +24,7 @@ use self::connection::Limits;
 use self::params::Site;
 use self::pool::{Bounds, Pool};
 use self::stream::Address;
-use self::success::Rule;
+use super::success::Rule;
 use super::{Advice, Attempted, Demands, Envelope, Format, Kind, Outcome, Reason, Target};
 
 pub use self::diagnosis::REASONS;

@@ -10,7 +10,7 @@ use tollbell_channels::settings::{Settings, SettingsError};
 
 use super::answer::Answer;
 use super::diagnosis::{attempted, of_fpm, php_message, retry, text};
-use crate::targets::{Attempted, Envelope, Outcome, Reason};
+use super::{Attempted, Envelope, Outcome, Reason};
 
 /// Characters of an answer that a reason quotes.
 const QUOTED_CHARS: usize = 160;
