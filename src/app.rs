@@ -10,7 +10,7 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tollbell_channels::model::{AckMatch, AppReply, Environment};
+use tollbell_channels::model::{AckMatch, AppReply, Environment, RawRequest};
 use tollbell_channels::platforms::PLATFORMS;
 use tollbell_channels::settings::{Settings, SettingsError};
 use tracing::{error, info, warn};
@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use crate::admin::{self, Admin};
 use crate::clock::{self, Clock};
 use crate::config::{self, BackoffConfig, Catalogue, ChannelConfig, Config, Problem, TargetKind};
-use crate::deliver::{AckOf, Backoff, Deliverer, Line, Origin, Policy};
+use crate::deliver::{AckOf, Backoff, Deliverer, FieldsOf, Line, Origin, Policy};
 use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention, RoutedTarget};
 use crate::messages::Message;
@@ -170,6 +170,7 @@ impl Node {
             clock: clock.clone(),
             chance: clock::system_chance(),
             ack_of: ack_of(receiver.clone()),
+            fields_of: fields_of(receiver.clone()),
             scan: config.deliver.scan,
         };
         for line in lines {
@@ -336,6 +337,16 @@ fn ack_of(receiver: Arc<ArcSwap<Receiver>>) -> AckOf {
         let own = receiver.doors.by_id(&origin.channel).filter(is_of_platform);
         let door = own.or_else(|| receiver.doors.iter().find(is_of_platform));
         door.map_or(AckMatch::No, |door| door.channel.is_ack(reply))
+    })
+}
+
+/// Reads the fields of a request that was proven when it came. Only the channel that it came to may: another
+/// one of the same platform has other keys, and would read nothing or another merchant's secrets.
+fn fields_of(receiver: Arc<ArcSwap<Receiver>>) -> FieldsOf {
+    Arc::new(move |origin: &Origin, proven: &RawRequest| {
+        let receiver = receiver.load();
+        let door = receiver.doors.by_id(&origin.channel).filter(|door| *door.platform == *origin.platform);
+        door.map(|door| door.channel.fields(proven)).unwrap_or_default()
     })
 }
 

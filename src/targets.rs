@@ -6,6 +6,7 @@
 mod answer;
 mod diagnosis;
 pub mod fastcgi;
+mod forwarded;
 mod success;
 
 use std::fmt;
@@ -91,8 +92,13 @@ pub struct Envelope {
     pub origin: &'static str,
     /// The events: exactly one for [`Format::Event`], at least one for [`Format::Raw`].
     pub events: Vec<EventView>,
-    /// The original request, byte for byte.
-    pub request: RawRequest,
+    /// The original request, byte for byte. `None` when its retention has passed: then only events go out.
+    pub request: Option<RawRequest>,
+    /// When this attempt began.
+    pub attempted_at: Timestamp,
+    /// Every field of the platform's message as text, read when it is needed: some platforms encrypt it.
+    /// Nothing when the request is gone, or cannot be read any more.
+    pub fields: Arc<dyn Fn() -> Vec<(String, String)> + Send + Sync>,
     /// Does an application's answer say what the channel's platform waits for?
     pub is_ack: Arc<dyn Fn(&AppReply<'_>) -> AckMatch + Send + Sync>,
 }
@@ -125,6 +131,8 @@ pub struct EventView {
     pub total: Option<Money>,
     /// When it happened, by the platform.
     pub occurred_at: Option<Timestamp>,
+    /// When we stored it.
+    pub recorded_at: Timestamp,
 }
 
 /// What an attempt did.

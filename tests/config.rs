@@ -147,6 +147,10 @@ impl Channel for FakeChannel {
         unreachable!("nothing is sent")
     }
 
+    fn fields(&self, _: &RawRequest) -> Vec<(String, String)> {
+        unreachable!("nothing is sent")
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         Vec::new()
     }

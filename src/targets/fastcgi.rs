@@ -345,14 +345,17 @@ impl FastCgi {
         if until <= now {
             return Attempted::without_answer(diagnosis::retry("no_time_left", ""));
         }
-        let request =
-            match codec::encode(&self.site.params(envelope), &envelope.request.body, self.pool.after_request()) {
-                Ok(request) => request,
-                Err(error) => {
-                    let reason = Reason::new("param_too_long", &error.name);
-                    return Attempted::without_answer(Outcome::Declined { reason });
-                }
-            };
+        let Some(original) = &envelope.request else {
+            return Attempted::without_answer(Outcome::Declined { reason: Reason::new("body_gone", "") });
+        };
+        let params = self.site.params(envelope, original);
+        let request = match codec::encode(&params, &original.body, self.pool.after_request()) {
+            Ok(request) => request,
+            Err(error) => {
+                let reason = Reason::new("param_too_long", &error.name);
+                return Attempted::without_answer(Outcome::Declined { reason });
+            }
+        };
         let limits = Limits { deadline: until, first_byte: self.first_byte_timeout };
         match self.pool.exchange(&request, limits).await {
             Ok(delivered) => {
