@@ -5,8 +5,10 @@
 
 mod answer;
 mod diagnosis;
+mod event;
 pub mod fastcgi;
 mod forwarded;
+pub mod http;
 mod success;
 
 use std::fmt;
@@ -246,7 +248,7 @@ pub struct Advice {
 }
 
 /// Every kind of target.
-pub static KINDS: &[&Kind] = &[&fastcgi::KIND];
+pub static KINDS: &[&Kind] = &[&fastcgi::KIND, &http::KIND];
 
 /// The kind with this word.
 pub fn by_kind(kind: &str) -> Option<&'static Kind> {

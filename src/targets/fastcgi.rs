@@ -288,7 +288,7 @@ fn build(settings: &Settings) -> Result<Arc<dyn Target>, SettingsError> {
     let bounds = Bounds { connections_max, idle_timeout, connect_timeout };
     Ok(Arc::new(FastCgi {
         site: Site::from_settings(settings)?,
-        rule: Rule::from_settings(settings)?,
+        rule: Rule::from_settings(settings, Rule::Platform)?,
         pool: Pool::new(address.clone(), bounds),
         address,
         first_byte_timeout,

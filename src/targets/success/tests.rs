@@ -38,7 +38,8 @@ fn envelope() -> Envelope {
 
 fn rule(pairs: &[(&str, &str)]) -> Rule {
     let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    Rule::from_settings(&Settings::without_environment().with("success", SettingValue::Pairs(pairs))).unwrap()
+    Rule::from_settings(&Settings::without_environment().with("success", SettingValue::Pairs(pairs)), Rule::Platform)
+        .unwrap()
 }
 
 /// The word of the outcome, and of the notes.
