@@ -1078,6 +1078,7 @@ fn example(text: &str) -> Folder {
             folder.write(&format!("keys/{}", setting.file_name.unwrap()), &bytes, 0o600);
         }
     }
+    folder.write("keys/hook_whsec", b"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD\n", 0o600);
     folder
 }
 
@@ -1085,7 +1086,7 @@ fn example(text: &str) -> Folder {
 fn the_example_is_good_and_holds_the_defaults() {
     let folder = example(EXAMPLE);
     let config = good(folder.load_real());
-    assert_eq!((config.channels.len(), config.targets.len()), (1, 1));
+    assert_eq!((config.channels.len(), config.targets.len()), (1, 2));
     let empty = Folder::new(&[("tollbell.toml", b"")]);
     let (defaults, _) = with_warnings(empty.load_real());
     assert_eq!(config.server, defaults.server);

@@ -32,7 +32,7 @@ const LENIENT: GeneralPurpose = GeneralPurpose::new(
 );
 
 enum Secret {
-    Symmetric(hmac::Key),
+    Symmetric(Box<hmac::Key>),
     Asymmetric(Box<Ed25519KeyPair>),
 }
 
@@ -87,7 +87,7 @@ fn read(word: &str) -> Result<Secret, SettingsError> {
             let detail = format!("{} bytes, not {} to {}", bytes.len(), SECRET_BYTES.start(), SECRET_BYTES.end());
             return Err(SettingsError::new(SETTING, "out_of_range").because(detail));
         }
-        return Ok(Secret::Symmetric(hmac::Key::new(hmac::HMAC_SHA256, &bytes)));
+        return Ok(Secret::Symmetric(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &bytes))));
     }
     let bytes = decoded(word.strip_prefix("whsk_").ok_or_else(malformed)?)?;
     let pair = match bytes.len() {
