@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tokio::task::JoinSet;
 use tokio::time::Instant;
-use tollbell_channels::model::{AckMatch, AppReply, Timestamp};
+use tollbell_channels::model::{AckMatch, AppReply, RawRequest, Timestamp};
 use tracing::{debug, error, info, warn};
 
 pub use backoff::Backoff;
@@ -69,6 +69,9 @@ impl Policy {
 /// Does an application's answer say what the platform of this delivery waits for?
 pub type AckOf = Arc<dyn Fn(&Origin, &AppReply<'_>) -> AckMatch + Send + Sync>;
 
+/// Reads every field of a proven request in the way of the channel that it came to.
+pub type FieldsOf = Arc<dyn Fn(&Origin, &RawRequest) -> Vec<(String, String)> + Send + Sync>;
+
 /// Where a delivery came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -91,6 +94,8 @@ pub struct Deliverer {
     pub chance: Chance,
     /// Reads an application's answer in the words of a channel.
     pub ack_of: AckOf,
+    /// Reads the fields of a platform's message.
+    pub fields_of: FieldsOf,
     /// Longest time between two scans for due deliveries.
     pub scan: Duration,
 }
@@ -195,7 +200,7 @@ impl Deliverer {
         let received_at = leased.request.as_ref().map(|request| request.received_at);
         let attempted = match decide::decide(&leased) {
             decide::Decision::GiveUp { reason } => Attempted::without_answer(Outcome::Declined { reason }),
-            decide::Decision::Deliver => self.try_once(line, &leased).await,
+            decide::Decision::Deliver => self.try_once(line, &leased, started_at).await,
         };
         let now = (self.clock)();
         let next = decide::settle(&attempted.outcome, leased.tries, &line.policy, now, (self.chance)());
@@ -233,21 +238,20 @@ impl Deliverer {
         }
     }
 
-    async fn try_once(&self, line: &Line, leased: &Leased) -> Attempted {
+    async fn try_once(&self, line: &Line, leased: &Leased, started_at: Timestamp) -> Attempted {
         let deadline = Instant::now() + line.policy.attempt_timeout;
-        let Some(envelope) = self.envelope(leased) else {
-            return Attempted::without_answer(Outcome::Declined { reason: Reason::new("body_gone", "") });
-        };
+        let envelope = self.envelope(leased, started_at);
         let mut results = line.target.deliver(std::slice::from_ref(&envelope), deadline).await;
         results
             .pop()
             .unwrap_or_else(|| Attempted::without_answer(Outcome::Unknown { reason: Reason::new("no_result", "") }))
     }
 
-    fn envelope(&self, leased: &Leased) -> Option<Envelope> {
-        let ack_of = self.ack_of.clone();
+    fn envelope(&self, leased: &Leased, attempted_at: Timestamp) -> Envelope {
+        let (ack_of, fields_of) = (self.ack_of.clone(), self.fields_of.clone());
         let origin = Origin { channel: leased.channel.clone(), platform: leased.platform.clone() };
-        Some(Envelope {
+        let (sent_by, request) = (origin.clone(), leased.request.clone());
+        Envelope {
             delivery: leased.delivery.to_string(),
             attempt: leased.attempt,
             notification: leased.notification.to_string(),
@@ -256,9 +260,11 @@ impl Deliverer {
             environment: leased.environment,
             origin: "callback",
             events: leased.events.iter().map(view).collect(),
-            request: leased.request.clone()?,
+            request: leased.request.clone(),
+            attempted_at,
+            fields: Arc::new(move || request.as_ref().map(|request| fields_of(&sent_by, request)).unwrap_or_default()),
             is_ack: Arc::new(move |reply| ack_of(&origin, reply)),
-        })
+        }
     }
 
     fn report(
@@ -307,6 +313,7 @@ fn view(event: &EventRecord) -> EventView {
         amount: event.amount,
         total: event.total,
         occurred_at: event.occurred_at,
+        recorded_at: event.created_at,
     }
 }
 

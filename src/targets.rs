@@ -3,7 +3,13 @@
 //! A target takes envelopes and a deadline and says, for each, what happened. It knows neither the inbox
 //! nor the schedule; whether and when to try again is `deliver`'s business.
 
+mod answer;
+mod diagnosis;
+mod event;
 pub mod fastcgi;
+mod forwarded;
+pub mod http;
+mod success;
 
 use std::fmt;
 use std::sync::Arc;
@@ -88,8 +94,13 @@ pub struct Envelope {
     pub origin: &'static str,
     /// The events: exactly one for [`Format::Event`], at least one for [`Format::Raw`].
     pub events: Vec<EventView>,
-    /// The original request, byte for byte.
-    pub request: RawRequest,
+    /// The original request, byte for byte. `None` when its retention has passed: then only events go out.
+    pub request: Option<RawRequest>,
+    /// When this attempt began.
+    pub attempted_at: Timestamp,
+    /// Every field of the platform's message as text, read when it is needed: some platforms encrypt it.
+    /// Nothing when the request is gone, or cannot be read any more.
+    pub fields: Arc<dyn Fn() -> Vec<(String, String)> + Send + Sync>,
     /// Does an application's answer say what the channel's platform waits for?
     pub is_ack: Arc<dyn Fn(&AppReply<'_>) -> AckMatch + Send + Sync>,
 }
@@ -122,6 +133,8 @@ pub struct EventView {
     pub total: Option<Money>,
     /// When it happened, by the platform.
     pub occurred_at: Option<Timestamp>,
+    /// When we stored it.
+    pub recorded_at: Timestamp,
 }
 
 /// What an attempt did.
@@ -235,7 +248,7 @@ pub struct Advice {
 }
 
 /// Every kind of target.
-pub static KINDS: &[&Kind] = &[&fastcgi::KIND];
+pub static KINDS: &[&Kind] = &[&fastcgi::KIND, &http::KIND];
 
 /// The kind with this word.
 pub fn by_kind(kind: &str) -> Option<&'static Kind> {

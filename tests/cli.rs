@@ -360,7 +360,7 @@ fn channels_and_targets_are_listed() {
         "TARGET  KIND                         SETTINGS\n\
          shop    fastcgi – PHP-FPM (FastCGI)  address = 127.0.0.1:9000\n                                     \
          script = /x.php\n\
-         This program knows: fastcgi – PHP-FPM (FastCGI)\n"
+         This program knows: fastcgi – PHP-FPM (FastCGI); http – Webhook (HTTP)\n"
     );
     assert_eq!(
         place.run(&["targets", "--json"]).json(),

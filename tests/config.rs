@@ -147,6 +147,10 @@ impl Channel for FakeChannel {
         unreachable!("nothing is sent")
     }
 
+    fn fields(&self, _: &RawRequest) -> Vec<(String, String)> {
+        unreachable!("nothing is sent")
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         Vec::new()
     }
@@ -1253,6 +1257,7 @@ fn example(text: &str) -> Folder {
             folder.write(&format!("keys/{}", setting.file_name.unwrap()), &bytes, 0o600);
         }
     }
+    folder.write("keys/hook_whsec", b"whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD\n", 0o600);
     folder
 }
 
@@ -1260,7 +1265,7 @@ fn example(text: &str) -> Folder {
 fn the_example_is_good_and_holds_the_defaults() {
     let folder = example(EXAMPLE);
     let config = good(folder.load_real());
-    assert_eq!((config.channels.len(), config.targets.len()), (1, 1));
+    assert_eq!((config.channels.len(), config.targets.len()), (1, 2));
     let empty = Folder::new(&[("tollbell.toml", b"")]);
     let (defaults, _) = with_warnings(empty.load_real());
     assert_eq!(config.server, defaults.server);

@@ -17,8 +17,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsAcceptor;
 use tollbell::egress::{
-    Ask, Class, ClientCertificate, ClientSettings, EGRESS_WORDS, Egress, EgressError, Got, Guard,
-    HEADERS_MAX, Network, PublicRules, Roots, Setup, Url, UrlFault,
+    Ask, Class, ClientCertificate, ClientSettings, EGRESS_WORDS, Egress, EgressError, Got, Guard, HEADERS_MAX, Network,
+    PublicRules, Roots, Setup, Url, UrlFault,
 };
 use zeroize::Zeroizing;
 

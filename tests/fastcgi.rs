@@ -99,8 +99,9 @@ fn envelope(channel: &str) -> Envelope {
             amount: Some(Money { minor: 1000, currency: Currency::CNY }),
             total: None,
             occurred_at: None,
+            recorded_at: Timestamp::UNIX_EPOCH,
         }],
-        request: RawRequest {
+        request: Some(RawRequest {
             method: Method::POST,
             path: format!("/notify/{channel}"),
             query: Some("from=anyone".to_owned()),
@@ -108,7 +109,9 @@ fn envelope(channel: &str) -> Envelope {
             body: Bytes::from_static(b"out_trade_no=20261121001&trade_status=TRADE_SUCCESS&subject=%E4%B9%A6+1"),
             source: Some("203.0.113.7".parse().unwrap()),
             received_at: Timestamp::UNIX_EPOCH,
-        },
+        }),
+        attempted_at: Timestamp::UNIX_EPOCH,
+        fields: Arc::new(Vec::new),
         is_ack: Arc::new(
             |reply| {
                 if reply.status == 200 { AckMatch::of_word(reply.body, b"success") } else { AckMatch::No }
@@ -119,8 +122,9 @@ fn envelope(channel: &str) -> Envelope {
 
 fn with_body(channel: &str, body: impl Into<Bytes>) -> Envelope {
     let mut envelope = envelope(channel);
-    envelope.request.body = body.into();
-    envelope.request.headers.insert("content-type", HeaderValue::from_static("application/octet-stream"));
+    let request = envelope.request.as_mut().unwrap();
+    request.body = body.into();
+    request.headers.insert("content-type", HeaderValue::from_static("application/octet-stream"));
     envelope
 }
 
@@ -173,7 +177,7 @@ async fn a_tutorials_notify_page_works_unchanged_on_both_kinds_of_socket() {
         assert_eq!(world.written("orders.txt"), "20261121001\n");
 
         let mut refused = envelope("notify");
-        refused.request.body = Bytes::from_static(b"out_trade_no=1&trade_status=WAIT_BUYER_PAY");
+        refused.request.as_mut().unwrap().body = Bytes::from_static(b"out_trade_no=1&trade_status=WAIT_BUYER_PAY");
         let attempted = world.deliver(refused).await;
         assert_eq!((said(&attempted).as_str(), detail(&attempted)), ("retry application_failed", "\"fail\""));
     }
@@ -259,7 +263,7 @@ fn platform_headers(envelope: &mut Envelope) {
         [("Proxy", "http://evil.example"), ("X_Sign", "forged"), ("X-Sign", "a+b/c="), ("User-Agent", "Mozilla/4.0")]
     {
         let name = HeaderName::from_bytes(name.as_bytes()).unwrap();
-        envelope.request.headers.insert(name, HeaderValue::from_static(value));
+        envelope.request.as_mut().unwrap().headers.insert(name, HeaderValue::from_static(value));
     }
 }
 
@@ -386,7 +390,12 @@ async fn more_headers_than_one_record_holds_arrive() {
     let mut notice = envelope("server");
     for number in 0..30 {
         let name = HeaderName::from_bytes(format!("x-long-{number}").as_bytes()).unwrap();
-        notice.request.headers.insert(name, HeaderValue::from_str(&number.to_string().repeat(3500)).unwrap());
+        notice
+            .request
+            .as_mut()
+            .unwrap()
+            .headers
+            .insert(name, HeaderValue::from_str(&number.to_string().repeat(3500)).unwrap());
     }
     assert_eq!(said(&world.deliver(notice).await), "delivered");
     let seen = server(&world);
@@ -769,7 +778,7 @@ fn with_many_headers() -> Envelope {
     let mut notice = envelope("x");
     for number in 0..1000 {
         let name = HeaderName::from_bytes(format!("x-long-{number}").as_bytes()).unwrap();
-        notice.request.headers.insert(name, HeaderValue::from_str(&"v".repeat(8000)).unwrap());
+        notice.request.as_mut().unwrap().headers.insert(name, HeaderValue::from_str(&"v".repeat(8000)).unwrap());
     }
     notice
 }

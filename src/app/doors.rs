@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tollbell_channels::model::{AckMatch, AppReply, Environment};
+use tollbell_channels::model::{AckMatch, AppReply, Environment, RawRequest};
 
 use super::network;
 use super::node::Keepers;
 use crate::config::Config;
-use crate::deliver::{AckOf, Line, Origin};
+use crate::deliver::{AckOf, FieldsOf, Line, Origin};
 use crate::inbox::RoutedTarget;
 use crate::receive::{Door, Doors, Receiver};
 use crate::targets::Format;
@@ -48,5 +48,15 @@ pub(super) fn ack_of(receiver: Arc<ArcSwap<Receiver>>) -> AckOf {
         let own = receiver.doors.by_id(&origin.channel).filter(is_of_platform);
         let door = own.or_else(|| receiver.doors.iter().find(is_of_platform));
         door.map_or(AckMatch::No, |door| door.channel().is_ack(reply))
+    })
+}
+
+/// Reads the fields of a request that was proven when it came. Only the channel that it came to may: another
+/// one of the same platform has other keys, and would read nothing or another merchant's secrets.
+pub(super) fn fields_of(receiver: Arc<ArcSwap<Receiver>>) -> FieldsOf {
+    Arc::new(move |origin: &Origin, proven: &RawRequest| {
+        let receiver = receiver.load();
+        let door = receiver.doors.by_id(&origin.channel).filter(|door| *door.platform == *origin.platform);
+        door.map(|door| door.channel().fields(proven)).unwrap_or_default()
     })
 }

@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{error, info, warn};
 
-use super::doors::{ack_of, doors};
+use super::doors::{ack_of, doors, fields_of};
 use super::lines::{lines, warn_of_orphans};
 use super::{network, open_inbox};
 use super::service::Service;
@@ -405,6 +405,7 @@ impl Node {
             clock: self.parts.clock.clone(),
             chance: clock::system_chance(),
             ack_of: ack_of(self.receiver.clone()),
+            fields_of: fields_of(self.receiver.clone()),
             scan: self.config.deliver.scan,
         };
         let what = What::Line(line.id.clone());

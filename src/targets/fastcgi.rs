@@ -3,7 +3,7 @@
 //! The script finds the platform's request in `$_POST` and `php://input` as if the platform had called it,
 //! and answers with the platform's own word. This file holds the settings and joins the parts: `params`
 //! (what the script is told), `codec` (the protocol), `pool` and `connection` (the way there),
-//! `success` (did it confirm?), `diagnosis` (why not).
+//! `diagnosis` (why there is no answer). Whether an answer confirms is `success`'s beside this file.
 
 mod answer;
 mod codec;
@@ -12,7 +12,6 @@ mod diagnosis;
 mod params;
 mod pool;
 mod stream;
-mod success;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +24,7 @@ use self::connection::Limits;
 use self::params::Site;
 use self::pool::{Bounds, Pool};
 use self::stream::Address;
-use self::success::Rule;
+use super::success::Rule;
 use super::{Advice, Attempted, Demands, Envelope, Format, Kind, Outcome, Reason, Target};
 
 pub use self::diagnosis::REASONS;
@@ -289,7 +288,7 @@ fn build(settings: &Settings) -> Result<Arc<dyn Target>, SettingsError> {
     let bounds = Bounds { connections_max, idle_timeout, connect_timeout };
     Ok(Arc::new(FastCgi {
         site: Site::from_settings(settings)?,
-        rule: Rule::from_settings(settings)?,
+        rule: Rule::from_settings(settings, Rule::Platform)?,
         pool: Pool::new(address.clone(), bounds),
         address,
         first_byte_timeout,
@@ -346,14 +345,17 @@ impl FastCgi {
         if until <= now {
             return Attempted::without_answer(diagnosis::retry("no_time_left", ""));
         }
-        let request =
-            match codec::encode(&self.site.params(envelope), &envelope.request.body, self.pool.after_request()) {
-                Ok(request) => request,
-                Err(error) => {
-                    let reason = Reason::new("param_too_long", &error.name);
-                    return Attempted::without_answer(Outcome::Declined { reason });
-                }
-            };
+        let Some(original) = &envelope.request else {
+            return Attempted::without_answer(Outcome::Declined { reason: Reason::new("body_gone", "") });
+        };
+        let params = self.site.params(envelope, original);
+        let request = match codec::encode(&params, &original.body, self.pool.after_request()) {
+            Ok(request) => request,
+            Err(error) => {
+                let reason = Reason::new("param_too_long", &error.name);
+                return Attempted::without_answer(Outcome::Declined { reason });
+            }
+        };
         let limits = Limits { deadline: until, first_byte: self.first_byte_timeout };
         match self.pool.exchange(&request, limits).await {
             Ok(delivered) => {

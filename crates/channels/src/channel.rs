@@ -28,6 +28,11 @@ pub trait Channel: Send + Sync {
     /// Did the application's script say what this platform waits for?
     fn is_ack(&self, reply: &AppReply<'_>) -> AckMatch;
 
+    /// Every field of a message that was proven before, as text, in the message's own order: for people and
+    /// applications, never for decisions. Verifies nothing. Empty when it cannot be read (any more), for
+    /// instance when the key that opens it has gone.
+    fn fields(&self, proven: &RawRequest) -> Vec<(String, String)>;
+
     /// Public facts about the configured keys (fingerprints, sizes, expiry), for people.
     fn keys(&self) -> Vec<KeyNote>;
 

@@ -1,5 +1,7 @@
 //! What the application wrote: its answer in CGI form, bounded, and its error stream.
 
+use crate::targets::answer::{Answer, STATUS_DEFAULT};
+
 /// Most bytes of an answer that are kept: the headers and what a success rule can look at. A confirming
 /// answer has a few dozen bytes; the rest of a long page is read and dropped.
 pub(super) const STDOUT_BYTES_KEPT: usize = 64 * 1024;
@@ -10,8 +12,6 @@ pub(super) const STDOUT_BYTES_MAX: usize = 1024 * 1024;
 pub(super) const STDERR_BYTES_KEPT: usize = 16 * 1024;
 /// Longest header block: PHP writes some hundred bytes, a framework with cookies a few thousand.
 const HEADER_BYTES_MAX: usize = 32 * 1024;
-/// The status of an answer that names none, by the CGI rules.
-const STATUS_DEFAULT: u16 = 200;
 
 /// The streams of one request while they come in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -63,36 +63,6 @@ impl Streams {
 fn push_bounded(kept: &mut Vec<u8>, bytes: &[u8], most: usize) {
     let room = most - kept.len();
     kept.extend_from_slice(&bytes[..bytes.len().min(room)]);
-}
-
-/// An application's answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Answer {
-    /// Its status code.
-    pub(super) status: u16,
-    /// Its content type as written, or empty.
-    pub(super) content_type: String,
-    /// Where it redirects to.
-    pub(super) location: Option<String>,
-    /// Its body, perhaps cut.
-    pub(super) body: Vec<u8>,
-    /// Whether the body was longer than what is kept.
-    pub(super) is_cut: bool,
-    /// What was written to the error stream.
-    pub(super) stderr: Vec<u8>,
-}
-
-impl Default for Answer {
-    fn default() -> Self {
-        Self {
-            status: STATUS_DEFAULT,
-            content_type: String::new(),
-            location: None,
-            body: Vec::new(),
-            is_cut: false,
-            stderr: Vec::new(),
-        }
-    }
 }
 
 /// Splits an answer into its header fields and the place where the body begins. What does not look like

@@ -9,9 +9,10 @@ use std::time::Duration;
 use tokio::io::Interest;
 use tokio::time::{Instant, timeout_at};
 
-use super::answer::{Answer, Streams};
+use super::answer::Streams;
 use super::codec::{DecodeError, Decoder, Encoded, End, Part};
 use super::stream::{Address, Stream};
+use crate::targets::answer::Answer;
 
 /// Size of the read buffer: most answers arrive in one piece.
 const READ_BYTES: usize = 16 * 1024;

@@ -1,14 +1,14 @@
-//! Why a delivery failed, in words with a cure: failures of the connection, what PHP-FPM itself says, and
-//! PHP's own error messages in an answer or on the error stream.
+//! Why a delivery brought no answer, in words with a cure. What an answer itself says is the matter of the
+//! `diagnosis` beside all targets.
 
 use std::io;
 
-use super::answer::Answer;
 use super::codec::{DecodeError, End};
 use super::connection::{Broken, Cause, Work};
 use super::pool::{Failed, Failure};
 use super::stream::Address;
-use crate::targets::{Attempted, Outcome, Reason, clean};
+use crate::targets::diagnosis::attempted;
+use crate::targets::{Attempted, Outcome, Reason};
 
 /// Every word that a FastCGI attempt can end with or be noted with; the catalogues hold a text with a cure
 /// for each, under `outcome.<word>`.
@@ -24,6 +24,7 @@ pub const REASONS: &[&str] = &[
     "not_fastcgi",
     "fastcgi_refused",
     "param_too_long",
+    "body_gone",
     // No whole answer: what the application did is unknown.
     "timed_out",
     "connection_lost",
@@ -50,14 +51,6 @@ pub const REASONS: &[&str] = &[
     "sent_again",
 ];
 
-/// Characters of an answer's beginning that are kept with an attempt.
-const BODY_HEAD_CHARS: usize = 500;
-/// Characters of the error stream that are kept with an attempt.
-const STDERR_CHARS: usize = 4000;
-/// Bytes of an answer that are searched for PHP's messages: they stand at the beginning, or the page is
-/// too long to be an answer.
-const SEARCHED_BYTES: usize = 32 * 1024;
-
 /// An attempt that brought no whole answer.
 pub(super) fn of_failure(failed: Failed, address: &Address) -> Attempted {
     let Failed { failure, has_an_earlier_send } = failed;
@@ -79,17 +72,6 @@ pub(super) fn of_failure(failed: Failed, address: &Address) -> Attempted {
     match answer {
         Some(answer) => attempted(outcome, Vec::new(), &answer, !answer.body.is_empty()),
         None => Attempted::without_answer(outcome),
-    }
-}
-
-/// An attempt with what is worth keeping of the answer.
-pub(super) fn attempted(outcome: Outcome, notes: Vec<Reason>, answer: &Answer, has_status: bool) -> Attempted {
-    Attempted {
-        outcome,
-        notes,
-        status: has_status.then_some(answer.status),
-        body_head: clean(&text(&answer.body), BODY_HEAD_CHARS),
-        stderr: clean(&text(&answer.stderr), STDERR_CHARS),
     }
 }
 
@@ -146,121 +128,9 @@ pub(super) fn retry(word: &'static str, detail: &str) -> Outcome {
     Outcome::RetryLater { reason: Reason::new(word, detail), after: None }
 }
 
-/// What PHP-FPM says when it did not run the script at all. Its answers have fixed texts, and the error
-/// stream the cause.
-pub(super) fn of_fpm(answer: &Answer) -> Option<Reason> {
-    let (body, stderr) = (text(&answer.body), text(&answer.stderr));
-    let body = body.trim();
-    let said = || first_lines(if stderr.trim().is_empty() { body } else { &stderr });
-    if stderr.contains("Primary script unknown")
-        || answer.status == 404 && matches!(body, "File not found." | "No input file specified.")
-    {
-        return Some(Reason::new("script_unknown", &said()));
-    }
-    if stderr.contains("Unable to open primary script") {
-        return Some(Reason::new("script_unreadable", &said()));
-    }
-    if stderr.contains("security.limit_extensions") || answer.status == 403 && body == "Access denied." {
-        return Some(Reason::new("access_denied", &said()));
-    }
-    None
-}
-
-/// A message of PHP itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct PhpMessage {
-    /// It ended the script.
-    pub(super) is_fatal: bool,
-    /// The message with its place.
-    pub(super) message: String,
-}
-
-/// Marks of PHP's messages, the deadly ones first.
-const PHP_MARKS: &[(&str, bool)] = &[
-    ("Fatal error", true),
-    ("Parse error", true),
-    ("Recoverable fatal error", true),
-    ("Warning", false),
-    ("Notice", false),
-    ("Deprecated", false),
-    ("Strict Standards", false),
-];
-
-/// The gravest message of PHP in a text: on the error stream `PHP Warning:  …`, in an answer
-/// `<b>Warning</b>:  …` or `Warning: … in … on line …`.
-pub(super) fn php_message(bytes: &[u8]) -> Option<PhpMessage> {
-    let searched = text(&bytes[..bytes.len().min(SEARCHED_BYTES)]);
-    for (mark, is_fatal) in PHP_MARKS {
-        let forms = [format!("PHP {mark}:"), format!("<b>{mark}</b>:"), format!("\n{mark}: ")];
-        let found = forms.iter().filter_map(|form| searched.find(form.as_str())).min();
-        let found = found.or_else(|| searched.starts_with(&format!("{mark}: ")).then_some(0));
-        if let Some(at) = found {
-            let message = first_lines(&without_tags(searched[at..].trim_start()));
-            // Prose may begin with such a word; PHP names the line.
-            if message.contains(" on line ") || message.contains(".php:") || message.starts_with("PHP ") {
-                return Some(PhpMessage { is_fatal: *is_fatal, message });
-            }
-        }
-    }
-    None
-}
-
-/// Lines of a message that are worth reading: the message and the first calls.
-const MESSAGE_LINES: usize = 4;
-
-fn first_lines(text: &str) -> String {
-    text.trim().lines().map(str::trim_end).take(MESSAGE_LINES).collect::<Vec<_>>().join("\n")
-}
-
-fn without_tags(html: &str) -> String {
-    let mut plain = String::with_capacity(html.len());
-    let mut is_in_tag = false;
-    for c in html.chars() {
-        match c {
-            '<' => is_in_tag = true,
-            '>' if is_in_tag => is_in_tag = false,
-            c if !is_in_tag => plain.push(c),
-            _ => {}
-        }
-    }
-    plain
-}
-
-/// Bytes as text for people.
-pub(super) fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn messages_of_php_are_found_in_all_their_forms() {
-        for (bytes, expected) in [
-            (
-                &b"<br />\n<b>Warning</b>:  Undefined variable $x in <b>/w/n.php</b> on line <b>3</b><br />\nsuccess"[..],
-                Some((false, "Warning:  Undefined variable $x in /w/n.php on line 3\nsuccess")),
-            ),
-            (b"\nNotice: x in /w/n.php on line 3\nsuccess", Some((false, "Notice: x in /w/n.php on line 3\nsuccess"))),
-            (b"Warning: x in /w/n.php on line 3", Some((false, "Warning: x in /w/n.php on line 3"))),
-            (
-                b"PHP message: PHP Warning:  a in /n.php on line 1PHP message: PHP Fatal error:  b in /n.php:2",
-                Some((true, "PHP Fatal error:  b in /n.php:2")),
-            ),
-            (
-                b"PHP Parse error:  syntax error in /n.php on line 9",
-                Some((true, "PHP Parse error:  syntax error in /n.php on line 9")),
-            ),
-            (b"Warning: our shop is closed", None),
-            (b"success", None),
-            (b"", None),
-        ] {
-            let found = php_message(bytes);
-            let seen = found.as_ref().map(|m| (m.is_fatal, m.message.as_str()));
-            assert_eq!(seen, expected, "{}", text(bytes));
-        }
-    }
 
     #[test]
     fn connect_errors_have_their_words() {

@@ -7,74 +7,19 @@
 use std::path::{Component, Path};
 
 use http::HeaderMap;
-use tollbell_channels::model::fact::NAME_BYTES_MAX;
+use tollbell_channels::model::RawRequest;
 use tollbell_channels::settings::{Settings, SettingsError};
 
 use super::codec::CONTENT_BYTES_MAX;
-use crate::targets::{Envelope, EventView};
+use crate::targets::Envelope;
+use crate::targets::forwarded::{self, CHANNEL_PLACE};
 
-/// Stands for the channel's id in `script` and `request_uri`.
-const CHANNEL_PLACE: &str = "{channel}";
-/// Most events whose ids are listed: a combined message carries a handful.
-const EVENTS_LISTED_MAX: usize = 100;
-/// Longest header value that is handed on. Platforms' signatures have some hundred bytes.
-const HEADER_VALUE_BYTES_MAX: usize = 8 * 1024;
 /// Longest query that is handed on, as it must fit into one parameter.
 const QUERY_BYTES_MAX: usize = CONTENT_BYTES_MAX / 4;
 /// What a script sees as the sender when nobody sent the request to us: we asked for it.
 const ADDRESS_OF_NOBODY: &str = "127.0.0.1";
 /// The PHP settings of `quiet_php`.
 const QUIET_PHP: &str = "display_errors=Off\nlog_errors=On";
-
-/// Headers that are not handed on, although the request had them.
-///
-/// A platform may sign over headers whose names only its channel knows, so the rule is by exception: all that
-/// is said from end to end goes on, unless it
-/// * belongs to one connection or to a proxy, or says who a proxy believes the sender to be: the script
-///   has the sender in `REMOTE_ADDR`, and must not believe what anyone can write;
-/// * is about authority (cookies, credentials), which no platform sends and a forger might;
-/// * would change the form of the answer, which has to be the exact word: compressed, partial, or "not
-///   modified".
-///
-/// `Proxy` is never handed on: as `HTTP_PROXY` it would redirect the script's own requests.
-const HEADERS_HELD_BACK: &[&str] = &[
-    "accept-encoding",
-    "authorization",
-    "connection",
-    "content-length",
-    "content-type",
-    "cookie",
-    "expect",
-    "forwarded",
-    "host",
-    "keep-alive",
-    "range",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "true-client-ip",
-    "upgrade",
-    "via",
-    "x-client-ip",
-    "x-original-url",
-    "x-real-ip",
-    "x-rewrite-url",
-];
-/// The beginnings of further names that are not handed on.
-const HEADERS_HELD_BACK_PREFIXES: &[&str] = &["if-", "proxy", "sec-", "tollbell-", "x-forwarded-"];
-/// Names that not even the setting `headers` lets through: they have no meaning behind a gateway.
-const HEADERS_NEVER: &[&str] = &[
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// Where the application lives, and what is told to it.
 #[derive(Clone, Debug)]
@@ -130,16 +75,16 @@ impl Site {
             is_https,
             is_quiet: settings.flag("quiet_php"),
             forwards_query: settings.flag("forward_query"),
-            headers: extra_headers(settings)?,
+            headers: forwarded::asked_headers(settings, "headers")?,
             extra: extra_params(settings)?,
         })
     }
 
     /// All parameters of one delivery.
-    pub(super) fn params(&self, envelope: &Envelope) -> Vec<(String, Vec<u8>)> {
+    pub(super) fn params(&self, envelope: &Envelope, request: &RawRequest) -> Vec<(String, Vec<u8>)> {
         let mut list = List(Vec::with_capacity(64));
-        self.push_request(&mut list, envelope);
-        self.push_headers(&mut list, &envelope.request.headers);
+        self.push_request(&mut list, envelope, request);
+        push_headers(&mut list, &request.headers, &self.headers);
         push_gateway(&mut list, envelope);
         if self.is_quiet {
             list.push("PHP_ADMIN_VALUE", QUIET_PHP);
@@ -151,8 +96,7 @@ impl Site {
         list.0
     }
 
-    fn push_request(&self, list: &mut List, envelope: &Envelope) {
-        let request = &envelope.request;
+    fn push_request(&self, list: &mut List, envelope: &Envelope, request: &RawRequest) {
         let script = self.script.replace(CHANNEL_PLACE, &envelope.channel);
         let root = self.document_root.as_deref().unwrap_or_else(|| directory(&script));
         let script_name = script.strip_prefix(root).unwrap_or(&script);
@@ -161,7 +105,7 @@ impl Site {
             Some(uri) => uri.split_once('?').unwrap_or((uri, "")),
             None => (script_name, ""),
         };
-        let query = self.query(query, request.query.as_deref());
+        let query = forwarded::query(query, request.query.as_deref(), self.forwards_query, QUERY_BYTES_MAX);
         let path_info = path_info(path, script_name);
         list.push("SCRIPT_FILENAME", &script);
         list.push("SCRIPT_NAME", script_name);
@@ -173,10 +117,8 @@ impl Site {
             list.push("PATH_INFO", path_info);
         }
         list.push("REQUEST_METHOD", request.method.as_str());
-        if let Some(content_type) = request.headers.get(http::header::CONTENT_TYPE)
-            && content_type.len() <= HEADER_VALUE_BYTES_MAX
-        {
-            list.push("CONTENT_TYPE", content_type.as_bytes());
+        if let Some(content_type) = forwarded::content_type(&request.headers) {
+            list.push("CONTENT_TYPE", content_type);
         }
         list.push("CONTENT_LENGTH", request.body.len().to_string());
         list.push("GATEWAY_INTERFACE", "CGI/1.1");
@@ -199,86 +141,19 @@ impl Site {
             if is_usual_port { self.server_name.clone() } else { format!("{}:{}", self.server_name, self.server_port) };
         list.push("HTTP_HOST", host);
     }
+}
 
-    /// The query of `request_uri`, and the platform's own only where it is asked for: a signature rarely
-    /// covers it, so anyone could add to what a script finds in `$_GET`.
-    fn query(&self, own: &str, received: Option<&str>) -> String {
-        let is_plain = |query: &&str| query.len() <= QUERY_BYTES_MAX && query.bytes().all(|b| b.is_ascii_graphic());
-        match received.filter(|query| self.forwards_query && !query.is_empty()).filter(is_plain) {
-            Some(received) if own.is_empty() => received.to_owned(),
-            Some(received) => format!("{own}&{received}"),
-            None => own.to_owned(),
-        }
-    }
-
-    fn push_headers(&self, list: &mut List, headers: &HeaderMap) {
-        let of_connection: Vec<String> = headers
-            .get_all(http::header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(|name| name.trim().to_ascii_lowercase())
-            .collect();
-        for name in headers.keys() {
-            let name = name.as_str();
-            let is_asked_for = self.headers.iter().any(|asked| asked == name);
-            if !is_nameable(name) || of_connection.iter().any(|held| held == name) {
-                continue;
-            }
-            if is_held_back(name) && !is_asked_for {
-                continue;
-            }
-            // A header that came several times is one list, as CGI has it.
-            let values: Vec<&[u8]> = headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect();
-            let value = values.join(&b", "[..]);
-            if value.len() <= HEADER_VALUE_BYTES_MAX {
-                list.push(&format!("HTTP_{}", name.to_ascii_uppercase().replace('-', "_")), value);
-            }
-        }
+fn push_headers(list: &mut List, headers: &HeaderMap, asked: &[String]) {
+    for (name, value) in forwarded::headers(headers, asked) {
+        list.push(&format!("HTTP_{}", name.to_ascii_uppercase().replace('-', "_")), value);
     }
 }
 
-/// What the gateway knows. Of several events only what they agree on is stated: the amount of a refund must
-/// not be taken for that of its payment.
+/// What the gateway knows: `event-ids` becomes `TOLLBELL_EVENT_IDS`.
 fn push_gateway(list: &mut List, envelope: &Envelope) {
-    list.push("TOLLBELL_DELIVERY", visible(&envelope.delivery));
-    list.push("TOLLBELL_ATTEMPT", envelope.attempt.to_string());
-    list.push("TOLLBELL_NOTIFICATION", visible(&envelope.notification));
-    list.push("TOLLBELL_CHANNEL", visible(&envelope.channel));
-    list.push("TOLLBELL_MERCHANT", visible(&envelope.merchant));
-    list.push("TOLLBELL_ENVIRONMENT", envelope.environment.as_str());
-    list.push("TOLLBELL_ORIGIN", envelope.origin);
-    let listed = || envelope.events.iter().take(EVENTS_LISTED_MAX);
-    list.push("TOLLBELL_EVENT_IDS", listed().map(|event| visible(&event.id)).collect::<Vec<_>>().join(","));
-    list.push("TOLLBELL_EVENT_KINDS", listed().map(|event| event.kind.as_str()).collect::<Vec<_>>().join(","));
-    if let Some(order_no) = agreed(&envelope.events, |event| event.order_no.as_deref()) {
-        list.push("TOLLBELL_ORDER_NO", visible(order_no));
+    for (name, value) in forwarded::facts(envelope) {
+        list.push(&format!("TOLLBELL_{}", name.to_ascii_uppercase().replace('-', "_")), value);
     }
-    if let Some(platform_no) = agreed(&envelope.events, |event| event.platform_no.as_deref()) {
-        list.push("TOLLBELL_PLATFORM_NO", visible(platform_no));
-    }
-    if let [EventView { amount: Some(amount), .. }] = envelope.events.as_slice() {
-        list.push("TOLLBELL_AMOUNT", amount.to_text());
-        list.push("TOLLBELL_CURRENCY", amount.currency.code());
-    }
-}
-
-/// The value that all events share.
-fn agreed<'a>(events: &'a [EventView], read: fn(&'a EventView) -> Option<&'a str>) -> Option<&'a str> {
-    let first = read(events.first()?)?;
-    events.iter().all(|event| read(event) == Some(first)).then_some(first)
-}
-
-/// A value from outside: cut, and without control characters.
-fn visible(text: &str) -> String {
-    let mut visible = String::with_capacity(text.len().min(NAME_BYTES_MAX));
-    for c in text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }) {
-        if visible.len() + c.len_utf8() > NAME_BYTES_MAX {
-            break;
-        }
-        visible.push(c);
-    }
-    visible
 }
 
 struct List(Vec<(String, Vec<u8>)>);
@@ -334,26 +209,6 @@ fn absolute(setting: &'static str, text: &str) -> Result<String, SettingsError> 
         return Err(SettingsError::new(setting, "malformed").because(text));
     }
     Ok(text.to_owned())
-}
-
-/// A name with `_` would arrive as the same variable as the one with `-`, and could pose as it.
-fn is_nameable(name: &str) -> bool {
-    name != "proxy" && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-}
-
-fn is_held_back(name: &str) -> bool {
-    HEADERS_HELD_BACK.contains(&name) || HEADERS_HELD_BACK_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
-fn extra_headers(settings: &Settings) -> Result<Vec<String>, SettingsError> {
-    let headers: Vec<String> =
-        settings.texts("headers").unwrap_or_default().iter().map(|name| name.trim().to_ascii_lowercase()).collect();
-    for name in &headers {
-        if name.is_empty() || !is_nameable(name) || HEADERS_NEVER.contains(&name.as_str()) {
-            return Err(SettingsError::new("headers", "malformed").because(name.as_str()));
-        }
-    }
-    Ok(headers)
 }
 
 fn extra_params(settings: &Settings) -> Result<Vec<(String, String)>, SettingsError> {

@@ -14,10 +14,10 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use super::answer::Answer;
 use super::codec::{After, Encoded};
 use super::connection::{Broken, Connection, Limits, Work};
 use super::stream::Address;
+use crate::targets::answer::Answer;
 
 /// How a pool is bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -200,6 +200,13 @@ impl Channel for Alipay {
         if reply.status == 200 { AckMatch::of_word(reply.body, SUCCESS) } else { AckMatch::No }
     }
 
+    fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
+        let Ok(form) = split(proven) else { return Vec::new() };
+        let charset = form.present_ascii("charset").and_then(Charset::parse).unwrap_or(Charset::Utf8);
+        let text = |bytes: &[u8]| charset.decode_lossy(bytes).into_owned();
+        form.pairs().iter().map(|pair| (text(&pair.name), text(&pair.value))).collect()
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         [self.config.notes.as_slice(), self.fetched_notes.as_slice()].concat()
     }

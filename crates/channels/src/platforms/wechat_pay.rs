@@ -209,6 +209,10 @@ impl Channel for WechatPay {
         if is_accepted { AckMatch::Exact } else { AckMatch::No }
     }
 
+    fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
+        self.read(&proven.body, proven.received_at).map(|notification| notification.fields).unwrap_or_default()
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         [self.config.notes.as_slice(), self.fetched_notes.as_slice()].concat()
     }

@@ -21,6 +21,24 @@ fn a_genuine_message_is_accepted_and_says_what_happened() {
     }
 }
 
+#[test]
+fn the_fields_of_a_proven_message_are_read_again_alone() {
+    for world in worlds() {
+        for (story, genuine) in world.callbacks() {
+            let label = format!("{}: {}", world.platform.kind, story.kind);
+            let notification = world.accepts(&label, &genuine.request);
+            assert_eq!(world.channel.fields(&genuine.request), notification.fields, "{label}");
+            // What cannot be read gives nothing, and no panic.
+            for end in [0, 1, genuine.request.body.len() / 2] {
+                let mut cut = genuine.request.clone();
+                cut.body.truncate(end);
+                let read = world.channel.fields(&cut);
+                assert!(read.len() <= notification.fields.len(), "{label}: {end}");
+            }
+        }
+    }
+}
+
 fn check_facts(world: &World, story: &Story, notification: &Notification) {
     let label = format!("{}: {}", world.platform.kind, story.kind);
     assert!(!notification.platform_id.is_empty(), "{label}: no number");

@@ -3,10 +3,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tollbell_channels::model::fact::NAME_BYTES_MAX;
 use tollbell_channels::model::{AckMatch, Currency, Environment, EventKind, Money, RawRequest, Timestamp};
 use tollbell_channels::settings::SettingValue;
 
 use super::*;
+use crate::targets::EventView;
 
 fn settings(texts: &[(&'static str, &str)]) -> Settings {
     let base = Settings::without_environment().with("script", SettingValue::Text("/w/notify.php".to_owned()));
@@ -22,6 +24,7 @@ fn event(kind: EventKind, order_no: &str, minor: i64) -> EventView {
         amount: Some(Money { minor, currency: Currency::CNY }),
         total: None,
         occurred_at: None,
+        recorded_at: Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -39,7 +42,7 @@ fn envelope(headers: &[(&str, &str)], events: Vec<EventView>) -> Envelope {
         environment: Environment::Sandbox,
         origin: "callback",
         events,
-        request: RawRequest {
+        request: Some(RawRequest {
             method: Method::POST,
             path: "/notify/shop-pay".to_owned(),
             query: Some("a=1".to_owned()),
@@ -47,13 +50,15 @@ fn envelope(headers: &[(&str, &str)], events: Vec<EventView>) -> Envelope {
             body: Bytes::from_static(b"x=y"),
             source: Some("203.0.113.9".parse().unwrap()),
             received_at: Timestamp::UNIX_EPOCH,
-        },
+        }),
+        attempted_at: Timestamp::UNIX_EPOCH,
+        fields: Arc::new(Vec::new),
         is_ack: Arc::new(|_| AckMatch::No),
     }
 }
 
 fn params(settings: &Settings, envelope: &Envelope) -> BTreeMap<String, String> {
-    let list = Site::from_settings(settings).unwrap().params(envelope);
+    let list = Site::from_settings(settings).unwrap().params(envelope, envelope.request.as_ref().unwrap());
     let map: BTreeMap<_, _> =
         list.iter().map(|(name, value)| (name.clone(), String::from_utf8_lossy(value).into_owned())).collect();
     assert_eq!(map.len(), list.len(), "no name comes twice");

@@ -10,7 +10,7 @@ use tollbell_channels::settings::{Settings, SettingsError};
 
 use super::answer::Answer;
 use super::diagnosis::{attempted, of_fpm, php_message, retry, text};
-use crate::targets::{Attempted, Envelope, Outcome, Reason};
+use super::{Attempted, Envelope, Outcome, Reason};
 
 /// Characters of an answer that a reason quotes.
 const QUOTED_CHARS: usize = 160;
@@ -39,9 +39,14 @@ pub(super) enum Match {
 }
 
 impl Rule {
+    /// Any status of success.
+    pub(super) fn any_2xx() -> Self {
+        Self::Status { text: "2xx".to_owned() }
+    }
+
     /// Reads the setting `success`.
-    pub(super) fn from_settings(settings: &Settings) -> Result<Self, SettingsError> {
-        let Some(pairs) = settings.pairs("success") else { return Ok(Self::Platform) };
+    pub(super) fn from_settings(settings: &Settings, default: Self) -> Result<Self, SettingsError> {
+        let Some(pairs) = settings.pairs("success") else { return Ok(default) };
         let malformed = |detail: &str| SettingsError::new("success", "malformed").because(detail);
         let value = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
         let keys: Vec<&str> = pairs.iter().map(|(name, _)| name.as_str()).collect();

@@ -17,7 +17,7 @@ fn envelope() -> Envelope {
         environment: Environment::Live,
         origin: "callback",
         events: vec![],
-        request: RawRequest {
+        request: Some(RawRequest {
             method: Method::POST,
             path: String::new(),
             query: None,
@@ -25,7 +25,9 @@ fn envelope() -> Envelope {
             body: Bytes::new(),
             source: None,
             received_at: Timestamp::UNIX_EPOCH,
-        },
+        }),
+        attempted_at: Timestamp::UNIX_EPOCH,
+        fields: Arc::new(Vec::new),
         is_ack: Arc::new(
             |reply| {
                 if reply.status == 200 { AckMatch::of_word(reply.body, b"success") } else { AckMatch::No }
@@ -36,7 +38,8 @@ fn envelope() -> Envelope {
 
 fn rule(pairs: &[(&str, &str)]) -> Rule {
     let pairs = pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    Rule::from_settings(&Settings::without_environment().with("success", SettingValue::Pairs(pairs))).unwrap()
+    Rule::from_settings(&Settings::without_environment().with("success", SettingValue::Pairs(pairs)), Rule::Platform)
+        .unwrap()
 }
 
 /// The word of the outcome, and of the notes.
