@@ -93,6 +93,7 @@ fn in_words(concern: &Concern, lang: Lang) -> String {
         | Concern::UnreadableText { field }
         | Concern::MissingField { field }
         | Concern::Contradiction { field }
+        | Concern::ForeignEnvironment { field }
         | Concern::Ambiguous { field } => visible(field),
         Concern::Conflict { differs, event } => format!("{} ≠ {}", visible(differs), visible(event)),
         Concern::TooOld => return text,

@@ -145,6 +145,11 @@ impl Channel for Custom {
         self.recipe.replies.is_ack(reply)
     }
 
+    fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
+        let message = Message::new(proven, self.recipe.verify.body);
+        facts::fields(&message, &mut Vec::new()).unwrap_or_default()
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         self.recipe.notes()
     }

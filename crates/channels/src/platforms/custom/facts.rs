@@ -307,7 +307,7 @@ fn rescaled(money: Money, own: u8) -> Result<Money, MoneyError> {
 }
 
 /// Every field as text.
-fn fields(message: &Message<'_>, concerns: &mut Vec<Concern>) -> Result<Vec<(String, String)>, Rejection> {
+pub(super) fn fields(message: &Message<'_>, concerns: &mut Vec<Concern>) -> Result<Vec<(String, String)>, Rejection> {
     let mut fields = Vec::new();
     match message.body()? {
         Body::Json(json) => {
