@@ -7,6 +7,7 @@
 #[cfg(test)]
 mod conformance;
 pub mod ids;
+pub mod settled;
 pub mod sqlite;
 
 use std::path::Path;
@@ -15,10 +16,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tollbell_channels::model::{
-    Concern, Environment, EventKind, Money, Notification, Proof, Proven, RawRequest, Timestamp,
+    Concern, Environment, EventKind, Fact, Money, Notification, Proof, Proven, RawRequest, Timestamp,
 };
 
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId};
+pub use settled::Settled;
 
 /// All that an inbox can do.
 pub trait Inbox: Intake + Work + Search + Admin {}
@@ -166,6 +168,14 @@ pub trait Work: Send + Sync {
     /// When the next delivery of this target is due, or its lease runs out; `None` when nothing waits.
     async fn next_due(&self, target: &str) -> Result<Option<Timestamp>, Error>;
 
+    /// The deliveries at a target that stand for these facts, whichever message brought them, with their
+    /// states. None: nothing of it goes to that target.
+    async fn standing(&self, facts: &[Fact], target: &str) -> Result<Vec<Standing>, Error>;
+
+    /// Tells the end of these deliveries, each after the commit that made it; nobody else is woken. A lost
+    /// telling costs latency: look at [`Work::standing`] now and then, and once after listening began.
+    fn settled(&self, deliveries: &[DeliveryId]) -> Settled;
+
     /// Changes whenever a delivery may have become due. A lost wake-up costs latency, never data.
     fn wakes(&self) -> tokio::sync::watch::Receiver<u64>;
 }
@@ -184,6 +194,15 @@ pub struct Claim {
     /// The longest wait that is ever planned. What is due later than that was planned by a clock that has
     /// been set back since, and becomes due at the end of that wait from now.
     pub longest_wait: Duration,
+}
+
+/// How a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Its state.
+    pub state: DeliveryState,
 }
 
 /// A delivery under a lease.
@@ -497,6 +516,8 @@ pub struct DeliveryRecord {
     pub changed_at: Timestamp,
     /// The delivery that it waits for.
     pub waits_for: Option<DeliveryId>,
+    /// The event that made it pointless: why it is, or once was, skipped.
+    pub superseded_by: Option<EventId>,
 }
 
 /// What waits for one target.

@@ -1,6 +1,12 @@
 //! What every inbox must do, written against its traits alone, so that each implementation runs the same
 //! suite: it implements [`Keeper`] and calls [`conformance_suite`].
 
+mod settled;
+mod superseded;
+
+pub(crate) use self::settled::*;
+pub(crate) use self::superseded::*;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -212,6 +218,13 @@ macro_rules! conformance_suite {
             dead_ones_are_replayed_with_fresh_tries
             lists_page_and_filter
             retention_keeps_what_is_open
+            a_success_skips_what_was_still_to_be_told_of_its_order
+            what_has_begun_is_not_skipped_and_not_tried_again
+            old_news_is_skipped_and_a_close_after_the_payment_is_held
+            a_skipped_delivery_goes_out_when_a_person_says_so
+            success_refunds_and_disputes_are_never_skipped
+            deliveries_are_found_by_their_facts
+            ends_are_told_after_the_commit
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(

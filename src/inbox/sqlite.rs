@@ -16,6 +16,7 @@ mod rows;
 mod schema;
 mod search;
 mod session;
+mod superseded;
 #[cfg(test)]
 mod tests;
 mod waits;
@@ -30,7 +31,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use tollbell_channels::model::Timestamp;
+use tollbell_channels::model::{Fact, Timestamp};
 
 use self::fault::Fault;
 use self::intake::{Moment, Parts};
@@ -43,7 +44,7 @@ use crate::clock::Clock;
 use super::{
     Admin, Arrival, AttemptRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error, EventFilter, EventId,
     EventRecord, Finish, Finished, Intake, Leased, NotificationFilter, NotificationId, NotificationRecord, Replay,
-    Retained, Retention, Search, Stored, Work,
+    Retained, Retention, Search, Settled, Standing, Stored, Work,
 };
 
 pub use self::files::ServingLock;
@@ -211,6 +212,15 @@ impl Work for SqliteInbox {
     async fn next_due(&self, target: &str) -> Result<Option<Timestamp>, Error> {
         let target = target.to_owned();
         self.shared.readers.read(move |conn| work::next_due(conn, &target).map_err(Fault::from)).await
+    }
+
+    async fn standing(&self, facts: &[Fact], target: &str) -> Result<Vec<Standing>, Error> {
+        let (facts, target) = (facts.to_vec(), target.to_owned());
+        self.shared.readers.read(move |conn| work::standing(conn, &facts, &target)).await
+    }
+
+    fn settled(&self, deliveries: &[DeliveryId]) -> Settled {
+        self.shared.settled.listen(deliveries)
     }
 
     fn wakes(&self) -> watch::Receiver<u64> {
