@@ -17,14 +17,14 @@ use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin};
 use crate::clock::{self, Clock};
-use crate::config::{self, BackoffConfig, Catalogue, ChannelConfig, Config, Problem, TargetKind};
+use crate::config::{self, AckConfig, BackoffConfig, Catalogue, ChannelConfig, Config, Problem, TargetKind};
 use crate::deliver::{AckOf, Backoff, Deliverer, Line, Origin, Policy};
 use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention, RoutedTarget};
 use crate::messages::Message;
-use crate::receive::{Door, Doors, Receiver, listener};
+use crate::receive::{Ack, Door, Doors, Receiver, Waiters, listener};
 use crate::stop::{Stop, Stopper, stop_pair};
-use crate::targets::{self, Format, Target};
+use crate::targets::{self, Confirmation, Format, Target};
 use crate::telemetry::{self, LogFormat, Metrics};
 
 /// Reads the configuration with everything that this program knows.
@@ -32,8 +32,12 @@ use crate::telemetry::{self, LogFormat, Metrics};
 /// # Errors
 /// Every problem that was found, not only the first.
 pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
-    let kinds: Vec<TargetKind> =
-        targets::KINDS.iter().map(|kind| TargetKind { kind: kind.kind, settings: kind.settings }).collect();
+    let described = |kind: &&targets::Kind| TargetKind {
+        kind: kind.kind,
+        settings: kind.settings,
+        is_broker: kind.confirmation == Confirmation::Broker,
+    };
+    let kinds: Vec<TargetKind> = targets::KINDS.iter().map(described).collect();
     let build = |kind: &str, settings: &Settings| build_target(kind, settings).map(|_| ());
     let catalogue = Catalogue {
         platforms: PLATFORMS,
@@ -144,6 +148,7 @@ impl Node {
         let receiver = Receiver {
             doors: doors(&config, &lines),
             inbox: inbox.clone(),
+            waiters: Arc::new(Waiters::new(stop.clone(), &metrics)),
             metrics: metrics.clone(),
             clock: clock.clone(),
         };
@@ -315,16 +320,26 @@ fn doors(config: &Config, lines: &[Line]) -> Doors {
                 .map(|target| RoutedTarget { target: target.id.clone(), is_raw: is_raw(&target.id) })
                 .collect()
         };
-        Arc::new(Door::new(
+        let door = Door::new(
             channel.id.clone(),
             channel.merchant.clone(),
             channel.platform.kind,
             channel.channel.clone(),
             channel.paths.clone(),
             targets_of,
-        ))
+        );
+        Arc::new(door.with_ack(ack(&channel.ack)))
     });
     Doors::new(doors.collect())
+}
+
+fn ack(config: &AckConfig) -> Ack {
+    match config {
+        AckConfig::Stored => Ack::Stored,
+        AckConfig::Delivered(delivered) => {
+            Ack::Delivered { target: delivered.target.clone(), within: delivered.within }
+        }
+    }
 }
 
 /// Reads an application's answer in the words of the channel, as it is configured now. When the channel is gone

@@ -1,6 +1,7 @@
 //! The configuration: one file, and `channels.d/*.toml` beside it. Raw text and meaning are two types;
 //! every problem is reported at once, with file, line, key and cure; unknown keys are problems.
 
+pub mod ack;
 pub mod admin;
 pub mod channel;
 pub mod deliver;
@@ -25,6 +26,7 @@ use tollbell_channels::settings::{Setting, Settings, SettingsError};
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use ack::{AckConfig, DeliveredConfig};
 pub use admin::AdminConfig;
 pub use channel::ChannelConfig;
 pub use deliver::{BackoffConfig, DeliverConfig};
@@ -83,6 +85,8 @@ pub struct TargetKind {
     pub kind: &'static str,
     /// Its settings.
     pub settings: &'static [Setting],
+    /// Its confirmation says only that a broker has taken the event, not that an application has processed it.
+    pub is_broker: bool,
 }
 
 /// The folder whose files add channels, targets and routes, beside the main file.
@@ -237,9 +241,14 @@ fn build(
         }
         routes.extend(Section::each(table, "route", sink));
     }
-    let channels = unique_channels(channels);
     let targets: Vec<TargetConfig> = unique("target", targets, |target| &target.id);
     let routes = Routes::read(routes, &names);
+    for (_, sink, channel) in &channels {
+        if let Some(channel) = channel {
+            ack::check(channel, sink, &targets, &routes, &names, catalogue);
+        }
+    }
+    let channels = unique_channels(channels);
     let main = sinks.iter().find(|sink| sink.file() == main_file)?;
     if channels.is_empty() && is_whole {
         main.warning(None, "channel", Message::new("config.no_channel"));

@@ -1,19 +1,23 @@
 //! From a request to its reply: find the channel, verify, store, answer. Everything before the commit is
 //! on the platform's clock, so nothing is done here that the reply does not need.
 
+pub mod confirmation;
 pub mod door;
 pub mod listener;
 mod watched;
 
 use std::sync::Arc;
 
-use tollbell_channels::channel::{Cause, Rejection, Verdict, quote};
-use tollbell_channels::model::{RawRequest, Reply, Timestamp};
+use tokio::time::Instant;
+use tollbell_channels::channel::{Answer, Cause, Rejection, Verdict, quote};
+use tollbell_channels::model::{Fact, RawRequest, Reply, Timestamp};
 use tollbell_channels::recognition::recognise;
 use tracing::{debug, error, info, warn};
 
+pub use confirmation::{Ack, Waiters};
 pub use door::{Door, Doors, Entrance};
 
+use self::confirmation::{Confirmation, Why};
 use crate::clock::Clock;
 use crate::inbox::{Arrival, Inbox, NotificationId, Stored};
 use crate::telemetry::{ByChannel, ByReason, Metrics};
@@ -24,6 +28,8 @@ pub struct Receiver {
     pub doors: Doors,
     /// Where notifications are kept.
     pub inbox: Arc<dyn Inbox>,
+    /// Answers that wait for a confirmation, those of earlier snapshots too.
+    pub waiters: Arc<Waiters>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Time.
@@ -43,6 +49,11 @@ pub struct Answered {
     pub channel: Arc<str>,
     /// When the request's body was complete.
     pub received_at: Timestamp,
+}
+
+/// Only a success reply acknowledges.
+fn acknowledged(cause: Cause, notification: NotificationId) -> Option<NotificationId> {
+    (cause.answer() == Answer::Success).then_some(notification)
 }
 
 /// Stands for the channel where a request named none that we know.
@@ -108,6 +119,7 @@ impl Receiver {
         let by_channel = ByChannel { channel: door.id.clone() };
         self.metrics.received.get_or_create(&by_channel).inc();
         let received_at = request.received_at;
+        let began = Instant::now();
         let answered = |cause: Cause, acknowledges| Answered {
             reply: door.channel.answer(cause.answer()),
             cause,
@@ -133,6 +145,10 @@ impl Receiver {
             }
         };
         let id = NotificationId::new();
+        let facts = match &door.ack {
+            Ack::Stored => Vec::new(),
+            Ack::Delivered { .. } => proven.value().facts.clone(),
+        };
         let routes = proven.value().facts.iter().map(|fact| door.routes(fact.kind).to_vec()).collect();
         let arrival = Arrival {
             id,
@@ -154,7 +170,9 @@ impl Receiver {
                     warn!(notification.id = %id, channel = %door.id, "stored, and no route takes it to a target");
                 }
                 info!(notification.id = %id, channel = %door.id, events = events.len(), "stored");
-                answered(if is_held { Cause::Held } else { Cause::Stored }, Some(id))
+                let cause = if is_held { Cause::Held } else { Cause::Stored };
+                let cause = self.confirmed(door, id, &facts, cause, began).await;
+                answered(cause, acknowledged(cause, id))
             }
             Ok(Stored::Repeated { first, repeats, is_after_ack, is_held, .. }) => {
                 self.metrics.duplicate.get_or_create(&by_channel).inc();
@@ -164,12 +182,55 @@ impl Receiver {
                 } else {
                     debug!(notification.id = %first, channel = %door.id, repeats, "repeated");
                 }
-                answered(if is_held { Cause::Held } else { Cause::Repeated }, Some(first))
+                let cause = if is_held { Cause::Held } else { Cause::Repeated };
+                let cause = self.confirmed(door, first, &facts, cause, began).await;
+                answered(cause, acknowledged(cause, first))
             }
             Err(error) => {
                 self.metrics.busy.get_or_create(&by_channel).inc();
                 error!(notification.id = %id, channel = %door.id, %error, "cannot store; answered busy");
                 answered(Cause::Busy, None)
+            }
+        }
+    }
+
+    /// What is told of a stored notification: `cause`, when the channel does not wait for its application or
+    /// the application has confirmed.
+    async fn confirmed(
+        &self,
+        door: &Door,
+        notification: NotificationId,
+        facts: &[Fact],
+        cause: Cause,
+        began: Instant,
+    ) -> Cause {
+        let Ack::Delivered { target, within } = &door.ack else { return cause };
+        let not_told = |reason| {
+            let labels = ByReason { channel: door.id.clone(), reason };
+            self.metrics.unconfirmed.get_or_create(&labels).inc();
+        };
+        let waited = self.waiters.wait(&*self.inbox, &door.id, facts, target, began + *within).await;
+        match waited {
+            Ok(Confirmation::Done) => cause,
+            Ok(Confirmation::Held) => Cause::Held,
+            Ok(Confirmation::NotYet(why)) => {
+                not_told(why.word());
+                if why == Why::Dead {
+                    error!(notification.id = %notification, channel = %door.id, target = %target, "given up, and the platform waits for it: replay it when the cause is mended");
+                } else {
+                    info!(notification.id = %notification, channel = %door.id, target = %target, reason = why.word(), "stored, and not confirmed in time");
+                }
+                Cause::NotYet
+            }
+            Ok(Confirmation::Full) => {
+                not_told("full");
+                warn!(notification.id = %notification, channel = %door.id, "stored; too many answers wait for a confirmation");
+                Cause::Busy
+            }
+            Err(error) => {
+                not_told("unreadable");
+                error!(notification.id = %notification, channel = %door.id, %error, "stored; cannot see whether it is confirmed");
+                Cause::Busy
             }
         }
     }

@@ -9,7 +9,7 @@ use tollbell_channels::model::Environment;
 use tollbell_channels::platforms::Platform;
 
 use super::reader::{Section, nearest};
-use super::{Catalogue, read_id, settings};
+use super::{AckConfig, Catalogue, read_id, settings};
 use crate::messages::Message;
 
 /// A configured channel, built.
@@ -25,6 +25,8 @@ pub struct ChannelConfig {
     pub merchant: Arc<str>,
     /// `paths`: further paths on which this channel's callbacks arrive.
     pub paths: Vec<String>,
+    /// `ack`: when the platform hears "success". Default `stored`.
+    pub ack: AckConfig,
     /// The channel itself.
     pub channel: Arc<dyn Channel>,
 }
@@ -37,6 +39,7 @@ impl fmt::Debug for ChannelConfig {
             .field("environment", &self.environment)
             .field("merchant", &self.merchant)
             .field("paths", &self.paths)
+            .field("ack", &self.ack)
             .finish_non_exhaustive()
     }
 }
@@ -61,12 +64,11 @@ impl ChannelConfig {
         let merchant = section.text("merchant").unwrap_or_else(|| MERCHANT.to_owned());
         let paths = section.texts("paths").unwrap_or_default();
         check_paths(&section, &paths);
-        if section.text("ack").is_some_and(|word| word != "stored") {
-            section.problem("ack", Message::new("config.one_of").with("known", "stored"));
-        }
         let known: Vec<&str> = catalogue.platforms.iter().map(|platform| platform.kind).collect();
-        let kind = read_kind(&section, &known)?;
-        let platform = catalogue.platforms.iter().copied().find(|platform| platform.kind == kind)?;
+        let kind = read_kind(&section, &known);
+        let platform = catalogue.platforms.iter().copied().find(|platform| kind.as_deref() == Some(platform.kind));
+        let ack = AckConfig::read(&section, platform.and_then(|platform| platform.patience));
+        let platform = platform?;
         let resolved = settings::resolve(&section, platform.settings, environment, folder, catalogue.variable);
         let built = match (platform.build)(&resolved) {
             Ok(channel) => Some(Arc::from(channel)),
@@ -76,7 +78,7 @@ impl ChannelConfig {
             }
         };
         section.finish();
-        Some(Self { id: id?, platform, environment, merchant: merchant.into(), paths, channel: built? })
+        Some(Self { id: id?, platform, environment, merchant: merchant.into(), paths, ack: ack?, channel: built? })
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tollbell_channels::channel::Channel;
 use tollbell_channels::model::EventKind;
 
+use super::Ack;
 use crate::inbox::RoutedTarget;
 
 /// A channel with all that receiving needs.
@@ -20,6 +21,8 @@ pub struct Door {
     pub channel: Arc<dyn Channel>,
     /// Extra paths that belong to it.
     pub paths: Vec<String>,
+    /// When the platform hears "success".
+    pub ack: Ack,
     routes: HashMap<EventKind, Vec<RoutedTarget>>,
 }
 
@@ -34,7 +37,12 @@ impl Door {
         targets_of: impl Fn(EventKind) -> Vec<RoutedTarget>,
     ) -> Self {
         let routes = EventKind::ALL.iter().map(|kind| (*kind, targets_of(*kind))).collect();
-        Self { id, merchant, platform, channel, paths, routes }
+        Self { id, merchant, platform, channel, paths, ack: Ack::default(), routes }
+    }
+
+    /// The same door with another answer to when the platform hears "success".
+    pub fn with_ack(self, ack: Ack) -> Self {
+        Self { ack, ..self }
     }
 
     /// Where events of this kind go.

@@ -44,6 +44,8 @@ pub static PLATFORM: Platform = Platform {
     name: Text { en: "Alipay", zh: "支付宝" },
     settings: SETTINGS,
     ladder: LADDER,
+    patience: None,
+    freshness: None,
     source_ranges: SOURCE_RANGES,
     unconfirmed: UNCONFIRMED,
     build,

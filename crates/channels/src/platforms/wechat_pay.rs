@@ -47,6 +47,8 @@ pub static PLATFORM: Platform = Platform {
     name: Text { en: "WeChat Pay", zh: "微信支付" },
     settings: SETTINGS,
     ladder: LADDER,
+    patience: Some(PATIENCE),
+    freshness: Some(Duration::from_secs(WINDOW_SECONDS.unsigned_abs())),
     source_ranges: SOURCE_RANGES,
     unconfirmed: UNCONFIRMED,
     build,
@@ -73,6 +75,9 @@ const TIMESTAMP: &str = "Wechatpay-Timestamp";
 const NONCE: &str = "Wechatpay-Nonce";
 const SERIAL: &str = "Wechatpay-Serial";
 const TYPE: &str = "Wechatpay-Signature-Type";
+
+/// How long an answer may take (WeChat Pay, "callback notifications").
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Gaps between attempts (WeChat Pay, "callback notifications"): 15 in 24 hours and 4 minutes. Transfers that
 /// a user confirms follow a denser plan of their own.
