@@ -41,6 +41,7 @@ impl Door {
     }
 
     /// The same door with another answer to when the platform hears "success".
+    #[must_use]
     pub fn with_ack(self, ack: Ack) -> Self {
         Self { ack, ..self }
     }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
+use crate::resign::{self, Resigner};
+use crate::settings::SettingsError;
 
 /// A configured channel. Pure: the request and the time come in, a verdict and bytes go out.
 pub trait Channel: Send + Sync {
@@ -24,6 +26,16 @@ pub trait Channel: Send + Sync {
 
     /// Public facts about the configured keys (fingerprints, sizes, expiry), for people.
     fn keys(&self) -> Vec<KeyNote>;
+
+    /// What signs this channel's requests afresh with a private key of the gateway's own.
+    ///
+    /// # Errors
+    /// [`SettingsError`] of the setting `resign_key`: `not_supported` where the platform's scheme has no public
+    /// half that an application could be given, else what is wrong with the key.
+    fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
+        let error = SettingsError::new(resign::SETTING, "not_supported");
+        Err(if key.is_empty() { error.because("empty") } else { error })
+    }
 }
 
 /// How much a request looks like a channel's.

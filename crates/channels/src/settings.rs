@@ -224,6 +224,7 @@ pub const SETTINGS_ERRORS: &[&str] = &[
     "out_of_range",
     "relation",
     "own_public_key",
+    "not_supported",
 ];
 
 impl SettingsError {

@@ -3,6 +3,7 @@
 
 pub mod key;
 pub mod rsa;
+pub(crate) mod self_signed;
 pub mod sm2;
 pub mod x509;
 

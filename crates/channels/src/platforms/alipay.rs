@@ -11,6 +11,7 @@
 mod canonical;
 mod certificate;
 mod facts;
+mod resigned;
 mod settings;
 #[cfg(feature = "simulate")]
 mod simulate;
@@ -18,16 +19,19 @@ mod simulate;
 mod tests;
 mod times;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 
+use self::resigned::AlipayResigner;
 use self::settings::{Config, SETTINGS, SignType};
 use super::Platform;
 use crate::channel::{Answer, Channel, Failure, KeyNote, KeyRequest, Ladder, Likeness, Rejection, Verdict, quote};
 use crate::charset::Charset;
 use crate::form::{Form, FormError, Limits, Pair, duplicate};
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
+use crate::resign::{self, Resigner};
 use crate::settings::{Settings, SettingsError, Text};
 use crate::signature::{Verified, decode_base64};
 
@@ -128,13 +132,13 @@ const UNCONFIRMED: &[Text] = &[
 ];
 
 fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
-    Ok(Box::new(Alipay { config: Config::build(settings)? }))
+    Ok(Box::new(Alipay { config: Arc::new(Config::build(settings)?) }))
 }
 
 /// A configured Alipay channel.
 #[derive(Debug)]
 struct Alipay {
-    config: Config,
+    config: Arc<Config>,
 }
 
 impl Channel for Alipay {
@@ -188,6 +192,13 @@ impl Channel for Alipay {
 
     fn keys(&self) -> Vec<KeyNote> {
         self.config.notes.clone()
+    }
+
+    fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
+        if !self.config.keys.allows(SignType::Rsa2) {
+            return Err(SettingsError::new(resign::SETTING, "not_supported").because("RSA2"));
+        }
+        Ok(Box::new(AlipayResigner::new(self.config.clone(), key)?))
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod envelope;
 mod facts;
+mod resigned;
 mod settings;
 #[cfg(feature = "simulate")]
 mod simulate;
@@ -21,10 +22,12 @@ use bytes::Bytes;
 use http::Method;
 
 use self::envelope::Envelope;
+use self::resigned::WechatResigner;
 use self::settings::{Config, SETTINGS};
 use super::Platform;
 use crate::channel::{Answer, Channel, Failure, KeyNote, KeyRequest, Ladder, Likeness, Rejection, Verdict, quote};
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
+use crate::resign::Resigner;
 use crate::settings::{Settings, SettingsError, Text};
 use crate::signature::{Verified, decode_base64};
 
@@ -205,6 +208,10 @@ impl Channel for WechatPay {
 
     fn keys(&self) -> Vec<KeyNote> {
         self.config.notes.clone()
+    }
+
+    fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
+        Ok(Box::new(WechatResigner::new(key)?))
     }
 }
 

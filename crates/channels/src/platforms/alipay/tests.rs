@@ -103,7 +103,7 @@ pub(super) fn set<'p>(pairs: &mut Pairs<'p>, name: &'p str, value: &'p str) {
 }
 
 fn channel(settings: &Settings) -> Alipay {
-    Alipay { config: Config::build(settings).unwrap() }
+    Alipay { config: Config::build(settings).unwrap().into() }
 }
 
 fn verify(settings: &Settings, request: &RawRequest) -> Verdict {
