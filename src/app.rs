@@ -10,14 +10,17 @@ use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
-use tollbell_channels::model::{AckMatch, AppReply, Environment};
-use tollbell_channels::platforms::PLATFORMS;
+use tollbell_channels::model::{AckMatch, AppReply, Environment, RawRequest, Timestamp};
+use tollbell_channels::platforms::{PLATFORMS, by_kind};
 use tollbell_channels::settings::{Settings, SettingsError};
 use tracing::{error, info, warn};
 
 use crate::admin::{self, Admin};
 use crate::clock::{self, Clock};
-use crate::config::{self, AckConfig, BackoffConfig, Catalogue, ChannelConfig, Config, Problem, TargetKind};
+use crate::config::{
+    self, AckConfig, BackoffConfig, Catalogue, ChannelConfig, Config, Problem, SignatureConfig, TargetKind,
+};
+use crate::deliver::signatures::{NotSigned, Signature, Signatures};
 use crate::deliver::{AckOf, Backoff, Deliverer, Line, Origin, Policy};
 use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention, RoutedTarget};
@@ -32,6 +35,17 @@ use crate::telemetry::{self, LogFormat, Metrics};
 /// # Errors
 /// Every problem that was found, not only the first.
 pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+    load_config_excusing(path, |_| false)
+}
+
+/// The same for a command that mends a problem, which it does not take for one.
+///
+/// # Errors
+/// Every other problem that was found.
+pub fn load_config_excusing(
+    path: &Path,
+    is_excused: impl Fn(&Problem) -> bool,
+) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
     let described = |kind: &&targets::Kind| TargetKind {
         kind: kind.kind,
         settings: kind.settings,
@@ -45,7 +59,7 @@ pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> 
         build_target: &build,
         variable: &|name| std::env::var(name).ok(),
     };
-    let (config, mut warnings) = config::load(path, &catalogue)?;
+    let (config, mut warnings) = config::load_excusing(path, &catalogue, is_excused)?;
     let test_keys = config.channels.iter().filter(|channel| trusts_test_keys(&config, channel));
     warnings.extend(test_keys.map(|channel| {
         Problem::warning(path, "channel", Message::new("check.test_keys").with("channel", &channel.id))
@@ -58,6 +72,11 @@ pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> 
         }));
     }
     Ok((config, warnings))
+}
+
+/// Where a channel's resign key lies, unless the channel says otherwise.
+pub fn resign_key_path(folder: &Path, channel: &str) -> PathBuf {
+    folder.join("keys").join("resign").join(format!("{channel}.pem"))
 }
 
 /// Where the private half of a channel's test keys lies, when `init` made them.
@@ -175,6 +194,7 @@ impl Node {
             clock: clock.clone(),
             chance: clock::system_chance(),
             ack_of: ack_of(receiver.clone()),
+            signatures: Arc::new(ChannelSignatures(receiver.clone())),
             scan: config.deliver.scan,
         };
         for line in lines {
@@ -294,7 +314,11 @@ fn lines(config: &Config) -> anyhow::Result<Vec<Line>> {
             lease: Policy::lease_for(demands.attempt_timeout, demands.wait_after_unknown, config.deliver.lease_margin),
             concurrency: demands.concurrency.max(1),
         };
-        lines.push(Line { id: target.id.clone(), target: built, policy });
+        let signature = match target.signature {
+            SignatureConfig::Original => Signature::Original,
+            SignatureConfig::Resigned => Signature::Resigned,
+        };
+        lines.push(Line { id: target.id.clone(), target: built, signature, policy });
     }
     Ok(lines)
 }
@@ -328,7 +352,7 @@ fn doors(config: &Config, lines: &[Line]) -> Doors {
             channel.paths.clone(),
             targets_of,
         );
-        Arc::new(door.with_ack(ack(&channel.ack)))
+        Arc::new(door.with_ack(ack(&channel.ack)).with_resigner(channel.resign.resigner.clone()))
     });
     Doors::new(doors.collect())
 }
@@ -352,6 +376,23 @@ fn ack_of(receiver: Arc<ArcSwap<Receiver>>) -> AckOf {
         let door = own.or_else(|| receiver.doors.iter().find(is_of_platform));
         door.map_or(AckMatch::No, |door| door.channel.is_ack(reply))
     })
+}
+
+/// Signs with the key of the channel as it is configured now.
+struct ChannelSignatures(Arc<ArcSwap<Receiver>>);
+
+impl Signatures for ChannelSignatures {
+    fn freshness(&self, origin: &Origin) -> Option<Duration> {
+        by_kind(&origin.platform).and_then(|platform| platform.freshness)
+    }
+
+    fn resign(&self, origin: &Origin, request: &RawRequest, now: Timestamp) -> Result<RawRequest, NotSigned> {
+        let receiver = self.0.load();
+        let door = receiver.doors.by_id(&origin.channel).filter(|door| *door.platform == *origin.platform);
+        let resigner = door.and_then(|door| door.resigner.as_ref()).ok_or(NotSigned::NoKey)?;
+        let nonce = clock::random_bytes().ok_or(NotSigned::NoKey)?;
+        resigner.resign(request, now, nonce).map_err(|error| NotSigned::Impossible(error.to_string()))
+    }
 }
 
 /// Removes what is older than its retention, in slices with pauses, so that intake never waits long.

@@ -9,6 +9,7 @@ mod events;
 mod init;
 mod listing;
 mod replay;
+mod resign_key;
 mod sample;
 mod serve;
 mod show;
@@ -54,6 +55,7 @@ enum What {
     Check,
     Channels,
     Targets,
+    ResignKey(ResignKeyArgs),
     Sample(SampleArgs),
     Show(ShowArgs),
     Tail(TailArgs),
@@ -74,6 +76,11 @@ struct InitArgs {
     all: bool,
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct ResignKeyArgs {
+    channel: String,
 }
 
 #[derive(Debug, Args)]
@@ -187,6 +194,7 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Check => check::run(&mut context),
         What::Channels => listing::channels(&mut context),
         What::Targets => listing::targets(&mut context),
+        What::ResignKey(args) => resign_key::run(&mut context, &args),
         What::Sample(args) => sample::run(&mut context, &args),
         What::Show(args) => show::run(&mut context, &args).await,
         What::Tail(args) => tail::run(&mut context, &args).await,

@@ -13,6 +13,7 @@ pub mod retention;
 pub mod route;
 pub mod server;
 mod settings;
+pub mod signature;
 pub mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,7 @@ pub use reader::{Place, Problem};
 pub use retention::RetentionConfig;
 pub use route::Routes;
 pub use server::ServerConfig;
+pub use signature::{ResignConfig, SignatureConfig};
 pub use target::TargetConfig;
 
 use crate::messages::Message;
@@ -103,6 +105,18 @@ const SHARED_TABLES: &[&str] = &["channel", "target", "route"];
 /// # Errors
 /// Every problem of every file.
 pub fn load(path: &Path, catalogue: &Catalogue<'_>) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+    load_excusing(path, catalogue, |_| false)
+}
+
+/// The same for a command that mends a problem, which it does not take for one.
+///
+/// # Errors
+/// Every other problem of every file.
+pub fn load_excusing(
+    path: &Path,
+    catalogue: &Catalogue<'_>,
+    is_excused: impl Fn(&Problem) -> bool,
+) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
     let mut found = Vec::new();
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
     let mut sinks: Vec<Sink> = Vec::new();
@@ -141,6 +155,7 @@ pub fn load(path: &Path, catalogue: &Catalogue<'_>) -> Result<(Config, Vec<Probl
     let is_whole = is_all_read && tables.iter().all(Option::is_some);
     let config = build(&folder, path, &sinks, &tables, catalogue, is_whole);
     found.extend(sinks.into_iter().flat_map(Sink::into_found));
+    found.retain(|problem| !is_excused(problem));
     let (warnings, problems): (Vec<Problem>, Vec<Problem>) = found.into_iter().partition(Problem::is_warning);
     match config {
         Some(config) if problems.is_empty() => Ok((config, warnings)),
@@ -243,9 +258,10 @@ fn build(
     }
     let targets: Vec<TargetConfig> = unique("target", targets, |target| &target.id);
     let routes = Routes::read(routes, &names);
-    for (_, sink, channel) in &channels {
+    for ([place, _], sink, channel) in &channels {
         if let Some(channel) = channel {
             ack::check(channel, sink, &targets, &routes, &names, catalogue);
+            signature::check(channel, place, sink, &targets, &routes);
         }
     }
     let channels = unique_channels(channels);

@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod decide;
+pub mod signatures;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +18,7 @@ use tracing::{debug, error, info, warn};
 
 pub use backoff::Backoff;
 
+use self::signatures::{Signature, Signatures};
 use crate::clock::{Chance, Clock};
 use crate::inbox::{self, AttemptRecord, Claim, EventRecord, Finish, Finished, Inbox, Leased, Next};
 use crate::stop::Stop;
@@ -30,6 +32,8 @@ pub struct Line {
     pub id: Arc<str>,
     /// The target.
     pub target: Arc<dyn Target>,
+    /// Whose signature its raw deliveries carry.
+    pub signature: Signature,
     /// Its schedule.
     pub policy: Policy,
 }
@@ -88,6 +92,8 @@ pub struct Deliverer {
     pub chance: Chance,
     /// Reads an application's answer in the words of a channel.
     pub ack_of: AckOf,
+    /// Signs raw deliveries afresh, and knows how long an old signature is accepted.
+    pub signatures: Arc<dyn Signatures>,
     /// Longest time between two scans for due deliveries.
     pub scan: Duration,
 }
@@ -173,7 +179,7 @@ impl Deliverer {
         let received_at = leased.request.as_ref().map(|request| request.received_at);
         let attempted = match decide::decide(&leased) {
             decide::Decision::GiveUp { reason } => Attempted::without_answer(Outcome::Declined { reason }),
-            decide::Decision::Deliver => self.try_once(line, &leased).await,
+            decide::Decision::Deliver => self.try_once(line, &leased, started_at).await,
         };
         let now = (self.clock)();
         let next = decide::settle(&attempted.outcome, leased.tries, &line.policy, now, (self.chance)());
@@ -211,15 +217,26 @@ impl Deliverer {
         }
     }
 
-    async fn try_once(&self, line: &Line, leased: &Leased) -> Attempted {
+    async fn try_once(&self, line: &Line, leased: &Leased, began: Timestamp) -> Attempted {
         let deadline = Instant::now() + line.policy.attempt_timeout;
-        let Some(envelope) = self.envelope(leased) else {
+        let Some(mut envelope) = self.envelope(leased) else {
             return Attempted::without_answer(Outcome::Declined { reason: Reason::new("body_gone", "") });
         };
+        let origin = Origin { channel: leased.channel.clone(), platform: leased.platform.clone() };
+        if leased.is_raw && line.signature == Signature::Resigned {
+            match self.signatures.resign(&origin, &envelope.request, began) {
+                Ok(resigned) => envelope.request = resigned,
+                Err(not_signed) => return not_signed.attempted(),
+            }
+        }
         let mut results = line.target.deliver(std::slice::from_ref(&envelope), deadline).await;
-        results
+        let attempted = results
             .pop()
-            .unwrap_or_else(|| Attempted::without_answer(Outcome::Unknown { reason: Reason::new("no_result", "") }))
+            .unwrap_or_else(|| Attempted::without_answer(Outcome::Unknown { reason: Reason::new("no_result", "") }));
+        match line.signature {
+            Signature::Original => signatures::stale(attempted, leased, began, self.signatures.freshness(&origin)),
+            Signature::Resigned => attempted,
+        }
     }
 
     fn envelope(&self, leased: &Leased) -> Option<Envelope> {
@@ -314,4 +331,5 @@ fn record(number: u32, started_at: Timestamp, ended_at: Timestamp, attempted: &A
 }
 
 /// Words of reasons that this module itself gives; the targets have their own lists.
-pub const REASONS: &[&str] = &["body_gone", "event_gone", "no_result"];
+pub const REASONS: &[&str] =
+    &["body_gone", "cannot_resign", "event_gone", "no_resign_key", "no_result", "stale_signature"];

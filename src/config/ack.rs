@@ -38,6 +38,8 @@ pub const WITHIN: Duration = Duration::from_secs(3);
 pub const ASSUMED_PATIENCE: Duration = Duration::from_secs(5);
 /// Left of a platform's patience for the network and the reply.
 pub const REPLY_MARGIN: Duration = Duration::from_millis(500);
+/// How the table is written.
+const EXAMPLE: &str = "{ delivered = \"shop\", within = \"3s\" }";
 /// The only word beside the table.
 const STORED: &str = "stored";
 
@@ -47,7 +49,7 @@ impl AckConfig {
         if !section.is_table("ack") {
             return match section.text("ack") {
                 Some(word) if word != STORED => {
-                    section.problem("ack", Message::new("config.bad_ack"));
+                    section.problem("ack", Message::new("config.bad_ack").with("example", EXAMPLE));
                     None
                 }
                 _ => Some(Self::Stored),

@@ -9,7 +9,7 @@ use tollbell_channels::model::Environment;
 use tollbell_channels::platforms::Platform;
 
 use super::reader::{Section, nearest};
-use super::{AckConfig, Catalogue, read_id, settings};
+use super::{AckConfig, Catalogue, ResignConfig, read_id, settings};
 use crate::messages::Message;
 
 /// A configured channel, built.
@@ -27,6 +27,8 @@ pub struct ChannelConfig {
     pub paths: Vec<String>,
     /// `ack`: when the platform hears "success". Default `stored`.
     pub ack: AckConfig,
+    /// `resign_key`: the gateway's own key, for targets with `signature = "resigned"`.
+    pub resign: ResignConfig,
     /// The channel itself.
     pub channel: Arc<dyn Channel>,
 }
@@ -77,8 +79,18 @@ impl ChannelConfig {
                 None
             }
         };
+        let resign = ResignConfig::read(&section, built.as_ref(), folder, catalogue);
         section.finish();
-        Some(Self { id: id?, platform, environment, merchant: merchant.into(), paths, ack: ack?, channel: built? })
+        Some(Self {
+            id: id?,
+            platform,
+            environment,
+            merchant: merchant.into(),
+            paths,
+            ack: ack?,
+            resign,
+            channel: built?,
+        })
     }
 }
 

@@ -93,7 +93,13 @@ pub(super) fn report(section: &Section<'_>, described: &[Setting], error: &Setti
     section.problem(&key, message);
 }
 
-fn key(
+/// The keys under which key material of this name may be given.
+pub(super) fn ways(name: &str) -> Vec<String> {
+    WAYS.iter().map(|way| format!("{name}{way}")).collect()
+}
+
+/// Key material, from wherever the section says it is.
+pub(super) fn key(
     section: &Section<'_>,
     name: &str,
     is_secret: bool,

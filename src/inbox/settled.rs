@@ -49,8 +49,10 @@ impl Hub {
         let listeners = self.lock();
         for (delivery, state) in settled {
             for teller in listeners.by_delivery.get(delivery).into_iter().flat_map(HashMap::values) {
-                // One whose queue is full has ends enough to look at; a look shows the rest.
-                drop(teller.try_send(Standing { delivery: *delivery, state: *state }));
+                if teller.try_send(Standing { delivery: *delivery, state: *state }).is_err() {
+                    // It has ends enough to look at; a look shows the rest.
+                    tracing::debug!(delivery.id = %delivery, "a listener was not told of an end");
+                }
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tollbell_channels::channel::Channel;
 use tollbell_channels::model::EventKind;
+use tollbell_channels::resign::Resigner;
 
 use super::Ack;
 use crate::inbox::RoutedTarget;
@@ -23,6 +24,8 @@ pub struct Door {
     pub paths: Vec<String>,
     /// When the platform hears "success".
     pub ack: Ack,
+    /// What signs its requests afresh for targets that ask for it.
+    pub resigner: Option<Arc<dyn Resigner>>,
     routes: HashMap<EventKind, Vec<RoutedTarget>>,
 }
 
@@ -37,13 +40,19 @@ impl Door {
         targets_of: impl Fn(EventKind) -> Vec<RoutedTarget>,
     ) -> Self {
         let routes = EventKind::ALL.iter().map(|kind| (*kind, targets_of(*kind))).collect();
-        Self { id, merchant, platform, channel, paths, ack: Ack::default(), routes }
+        Self { id, merchant, platform, channel, paths, ack: Ack::default(), resigner: None, routes }
     }
 
     /// The same door with another answer to when the platform hears "success".
     #[must_use]
     pub fn with_ack(self, ack: Ack) -> Self {
         Self { ack, ..self }
+    }
+
+    /// The same door with a key of the gateway's own.
+    #[must_use]
+    pub fn with_resigner(self, resigner: Option<Arc<dyn Resigner>>) -> Self {
+        Self { resigner, ..self }
     }
 
     /// Where events of this kind go.
