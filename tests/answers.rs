@@ -59,8 +59,8 @@ impl Shop {
 
     fn setup(&self, channel: &str) -> Setup {
         let mut setup = Setup::new(&self.fpm.address(), &self.script());
-        setup.channel = channel.to_owned();
-        setup.target = "attempt_timeout = \"25s\"\nterminate_timeout = \"1s\"\n".to_owned();
+        channel.clone_into(&mut setup.channel);
+        "attempt_timeout = \"25s\"\nterminate_timeout = \"1s\"\n".clone_into(&mut setup.target);
         setup
     }
 

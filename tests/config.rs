@@ -436,6 +436,12 @@ const MISTAKES: &[Mistake] = &[
         "chmod 600",
     ),
     mistake(
+        "CHANNELresign_key_file = \"keys/own\"",
+        "6:19 channel.resign_key_file setting.not_supported",
+        "cannot be signed afresh",
+        "无法重新签名",
+    ),
+    mistake(
         "CHANNELresign_key_env = \"NOWHERE\"",
         "6:18 channel.resign_key_env config.no_variable",
         "name of a variable",
@@ -617,6 +623,7 @@ fn every_mistake_is_reported_once_at_its_place_with_its_cure() {
             text
         };
         let folder = Folder::new(&[("tollbell.toml", text.as_bytes()), ("keys/empty", b" \n")]);
+        folder.write("keys/own", MARKER.as_bytes(), 0o600);
         folder.write("keys/open", MARKER.as_bytes(), 0o640);
         folder.write("keys/large", &vec![b'x'; 1024 * 1024 + 1], 0o600);
         let Err(found) = folder.load() else {

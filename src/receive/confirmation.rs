@@ -203,8 +203,16 @@ fn decide(standings: &[Standing]) -> Option<Confirmation> {
 
 #[cfg(test)]
 mod tests {
+    use tollbell_channels::channel::Verdict;
+    use tollbell_channels::platforms::PLATFORMS;
+    use tollbell_channels::simulate::Story;
+
     use super::*;
-    use crate::inbox::DeliveryId;
+    use crate::inbox::sqlite::{Options, SqliteInbox};
+    use crate::inbox::{
+        Admin as _, Arrival, AttemptRecord, Claim, DeliveryId, Finish, Finished, Intake as _, Next, NotificationId,
+        RoutedTarget, Work as _,
+    };
     use crate::stop::stop_pair;
 
     #[test]
@@ -229,6 +237,94 @@ mod tests {
             assert_eq!(decided(&[*state, DeliveryState::Dead]), Some(Confirmation::NotYet(Why::Dead)), "{state:?}");
         }
         assert_eq!(decided(&[DeliveryState::Held, DeliveryState::Pending]), None);
+    }
+
+    const NOW: &str = "2026-11-21T04:00:00Z";
+
+    fn open(path: &std::path::Path) -> Arc<SqliteInbox> {
+        SqliteInbox::open(path, Options::new(Arc::new(|| NOW.parse().unwrap()))).unwrap()
+    }
+
+    /// A payment on its way to the target `shop`.
+    fn arrival() -> Arrival {
+        let platform = PLATFORMS[0];
+        let side = (platform.simulate)();
+        let channel = (platform.build)(&side.settings()).unwrap();
+        let request = side.callback(&Story::paid("A-1", 1000, NOW.parse().unwrap())).request;
+        let Verdict::Genuine(notification) = channel.verify(&request, NOW.parse().unwrap()) else {
+            panic!("a forgery")
+        };
+        let routes = vec![vec![RoutedTarget { target: "shop".into(), is_raw: true }]; notification.value().facts.len()];
+        Arrival {
+            id: NotificationId::new(),
+            channel: "one".into(),
+            merchant: "default".into(),
+            platform: platform.kind,
+            notification,
+            request,
+            routes,
+        }
+    }
+
+    async fn confirm(inbox: &SqliteInbox) {
+        let now = NOW.parse().unwrap();
+        let (lease, longest_wait) = (Duration::from_mins(1), Duration::from_mins(1));
+        let claim = Claim { target: "shop".into(), max: 1, now, lease, longest_wait };
+        let leased = inbox.claim(claim).await.unwrap().remove(0);
+        let attempt = AttemptRecord {
+            number: 1,
+            started_at: now,
+            ended_at: now,
+            outcome: "delivered".to_owned(),
+            reason: String::new(),
+            detail: String::new(),
+            status: None,
+            body_head: String::new(),
+            stderr: String::new(),
+        };
+        let finish = Finish { delivery: leased.delivery, token: leased.token, attempt, next: Next::Delivered };
+        assert_eq!(inbox.finish(finish).await.unwrap(), Finished::Done);
+    }
+
+    /// Waits for many at once, and confirms by another inbox on the same file, or by their own.
+    async fn many_wait(is_told: bool) {
+        const MANY: usize = 200;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("inbox.db");
+        let (inbox, other) = (open(&path), open(&path));
+        let (_stopper, stop) = stop_pair();
+        let metrics = Metrics::new();
+        let waiters = Arc::new(Waiters::with_limits(stop, &metrics, MANY, MANY));
+        let arrival = arrival();
+        let facts = arrival.notification.value().facts.clone();
+        inbox.store(arrival).await.unwrap();
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..MANY {
+            let (inbox, waiters, facts) = (inbox.clone(), waiters.clone(), facts.clone());
+            // So long that it is not what ends the wait.
+            let until = Instant::now() + Duration::from_mins(10);
+            waiting.spawn(async move { waiters.wait(&*inbox, &"one".into(), &facts, "shop", until).await.unwrap() });
+        }
+        while metrics.waiting_answers.get() < i64::try_from(MANY).unwrap() {
+            tokio::task::yield_now().await;
+        }
+        confirm(if is_told { &inbox } else { &other }).await;
+        for confirmation in waiting.join_all().await {
+            assert_eq!(confirmation, Confirmation::Done);
+        }
+        assert_eq!(metrics.waiting_answers.get(), 0);
+        inbox.close().await;
+        other.close().await;
+    }
+
+    #[tokio::test]
+    async fn all_who_wait_are_told() {
+        many_wait(true).await;
+    }
+
+    #[tokio::test]
+    async fn what_nobody_told_is_seen_by_looking_again() {
+        many_wait(false).await;
     }
 
     #[test]

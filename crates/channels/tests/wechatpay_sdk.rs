@@ -226,17 +226,17 @@ fn what_was_signed_afresh_is_accepted_an_hour_later() {
                     .headers
                     .insert("wechatpay-serial", HeaderValue::from_static("5157F09EFDC096DE15EBE81A47057A72"));
             }
-            let resigned = resigner.resign(&original, later, [7; 16]).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(resigned.body, original.body);
-            assert_eq!(resigned.headers.len(), original.headers.len());
-            assert_eq!(resigned.single_header("wechatpay-serial"), Some(id(mode).as_str()));
+            let fresh = resigner.resign(&original, later, [7; 16]).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(fresh.body, original.body);
+            assert_eq!(fresh.headers.len(), original.headers.len());
+            assert_eq!(fresh.single_header("wechatpay-serial"), Some(id(mode).as_str()));
             let by = if mode == "public.pem" { &by_key } else { &by_certificate };
-            let Verdict::Genuine(proven) = by.verify(&resigned, later) else { panic!("{kind} {mode}") };
+            let Verdict::Genuine(proven) = by.verify(&fresh, later) else { panic!("{kind} {mode}") };
             assert!(proven.value().concerns.is_empty(), "{kind}: {:?}", proven.value().concerns);
             assert!(matches!(by.verify(&original, at()), Verdict::NeedsKey(_)), "{kind}: the platform's own key");
             if mode == "public.pem" {
                 for is_spoiled in [false, true] {
-                    let mut headers: BTreeMap<String, String> = resigned
+                    let mut headers: BTreeMap<String, String> = fresh
                         .headers
                         .iter()
                         .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
@@ -249,7 +249,7 @@ fn what_was_signed_afresh_is_accepted_an_hour_later() {
                         "key_id": id("public.pem"),
                         "api_v3_key": api_v3_key,
                         "headers": headers,
-                        "body": String::from_utf8(resigned.body.to_vec()).expect("UTF-8"),
+                        "body": String::from_utf8(fresh.body.to_vec()).expect("UTF-8"),
                     }));
                 }
             }

@@ -216,11 +216,11 @@ mod tests {
         for (name, over) in variants {
             let original = signed(&platform, &fields, &over);
             assert!(is_genuine(&*gateway, &original), "{name}");
-            let resigned = resigner.resign(&original, Timestamp::UNIX_EPOCH, [0; 16]).unwrap();
-            assert!(is_genuine(&*shop, &resigned) && !is_genuine(&*gateway, &resigned), "{name}");
-            assert!(resigned.body.starts_with(fields.as_bytes()), "{name}");
-            assert_eq!(resigned.single_header("content-length"), Some(resigned.body.len().to_string().as_str()));
-            let Verdict::Genuine(proven) = shop.verify(&resigned, Timestamp::UNIX_EPOCH) else { panic!("{name}") };
+            let fresh = resigner.resign(&original, Timestamp::UNIX_EPOCH, [0; 16]).unwrap();
+            assert!(is_genuine(&*shop, &fresh) && !is_genuine(&*gateway, &fresh), "{name}");
+            assert!(fresh.body.starts_with(fields.as_bytes()), "{name}");
+            assert_eq!(fresh.single_header("content-length"), Some(fresh.body.len().to_string().as_str()));
+            let Verdict::Genuine(proven) = shop.verify(&fresh, Timestamp::UNIX_EPOCH) else { panic!("{name}") };
             let (_, proof) = proven.into_parts();
             assert!(format!("{proof:?}").contains(name), "{name}: {proof:?}");
         }
@@ -245,10 +245,10 @@ mod tests {
             .string(&Form::parse(fields.as_bytes(), LIMITS).unwrap().sorted());
         let original = signed(&platform, &fields, &over);
         assert!(is_genuine(&*gateway, &original));
-        let resigned = resigner.resign(&original, Timestamp::UNIX_EPOCH, [0; 16]).unwrap();
-        assert!(is_genuine(&*shop, &resigned));
+        let fresh = resigner.resign(&original, Timestamp::UNIX_EPOCH, [0; 16]).unwrap();
+        assert!(is_genuine(&*shop, &fresh));
         let named = format!("alipay_cert_sn={}&", file.id.as_ref().unwrap());
-        assert!(resigned.body.starts_with(named.as_bytes()));
+        assert!(fresh.body.starts_with(named.as_bytes()));
     }
 
     #[test]
