@@ -8,11 +8,11 @@ mod support {
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use support::gateway::{Setup, World, now, wait_for};
+use support::gateway::{Gateway, Setup, World, now, wait_for};
 use support::php_fpm::{Options, PhpFpm};
 use tollbell_channels::model::EventKind;
 
@@ -85,17 +85,47 @@ fn last_attempt(world: &World) -> (String, String) {
     (last["outcome"].as_str().unwrap().to_owned(), last["reason"].as_str().unwrap().to_owned())
 }
 
-/// An hour ago the platform told the gateway of a payment, and the shop was told too early to accept it: its clock
-/// is the machine's, the gateway's and the platform's are an hour behind.
-fn an_hour_ago(world: &mut World) {
-    // By the environment that faketime makes, so that the process that is killed is the gateway itself.
-    let asked = Command::new("faketime").args(["-f", "-1h", "printenv", "LD_PRELOAD"]).output().unwrap();
-    let preload = format!("LD_PRELOAD={}", String::from_utf8(asked.stdout).unwrap().trim());
-    let mut gateway = world.start_with(&["env", &preload, "FAKETIME=-1h"]);
+/// The gateway's clock, which a test sets.
+struct Clock(PathBuf);
+
+impl Clock {
+    /// Starts the gateway with a clock that is an hour behind.
+    fn behind(world: &World) -> (Self, Gateway) {
+        let clock = Self(world.path("clock"));
+        clock.set("-3600");
+        let library = [
+            "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+            "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+        ]
+        .into_iter()
+        .find(|path| fs::exists(path).unwrap())
+        .expect("libfaketime");
+        let gateway = world.start_with(&[
+            "env",
+            &format!("LD_PRELOAD={library}"),
+            &format!("FAKETIME_TIMESTAMP_FILE={}", clock.0.display()),
+            "FAKETIME_NO_CACHE=1",
+            "FAKETIME_DONT_FAKE_MONOTONIC=1",
+        ]);
+        (clock, gateway)
+    }
+
+    /// In one step, so that nobody reads half of it.
+    fn set(&self, offset: &str) {
+        let new = self.0.with_extension("new");
+        fs::write(&new, offset).unwrap();
+        fs::rename(new, &self.0).unwrap();
+    }
+}
+
+/// An hour ago the platform told the gateway of a payment, and the shop, whose clock is the machine's, was told too
+/// early to accept it.
+fn an_hour_ago(world: &mut World) -> (Clock, Gateway) {
+    let (clock, gateway) = Clock::behind(world);
     let mut story = world.story(EventKind::PaymentSucceeded, "A-1", 1000);
     story.at = now() - Duration::from_hours(1);
     let request = world.side.callback(&story).request;
-    assert_eq!(world.send(&request).unwrap().status, 204);
+    assert_eq!(world.send(&request).unwrap().status, 204, "{}", world.log());
     wait_for("the first attempt", || {
         let states = world.delivery_states();
         let was_tried = world.events().first().is_some_and(|event| {
@@ -104,7 +134,7 @@ fn an_hour_ago(world: &mut World) {
         });
         (was_tried && states == ["pending"]).then_some(())
     });
-    gateway.kill_hard();
+    (clock, gateway)
 }
 
 #[test]
@@ -112,11 +142,11 @@ fn an_old_signature_ends_as_stale_and_a_fresh_one_is_accepted() {
     let fpm = shop(CHECKING);
     let mut world = world(&fpm, "wechat_pay");
     trust(&fpm, &world.path("wechatpay_public.pem"), "trusted.pem");
-    an_hour_ago(&mut world);
+    let (clock, mut gateway) = an_hour_ago(&mut world);
     assert_eq!(last_attempt(&world).0, "retry", "within the window a refusal is tried again");
 
-    // The machine's time: the signature is an hour old, and no further try could be accepted.
-    let mut gateway = world.start();
+    // An hour passes: the signature is too old, and no further try could be accepted.
+    clock.set("+0");
     wait_for("the delivery to be given up", || (world.delivery_states() == ["dead"]).then_some(()));
     assert_eq!(last_attempt(&world), ("declined".to_owned(), "stale_signature".to_owned()));
     assert!(runs(&fpm).iter().all(|run| run.starts_with("signed stale ")), "{:?}", runs(&fpm));
@@ -153,8 +183,8 @@ fn retries_are_signed_afresh_at_each_attempt() {
     let mut world = world(&fpm, "wechat_pay");
     let made = resign(&world, "wechat_pay");
     trust(&fpm, Path::new(made["public"][0]["path"].as_str().unwrap()), "trusted.pem");
-    an_hour_ago(&mut world);
-    let _gateway = world.start();
+    let (clock, _gateway) = an_hour_ago(&mut world);
+    clock.set("+0");
     wait_for("the delivery", || (world.delivery_states() == ["delivered"]).then_some(()));
     let words: Vec<String> =
         runs(&fpm).iter().map(|run| run.splitn(3, ' ').take(2).collect::<Vec<_>>().join(" ")).collect();

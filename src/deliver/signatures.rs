@@ -104,6 +104,16 @@ mod tests {
     }
 
     #[test]
+    fn a_key_may_come_back_and_an_impossible_signature_may_not() {
+        let no_key = NotSigned::NoKey.attempted();
+        assert!(matches!(no_key.outcome, Outcome::RetryLater { reason, .. } if reason.word == "no_resign_key"));
+        let impossible = NotSigned::Impossible("it was signed with RSA".to_owned()).attempted();
+        assert!(matches!(impossible.outcome, Outcome::Declined { reason }
+            if reason.word == "cannot_resign" && reason.detail == "it was signed with RSA"));
+        assert_eq!((no_key.status, impossible.status), (None, None));
+    }
+
+    #[test]
     fn only_an_answer_after_the_window_is_stale() {
         let reason = || Reason::new("wrong_word", "seen");
         let retry = || Outcome::RetryLater { reason: reason(), after: None };
