@@ -333,6 +333,30 @@ fn a_node_that_stops_ends_every_wait() {
     assert_eq!(shop.runs().len(), 1);
 }
 
+/// Another platform: its own words, and a body that only it can read.
+#[test]
+fn each_platform_hears_it_in_its_own_words() {
+    let shop = Shop::new("fail");
+    let answer = SCRIPT
+        .replace("$_POST['out_trade_no'] . ' ' . $_POST['trade_status']", "$_SERVER['TOLLBELL_ORDER_NO']")
+        .replace("? 'fail' : 'success'", "? '{\"code\":\"FAIL\"}' : '{\"code\":\"SUCCESS\"}'");
+    fs::write(shop.script(), answer).unwrap();
+    let mut setup = shop.setup(ACK);
+    setup.platform = "wechat_pay";
+    setup.target.push_str("ladder = []\n");
+    let mut world = World::new(&setup);
+    let _gateway = world.start();
+    let payment = world.payment("O-1", 1000);
+    let refused = world.send(&payment).unwrap();
+    assert_eq!(refused.status, 503);
+    assert!(refused.text().contains("\"FAIL\"") && !refused.text().contains("SUCCESS"), "{}", refused.text());
+    shop.mode("good");
+    assert_eq!(world.json(&["replay", "--dead"])[0]["replayed"], 1);
+    let accepted = world.send(&payment).unwrap();
+    assert_eq!((accepted.status, accepted.body.len()), (204, 0));
+    assert_eq!(shop.runs(), ["O-1", "O-1"]);
+}
+
 #[test]
 fn a_sandbox_reaches_only_targets_that_accept_it() {
     let shop = Shop::new("good");
