@@ -28,7 +28,7 @@ use crate::inbox::Inbox;
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::messages::Message;
 use crate::receive::Receiver;
-use crate::targets::{self, Target};
+use crate::targets::{self, Confirmation, Target};
 use crate::telemetry::{self, LogFormat};
 
 /// Reads the configuration with everything that this program knows.
@@ -36,8 +36,23 @@ use crate::telemetry::{self, LogFormat};
 /// # Errors
 /// Every problem that was found, not only the first.
 pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
-    let kinds: Vec<TargetKind> =
-        targets::KINDS.iter().map(|kind| TargetKind { kind: kind.kind, settings: kind.settings }).collect();
+    load_config_excusing(path, |_| false)
+}
+
+/// The same for a command that mends a problem, which it does not take for one.
+///
+/// # Errors
+/// Every other problem that was found.
+pub fn load_config_excusing(
+    path: &Path,
+    is_excused: impl Fn(&Problem) -> bool,
+) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+    let described = |kind: &&targets::Kind| TargetKind {
+        kind: kind.kind,
+        settings: kind.settings,
+        is_broker: kind.confirmation == Confirmation::Broker,
+    };
+    let kinds: Vec<TargetKind> = targets::KINDS.iter().map(described).collect();
     let build = |kind: &str, settings: &Settings| build_target(kind, settings).map(|_| ());
     let catalogue = Catalogue {
         platforms: PLATFORMS,
@@ -45,7 +60,7 @@ pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> 
         build_target: &build,
         variable: &|name| std::env::var(name).ok(),
     };
-    let (config, mut warnings) = config::load(path, &catalogue)?;
+    let (config, mut warnings) = config::load_excusing(path, &catalogue, is_excused)?;
     warnings.extend(network::check_tls(path, &config.server, clock::system()())?);
     let test_keys = config.channels.iter().filter(|channel| trusts_test_keys(&config, channel));
     warnings.extend(test_keys.map(|channel| {
@@ -59,6 +74,11 @@ pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> 
         }));
     }
     Ok((config, warnings))
+}
+
+/// Where a channel's resign key lies, unless the channel says otherwise.
+pub fn resign_key_path(folder: &Path, channel: &str) -> PathBuf {
+    folder.join("keys").join("resign").join(format!("{channel}.pem"))
 }
 
 /// Where the private half of a channel's test keys lies, when `init` made them.

@@ -13,6 +13,7 @@ mod listing;
 mod node;
 mod rejections;
 mod replay;
+mod resign_key;
 mod sample;
 mod serve;
 mod shadow;
@@ -59,6 +60,7 @@ enum What {
     Check,
     Channels,
     Targets,
+    ResignKey(ResignKeyArgs),
     Sample(SampleArgs),
     Show(ShowArgs),
     Tail(TailArgs),
@@ -83,6 +85,11 @@ struct InitArgs {
     all: bool,
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct ResignKeyArgs {
+    channel: String,
 }
 
 #[derive(Debug, Args)]
@@ -273,6 +280,7 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Check => check::run(&mut context),
         What::Channels => listing::channels(&mut context).await,
         What::Targets => listing::targets(&mut context),
+        What::ResignKey(args) => resign_key::run(&mut context, &args),
         What::Sample(args) => sample::run(&mut context, &args),
         What::Show(args) => show::run(&mut context, &args).await,
         What::Tail(args) => tail::run(&mut context, &args).await,

@@ -27,3 +27,9 @@ pub fn system_chance() -> Chance {
         f64::from(u32::from_le_bytes(bytes)) / (f64::from(u32::MAX) + 1.0)
     })
 }
+
+/// Bytes that nobody can foresee; none when the system's random source fails.
+pub fn random_bytes<const N: usize>() -> Option<[u8; N]> {
+    let mut bytes = [0u8; N];
+    aws_lc_rs::rand::fill(&mut bytes).ok().map(|()| bytes)
+}

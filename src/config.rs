@@ -1,6 +1,7 @@
 //! The configuration: one file, and `channels.d/*.toml` beside it. Raw text and meaning are two types;
 //! every problem is reported at once, with file, line, key and cure; unknown keys are problems.
 
+pub mod ack;
 pub mod admin;
 pub mod channel;
 pub mod deliver;
@@ -15,6 +16,7 @@ pub mod roles;
 pub mod route;
 pub mod server;
 mod settings;
+pub mod signature;
 pub mod target;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,6 +30,7 @@ use tollbell_channels::settings::{Setting, Settings, SettingsError};
 use toml::Spanned;
 use toml::de::DeTable;
 
+pub use ack::{AckConfig, DeliveredConfig};
 pub use admin::AdminConfig;
 pub use channel::ChannelConfig;
 pub use deliver::{BackoffConfig, DeliverConfig};
@@ -41,6 +44,7 @@ pub use retention::RetentionConfig;
 pub use roles::{Role, Roles};
 pub use route::Routes;
 pub use server::ServerConfig;
+pub use signature::{ResignConfig, SignatureConfig};
 pub use target::TargetConfig;
 
 use crate::messages::Message;
@@ -94,6 +98,8 @@ pub struct TargetKind {
     pub kind: &'static str,
     /// Its settings.
     pub settings: &'static [Setting],
+    /// Its confirmation says only that a broker has taken the event, not that an application has processed it.
+    pub is_broker: bool,
 }
 
 /// The folder whose files add channels, targets and routes, beside the main file.
@@ -110,6 +116,18 @@ const SHARED_TABLES: &[&str] = &["channel", "target", "route"];
 /// # Errors
 /// Every problem of every file.
 pub fn load(path: &Path, catalogue: &Catalogue<'_>) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
+    load_excusing(path, catalogue, |_| false)
+}
+
+/// The same for a command that mends a problem, which it does not take for one.
+///
+/// # Errors
+/// Every other problem of every file.
+pub fn load_excusing(
+    path: &Path,
+    catalogue: &Catalogue<'_>,
+    is_excused: impl Fn(&Problem) -> bool,
+) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
     let mut found = Vec::new();
     let folder = folder_of(path);
     let mut sinks: Vec<Sink> = Vec::new();
@@ -148,6 +166,7 @@ pub fn load(path: &Path, catalogue: &Catalogue<'_>) -> Result<(Config, Vec<Probl
     let is_whole = is_all_read && tables.iter().all(Option::is_some);
     let config = build(&folder, path, &sinks, &tables, catalogue, is_whole);
     found.extend(sinks.into_iter().flat_map(Sink::into_found));
+    found.retain(|problem| !is_excused(problem));
     let (warnings, problems): (Vec<Problem>, Vec<Problem>) = found.into_iter().partition(Problem::is_warning);
     match config {
         Some(config) if problems.is_empty() => Ok((config, warnings)),
@@ -267,9 +286,15 @@ fn build(
         }
         routes.extend(Section::each(table, "route", sink));
     }
-    let channels = unique_channels(channels);
     let targets: Vec<TargetConfig> = unique("target", targets, |target| &target.id);
     let routes = Routes::read(routes, &names);
+    for ([place, _], sink, channel) in &channels {
+        if let Some(channel) = channel {
+            ack::check(channel, sink, &targets, &routes, &names, catalogue);
+            signature::check(channel, place, sink, &targets, &routes);
+        }
+    }
+    let channels = unique_channels(channels);
     let main = sinks.iter().find(|sink| sink.file() == main_file)?;
     if channels.is_empty() && is_whole {
         main.warning(None, "channel", Message::new("config.no_channel"));

@@ -6,6 +6,7 @@
 
 pub mod backoff;
 pub mod decide;
+pub mod signatures;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tracing::{debug, error, info, warn};
 
 pub use backoff::Backoff;
 
+use self::signatures::{Signature, Signatures};
 use crate::clock::{Chance, Clock};
 use crate::inbox::{
     self, AttemptRecord, Claim, DeliveryId, EventRecord, Finish, Finished, Inbox, LeaseToken, Leased, Next,
@@ -33,6 +35,8 @@ pub struct Line {
     pub id: Arc<str>,
     /// The target.
     pub target: Arc<dyn Target>,
+    /// Whose signature its raw deliveries carry.
+    pub signature: Signature,
     /// Its schedule.
     pub policy: Policy,
 }
@@ -96,6 +100,8 @@ pub struct Deliverer {
     pub ack_of: AckOf,
     /// Reads the fields of a platform's message.
     pub fields_of: FieldsOf,
+    /// Signs raw deliveries afresh, and knows how long an old signature is accepted.
+    pub signatures: Arc<dyn Signatures>,
     /// Longest time between two scans for due deliveries.
     pub scan: Duration,
 }
@@ -238,13 +244,27 @@ impl Deliverer {
         }
     }
 
-    async fn try_once(&self, line: &Line, leased: &Leased, started_at: Timestamp) -> Attempted {
+    async fn try_once(&self, line: &Line, leased: &Leased, began: Timestamp) -> Attempted {
         let deadline = Instant::now() + line.policy.attempt_timeout;
-        let envelope = self.envelope(leased, started_at);
+        let mut envelope = self.envelope(leased, began);
+        let origin = Origin { channel: leased.channel.clone(), platform: leased.platform.clone() };
+        if leased.is_raw
+            && line.signature == Signature::Resigned
+            && let Some(request) = &envelope.request
+        {
+            match self.signatures.resign(&origin, request, began) {
+                Ok(resigned) => envelope.request = Some(resigned),
+                Err(not_signed) => return not_signed.attempted(),
+            }
+        }
         let mut results = line.target.deliver(std::slice::from_ref(&envelope), deadline).await;
-        results
+        let attempted = results
             .pop()
-            .unwrap_or_else(|| Attempted::without_answer(Outcome::Unknown { reason: Reason::new("no_result", "") }))
+            .unwrap_or_else(|| Attempted::without_answer(Outcome::Unknown { reason: Reason::new("no_result", "") }));
+        match line.signature {
+            Signature::Original => signatures::stale(attempted, leased, began, self.signatures.freshness(&origin)),
+            Signature::Resigned => attempted,
+        }
     }
 
     fn envelope(&self, leased: &Leased, attempted_at: Timestamp) -> Envelope {
@@ -343,4 +363,5 @@ fn record(number: u32, started_at: Timestamp, ended_at: Timestamp, attempted: &A
 }
 
 /// Words of reasons that this module itself gives; the targets have their own lists.
-pub const REASONS: &[&str] = &["body_gone", "event_gone", "no_result"];
+pub const REASONS: &[&str] =
+    &["body_gone", "cannot_resign", "event_gone", "no_resign_key", "no_result", "stale_signature"];

@@ -11,9 +11,10 @@ pub mod gaps;
 pub mod holds;
 pub mod ids;
 mod platform_keys;
-pub mod shadow;
 pub mod redact;
 pub mod rejections;
+pub mod settled;
+pub mod shadow;
 pub mod sqlite;
 
 use std::path::Path;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tollbell_channels::model::{
-    Concern, Environment, EventKind, Money, Notification, Proof, Proven, RawRequest, Timestamp,
+    Concern, Environment, EventKind, Fact, Money, Notification, Proof, Proven, RawRequest, Timestamp,
 };
 
 use shadow::Shadow;
@@ -34,6 +35,7 @@ pub use holds::Holds;
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId, RejectionId};
 pub use platform_keys::PlatformKeys;
 pub use rejections::Rejections;
+pub use settled::Settled;
 
 /// All that an inbox can do.
 pub trait Inbox: Intake + Work + Search + Admin + Gaps + Holds + PlatformKeys + Rejections + Shadow {}
@@ -193,6 +195,14 @@ pub trait Work: Send + Sync {
     /// When the next delivery of this target is due, or its lease runs out; `None` when nothing waits.
     async fn next_due(&self, target: &str) -> Result<Option<Timestamp>, Error>;
 
+    /// The deliveries at a target that stand for these facts, whichever message brought them, with their
+    /// states. None: nothing of it goes to that target.
+    async fn standing(&self, facts: &[Fact], target: &str) -> Result<Vec<Standing>, Error>;
+
+    /// Tells the end of these deliveries, each after the commit that made it; nobody else is woken. A lost
+    /// telling costs latency: look at [`Work::standing`] now and then, and once after listening began.
+    fn settled(&self, deliveries: &[DeliveryId]) -> Settled;
+
     /// Changes whenever a delivery may have become due. A lost wake-up costs latency, never data.
     fn wakes(&self) -> tokio::sync::watch::Receiver<u64>;
 }
@@ -214,6 +224,15 @@ pub struct Claim {
     /// Leases that seem to have run out although their attempts still run in this process: the clock was set
     /// forward. They are renewed instead of being claimed a second time.
     pub running: Vec<(DeliveryId, LeaseToken)>,
+}
+
+/// How a delivery stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The delivery.
+    pub delivery: DeliveryId,
+    /// Its state.
+    pub state: DeliveryState,
 }
 
 /// A delivery under a lease.
@@ -534,6 +553,8 @@ pub struct DeliveryRecord {
     pub changed_at: Timestamp,
     /// The delivery that it waits for.
     pub waits_for: Option<DeliveryId>,
+    /// The event that made it pointless: why it is, or once was, skipped.
+    pub superseded_by: Option<EventId>,
 }
 
 /// What waits for one target.

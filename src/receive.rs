@@ -2,6 +2,7 @@
 //! on the platform's clock, so nothing is done here that the reply does not need.
 
 mod admission;
+pub mod confirmation;
 mod connection;
 pub mod door;
 mod exchange;
@@ -16,15 +17,18 @@ mod watched;
 
 use std::sync::Arc;
 
-use tollbell_channels::channel::{Cause, Rejection, Verdict, quote};
-use tollbell_channels::model::{Notification, Proven, RawRequest, Reply, Timestamp};
+use tokio::time::Instant;
+use tollbell_channels::channel::{Answer, Cause, Rejection, Verdict, quote};
+use tollbell_channels::model::{Fact, Notification, Proven, RawRequest, Reply, Timestamp};
 use tollbell_channels::recognition::recognise;
 use tracing::{debug, error, info, warn};
 
+pub use confirmation::{Ack, Waiters};
 pub use door::{Door, Doors, Entrance};
 use guard::Guard;
 use refusals::Refusals;
 
+use self::confirmation::{Confirmation, Why};
 use self::shadow::Shadowed;
 use crate::clock::Clock;
 use crate::inbox::rejections::Refused;
@@ -37,6 +41,8 @@ pub struct Receiver {
     pub doors: Doors,
     /// Where notifications are kept.
     pub inbox: Arc<dyn Inbox>,
+    /// Answers that wait for a confirmation, those of earlier snapshots too.
+    pub waiters: Arc<Waiters>,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Time.
@@ -62,6 +68,11 @@ pub struct Answered {
     pub received_at: Timestamp,
     /// Whether it was answered "busy" because its sender took too much.
     pub is_limited: bool,
+}
+
+/// Only a success reply acknowledges.
+fn acknowledged(cause: Cause, notification: NotificationId) -> Option<NotificationId> {
+    (cause.answer() == Answer::Success).then_some(notification)
 }
 
 /// Stands for the channel where a request named none that we know.
@@ -129,6 +140,7 @@ impl Receiver {
         self.metrics.received.get_or_create(&by_channel).inc();
         let received_at = request.received_at;
         let channel = door.channel();
+        let began = Instant::now();
         let answered = |cause: Cause, acknowledges| Answered {
             reply: channel.answer(cause.answer()),
             cause,
@@ -172,6 +184,11 @@ impl Receiver {
                 return answered(Cause::Refused, None);
             }
         };
+        // In shadow nothing is delivered, so nothing is waited for.
+        let facts = match &door.ack {
+            Ack::Delivered { .. } if !door.is_shadow => proven.value().facts.clone(),
+            _ => Vec::new(),
+        };
         let arrival = arrival(door, proven, request);
         let id = arrival.id;
         let stored = self.inbox.store(arrival).await;
@@ -189,7 +206,9 @@ impl Receiver {
                     warn!(notification.id = %id, channel = %door.id, "stored, and no route takes it to a target");
                 }
                 info!(notification.id = %id, channel = %door.id, events = events.len(), "stored");
-                answered(if is_held { Cause::Held } else { Cause::Stored }, Some(id))
+                let cause = if is_held { Cause::Held } else { Cause::Stored };
+                let cause = self.confirmed(door, id, &facts, cause, began).await;
+                answered(cause, acknowledged(cause, id))
             }
             Ok(Stored::Repeated { first, repeats, is_after_ack, is_held, .. }) => {
                 self.metrics.duplicate.get_or_create(&by_channel).inc();
@@ -199,12 +218,55 @@ impl Receiver {
                 } else {
                     debug!(notification.id = %first, channel = %door.id, repeats, "repeated");
                 }
-                answered(if is_held { Cause::Held } else { Cause::Repeated }, Some(first))
+                let cause = if is_held { Cause::Held } else { Cause::Repeated };
+                let cause = self.confirmed(door, first, &facts, cause, began).await;
+                answered(cause, acknowledged(cause, first))
             }
             Err(error) => {
                 self.metrics.busy.get_or_create(&by_channel).inc();
                 error!(notification.id = %id, channel = %door.id, %error, "cannot store; answered busy");
                 answered(Cause::Busy, None)
+            }
+        }
+    }
+
+    /// What is told of a stored notification: `cause`, when the channel does not wait for its application or
+    /// the application has confirmed.
+    async fn confirmed(
+        &self,
+        door: &Door,
+        notification: NotificationId,
+        facts: &[Fact],
+        cause: Cause,
+        began: Instant,
+    ) -> Cause {
+        let Ack::Delivered { target, within } = &door.ack else { return cause };
+        let not_told = |reason| {
+            let labels = ByReason { channel: door.id.clone(), reason };
+            self.metrics.unconfirmed.get_or_create(&labels).inc();
+        };
+        let waited = self.waiters.wait(&*self.inbox, &door.id, facts, target, began + *within).await;
+        match waited {
+            Ok(Confirmation::Done) => cause,
+            Ok(Confirmation::Held) => Cause::Held,
+            Ok(Confirmation::NotYet(why)) => {
+                not_told(why.word());
+                if why == Why::Dead {
+                    error!(notification.id = %notification, channel = %door.id, target = %target, "given up, and the platform waits for it: replay it when the cause is mended");
+                } else {
+                    info!(notification.id = %notification, channel = %door.id, target = %target, reason = why.word(), "stored, and not confirmed in time");
+                }
+                Cause::NotYet
+            }
+            Ok(Confirmation::Full) => {
+                not_told("full");
+                warn!(notification.id = %notification, channel = %door.id, "stored; too many answers wait for a confirmation");
+                Cause::Busy
+            }
+            Err(error) => {
+                not_told("unreadable");
+                error!(notification.id = %notification, channel = %door.id, %error, "stored; cannot see whether it is confirmed");
+                Cause::Busy
             }
         }
     }

@@ -47,6 +47,15 @@ pub struct Demands {
     pub wait_after_unknown: Duration,
 }
 
+/// What a target's confirmation means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Confirmation {
+    /// The application has processed the event.
+    Application,
+    /// A broker has taken it; whether an application ever sees it is not known here.
+    Broker,
+}
+
 /// What a target is brought.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Format {
@@ -227,6 +236,8 @@ pub struct Kind {
     pub name: Text,
     /// Its settings, in the order in which they are shown.
     pub settings: &'static [Setting],
+    /// What its confirmation means.
+    pub confirmation: Confirmation,
     /// Every word of the reasons that it gives; the catalogues hold a text for each.
     pub reasons: &'static [&'static str],
     /// What a careful operator would add to these settings; the catalogues hold a text for each under

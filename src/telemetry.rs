@@ -92,6 +92,10 @@ pub struct Metrics {
     pub held: Family<ByChannel, Counter>,
     /// Requests answered "busy" because they could not be stored.
     pub busy: Family<ByChannel, Counter>,
+    /// Stored, and success not told because the target had not confirmed, by reason.
+    pub unconfirmed: Family<ByReason, Counter>,
+    /// Answers that wait for a confirmation now.
+    pub waiting_answers: Gauge,
     /// From the body's last byte to the reply's last byte.
     pub ack_seconds: Family<ByChannel, Histogram, fn() -> Histogram>,
     /// From the callback's arrival to the application's confirmation.
@@ -162,6 +166,8 @@ impl Metrics {
             repeated_after_ack: Family::default(),
             held: Family::default(),
             busy: Family::default(),
+            unconfirmed: Family::default(),
+            waiting_answers: Gauge::default(),
             ack_seconds: Family::new_with_constructor(|| Histogram::new(exponential_buckets(FASTEST_BUCKET, 2.0, 16))),
             confirmed_seconds: Family::new_with_constructor(|| {
                 Histogram::new(exponential_buckets(FASTEST_CONFIRMATION, 2.0, 24))
@@ -204,6 +210,12 @@ impl Metrics {
         );
         r.register("held", "Notifications held for a person", self.held.clone());
         r.register("busy", "Requests answered busy because they could not be stored", self.busy.clone());
+        r.register(
+            "unconfirmed",
+            "Stored, and success not told because the target had not confirmed",
+            self.unconfirmed.clone(),
+        );
+        r.register("waiting_answers", "Answers that wait for a confirmation", self.waiting_answers.clone());
         r.register_with_unit(
             "ack",
             "From the body's last byte to the reply's last byte",

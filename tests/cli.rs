@@ -365,7 +365,7 @@ fn channels_and_targets_are_listed() {
     assert_eq!(
         place.run(&["targets", "--json"]).json(),
         [json!({
-            "id": "shop", "kind": "fastcgi", "accept_sandbox": false,
+            "id": "shop", "kind": "fastcgi", "accept_sandbox": false, "signature": "original",
             "settings": { "address": "127.0.0.1:9000", "script": "/x.php" },
         })]
     );

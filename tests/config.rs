@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tollbell::app;
-use tollbell::config::{self, BackoffConfig, Catalogue, Config, IpCheck, Problem, TargetKind};
+use tollbell::config::{self, AckConfig, BackoffConfig, Catalogue, Config, IpCheck, Problem, TargetKind};
 use tollbell::messages::Lang;
 use tollbell_channels::channel::{Answer, Channel, KeyNote, Likeness, Verdict};
 use tollbell_channels::model::{AckMatch, AppReply, EventKind, RawRequest, Reply, Timestamp};
@@ -54,7 +54,10 @@ impl Folder {
 
     fn load_with(&self, variable: &dyn Fn(&str) -> Option<String>) -> Loaded {
         let platforms = [fake_platform()];
-        let kinds = [TargetKind { kind: "fake", settings: FAKE_TARGET }];
+        let kinds = [
+            TargetKind { kind: "fake", settings: FAKE_TARGET, is_broker: false },
+            TargetKind { kind: "queue", settings: FAKE_TARGET, is_broker: true },
+        ];
         let build_target = |_: &str, settings: &Settings| failing(settings);
         let catalogue =
             Catalogue { platforms: &platforms, target_kinds: &kinds, build_target: &build_target, variable };
@@ -178,6 +181,8 @@ fn fake_platform() -> &'static Platform {
             Ok(Box::new(FakeChannel))
         },
         ladder: model.ladder,
+        patience: Some(Duration::from_secs(5)),
+        freshness: None,
         source_ranges: &[],
         unconfirmed: &[],
         simulate: model.simulate,
@@ -212,6 +217,9 @@ const FAKE_TARGET: &[Setting] =
 /// A channel without mistakes, and a target, on one line each, behind what a case says.
 const CHANNEL: &str = "[[channel]]\nid = \"a\"\nkind = \"fake\"\napp_id = \"1\"\npublic = \"hush7hush7hush7\"\n";
 const TARGET: &str = "[[target]]\nid = \"t\"\nkind = \"fake\"\naddress = \"x\"\n";
+
+/// A target whose confirmation is a queue's.
+const QUEUE: &str = "[[target]]\nid = \"t2\"\nkind = \"queue\"\naddress = \"x\"\n";
 
 /// A mistake: the text, what is reported, and a piece of the cure in each language.
 struct Mistake {
@@ -373,7 +381,87 @@ const MISTAKES: &[Mistake] = &[
         "live, sandbox",
         "live, sandbox",
     ),
-    mistake("CHANNELack = \"delivered\"", "6:7 channel.ack config.one_of", "stored", "stored"),
+    mistake("CHANNELack = \"delivered\"", "6:7 channel.ack config.bad_ack", "{ delivered =", "{ delivered ="),
+    mistake("CHANNELack = 3", "6:7 channel.ack config.expected_text", "in quotes", "带引号"),
+    mistake("CHANNELack = {}", "6:7 channel.ack.delivered config.missing", "add this key", "请补上"),
+    mistake(
+        "CHANNELack = { delivered = \"t\", within = \"0s\" }\nTARGET",
+        "6:35 channel.ack.within config.not_zero",
+        "zero",
+        "零",
+    ),
+    mistake(
+        "CHANNELack = { delivered = \"t\", within = \"5s\" }\nTARGET",
+        "6:35 channel.ack.within config.ack_too_long",
+        "4500ms or less",
+        "4500ms 或更短",
+    ),
+    mistake(
+        "CHANNELack = { deliverd = \"t\" }\nTARGET",
+        "6:7 channel.ack.delivered config.missing\n6:9 channel.ack.deliverd config.unknown_key_nearest",
+        "add this key",
+        "请补上",
+    ),
+    mistake(
+        "CHANNELack = { delivered = \"tt\" }\nTARGET",
+        "6:21 channel.ack.delivered config.unknown_name_nearest",
+        "did you mean `t`?",
+        "是否想写 `t`？",
+    ),
+    mistake(
+        "CHANNELack = { delivered = \"t\" }\nTARGETQUEUE[[route]]\ntargets = \"t2\"",
+        "6:21 channel.ack.delivered config.ack_unrouted",
+        "no event of channel `a` goes to target `t`",
+        "渠道 `a` 没有任何事件送往投递目标 `t`",
+    ),
+    mistake(
+        "CHANNELenvironment = \"sandbox\"\nack = { delivered = \"t\" }\nTARGET",
+        "7:21 channel.ack.delivered config.ack_sandbox",
+        "accept_sandbox = true",
+        "accept_sandbox = true",
+    ),
+    mistake(
+        "CHANNELack = { delivered = \"t2\" }\nQUEUE",
+        "6:21 channel.ack.delivered config.ack_broker",
+        "broker = true",
+        "broker = true",
+    ),
+    mistake(
+        "CHANNELTARGETsignature = \"resigned\"",
+        "2:6 channel.resign_key_file config.resign_key_missing",
+        "`tollbell resign-key a`",
+        "`tollbell resign-key a`",
+    ),
+    mistake(
+        "CHANNELresign_key_file = \"none\"\nTARGETsignature = \"resigned\"",
+        "6:19 channel.resign_key_file config.no_key_file",
+        "no such file",
+        "文件不存在",
+    ),
+    mistake(
+        "CHANNELresign_key_file = \"keys/open\"",
+        "6:19 channel.resign_key_file config.key_open",
+        "chmod 600",
+        "chmod 600",
+    ),
+    mistake(
+        "CHANNELresign_key_file = \"keys/own\"",
+        "6:19 channel.resign_key_file setting.not_supported",
+        "cannot be signed afresh",
+        "无法重新签名",
+    ),
+    mistake(
+        "CHANNELresign_key_env = \"NOWHERE\"",
+        "6:18 channel.resign_key_env config.no_variable",
+        "name of a variable",
+        "环境变量的名称",
+    ),
+    mistake(
+        "TARGETsignature = \"new\"",
+        "5:13 target.signature config.one_of",
+        "original, resigned",
+        "original, resigned",
+    ),
     mistake("CHANNELmerchant = 1", "6:12 channel.merchant config.expected_text", "in quotes", "带引号"),
     mistake("CHANNELpaths = \"/notify\"", "6:9 channel.paths config.own_path", "choose another", "请换一个"),
     mistake("CHANNELpaths = \"/notify/b\"", "6:9 channel.paths config.own_path", "choose another", "请换一个"),
@@ -663,13 +751,14 @@ const ELSEWHERE: &[&str] = &[
 fn every_mistake_is_reported_once_at_its_place_with_its_cure() {
     let mut wrong = Vec::new();
     for case in MISTAKES {
-        let text = case.text.replace("CHANNEL", CHANNEL).replace("TARGET", TARGET);
+        let text = case.text.replace("CHANNEL", CHANNEL).replace("TARGET", TARGET).replace("QUEUE", QUEUE);
         let text = if text.contains("secret_") {
             text.replace("public = \"hush7hush7hush7\"\n", "flag = true\n")
         } else {
             text
         };
         let folder = Folder::new(&[("tollbell.toml", text.as_bytes()), ("keys/empty", b" \n")]);
+        folder.write("keys/own", MARKER.as_bytes(), 0o600);
         folder.write("keys/open", MARKER.as_bytes(), 0o640);
         folder.write("keys/large", &vec![b'x'; 1024 * 1024 + 1], 0o600);
         let Err(found) = folder.load() else {
@@ -1223,6 +1312,39 @@ fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
         folder.write("alipay_public.pem", bytes, 0o644);
         let found = problems(folder.load_real());
         assert_eq!(summary(&found).trim_end(), format!("6:26 channel.alipay_public_key_file {word}"));
+    }
+}
+
+#[test]
+fn an_answer_may_wait_for_what_can_confirm() {
+    let ack =
+        |text: &str| good(load(&text.replace("CHANNEL", CHANNEL).replace("TARGET", TARGET).replace("QUEUE", QUEUE)));
+    let delivered = |text: &str| match ack(text).channels.remove(0).ack {
+        AckConfig::Delivered(ack) => (ack.target.to_string(), ack.within, ack.counts_broker),
+        AckConfig::Stored => panic!("{text}"),
+    };
+    assert_eq!(ack("CHANNELTARGET").channels[0].ack, AckConfig::Stored);
+    assert_eq!(ack("CHANNELack = \"stored\"\nTARGET").channels[0].ack, AckConfig::Stored);
+    let shop = |within| ("t".to_owned(), within, false);
+    assert_eq!(delivered("CHANNELack = { delivered = \"t\" }\nTARGET"), shop(Duration::from_secs(3)));
+    let longest = "CHANNELack = { delivered = \"t\", within = \"4500ms\" }\nTARGET";
+    assert_eq!(delivered(longest), shop(Duration::from_millis(4500)));
+    // One route for one kind of event is enough; other kinds count as stored.
+    let routed = "CHANNELack = { delivered = \"t\" }\nTARGETQUEUE[[route]]\ntargets = \"t2\"\n\
+                  [[route]]\nevents = \"payment.succeeded\"\ntargets = \"t\"";
+    assert_eq!(delivered(routed), shop(Duration::from_secs(3)));
+    let sandbox = "CHANNELenvironment = \"sandbox\"\nack = { delivered = \"t\" }\nTARGETaccept_sandbox = true\n";
+    assert_eq!(delivered(sandbox), shop(Duration::from_secs(3)));
+    // What a confirmation means, and what is asked of it: a queue's counts only when the file says so.
+    for (target, broker, is_good) in [("t", false, true), ("t", true, true), ("t2", false, false), ("t2", true, true)] {
+        let text = format!("{CHANNEL}ack = {{ delivered = \"{target}\", broker = {broker} }}\n{TARGET}{QUEUE}");
+        match load(&text) {
+            Ok((config, warnings)) => {
+                assert!(is_good && warnings.is_empty(), "{text}");
+                assert!(matches!(&config.channels[0].ack, AckConfig::Delivered(ack) if ack.counts_broker == broker));
+            }
+            Err(problems) => assert!(!is_good && summary(&problems).contains("config.ack_broker"), "{text}"),
+        }
     }
 }
 

@@ -1,16 +1,20 @@
 //! Configuration → doors: each channel with where its events go.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tollbell_channels::model::{AckMatch, AppReply, Environment, RawRequest};
+use tollbell_channels::model::{AckMatch, AppReply, Environment, RawRequest, Timestamp};
+use tollbell_channels::platforms::by_kind;
 
 use super::network;
 use super::node::Keepers;
-use crate::config::Config;
+use crate::clock;
+use crate::config::{AckConfig, Config};
+use crate::deliver::signatures::{NotSigned, Signatures};
 use crate::deliver::{AckOf, FieldsOf, Line, Origin};
 use crate::inbox::RoutedTarget;
-use crate::receive::{Door, Doors, Receiver};
+use crate::receive::{Ack, Door, Doors, Receiver};
 use crate::targets::Format;
 
 /// Builds every door.
@@ -34,7 +38,8 @@ pub(super) fn doors(config: &Config, lines: &[Line], keepers: &Keepers) -> Doors
             channel.paths.clone(),
             targets_of,
         );
-        Some(Arc::new(door.in_shadow(channel.is_shadow).allowing(network::allow(&channel.allow))))
+        let door = door.in_shadow(channel.is_shadow).allowing(network::allow(&channel.allow));
+        Some(Arc::new(door.with_ack(ack(&channel.ack)).with_resigner(channel.resign.resigner.clone())))
     });
     Doors::new(doors.collect())
 }
@@ -59,4 +64,30 @@ pub(super) fn fields_of(receiver: Arc<ArcSwap<Receiver>>) -> FieldsOf {
         let door = receiver.doors.by_id(&origin.channel).filter(|door| *door.platform == *origin.platform);
         door.map(|door| door.channel().fields(proven)).unwrap_or_default()
     })
+}
+
+fn ack(config: &AckConfig) -> Ack {
+    match config {
+        AckConfig::Stored => Ack::Stored,
+        AckConfig::Delivered(delivered) => {
+            Ack::Delivered { target: delivered.target.clone(), within: delivered.within }
+        }
+    }
+}
+
+/// Signs with the key of the channel as it is configured now.
+pub(super) struct ChannelSignatures(pub(super) Arc<ArcSwap<Receiver>>);
+
+impl Signatures for ChannelSignatures {
+    fn freshness(&self, origin: &Origin) -> Option<Duration> {
+        by_kind(&origin.platform).and_then(|platform| platform.freshness)
+    }
+
+    fn resign(&self, origin: &Origin, request: &RawRequest, now: Timestamp) -> Result<RawRequest, NotSigned> {
+        let receiver = self.0.load();
+        let door = receiver.doors.by_id(&origin.channel).filter(|door| *door.platform == *origin.platform);
+        let resigner = door.and_then(|door| door.resigner.as_ref()).ok_or(NotSigned::NoKey)?;
+        let nonce = clock::random_bytes().ok_or(NotSigned::NoKey)?;
+        resigner.resign(request, now, nonce).map_err(|error| NotSigned::Impossible(error.to_string()))
+    }
 }

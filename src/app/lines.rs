@@ -4,7 +4,8 @@ use anyhow::Context as _;
 use tracing::warn;
 
 use super::build_target;
-use crate::config::{BackoffConfig, Config};
+use crate::config::{BackoffConfig, Config, SignatureConfig};
+use crate::deliver::signatures::Signature;
 use crate::deliver::{Backoff, Line, Policy};
 use crate::inbox::Inbox;
 
@@ -26,7 +27,11 @@ pub(super) fn lines(config: &Config) -> anyhow::Result<Vec<Line>> {
             lease: Policy::lease_for(demands.attempt_timeout, demands.wait_after_unknown, config.deliver.lease_margin),
             concurrency: demands.concurrency.max(1),
         };
-        lines.push(Line { id: target.id.clone(), target: built, policy });
+        let signature = match target.signature {
+            SignatureConfig::Original => Signature::Original,
+            SignatureConfig::Resigned => Signature::Resigned,
+        };
+        lines.push(Line { id: target.id.clone(), target: built, signature, policy });
     }
     Ok(lines)
 }

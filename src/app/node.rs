@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 use tracing::{error, info, warn};
 
-use super::doors::{ack_of, doors, fields_of};
+use super::doors::{ChannelSignatures, ack_of, doors, fields_of};
 use super::lines::{lines, warn_of_orphans};
 use super::{network, open_inbox};
 use super::service::Service;
@@ -30,7 +30,7 @@ use crate::keys::{self, Keeper, Outside};
 use crate::receive::guard::Guard;
 use crate::receive::refusals::Refusals;
 use crate::receive::tls::TlsPair;
-use crate::receive::{Receiver, listener};
+use crate::receive::{Receiver, Waiters, listener};
 use crate::reload::{self, Asked, Order, Reloader, Standing};
 use crate::stop::{Stop, Stopper, stop_pair};
 use crate::telemetry::Metrics;
@@ -74,6 +74,8 @@ pub(super) struct Parts {
     pub(super) keys: keys::Parts,
     /// What was refused and not told yet.
     refusals: Arc<Refusals>,
+    /// Answers that wait for the application.
+    waiters: Arc<Waiters>,
 }
 
 /// A public address that is served.
@@ -406,6 +408,7 @@ impl Node {
             chance: clock::system_chance(),
             ack_of: ack_of(self.receiver.clone()),
             fields_of: fields_of(self.receiver.clone()),
+            signatures: Arc::new(ChannelSignatures(self.receiver.clone())),
             scan: self.config.deliver.scan,
         };
         let what = What::Line(line.id.clone());
@@ -530,7 +533,8 @@ impl Parts {
             chance: clock::system_chance(),
             stop: stop.clone(),
         };
-        Self { inbox, metrics, clock, keys, refusals: Arc::default() }
+        let waiters = Arc::new(Waiters::new(stop.clone(), &metrics));
+        Self { inbox, metrics, clock, keys, refusals: Arc::default(), waiters }
     }
 }
 
@@ -571,6 +575,7 @@ pub(super) fn receiver(
         clock: parts.clock.clone(),
         guard,
         refusals: parts.refusals.clone(),
+        waiters: parts.waiters.clone(),
     }
 }
 

@@ -69,6 +69,12 @@ impl Context<'_> {
         Ok(self.config_and_warnings()?.0)
     }
 
+    /// The same for a command that mends a problem, which it does not take for one.
+    pub(super) fn config_excusing(&mut self, is_excused: fn(&Problem) -> bool) -> anyhow::Result<Config> {
+        let loaded = app::load_config_excusing(&self.config_path, is_excused);
+        Ok(self.accepted(loaded)?.0)
+    }
+
     /// Reads the configuration and prints its warnings.
     pub(super) fn config_with_warnings(&mut self) -> anyhow::Result<Config> {
         let (config, warnings) = self.config_and_warnings()?;
@@ -79,7 +85,15 @@ impl Context<'_> {
     }
 
     fn config_and_warnings(&mut self) -> anyhow::Result<(Config, Vec<Problem>)> {
-        app::load_config(&self.config_path).or_else(|problems| {
+        let loaded = app::load_config(&self.config_path);
+        self.accepted(loaded)
+    }
+
+    fn accepted(
+        &mut self,
+        loaded: Result<(Config, Vec<Problem>), Vec<Problem>>,
+    ) -> anyhow::Result<(Config, Vec<Problem>)> {
+        loaded.or_else(|problems| {
             for problem in problems {
                 writeln!(self.err, "{}", problem.render(self.lang))?;
             }

@@ -94,7 +94,7 @@ pub(super) fn targets(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
             let value = json!({
                 "id": &*target.id,
                 "kind": target.kind,
-                "accept_sandbox": target.accept_sandbox,
+                "accept_sandbox": target.accept_sandbox, "signature": target.signature.as_str(),
                 "settings": settings,
             });
             context.say_json(&value)?;

@@ -147,6 +147,9 @@ impl Story {
             if !delivery.state.is_terminal() {
                 writeln!(w, "  {}: {}", label("due"), delivery.due_at)?;
             }
+            if let Some(event) = delivery.superseded_by {
+                writeln!(w, "  {}: {event}", label("superseded_by"))?;
+            }
             for attempt in attempts {
                 let took = attempt.ended_at.duration_since(attempt.started_at).as_millis();
                 let status = attempt.status.map(|status| format!(" HTTP {status}")).unwrap_or_default();
@@ -191,6 +194,7 @@ impl Story {
                 "state": delivery.state.as_str(),
                 "due_at": delivery.due_at.to_string(),
                 "waits_for": delivery.waits_for.map(|id| id.to_string()),
+                "superseded_by": delivery.superseded_by.map(|id| id.to_string()),
                 "attempts": attempts.iter().map(attempt_json).collect::<Vec<_>>(),
             })).collect::<Vec<_>>(),
         })

@@ -11,7 +11,7 @@ use tollbell_channels::settings::Settings;
 
 use super::network::AllowConfig;
 use super::reader::{Section, nearest};
-use super::{Catalogue, read_id, settings};
+use super::{AckConfig, Catalogue, ResignConfig, read_id, settings};
 use crate::messages::Message;
 
 /// A configured channel, built.
@@ -31,6 +31,10 @@ pub struct ChannelConfig {
     pub is_shadow: bool,
     /// `allow_ips` and `ip_check`: where its callbacks may come from.
     pub allow: AllowConfig,
+    /// `ack`: when the platform hears "success". Default `stored`.
+    pub ack: AckConfig,
+    /// `resign_key`: the gateway's own key, for targets with `signature = "resigned"`.
+    pub resign: ResignConfig,
     /// The channel itself.
     pub channel: Arc<dyn Channel>,
     /// What the channel was built from.
@@ -46,6 +50,7 @@ impl fmt::Debug for ChannelConfig {
             .field("merchant", &self.merchant)
             .field("paths", &self.paths)
             .field("is_shadow", &self.is_shadow)
+            .field("ack", &self.ack)
             .finish_non_exhaustive()
     }
 }
@@ -71,13 +76,12 @@ impl ChannelConfig {
         let paths = section.texts("paths").unwrap_or_default();
         check_paths(&section, &paths);
         let is_shadow = section.flag("shadow").unwrap_or(false);
-        if section.text("ack").is_some_and(|word| word != "stored") {
-            section.problem("ack", Message::new("config.one_of").with("known", "stored"));
-        }
         let allow = AllowConfig::read(&section);
         let known: Vec<&str> = catalogue.platforms.iter().map(|platform| platform.kind).collect();
-        let kind = read_kind(&section, &known)?;
-        let platform = catalogue.platforms.iter().copied().find(|platform| platform.kind == kind)?;
+        let kind = read_kind(&section, &known);
+        let platform = catalogue.platforms.iter().copied().find(|platform| kind.as_deref() == Some(platform.kind));
+        let ack = AckConfig::read(&section, platform.and_then(|platform| platform.patience));
+        let platform = platform?;
         let allow = allow.with_published(&section, platform);
         let resolved = settings::resolve(&section, platform.settings, environment, folder, catalogue.variable);
         let built = match (platform.build)(&resolved) {
@@ -87,6 +91,7 @@ impl ChannelConfig {
                 None
             }
         };
+        let resign = ResignConfig::read(&section, built.as_ref(), folder, catalogue);
         section.finish();
         Some(Self {
             id: id?,
@@ -96,6 +101,8 @@ impl ChannelConfig {
             paths,
             is_shadow,
             allow,
+            ack: ack?,
+            resign,
             channel: built?,
             settings: resolved,
         })

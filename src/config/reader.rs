@@ -282,6 +282,11 @@ impl<'a> Section<'a> {
         self.table.is_some_and(|table| table.contains_key(key))
     }
 
+    /// Whether a key's value is a table.
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        self.table.and_then(|table| table.get(key)).is_some_and(|value| matches!(value.get_ref(), DeValue::Table(_)))
+    }
+
     /// The place of a key's value, else of the table.
     pub(super) fn span_of(&self, key: &str) -> Range<usize> {
         self.table.and_then(|table| table.get(key)).map_or_else(|| self.span(), Spanned::span)

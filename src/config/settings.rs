@@ -116,8 +116,13 @@ fn secret_files(section: &Section<'_>, name: &str, folder: &Path) -> Option<Vec<
     (!section.has_reported(name)).then_some(keys)
 }
 
+/// The keys under which key material of this name may be given.
+pub(super) fn ways(name: &str) -> Vec<String> {
+    WAYS.iter().map(|way| format!("{name}{way}")).collect()
+}
+
 /// Reads key material that is given in one of the four ways.
-fn key(
+pub(super) fn key(
     section: &Section<'_>,
     name: &str,
     is_secret: bool,

@@ -10,7 +10,7 @@ use tollbell_channels::settings::Settings;
 use super::channel::read_kind;
 use super::deliver::ladder;
 use super::reader::Section;
-use super::{Catalogue, read_id, settings};
+use super::{Catalogue, SignatureConfig, read_id, settings};
 
 /// A configured target. The target itself is built by the program from the settings.
 #[derive(Clone, Debug)]
@@ -26,6 +26,8 @@ pub struct TargetConfig {
     pub retired: bool,
     /// `ladder`: waits between tries, in place of `[deliver]`'s.
     pub ladder: Option<Vec<Duration>>,
+    /// `signature`: whose signature raw deliveries carry. Default `original`.
+    pub signature: SignatureConfig,
     /// The kind's own settings.
     pub settings: Settings,
 }
@@ -36,6 +38,7 @@ impl TargetConfig {
         let accept_sandbox = section.flag("accept_sandbox").unwrap_or(false);
         let retired = section.flag("retired").unwrap_or(false);
         let ladder = ladder(&section);
+        let signature = SignatureConfig::read(&section);
         let known: Vec<&str> = catalogue.target_kinds.iter().map(|kind| kind.kind).collect();
         let kind = read_kind(&section, &known)?;
         let described = catalogue.target_kinds.iter().find(|known| known.kind == kind)?.settings;
@@ -46,6 +49,6 @@ impl TargetConfig {
         }
         section.finish();
         built.ok()?;
-        Some(Self { id: id?, kind, accept_sandbox, retired, ladder, settings })
+        Some(Self { id: id?, kind, accept_sandbox, retired, ladder, signature, settings })
     }
 }

@@ -2,6 +2,11 @@
 //! suite: it implements [`Keeper`] and calls [`conformance_suite`].
 
 mod keys;
+mod settled;
+mod superseded;
+
+pub(crate) use self::settled::*;
+pub(crate) use self::superseded::*;
 
 use std::time::Duration;
 
@@ -245,6 +250,13 @@ macro_rules! conformance_suite {
             a_proven_one_is_on_disk_before_the_reply
             a_rejection_becomes_a_notification_once
             rejections_go_with_their_own_retention
+            a_success_skips_what_was_still_to_be_told_of_its_order
+            what_has_begun_is_not_skipped_and_not_tried_again
+            old_news_is_skipped_and_a_close_after_the_payment_is_held
+            a_skipped_delivery_goes_out_when_a_person_says_so
+            success_refunds_and_disputes_are_never_skipped
+            deliveries_are_found_by_their_facts
+            ends_are_told_after_the_commit
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(

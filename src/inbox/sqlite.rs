@@ -24,6 +24,7 @@ mod schema;
 mod search;
 mod session;
 mod shadow;
+mod superseded;
 #[cfg(test)]
 mod tests;
 mod waits;
@@ -38,7 +39,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use tollbell_channels::model::Timestamp;
+use tollbell_channels::model::{Fact, Timestamp};
 
 use self::fault::Fault;
 use self::intake::{Moment, Parts};
@@ -55,7 +56,7 @@ use super::shadow::{Shadow, ShadowNote};
 use super::{
     Admin, Arrival, AttemptRecord, AuditRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error,
     EventFilter, EventId, EventRecord, Finish, Finished, Gap, GapId, Gaps, Intake, Leased, NotificationFilter,
-    NotificationId, NotificationRecord, Replay, Retained, Retention, Search, Size, Stored, Work,
+    NotificationId, NotificationRecord, Replay, Retained, Retention, Search, Settled, Size, Standing, Stored, Work,
 };
 
 pub use self::files::ServingLock;
@@ -226,6 +227,15 @@ impl Work for SqliteInbox {
     async fn next_due(&self, target: &str) -> Result<Option<Timestamp>, Error> {
         let target = target.to_owned();
         self.shared.readers.read(move |conn| work::next_due(conn, &target).map_err(Fault::from)).await
+    }
+
+    async fn standing(&self, facts: &[Fact], target: &str) -> Result<Vec<Standing>, Error> {
+        let (facts, target) = (facts.to_vec(), target.to_owned());
+        self.shared.readers.read(move |conn| work::standing(conn, &facts, &target)).await
+    }
+
+    fn settled(&self, deliveries: &[DeliveryId]) -> Settled {
+        self.shared.settled.listen(deliveries)
     }
 
     fn wakes(&self) -> watch::Receiver<u64> {

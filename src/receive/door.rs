@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use tollbell_channels::channel::Channel;
 use tollbell_channels::model::EventKind;
+use tollbell_channels::resign::Resigner;
 
+use super::Ack;
 use super::sources::Allow;
 use crate::inbox::RoutedTarget;
 use crate::keys::Keeper;
@@ -26,6 +28,10 @@ pub struct Door {
     pub is_shadow: bool,
     /// Where its callbacks may come from.
     pub allow: Allow,
+    /// When the platform hears "success".
+    pub ack: Ack,
+    /// What signs its requests afresh for targets that ask for it.
+    pub resigner: Option<Arc<dyn Resigner>>,
     routes: HashMap<EventKind, Vec<RoutedTarget>>,
 }
 
@@ -40,7 +46,18 @@ impl Door {
         targets_of: impl Fn(EventKind) -> Vec<RoutedTarget>,
     ) -> Self {
         let routes = EventKind::ALL.iter().map(|kind| (*kind, targets_of(*kind))).collect();
-        Self { id, merchant, platform, keeper, paths, is_shadow: false, allow: Allow::Everyone, routes }
+        Self {
+            id,
+            merchant,
+            platform,
+            keeper,
+            paths,
+            is_shadow: false,
+            allow: Allow::Everyone,
+            ack: Ack::default(),
+            resigner: None,
+            routes,
+        }
     }
 
     /// The same door, in shadow or not.
@@ -58,6 +75,18 @@ impl Door {
     #[must_use]
     pub fn allowing(self, allow: Allow) -> Self {
         Self { allow, ..self }
+    }
+
+    /// The same door with another answer to when the platform hears "success".
+    #[must_use]
+    pub fn with_ack(self, ack: Ack) -> Self {
+        Self { ack, ..self }
+    }
+
+    /// The same door with a key of the gateway's own.
+    #[must_use]
+    pub fn with_resigner(self, resigner: Option<Arc<dyn Resigner>>) -> Self {
+        Self { resigner, ..self }
     }
 
     /// Where events of this kind go.

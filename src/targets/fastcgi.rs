@@ -25,7 +25,7 @@ use self::params::Site;
 use self::pool::{Bounds, Pool};
 use self::stream::Address;
 use super::success::Rule;
-use super::{Advice, Attempted, Demands, Envelope, Format, Kind, Outcome, Reason, Target};
+use super::{Advice, Attempted, Confirmation, Demands, Envelope, Format, Kind, Outcome, Reason, Target};
 
 pub use self::diagnosis::REASONS;
 
@@ -34,6 +34,7 @@ pub static KIND: Kind = Kind {
     kind: "fastcgi",
     name: Text { en: "PHP-FPM (FastCGI)", zh: "PHP-FPM（FastCGI）" },
     settings: SETTINGS,
+    confirmation: Confirmation::Application,
     reasons: REASONS,
     advise,
     advice: &[NO_TERMINATE_TIMEOUT],

@@ -23,7 +23,7 @@ use self::settings::SETTINGS;
 use self::sign::Secrets;
 use super::answer::Answer;
 use super::success::Rule;
-use super::{Advice, Attempted, Demands, Envelope, Format, Kind, Outcome, Reason, Target, forwarded};
+use super::{Advice, Attempted, Confirmation, Demands, Envelope, Format, Kind, Outcome, Reason, Target, forwarded};
 use crate::egress::{
     Class, ClientCertificate, ClientSettings, Egress, EgressError, Got, Guard, Host, Roots, Scheme, Setup, Url,
 };
@@ -34,6 +34,7 @@ pub static KIND: Kind = Kind {
     name: Text { en: "Webhook (HTTP)", zh: "Webhook（HTTP）" },
     settings: SETTINGS,
     reasons: REASONS,
+    confirmation: Confirmation::Application,
     advise,
     advice: &[UNSIGNED, PLAIN, NO_LIMIT],
     build,

@@ -41,6 +41,8 @@ pub(crate) struct World {
     pub(crate) side: Box<dyn OtherSide>,
     pub(crate) address: SocketAddr,
     pub(crate) admin: SocketAddr,
+    /// The channel's path.
+    pub(crate) path_of_channel: String,
     serial: u64,
 }
 
@@ -56,6 +58,8 @@ pub(crate) struct Setup {
     pub(crate) channel: String,
     /// Tables added at the end.
     pub(crate) more: String,
+    /// The kind of the platform, which is also the channel's id.
+    pub(crate) platform: &'static str,
 }
 
 impl Setup {
@@ -66,6 +70,7 @@ impl Setup {
             target: "attempt_timeout = \"2s\"\nterminate_timeout = \"1s\"\n".to_owned(),
             channel: String::new(),
             more: String::new(),
+            platform: "alipay",
         }
     }
 }
@@ -88,14 +93,14 @@ pub(crate) fn free_address() -> SocketAddr {
 impl World {
     pub(crate) fn new(setup: &Setup) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let side = (by_kind("alipay").unwrap().simulate)();
+        let side = (by_kind(setup.platform).unwrap().simulate)();
         let (address, admin) = (free_address(), free_address());
         let mut text = format!(
             "[server]\nlisten = \"{address}\"\ndrain_timeout = \"5s\"\nfirst_byte_timeout = \"2s\"\nheader_timeout = \"2s\"\nbody_timeout = \"2s\"\n\
              [admin]\nlisten = \"{admin}\"\n[log]\nformat = \"json\"\nlevel = \"debug\"\n\
              [deliver]\nscan = \"200ms\"\nlease_margin = \"1s\"\nladder = [\"200ms\", \"200ms\", \"200ms\", \"200ms\", \"200ms\", \"200ms\"]\n\
-             [[channel]]\nid = \"alipay\"\nkind = \"alipay\"\n{}",
-            setup.channel
+             [[channel]]\nid = \"{0}\"\nkind = \"{0}\"\n{1}",
+            setup.platform, setup.channel
         );
         for setting in side.written_settings() {
             let name = setting.name;
@@ -119,7 +124,8 @@ impl World {
         )
         .unwrap();
         fs::write(folder.path().join("tollbell.toml"), text).unwrap();
-        Self { folder, side, address, admin, serial: 0 }
+        let path_of_channel = format!("/notify/{}", setup.platform);
+        Self { folder, side, address, admin, path_of_channel, serial: 0 }
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
@@ -228,7 +234,7 @@ impl World {
     }
 
     pub(crate) fn send(&self, request: &RawRequest) -> Option<Replied> {
-        self.send_to("/notify/alipay", request)
+        self.send_to(&self.path_of_channel, request)
     }
 
     pub(crate) fn send_to(&self, path: &str, request: &RawRequest) -> Option<Replied> {
@@ -303,7 +309,9 @@ fn parse_reply(bytes: &[u8]) -> Option<Replied> {
     let length = head
         .lines()
         .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(|n| n.trim().parse::<usize>()))
-        .and_then(Result::ok)?;
+        .and_then(Result::ok);
+    // A reply without content has no length either.
+    let length = length.or((status == 204).then_some(0))?;
     let body = bytes[end + 4..].to_vec();
     (body.len() >= length).then(|| Replied { status, head, body: body[..length].to_vec() })
 }

@@ -12,6 +12,8 @@ pub use fetch::{
 };
 
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
+use crate::resign::{self, Resigner};
+use crate::settings::SettingsError;
 
 /// A configured channel. Pure: the request and the time come in, a verdict and bytes go out.
 pub trait Channel: Send + Sync {
@@ -40,6 +42,16 @@ pub trait Channel: Send + Sync {
     /// way, or this channel is not configured for it.
     fn key_source(&self) -> Option<&dyn KeySource> {
         None
+    }
+
+    /// What signs this channel's requests afresh with a private key of the gateway's own.
+    ///
+    /// # Errors
+    /// [`SettingsError`] of the setting `resign_key`: `not_supported` where the platform's scheme has no public
+    /// half that an application could be given, else what is wrong with the key.
+    fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
+        let error = SettingsError::new(resign::SETTING, "not_supported");
+        Err(if key.is_empty() { error.because("empty") } else { error })
     }
 }
 

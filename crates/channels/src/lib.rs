@@ -8,6 +8,7 @@
 //! * [`channel`]: the seam that each platform fills, and the table of what we answer.
 //! * [`platforms`]: one entry a platform, and the visible list of them.
 //! * [`recognition`]: whose request is this, when the URL does not say.
+//! * [`resign`]: a proven request signed afresh, for an application that checks the signature later.
 //! * `simulate` (a feature): the platforms' other side.
 //! * [`form`], [`json`], [`charset`], [`signature`]: what several platforms share.
 
@@ -20,6 +21,7 @@ pub mod json;
 pub mod model;
 pub mod platforms;
 pub mod recognition;
+pub mod resign;
 pub mod settings;
 pub mod signature;
 #[cfg(feature = "simulate")]

@@ -5,6 +5,8 @@ pub mod alipay;
 pub mod custom;
 pub mod wechat_pay;
 
+use std::time::Duration;
+
 use crate::channel::{Channel, Ladder};
 use crate::settings::{Setting, Settings, SettingsError, Text};
 
@@ -21,6 +23,10 @@ pub struct Platform {
     pub settings: &'static [Setting],
     /// Gaps between its attempts to bring a notification.
     pub ladder: Ladder,
+    /// How long it waits for an answer, where its documents say so; then it repeats.
+    pub patience: Option<Duration>,
+    /// How old a message may be when its receiver checks the signature, where the protocol has such a window.
+    pub freshness: Option<Duration>,
     /// The published addresses that it sends from (CIDR), as far as any are.
     pub source_ranges: &'static [&'static str],
     /// What is not confirmed by any source that we know; shown to users.

@@ -269,6 +269,7 @@ pub const SETTINGS_ERRORS: &[&str] = &[
     "never_matches",
     "bad_status",
     "reads_as_success",
+    "not_supported",
 ];
 
 impl SettingsError {

@@ -4,6 +4,7 @@
 pub mod hmac;
 pub mod key;
 pub mod rsa;
+pub(crate) mod self_signed;
 pub mod sm2;
 pub mod x509;
 

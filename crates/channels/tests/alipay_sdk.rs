@@ -6,7 +6,11 @@ mod oracle {
 }
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::RsaKeyPair;
 use base64::Engine as _;
 use oracle::case::{Channels, KIND, Message, check_fields, word};
 use oracle::python::{run, seed};
@@ -156,4 +160,40 @@ fn pem(key: &[u8]) -> String {
     let der = base64::engine::general_purpose::STANDARD.decode(inner.trim()).expect("base64 SPKI");
     assert!(der.len() > 64, "a key");
     format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", inner.trim())
+}
+
+/// The shop trusts the gateway's key alone: what was signed afresh is the same message under that key.
+#[test]
+fn what_was_signed_afresh_is_accepted_by_the_new_key_alone() {
+    let platform = platforms::by_kind(KIND).expect("registered");
+    let side = (platform.simulate)();
+    let settings = side.settings();
+    let channel = (platform.build)(&settings).unwrap_or_else(|error| panic!("{error}"));
+    let private = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let private: Pkcs8V1Der<'_> = private.as_der().expect("PKCS #8");
+    let resigner = channel.resigner(private.as_ref()).unwrap_or_else(|error| panic!("{error}"));
+    let half = resigner.public_half();
+    let line = &half.iter().find(|file| file.name == "public.txt").expect("a file").content;
+    assert!(!line.contains(&b'\n') && !line.contains(&b'-'), "one line without armour");
+    let (new, old) = (pem(line), pem(settings.key("alipay_public_key").expect("the side's public key")));
+    let at: Timestamp = "2026-11-21T04:00:00Z".parse().expect("a constant time");
+    let later = at + Duration::from_hours(1);
+    let mut lines = Vec::new();
+    for (serial, note) in (1_u64..).zip(["", "a+b c%41&d=e", "“中文” 😀", " ", "\r\n\t"]) {
+        for kind in side.stories() {
+            let mut genuine = side.callback(&story(*kind, serial, note, at));
+            let original = genuine.request.body.clone();
+            genuine.request = resigner.resign(&genuine.request, later, [0; 16]).unwrap_or_else(|e| panic!("{e}"));
+            let differing = original.split(|b| *b == b'&').zip(genuine.request.body.split(|b| *b == b'&'));
+            let differing: Vec<_> = differing.filter(|(one, other)| one != other).collect();
+            assert!(differing.len() == 1 && differing[0].0.starts_with(b"sign="), "only the signature differs");
+            lines.push((true, question(&new, &genuine, None)));
+            lines.push((false, question(&old, &genuine, None)));
+            lines.push((false, question(&new, &genuine, Some("notify_id"))));
+        }
+    }
+    let questions: Vec<Value> = lines.iter().map(|(_, question)| question.clone()).collect();
+    for (verdict, (expected, question)) in run(SCRIPT, &["verify"], &questions).iter().zip(&lines) {
+        assert_eq!(*verdict, Value::Bool(*expected), "{question}");
+    }
 }

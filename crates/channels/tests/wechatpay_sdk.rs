@@ -5,12 +5,16 @@ mod oracle {
 }
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::RsaKeyPair;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use oracle::python::{run, seed};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tollbell_channels::channel::{Channel, HttpAnswer, KeyRequest, Verdict};
+use tollbell_channels::channel::{Channel, HttpAnswer, KeyRequest, Rejection, Verdict};
 use tollbell_channels::model::{Environment, RawRequest, Timestamp};
 use tollbell_channels::platforms::{Platform, by_kind};
 use tollbell_channels::settings::{SettingValue, Settings};
@@ -332,4 +336,82 @@ fn the_request_is_signed_as_the_sdk_signs_it() {
     }
     let theirs = run(CERTIFICATES, &["sign"], &lines);
     assert_eq!(theirs, ours.into_iter().map(Value::String).collect::<Vec<_>>());
+}
+
+/// An hour after the platform signed: the shop's kit and its window of time accept what was signed afresh, in
+/// both of the ways in which a kit knows its platform.
+#[test]
+fn what_was_signed_afresh_is_accepted_an_hour_later() {
+    let side = (platform().simulate)();
+    let settings = side.settings();
+    let channel = (platform().build)(&settings).unwrap_or_else(|error| panic!("{error}"));
+    let private = RsaKeyPair::generate(KeySize::Rsa2048).expect("a key");
+    let private: Pkcs8V1Der<'_> = private.as_der().expect("PKCS #8");
+    let resigner = channel.resigner(private.as_ref()).unwrap_or_else(|error| panic!("{error}"));
+    let half = resigner.public_half();
+    let file = |name: &str| half.iter().find(|file| file.name == name).expect("a file");
+    let text = |name: &str| String::from_utf8(file(name).content.clone()).expect("a text");
+    let id = |name: &str| file(name).id.clone().expect("an id");
+    let later = at() + Duration::from_hours(1);
+    let shop = |settings: Settings| (platform().build)(&settings).unwrap_or_else(|error| panic!("{error}"));
+    let common = || {
+        let own = settings.texts("appid").expect("given").to_vec();
+        Settings::new(Environment::Sandbox)
+            .with("mchid", SettingValue::Text(settings.text("mchid").expect("given").to_owned()))
+            .with("appid", SettingValue::Texts(own))
+            .with("api_v3_key", SettingValue::Key(settings.key("api_v3_key").expect("given").to_vec().into()))
+    };
+    let by_key = shop(
+        common()
+            .with("wechatpay_public_key", key(&text("public.pem")))
+            .with("wechatpay_public_key_id", SettingValue::Text(id("public.pem"))),
+    );
+    let by_certificate = shop(common().with("platform_certs", key(&text("certificate.pem"))));
+    let api_v3_key = String::from_utf8(settings.key("api_v3_key").expect("given").to_vec()).expect("a text");
+    let mut lines = Vec::new();
+    for (serial, kind) in (1_u64..).zip(side.stories()) {
+        let story = Story { kind: *kind, serial, refunded_minor: 100, ..Story::paid("T-1", 12_345, at()) };
+        let mut original = side.callback(&story).request;
+        assert!(matches!(channel.verify(&original, at()), Verdict::Genuine(_)), "{kind}");
+        assert!(matches!(channel.verify(&original, later), Verdict::Refused(Rejection::Stale { .. })), "{kind}");
+        for mode in ["public.pem", "certificate.pem"] {
+            if mode == "certificate.pem" {
+                original
+                    .headers
+                    .insert("wechatpay-serial", HeaderValue::from_static("5157F09EFDC096DE15EBE81A47057A72"));
+            }
+            let fresh = resigner.resign(&original, later, [7; 16]).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(fresh.body, original.body);
+            assert_eq!(fresh.headers.len(), original.headers.len());
+            assert_eq!(fresh.single_header("wechatpay-serial"), Some(id(mode).as_str()));
+            let by = if mode == "public.pem" { &by_key } else { &by_certificate };
+            let Verdict::Genuine(proven) = by.verify(&fresh, later) else { panic!("{kind} {mode}") };
+            assert!(proven.value().concerns.is_empty(), "{kind}: {:?}", proven.value().concerns);
+            assert!(matches!(by.verify(&original, at()), Verdict::NeedsKey(_)), "{kind}: the platform's own key");
+            if mode == "public.pem" {
+                for is_spoiled in [false, true] {
+                    let mut headers: BTreeMap<String, String> = fresh
+                        .headers
+                        .iter()
+                        .map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned()))
+                        .collect();
+                    if is_spoiled {
+                        headers.get_mut("wechatpay-timestamp").expect("a header").push('1');
+                    }
+                    lines.push(json!({
+                        "public_key": text("public.pem"),
+                        "key_id": id("public.pem"),
+                        "api_v3_key": api_v3_key,
+                        "headers": headers,
+                        "body": String::from_utf8(fresh.body.to_vec()).expect("UTF-8"),
+                    }));
+                }
+            }
+        }
+    }
+    let verdicts = run(SCRIPT, &["verify"], &lines);
+    assert_eq!(verdicts.len(), 2 * side.stories().len());
+    for (number, verdict) in verdicts.iter().enumerate() {
+        assert_eq!(verdict.is_string(), number % 2 == 0, "{number}: {verdict}");
+    }
 }

@@ -9,7 +9,7 @@ use super::facts::{self, NewFact, Outcome};
 use super::fault::Fault;
 use super::rows::{address_bytes, basis_code, concerns_text, from_ms, headers_bytes, state_code, to_ms};
 use super::session::Session;
-use super::{shadow, waits};
+use super::{shadow, superseded, waits};
 use crate::inbox::{Arrival, DeliveryId, DeliveryState, EventId, NewEvent, NotificationId, RoutedTarget, Stored};
 
 /// An arrival whose proof was taken apart, because the row keeps both halves.
@@ -67,15 +67,23 @@ pub(super) fn store(session: &mut Session, mut parts: Parts, moment: Moment) -> 
     let now_ms = to_ms(moment.now);
     let mut learned = Vec::new();
     let mut events = Vec::new();
+    let mut sources = Vec::new();
     for (index, fact) in parts.notification.facts.iter().enumerate() {
         let fact_scope = session.scope(&fact.scope)?;
         let Outcome::New(new) = facts::resolve(session, fact_scope, fact, now_ms, &mut learned)? else { continue };
+        let doubt = superseded::contradiction(session, fact_scope, fact)?;
         let routes = parts.routes.get(index).map_or(&[][..], Vec::as_slice);
-        let event = insert_event(session, &parts, notification, fact_scope, fact, &new, routes.is_empty(), now_ms)?;
+        let event =
+            insert_event(session, &parts, notification, fact_scope, fact, &new, doubt, routes.is_empty(), now_ms)?;
         facts::name_event(session, fact_scope, fact, &new, event.seq, &mut learned)?;
         events.push((event, routes));
+        sources.push((fact_scope, index));
     }
     let deliveries = insert_deliveries(session, notification, &events, parts.is_shadow, now_ms)?;
+    // What is held says nothing about its order yet.
+    for ((event, _), (scope, index)) in events.iter().zip(&sources).filter(|((event, _), _)| !event.is_held) {
+        superseded::skip(session, *scope, &parts.notification.facts[*index], event.seq, now_ms)?;
+    }
     for (scope, payment) in learned {
         waits::payment_known(session, scope, &payment, now_ms)?;
     }
@@ -200,13 +208,14 @@ fn insert_event(
     scope: i64,
     fact: &Fact,
     new: &NewFact,
+    doubt: Option<Concern>,
     is_unrouted: bool,
     now_ms: i64,
 ) -> Result<Inserted, Fault> {
     let id = EventId::new();
     let kind = session.word(fact.kind.as_str())?;
     let mut concerns = parts.notification.concerns.clone();
-    concerns.extend(new.conflict.as_ref().map(|conflict| conflict.concern.clone()));
+    concerns.extend(new.conflict.as_ref().map(|conflict| conflict.concern.clone()).or(doubt));
     let payment = fact.payment.as_ref().filter(|_| fact.kind.follows_payment());
     let mut insert = session.conn.prepare_cached(
         "INSERT INTO events

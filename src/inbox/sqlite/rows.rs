@@ -116,13 +116,15 @@ pub(super) fn event(row: &Row<'_>) -> Result<EventRecord, Fault> {
 
 /// The columns and tables that [`delivery`] reads.
 pub(super) const DELIVERY_SELECT: &str = "SELECT d.id, e.id, n.id, t.text, d.is_raw, d.state,
-    coalesce(d.due_at, d.changed_at), d.attempts, d.changed_at, w.id
+    coalesce(d.due_at, d.changed_at), d.attempts, d.changed_at, w.id, s.id
     FROM deliveries d LEFT JOIN events e ON e.seq = d.event LEFT JOIN notifications n ON n.seq = d.notification
-    LEFT JOIN words t ON t.id = d.target LEFT JOIN deliveries w ON w.seq = d.waits_for";
+    LEFT JOIN words t ON t.id = d.target LEFT JOIN deliveries w ON w.seq = d.waits_for
+    LEFT JOIN events s ON s.seq = d.superseded_by";
 
 /// Reads a delivery.
 pub(super) fn delivery(row: &Row<'_>) -> Result<DeliveryRecord, Fault> {
     let waits_for: Option<[u8; 16]> = row.get(9)?;
+    let superseded_by: Option<[u8; 16]> = row.get(10)?;
     Ok(DeliveryRecord {
         id: crate::inbox::DeliveryId::from_bytes(row.get(0)?),
         event: crate::inbox::EventId::from_bytes(row.get(1)?),
@@ -134,6 +136,7 @@ pub(super) fn delivery(row: &Row<'_>) -> Result<DeliveryRecord, Fault> {
         attempts: row.get(7)?,
         changed_at: from_ms(row.get(8)?)?,
         waits_for: waits_for.map(crate::inbox::DeliveryId::from_bytes),
+        superseded_by: superseded_by.map(crate::inbox::EventId::from_bytes),
     })
 }
 

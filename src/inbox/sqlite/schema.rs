@@ -37,6 +37,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, sql: include_str!("../../../migrations/sqlite/0001_inbox.sql") },
     Migration { number: 2, sql: include_str!("../../../migrations/sqlite/0002_platform_keys.sql") },
     Migration { number: 3, sql: include_str!("../../../migrations/sqlite/0003_rejections.sql") },
+    Migration { number: 4, sql: include_str!("../../../migrations/sqlite/0004_superseded.sql") },
     Migration { number: 5, sql: include_str!("../../../migrations/sqlite/0005_gaps.sql") },
     Migration { number: 6, sql: include_str!("../../../migrations/sqlite/0006_shadow.sql") },
 ];

@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use tollbell_channels::model::Scope;
 
 use super::fault::Fault;
-use crate::inbox::{Error, NotificationId};
+use crate::inbox::{DeliveryId, DeliveryState, Error, NotificationId};
 
 /// Interned texts that are remembered; they come from configuration, so more of them means a mistake.
 const WORDS_KEPT: usize = 4096;
@@ -21,6 +21,8 @@ pub(super) struct Session {
     pub(super) lazy: Lazy,
     /// Something became due in this batch.
     pub(super) made_due: bool,
+    /// Deliveries that reached their end in this batch; told after the commit.
+    pub(super) settled: Vec<(DeliveryId, DeliveryState)>,
     pub(super) sweep: Sweep,
     words: HashMap<String, i64>,
     scopes: HashMap<Scope, i64>,
@@ -75,6 +77,7 @@ impl Session {
             conn,
             lazy,
             made_due: false,
+            settled: Vec::new(),
             sweep: Sweep::default(),
             words: HashMap::new(),
             scopes: HashMap::new(),
@@ -89,6 +92,7 @@ impl Session {
         work: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<Result<T, Error>, Fault> {
         self.run("SAVEPOINT job")?;
+        let settled = self.settled.len();
         match work(self) {
             Ok(value) => {
                 self.run("RELEASE job")?;
@@ -97,11 +101,17 @@ impl Session {
             Err(fault) if fault.spoils_connection() => Err(fault),
             Err(fault) => {
                 self.forget_interned();
+                self.settled.truncate(settled);
                 self.run("ROLLBACK TO job")?;
                 self.run("RELEASE job")?;
                 Ok(Err(fault.into_error()))
             }
         }
+    }
+
+    /// Notes that a delivery reached its end, for those who wait for it.
+    pub(super) fn note_settled(&mut self, delivery: DeliveryId, state: DeliveryState) {
+        self.settled.push((delivery, state));
     }
 
     /// Executes a statement without parameters.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension as _};
-use tollbell_channels::model::Timestamp;
+use tollbell_channels::model::{Fact, Timestamp};
 
 use super::fault::Fault;
 use super::rows::{self, BODY_COLUMNS, EVENT_COLUMNS, EVENT_TABLES, state_code, to_ms};
 use super::session::Session;
-use super::waits;
+use super::{superseded, waits};
 use crate::inbox::{
-    Claim, DeliveryId, DeliveryState, Error, Finish, Finished, LeaseToken, Leased, Next, NotificationId,
+    Claim, DeliveryId, DeliveryState, Error, Finish, Finished, LeaseToken, Leased, Next, NotificationId, Standing,
 };
 
 /// Deliveries that one claim takes at most: their bodies are in memory until they are done.
@@ -196,6 +196,11 @@ pub(super) fn bury(session: &mut Session, lease: Lease, cause: &str, now: Timest
                  VALUES (?1, ?2, ?3, ?3, 'declined', 'unreadable_row', ?4, '', '')",
             )?
             .execute((lease.seq, lease.attempt, now_ms, cause))?;
+        let id = session
+            .conn
+            .prepare_cached("SELECT id FROM deliveries WHERE seq = ?1")?
+            .query_row([lease.seq], |row| row.get(0))?;
+        session.note_settled(DeliveryId::from_bytes(id), DeliveryState::Dead);
     }
     Ok(())
 }
@@ -240,10 +245,52 @@ pub(super) fn finish(session: &mut Session, finish: &Finish) -> Result<Finished,
         .conn
         .prepare_cached("UPDATE deliveries SET state = ?2, due_at = ?3, changed_at = ?4, token = NULL WHERE seq = ?1")?
         .execute((seq, state_code(state), due_at, ended_ms))?;
-    if finish.next == Next::Delivered {
-        waits::release_followers(session, seq, ended_ms)?;
+    match finish.next {
+        Next::Delivered => waits::release_followers(session, seq, ended_ms)?,
+        Next::Retry(_) => {
+            if let Some(by) = superseded::since_attempt(session, seq)? {
+                superseded::skip_one(session, seq, finish.delivery, by, ended_ms)?;
+            }
+        }
+        Next::Dead => {}
+    }
+    if state.is_terminal() {
+        session.note_settled(finish.delivery, state);
     }
     Ok(Finished::Done)
+}
+
+/// The deliveries at a target that stand for these facts, whichever message brought them.
+pub(super) fn standing(conn: &Connection, facts: &[Fact], target: &str) -> Result<Vec<Standing>, Fault> {
+    let mut found: Vec<Standing> = Vec::new();
+    for fact in facts {
+        for identity in fact.identities() {
+            let mut select = conn.prepare_cached(
+                "SELECT d.id, d.state FROM identities i CROSS JOIN events e ON e.seq = i.event
+                 CROSS JOIN deliveries d ON d.notification = e.notification
+                 WHERE i.scope = (SELECT id FROM scopes WHERE account = ?1 AND family = ?2 AND environment = ?3)
+                   AND i.kind = (SELECT id FROM words WHERE text = ?4) AND i.text = ?5
+                   AND d.target = (SELECT id FROM words WHERE text = ?6) AND (d.event = e.seq
+                     OR EXISTS (SELECT 1 FROM delivery_events x WHERE x.delivery = d.seq AND x.event = e.seq))",
+            )?;
+            let scope = &fact.scope;
+            let mut rows = select.query((
+                &scope.account,
+                scope.family,
+                scope.environment.as_str(),
+                fact.kind.as_str(),
+                identity.as_str(),
+                target,
+            ))?;
+            while let Some(row) = rows.next()? {
+                let delivery = DeliveryId::from_bytes(row.get(0)?);
+                if found.iter().all(|standing| standing.delivery != delivery) {
+                    found.push(Standing { delivery, state: rows::state_of(row.get(1)?)? });
+                }
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// When something is next due for a target.

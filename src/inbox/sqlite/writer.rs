@@ -19,6 +19,7 @@ use super::readers::Readers;
 use super::refused::{Log, Row, WriteSlice};
 use super::schema;
 use super::session::{LAZY_MAX, Lazy, Session};
+use crate::inbox::settled::Hub;
 use crate::inbox::{Condition, Error, NotificationId};
 
 /// Counts of repetitions and acks are on disk at the latest after this time, when nothing else is written.
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) readers: Readers,
     pub(super) refused: Arc<Log>,
     pub(super) wakes: watch::Sender<u64>,
+    pub(super) settled: Arc<Hub>,
     condition: Mutex<Condition>,
     acks: Mutex<Vec<(NotificationId, i64)>>,
 }
@@ -56,6 +58,7 @@ impl Shared {
             readers,
             refused: Arc::new(refused),
             wakes: watch::Sender::new(0),
+            settled: Arc::default(),
             condition: Mutex::new(Condition::Good),
             acks: Mutex::default(),
         }
@@ -195,6 +198,7 @@ impl Writer {
         let session = self.session.as_mut().expect("reopened above");
         session.lazy.acks.extend(std::mem::take(&mut *lock(&self.shared.acks)));
         session.made_due = false;
+        session.settled.clear();
         let outcome = catch_unwind(AssertUnwindSafe(|| run_batch(session, batch, is_idle, is_failing)));
         let fault = match outcome {
             Ok(Ok(has_written)) => return Ok(has_written),
@@ -221,6 +225,7 @@ impl Writer {
                     self.counts_written_at = Instant::now();
                     self.shared.set_condition(Condition::Good);
                 }
+                self.shared.settled.tell(&session.settled);
                 if session.made_due {
                     self.shared.wakes.send_modify(|count| *count = count.wrapping_add(1));
                 }

@@ -72,9 +72,10 @@ pub enum Concern {
         /// The platform's field.
         field: String,
     },
-    /// The same fact was seen with another amount, currency or payee.
+    /// The same fact was seen with another amount, currency or payee, names belong to two facts, or a payment
+    /// that is known to have succeeded is called closed.
     Conflict {
-        /// What differs: `amount`, `currency` or `payee`.
+        /// What differs: `amount`, `currency`, `payee`, `identity` or `state`.
         differs: String,
         /// The event that it contradicts.
         event: String,

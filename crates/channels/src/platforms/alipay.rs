@@ -12,6 +12,7 @@ mod canonical;
 mod certificate;
 mod download;
 mod facts;
+mod resigned;
 mod settings;
 #[cfg(feature = "simulate")]
 mod simulate;
@@ -25,6 +26,7 @@ use std::time::Duration;
 use http::Method;
 
 use self::download::Fetched;
+use self::resigned::AlipayResigner;
 use self::settings::{Config, RsaKeys, SETTINGS, SignType};
 use super::Platform;
 use crate::channel::{
@@ -33,6 +35,7 @@ use crate::channel::{
 use crate::charset::Charset;
 use crate::form::{Form, FormError, Limits, Pair, duplicate};
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
+use crate::resign::{self, Resigner};
 use crate::settings::{Settings, SettingsError, Text};
 use crate::signature::{Verified, decode_base64};
 
@@ -49,6 +52,8 @@ pub static PLATFORM: Platform = Platform {
     name: Text { en: "Alipay", zh: "支付宝" },
     settings: SETTINGS,
     ladder: LADDER,
+    patience: None,
+    freshness: None,
     source_ranges: SOURCE_RANGES,
     unconfirmed: UNCONFIRMED,
     build,
@@ -213,6 +218,13 @@ impl Channel for Alipay {
 
     fn key_source(&self) -> Option<&dyn KeySource> {
         self.config.caller.as_ref().map(|_| self as &dyn KeySource)
+    }
+
+    fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
+        if !self.config.keys.allows(SignType::Rsa2) {
+            return Err(SettingsError::new(resign::SETTING, "not_supported").because("RSA2"));
+        }
+        Ok(Box::new(AlipayResigner::new(self.config.clone(), key)?))
     }
 }
 

@@ -57,6 +57,8 @@ pub static PLATFORM: Platform = Platform {
     name: Text { en: "Configured platform", zh: "自定义平台" },
     settings: settings::SETTINGS,
     ladder: LADDER,
+    patience: None,
+    freshness: None,
     source_ranges: &[],
     unconfirmed: UNCONFIRMED,
     build,

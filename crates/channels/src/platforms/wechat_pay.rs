@@ -10,6 +10,7 @@
 mod certificates;
 mod envelope;
 mod facts;
+mod resigned;
 mod settings;
 #[cfg(feature = "simulate")]
 mod simulate;
@@ -23,12 +24,14 @@ use bytes::Bytes;
 use http::Method;
 
 use self::envelope::Envelope;
+use self::resigned::WechatResigner;
 use self::settings::{Config, Keys, PUBLIC_KEY_ID_PREFIX, SETTINGS};
 use super::Platform;
 use crate::channel::{
     Answer, Channel, Failure, KeyNote, KeyRequest, KeySource, Ladder, Likeness, Rejection, Verdict, quote,
 };
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
+use crate::resign::Resigner;
 use crate::settings::{Settings, SettingsError, Text};
 use crate::signature::rsa::RsaVerifier;
 use crate::signature::{Verified, decode_base64};
@@ -52,6 +55,8 @@ pub static PLATFORM: Platform = Platform {
     name: Text { en: "WeChat Pay", zh: "微信支付" },
     settings: SETTINGS,
     ladder: LADDER,
+    patience: Some(PATIENCE),
+    freshness: Some(Duration::from_secs(WINDOW_SECONDS.unsigned_abs())),
     source_ranges: SOURCE_RANGES,
     unconfirmed: UNCONFIRMED,
     build,
@@ -80,6 +85,9 @@ const TIMESTAMP: &str = "Wechatpay-Timestamp";
 const NONCE: &str = "Wechatpay-Nonce";
 const SERIAL: &str = "Wechatpay-Serial";
 const TYPE: &str = "Wechatpay-Signature-Type";
+
+/// How long an answer may take (WeChat Pay, "callback notifications").
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Gaps between attempts (WeChat Pay, "callback notifications"): 15 in 24 hours and 4 minutes. Transfers that
 /// a user confirms follow a denser plan of their own.
@@ -219,6 +227,10 @@ impl Channel for WechatPay {
 
     fn key_source(&self) -> Option<&dyn KeySource> {
         self.config.caller.as_ref().map(|_| self as &dyn KeySource)
+    }
+
+    fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
+        Ok(Box::new(WechatResigner::new(key)?))
     }
 }
 

@@ -5,19 +5,40 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::Temporary;
-use crate::inbox::conformance::{self, Keeper as _, LEASE, LONGEST_WAIT, event_target, letter, payment, refund};
+use crate::inbox::conformance::{
+    self, Keeper as _, LEASE, LONGEST_WAIT, before_payment, event_target, letter, of_order, payment, refund,
+};
 use crate::inbox::sqlite::waits::UNKNOWN_PAYMENT_WAIT;
 use crate::inbox::*;
 
-/// A payment, or its refund.
-type Key = (u8, bool);
+/// What is told of a payment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Paid,
+    Refunded,
+    Pending,
+    Closed,
+}
+
+impl Told {
+    fn is_superseded_by_payment(self) -> bool {
+        matches!(self, Self::Pending | Self::Closed)
+    }
+}
+
+/// A payment, and what is told of it.
+type Key = (u8, Told);
+
+fn told() -> impl Strategy<Value = Told> {
+    prop_oneof![3 => Just(Told::Paid), 3 => Just(Told::Refunded), 2 => Just(Told::Pending), 1 => Just(Told::Closed)]
+}
 
 #[derive(Clone, Debug)]
 enum Step {
     /// A fact, in one of two messages.
     Store {
         payment: u8,
-        is_refund: bool,
+        told: Told,
         message: u8,
     },
     Claim {
@@ -29,7 +50,7 @@ enum Step {
     },
     Replay {
         payment: u8,
-        is_refund: bool,
+        told: Told,
     },
     Advance {
         seconds: u64,
@@ -38,11 +59,10 @@ enum Step {
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
     let step = prop_oneof![
-        4 => (0..3u8, any::<bool>(), 0..2u8)
-            .prop_map(|(payment, is_refund, message)| Step::Store { payment, is_refund, message }),
+        4 => (0..3u8, told(), 0..2u8).prop_map(|(payment, told, message)| Step::Store { payment, told, message }),
         4 => (1..4usize).prop_map(|max| Step::Claim { max }),
         4 => (any::<prop::sample::Index>(), 0..4u8).prop_map(|(lease, next)| Step::Finish { lease, next }),
-        2 => (0..3u8, any::<bool>()).prop_map(|(payment, is_refund)| Step::Replay { payment, is_refund }),
+        2 => (0..3u8, told()).prop_map(|(payment, told)| Step::Replay { payment, told }),
         2 => prop_oneof![Just(1u64), Just(30), Just(60), Just(86_400)].prop_map(|seconds| Step::Advance { seconds }),
     ];
     prop::collection::vec(step, 1..60)
@@ -58,7 +78,14 @@ struct Expected {
     attempts: u32,
     tries: u32,
     waits_for_delivery: bool,
+    is_superseded: bool,
     lease: Option<usize>,
+}
+
+impl Expected {
+    fn skip(&mut self) {
+        (self.state, self.due_ms, self.is_superseded) = (DeliveryState::Skipped, None, true);
+    }
 }
 
 #[derive(Default)]
@@ -70,10 +97,11 @@ struct Model {
 
 impl Model {
     fn place(&mut self, key: Key, now: i64) {
-        let paid = self.deliveries.get(&(key.0, false)).map(|payment| payment.state);
+        let paid = self.deliveries.get(&(key.0, Told::Paid)).map(|payment| payment.state);
         let delivery = self.deliveries.get_mut(&key).unwrap();
         (delivery.state, delivery.due_ms, delivery.waits_for_delivery) = match paid {
-            _ if !key.1 => (DeliveryState::Pending, Some(now), false),
+            Some(_) if key.1 == Told::Closed => (DeliveryState::Held, None, false),
+            _ if key.1 != Told::Refunded => (DeliveryState::Pending, Some(now), false),
             Some(DeliveryState::Delivered) => (DeliveryState::Pending, Some(now), false),
             Some(_) => (DeliveryState::Waiting, None, true),
             None => {
@@ -100,13 +128,26 @@ impl Model {
             attempts: 0,
             tries: 0,
             waits_for_delivery: false,
+            is_superseded: false,
             lease: None,
         };
         self.deliveries.insert(key, fresh);
         self.place(key, now);
-        let follower = (key.0, true);
+        if key.1 == Told::Paid {
+            for told in [Told::Pending, Told::Closed] {
+                if let Some(stale) = self.deliveries.get_mut(&(key.0, told))
+                    && stale.state == DeliveryState::Pending
+                    && !stale.is_superseded
+                {
+                    stale.skip();
+                }
+            }
+        } else if key.1 == Told::Pending && self.deliveries.contains_key(&(key.0, Told::Paid)) {
+            self.deliveries.get_mut(&key).unwrap().skip();
+        }
+        let follower = (key.0, Told::Refunded);
         let waits_for_unknown = |d: &Expected| d.state == DeliveryState::Waiting && !d.waits_for_delivery;
-        if !key.1 && self.deliveries.get(&follower).is_some_and(waits_for_unknown) {
+        if key.1 == Told::Paid && self.deliveries.get(&follower).is_some_and(waits_for_unknown) {
             self.place(follower, now);
         }
         (true, true)
@@ -136,6 +177,7 @@ impl Model {
     }
 
     fn finish(&mut self, key: Key, lease: usize, next: Next, now: i64) -> Finished {
+        let is_paid = self.deliveries.contains_key(&(key.0, Told::Paid));
         let delivery = self.deliveries.get_mut(&key).unwrap();
         if delivery.state != DeliveryState::Leased || delivery.lease != Some(lease) {
             return Finished::LeaseLost;
@@ -145,9 +187,13 @@ impl Model {
             Next::Retry(at) => (DeliveryState::Pending, Some(at.as_millisecond())),
             Next::Dead => (DeliveryState::Dead, None),
         };
-        let follower = (key.0, true);
+        let is_pointless = key.1.is_superseded_by_payment() && is_paid && !delivery.is_superseded;
+        if is_pointless && matches!(next, Next::Retry(_)) {
+            delivery.skip();
+        }
+        let follower = (key.0, Told::Refunded);
         let waits = |d: &Expected| d.state == DeliveryState::Waiting && d.waits_for_delivery;
-        if !key.1 && next == Next::Delivered && self.deliveries.get(&follower).is_some_and(waits) {
+        if key.1 == Told::Paid && next == Next::Delivered && self.deliveries.get(&follower).is_some_and(waits) {
             self.place(follower, now);
         }
         Finished::Done
@@ -155,7 +201,7 @@ impl Model {
 
     fn replay(&mut self, key: Key, now: i64) -> u64 {
         let Some(delivery) = self.deliveries.get_mut(&key) else { return 0 };
-        if matches!(delivery.state, DeliveryState::Pending | DeliveryState::Leased) {
+        if matches!(delivery.state, DeliveryState::Pending | DeliveryState::Leased | DeliveryState::Held) {
             return 0;
         }
         (delivery.state, delivery.due_ms, delivery.tries, delivery.waits_for_delivery) =
@@ -174,10 +220,16 @@ async fn run(steps: Vec<Step>) {
         let now = world.now();
         let now_ms = now.as_millisecond();
         match step {
-            Step::Store { payment: number, is_refund, message } => {
-                let key = (number, is_refund);
+            Step::Store { payment: number, told, message } => {
+                let key = (number, told);
                 let paid = format!("P{number}");
-                let fact = if is_refund { refund(&format!("R{number}"), &paid, 10) } else { payment(&paid, 1000) };
+                let fact = match told {
+                    Told::Paid => payment(&paid, 1000),
+                    Told::Refunded => refund(&format!("R{number}"), &paid, 10),
+                    Told::Pending => before_payment(EventKind::PaymentPending, &paid),
+                    Told::Closed => before_payment(EventKind::PaymentClosed, &paid),
+                };
+                let fact = of_order(&paid, fact);
                 let letter = letter(now, &format!("N{key:?}{message}"), vec![fact], &[event_target("shop")]);
                 let id = letter.id;
                 let stored = world.store(letter).await.unwrap();
@@ -222,8 +274,8 @@ async fn run(steps: Vec<Step>) {
                 let told = inbox.finish(conformance::finish(leased, next, now)).await.unwrap();
                 assert_eq!(told, model.finish(*key, index, next, now_ms));
             }
-            Step::Replay { payment, is_refund } => {
-                let key = (payment, is_refund);
+            Step::Replay { payment, told } => {
+                let key = (payment, told);
                 let Some(id) = ids.get(&key) else { continue };
                 let replay = Replay { what: ReplayWhat::Delivery(*id), target: None, at: now };
                 assert_eq!(inbox.replay(replay, "test").await.unwrap(), model.replay(key, now_ms));
@@ -237,6 +289,7 @@ async fn run(steps: Vec<Step>) {
             assert_eq!(found.state, expected.state, "{key:?}");
             assert_eq!(found.attempts, expected.attempts, "{key:?}");
             assert_eq!(found.waits_for.is_some(), expected.waits_for_delivery, "{key:?}");
+            assert_eq!(found.superseded_by.is_some(), expected.is_superseded, "{key:?}");
             if let Some(due) = expected.due_ms {
                 assert_eq!(found.due_at.as_millisecond(), due, "{key:?}");
                 next_due = Some(next_due.map_or(due, |earliest: i64| earliest.min(due)));

@@ -1,0 +1,73 @@
+//! Signing a proven request afresh, with a key of the gateway's own in the platform's own scheme, so that an
+//! application that checks the signature and its time window accepts a retry or a replay hours later. The
+//! application trusts the public half, which is written out in the forms that its kit reads.
+
+use std::fmt;
+
+use aws_lc_rs::signature::RsaKeyPair;
+
+use crate::model::{RawRequest, Timestamp};
+use crate::settings::{SettingsError, Text};
+use crate::signature::key::{KeyAlgorithm, PublicKey, read_rsa_private};
+
+/// Signs what a channel has proven.
+pub trait Resigner: Send + Sync + fmt::Debug {
+    /// The request with a fresh signature as of `now`; everything that the signature does not name stays as it
+    /// came. `nonce` is random; a scheme without one does not use it.
+    ///
+    /// # Errors
+    /// [`ResignError`] when this one request cannot be signed.
+    fn resign(&self, proven: &RawRequest, now: Timestamp, nonce: [u8; NONCE_BYTES]) -> Result<RawRequest, ResignError>;
+
+    /// What the application must trust. The same key gives the same bytes each time.
+    fn public_half(&self) -> Vec<PublicFile>;
+}
+
+/// Random bytes for one signature.
+pub const NONCE_BYTES: usize = 16;
+
+/// Smallest key that signs, in bits.
+pub const KEY_BITS_MIN: usize = 2048;
+
+/// A file for the application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublicFile {
+    /// The end of its name, such as `public.pem`.
+    pub name: &'static str,
+    /// What it is, and where the application's kit wants it.
+    pub what: Text,
+    /// Its content; public.
+    pub content: Vec<u8>,
+    /// The name under which the kit knows it (a serial, a key's id), where it needs one.
+    pub id: Option<String>,
+}
+
+/// Why a request cannot be signed afresh.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResignError {
+    /// It was signed by an algorithm that we do not sign with.
+    #[error("it was signed with {0}, which is not signed afresh")]
+    Algorithm(String),
+    /// It is not what this platform sends.
+    #[error("`{0}` cannot be read")]
+    Malformed(&'static str),
+    /// The key did not sign.
+    #[error("the key did not sign")]
+    Key,
+}
+
+/// Reads a resign key: RSA of [`KEY_BITS_MIN`] bits or more.
+///
+/// # Errors
+/// [`SettingsError`] of the setting `resign_key`.
+pub(crate) fn read_key(key: &[u8]) -> Result<(RsaKeyPair, PublicKey), SettingsError> {
+    let pair = read_rsa_private(SETTING, key)?;
+    let public = PublicKey::of_pair(SETTING, &pair)?;
+    match public.algorithm() {
+        KeyAlgorithm::Rsa { bits } if bits >= KEY_BITS_MIN => Ok((pair, public)),
+        other => Err(SettingsError::new(SETTING, "key_too_small").because(other.to_string())),
+    }
+}
+
+/// The setting that holds the key.
+pub const SETTING: &str = "resign_key";
