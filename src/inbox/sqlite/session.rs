@@ -1,6 +1,6 @@
 //! The writing connection with what is remembered about it: interned texts, and counts that can wait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension as _};
 use tollbell_channels::model::Scope;
@@ -25,6 +25,8 @@ pub(super) struct Session {
     pub(super) settled: Vec<(DeliveryId, DeliveryState)>,
     pub(super) sweep: Sweep,
     words: HashMap<String, i64>,
+    /// Asked for and not there. Only this connection adds words that anybody asks for so.
+    absent: HashSet<&'static str>,
     scopes: HashMap<Scope, i64>,
     targets: HashMap<String, i64>,
 }
@@ -80,6 +82,7 @@ impl Session {
             settled: Vec::new(),
             sweep: Sweep::default(),
             words: HashMap::new(),
+            absent: HashSet::new(),
             scopes: HashMap::new(),
             targets: HashMap::new(),
         }
@@ -123,6 +126,7 @@ impl Session {
     /// What was interned in a transaction that is undone has no row.
     pub(super) fn forget_interned(&mut self) {
         self.words.clear();
+        self.absent.clear();
         self.scopes.clear();
         self.targets.clear();
     }
@@ -137,15 +141,38 @@ impl Session {
             .prepare_cached("SELECT id FROM words WHERE text = ?1")?
             .query_row([text], |row| row.get(0))
             .optional()?;
-        let id = match known {
-            Some(id) => id,
-            None => self.conn.prepare_cached("INSERT INTO words (text) VALUES (?1)")?.insert([text])?,
+        let id = if let Some(id) = known {
+            id
+        } else {
+            self.absent.remove(text);
+            self.conn.prepare_cached("INSERT INTO words (text) VALUES (?1)")?.insert([text])?
         };
         if self.words.len() >= WORDS_KEPT {
             self.words.clear();
         }
         self.words.insert(text.to_owned(), id);
         Ok(id)
+    }
+
+    /// The number of a text, where anything was ever stored under it.
+    pub(super) fn seen_word(&mut self, text: &'static str) -> Result<Option<i64>, Fault> {
+        if let Some(id) = self.words.get(text) {
+            return Ok(Some(*id));
+        }
+        if self.absent.contains(text) {
+            return Ok(None);
+        }
+        let known: Option<i64> = self
+            .conn
+            .prepare_cached("SELECT id FROM words WHERE text = ?1")?
+            .query_row([text], |row| row.get(0))
+            .optional()?;
+        if let Some(id) = known {
+            self.words.insert(text.to_owned(), id);
+        } else {
+            self.absent.insert(text);
+        }
+        Ok(known)
     }
 
     /// The number of a target, which is noted as one.
