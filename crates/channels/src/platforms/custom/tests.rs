@@ -215,7 +215,7 @@ fn ids_accounts_and_environments_are_compared() {
     }
     let other = request(r#"{"t":"x","app":"other","live":true}"#);
     assert_eq!((refused(channel.as_ref(), &other), channel.recognise(&other)), ("unknown_merchant", Likeness::Shape));
-    let mut twice = good.clone();
+    let mut twice = good;
     twice.headers.append("x-env", "test".parse().unwrap());
     assert_eq!(refused(channel.as_ref(), &twice), "duplicate_field");
     assert_eq!(refused(channel.as_ref(), &signed(r#"{"t":"x","app":"shop"}"#)), "missing");
