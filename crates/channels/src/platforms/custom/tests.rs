@@ -258,6 +258,10 @@ fn only_what_is_signed_may_say_something() {
     let mut request = signed(&format!(r#"{{"id":1,"t":"paid","a":10.50,"sig":"{tag}"}}"#));
     request.headers.remove("s");
     assert_eq!(read(channel.as_ref(), &request).facts[0].signed_money().unwrap().minor, 1050);
+    let cut = hex(&HmacKey::new(SECRET.as_bytes(), HmacHash::Sha256, "").sign(b"1|x|paid|10.50"));
+    request.body = format!(r#"{{"id":"1|x","t":"paid","a":10.50,"sig":"{cut}"}}"#).into();
+    let concerns = read(channel.as_ref(), &request).concerns;
+    assert_eq!(concerns, [Concern::Ambiguous { field: "json:/id".into() }], "it could be cut elsewhere");
     request.body = format!(r#"{{"id":1,"t":"paid","a":10.5,"sig":"{tag}"}}"#).into();
     assert_eq!(refused(channel.as_ref(), &request), "signature", "a number is signed as it is written");
     let whole = r#""signature":{"from":"json:/sig","parse":"whole"},"message":"{body}""#;
