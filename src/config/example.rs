@@ -108,7 +108,7 @@ fn subtables(w: &mut String, head: &str, table: &ExampleTable<'_>, lang: Lang) {
         match table.values.iter().find(|(key, _)| key == setting.name) {
             Some((_, lines)) => pushed(w, format_args!("[{head}.{}]\n{lines}", setting.name)),
             // Set off, so that it is seen to belong together.
-            None => comment(w, &setting.example.lines().map(|line| format!("  {line}\n")).collect::<String>()),
+            None => setting.example.lines().for_each(|line| comment(w, &format!("  {line}"))),
         }
     }
 }

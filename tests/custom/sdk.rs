@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use tollbell::clock;
 use tollbell_channels::channel::Verdict;
-use tollbell_channels::model::{EventKind, RawRequest, Timestamp};
+use tollbell_channels::model::{EventKind, RawRequest};
 use tollbell_channels::simulate::Story;
 
 use super::written::{Written, one, request};
@@ -78,7 +79,7 @@ fn oracle(arguments: &[&str], lines: &[Value]) -> Vec<Value> {
         .spawn()
         .unwrap_or_else(|error| panic!("{}: {error}; run `make setup`, or set TOLLBELL_PYTHON", python.display()));
     let mut stdin = child.stdin.take().unwrap();
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = lines.iter().map(|line| format!("{line}\n")).collect::<Vec<_>>().concat();
     let writer = std::thread::spawn(move || stdin.write_all(text.as_bytes()));
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "is `make setup` up to date?");
@@ -91,7 +92,7 @@ fn what_the_sdks_accept_is_accepted_and_nothing_else() {
     let count = CASES.to_string();
     let arguments: Vec<&str> = ["make", "20261121", &count].into_iter().chain(SECRETS).collect();
     let cases = oracle(&arguments, &[]);
-    let now = Timestamp::now();
+    let now = clock::system()();
     assert_eq!(cases.len(), 3 * CASES);
     let (mut accepted, mut refused) = (0, 0);
     for sdk in ["stripe", "standard", "razorpay"] {
@@ -122,7 +123,7 @@ fn mirrored(sdk: &str, secret: &str, number: usize) -> RawRequest {
     let mirror = (channel.platform.mirror.unwrap())(&channel.settings).unwrap();
     assert_eq!(mirror.stories(), [EventKind::PaymentSucceeded]);
     let note = ["", "é中😀", "a=b&c", "\"\\/\u{2028}"][number % 4].to_owned();
-    mirror.callback(&Story { note, ..Story::paid(&format!("T{number}"), 12_345, Timestamp::now()) })
+    mirror.callback(&Story { note, ..Story::paid(&format!("T{number}"), 12_345, clock::system()()) })
 }
 
 #[test]

@@ -276,6 +276,6 @@ mod hmac_by_hand {
         let padded = |pad: u8| block.map(|byte| byte ^ pad);
         let inner = digest(&SHA256, &[&padded(0x36)[..], body.as_bytes()].concat());
         let outer = digest(&SHA256, &[&padded(0x5c)[..], inner.as_ref()].concat());
-        outer.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        outer.as_ref().iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
     }
 }

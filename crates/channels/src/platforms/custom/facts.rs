@@ -7,7 +7,7 @@ use super::FAMILY;
 use super::message::{Body, Message};
 use super::rules::{AmountForm, AmountRule, CurrencyRule, Fields, Rule, moves_money};
 use super::schema::Recipe;
-use super::template::{Place, Reference};
+use super::template::{Place, Reference, Template};
 use super::time::Clock;
 use crate::channel::{Rejection, quote};
 use crate::json::Json;
@@ -47,6 +47,7 @@ pub(super) fn read(
         let kind = kind.unwrap_or_default();
         reader.check_account(*item);
         reader.check_environment(*item);
+        reader.check_cuts(*item);
         let name = if parts.len() == 1 { platform_id.clone() } else { format!("{platform_id}:{}", index + 1) };
         let fact = reader.fact(&kind, *item, &name);
         sent_at = sent_at.or(fact.occurred_at);
@@ -257,6 +258,16 @@ impl Reader<'_, '_> {
         let found = self.optional(&live.from, item).unwrap_or_default();
         if found != live.own {
             self.concern(Concern::ForeignEnvironment { field: live.from.shown.clone() });
+        }
+    }
+
+    /// A signed field with the separator in it: the same signature is one over other fields, so a person decides.
+    fn check_cuts(&mut self, item: Option<&Json>) {
+        let recipe = self.recipe;
+        for (reference, separator) in recipe.verify.templates.iter().flat_map(Template::cuts) {
+            if self.optional(reference, item).is_some_and(|text| text.contains(separator)) {
+                self.concern(Concern::Ambiguous { field: reference.shown.clone() });
+            }
         }
     }
 

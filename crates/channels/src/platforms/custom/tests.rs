@@ -215,7 +215,7 @@ fn ids_accounts_and_environments_are_compared() {
     }
     let other = request(r#"{"t":"x","app":"other","live":true}"#);
     assert_eq!((refused(channel.as_ref(), &other), channel.recognise(&other)), ("unknown_merchant", Likeness::Shape));
-    let mut twice = good.clone();
+    let mut twice = good;
     twice.headers.append("x-env", "test".parse().unwrap());
     assert_eq!(refused(channel.as_ref(), &twice), "duplicate_field");
     assert_eq!(refused(channel.as_ref(), &signed(r#"{"t":"x","app":"shop"}"#)), "missing");
@@ -258,6 +258,10 @@ fn only_what_is_signed_may_say_something() {
     let mut request = signed(&format!(r#"{{"id":1,"t":"paid","a":10.50,"sig":"{tag}"}}"#));
     request.headers.remove("s");
     assert_eq!(read(channel.as_ref(), &request).facts[0].signed_money().unwrap().minor, 1050);
+    let cut = hex(&HmacKey::new(SECRET.as_bytes(), HmacHash::Sha256, "").sign(b"1|x|paid|10.50"));
+    request.body = format!(r#"{{"id":"1|x","t":"paid","a":10.50,"sig":"{cut}"}}"#).into();
+    let concerns = read(channel.as_ref(), &request).concerns;
+    assert_eq!(concerns, [Concern::Ambiguous { field: "json:/id".into() }], "it could be cut elsewhere");
     request.body = format!(r#"{{"id":1,"t":"paid","a":10.5,"sig":"{tag}"}}"#).into();
     assert_eq!(refused(channel.as_ref(), &request), "signature", "a number is signed as it is written");
     let whole = r#""signature":{"from":"json:/sig","parse":"whole"},"message":"{body}""#;
