@@ -602,6 +602,15 @@ fn the_example_in_php_believes_the_gateway_and_nobody_else() {
     delivered(&world, 1);
     assert_eq!(shop.log(), format!("ship P-1 10.00\n{id}\n"));
 
+    // The other way round: the shop knows both, the gateway signs with the old one still.
+    let ahead = PhpShop::new(&format!("{OTHER_SECRET}\n{SECRET}\n"));
+    let mut behind = self::world(&hook(&format!("http://{}/webhook.php", ahead.address), "secret_file = \"one\""));
+    let _behind_gateway = behind.start();
+    let payment = behind.payment("P-3", 1000);
+    behind.send(&payment).unwrap();
+    delivered(&behind, 1);
+    assert!(ahead.log().starts_with("ship P-3 10.00\n"));
+
     let forger = PhpShop::new(&format!("{SECRET}\n"));
     let mut other = self::world(&hook(&format!("http://{}/webhook.php", forger.address), "secret_file = \"other\""));
     secret_file(&other, "other", OTHER_SECRET);
