@@ -433,10 +433,12 @@ fn a_wait_that_the_application_asks_for_is_kept_within_our_own_longest() {
     let events = world.events();
     let shown = world.json(&["show", events[0]["id"].as_str().unwrap()]);
     let tried = shown[0]["deliveries"][0]["attempts"].as_array().unwrap().clone();
-    assert_eq!(tried.len(), 2, "{tried:?}");
+    assert!(tried.len() >= 2, "{tried:?}");
     let at = |attempt: &Value, key: &str| attempt[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
-    let waited = at(&tried[1], "started_at").duration_since(at(&tried[0], "ended_at"));
-    assert!(waited.as_secs() >= 2, "{waited:?}");
+    for pair in tried.windows(2) {
+        let waited = at(&pair[1], "started_at").duration_since(at(&pair[0], "ended_at"));
+        assert!(waited.as_secs() >= 2, "{waited:?}");
+    }
 }
 
 #[test]
