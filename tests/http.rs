@@ -433,10 +433,12 @@ fn a_wait_that_the_application_asks_for_is_kept_within_our_own_longest() {
     let events = world.events();
     let shown = world.json(&["show", events[0]["id"].as_str().unwrap()]);
     let tried = shown[0]["deliveries"][0]["attempts"].as_array().unwrap().clone();
-    assert_eq!(tried.len(), 2, "{tried:?}");
+    assert!(tried.len() >= 2, "{tried:?}");
     let at = |attempt: &Value, key: &str| attempt[key].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
-    let waited = at(&tried[1], "started_at").duration_since(at(&tried[0], "ended_at"));
-    assert!(waited.as_secs() >= 2, "{waited:?}");
+    for pair in tried.windows(2) {
+        let waited = at(&pair[1], "started_at").duration_since(at(&pair[0], "ended_at"));
+        assert!(waited.as_secs() >= 2, "{waited:?}");
+    }
 }
 
 #[test]
@@ -527,17 +529,23 @@ fn check_warns_of_what_is_unsafe_and_says_no_secret() {
     let said = warned(&hook("https://shop.example.com/", "format = \"raw\""));
     assert!(!said.contains("without a signature") && !said.contains("plain http"), "{said}");
 
+    let world = world(&hook("http://user:hunter2@shop.example.com/hunter2?token=hunter2", ""));
+    for listed in [world.cli(&["targets"]), world.cli(&["targets", "--json"])] {
+        let said = String::from_utf8(listed.stdout).unwrap();
+        assert!(said.contains("http://shop.example.com/…") && !said.contains("hunter2"), "{said}");
+    }
+
     // A wrong URL or secret is named and not quoted.
     for (target, key) in [
         (hook("http://user:hunter2@shop.example.com:99999/", ""), "target.url"),
         (hook("http://shop/", "secret_file = \"wrong\""), "target.secret_file"),
     ] {
-        let world = world(&target);
+        let world = self::world(&target);
         secret_file(&world, "wrong", "hunter2hunter2hunter2hunter2hunter2");
         let checked = world.cli(&["check"]);
         let said = String::from_utf8_lossy(&checked.stderr).into_owned() + &String::from_utf8_lossy(&checked.stdout);
         assert!(!checked.status.success() && said.contains(key), "{said}");
-        assert!(!said.replace("http://user:hunter2@", "").contains("hunter2hunter2"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
     }
 }
 
@@ -595,6 +603,15 @@ fn the_example_in_php_believes_the_gateway_and_nobody_else() {
     wait_for("the second attempt", || (attempts(&world, "hook").len() == 2).then_some(()));
     delivered(&world, 1);
     assert_eq!(shop.log(), format!("ship P-1 10.00\n{id}\n"));
+
+    // The other way round: the shop knows both, the gateway signs with the old one still.
+    let ahead = PhpShop::new(&format!("{OTHER_SECRET}\n{SECRET}\n"));
+    let mut behind = self::world(&hook(&format!("http://{}/webhook.php", ahead.address), "secret_file = \"one\""));
+    let _behind_gateway = behind.start();
+    let payment = behind.payment("P-3", 1000);
+    behind.send(&payment).unwrap();
+    delivered(&behind, 1);
+    assert!(ahead.log().starts_with("ship P-3 10.00\n"));
 
     let forger = PhpShop::new(&format!("{SECRET}\n"));
     let mut other = self::world(&hook(&format!("http://{}/webhook.php", forger.address), "secret_file = \"other\""));

@@ -115,10 +115,10 @@ pub(super) fn targets(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
 }
 
 /// The settings that a target of this kind cannot do without: where its deliveries go.
-fn required(target: &TargetConfig) -> Vec<(&'static str, &str)> {
+fn required(target: &TargetConfig) -> Vec<(&'static str, String)> {
     let settings = by_kind(&target.kind).map_or(&[][..], |kind| kind.settings);
     let required = settings.iter().filter(|setting| setting.is_required);
-    required.filter_map(|setting| Some((setting.name, target.settings.text(setting.name)?))).collect()
+    required.filter_map(|setting| Some((setting.name, target.settings.shown(setting.name)?))).collect()
 }
 
 /// A word of the configuration and what it stands for.

@@ -142,7 +142,7 @@ fn sample(setting: &Setting) -> (String, String) {
     let name = setting.name.to_owned();
     match setting.kind {
         SettingKind::PublicKey | SettingKind::SecretKey => (format!("{name}_file"), quoted(setting.example)),
-        SettingKind::Text | SettingKind::Duration => (name, quoted(setting.example)),
+        SettingKind::Text | SettingKind::Address | SettingKind::Duration => (name, quoted(setting.example)),
         SettingKind::Texts | SettingKind::Words(_) if !setting.example.starts_with('[') => {
             (name, quoted(setting.example))
         }

@@ -47,6 +47,10 @@ pub(super) fn resolve(
                 tree::read(section, name, secrets, folder, variable).map(SettingValue::Tree)
             }
             SettingKind::Text => section.text(name).map(SettingValue::Text),
+            SettingKind::Address => {
+                section.keep_secret(name);
+                section.text(name).map(SettingValue::Address)
+            }
             SettingKind::Texts => section.texts(name).map(SettingValue::Texts),
             SettingKind::Flag => section.flag(name).map(SettingValue::Flag),
             SettingKind::Words(known) => section.texts(name).map(|found| {

@@ -43,6 +43,9 @@ pub struct Setting {
 pub enum SettingKind {
     /// A short text.
     Text,
+    /// The address of a service, `scheme://…`. Passwords and tokens often stand in such addresses, so only the
+    /// machine in it is ever shown.
+    Address,
     /// A text, or a list of texts.
     Texts,
     /// True or false.
@@ -75,6 +78,8 @@ pub enum SettingKind {
 pub enum SettingValue {
     /// [`SettingKind::Text`].
     Text(String),
+    /// [`SettingKind::Address`].
+    Address(String),
     /// [`SettingKind::Texts`] and [`SettingKind::Words`].
     Texts(Vec<String>),
     /// [`SettingKind::Flag`].
@@ -100,6 +105,7 @@ impl fmt::Debug for SettingValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Text(text) => f.debug_tuple("Text").field(text).finish(),
+            Self::Address(text) => f.debug_tuple("Address").field(&machine(text)).finish(),
             Self::Texts(texts) => f.debug_tuple("Texts").field(texts).finish(),
             Self::Flag(flag) => f.debug_tuple("Flag").field(flag).finish(),
             Self::Number(number) => f.debug_tuple("Number").field(number).finish(),
@@ -140,10 +146,19 @@ impl Settings {
         self
     }
 
-    /// A text, when it is there.
+    /// A text or an address, when it is there.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {
-            Some(SettingValue::Text(text)) => Some(text),
+            Some(SettingValue::Text(text) | SettingValue::Address(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A text or an address, when it is there, without what nobody may see.
+    pub fn shown(&self, name: &str) -> Option<String> {
+        match self.values.get(name) {
+            Some(SettingValue::Text(text)) => Some(text.clone()),
+            Some(SettingValue::Address(text)) => Some(machine(text)),
             _ => None,
         }
     }
@@ -226,6 +241,15 @@ impl Settings {
     }
 }
 
+/// The machine in an address, without user, password, path and query.
+fn machine(address: &str) -> String {
+    let Some((scheme, rest)) = address.split_once("://") else { return "…".to_owned() };
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#', '\\']).unwrap_or(rest.len()));
+    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+    let more = if matches!(path, "" | "/") { path } else { "/…" };
+    format!("{scheme}://{host}{more}")
+}
+
 /// Why a channel cannot be built. Its text for people is in the catalogues under `setting.<word>`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("setting `{}`: {word}{}", self.key(), detail.as_deref().map(|d| format!(" ({d})")).unwrap_or_default())]
@@ -296,5 +320,27 @@ impl SettingsError {
     pub fn because(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_an_address_only_the_machine_is_shown() {
+        for (address, shown) in [
+            ("http://shop:3000", "http://shop:3000"),
+            ("http://shop:3000/", "http://shop:3000/"),
+            ("https://user:hunter2@shop.example.com/T0/hunter2?token=hunter2", "https://shop.example.com/…"),
+            ("https://shop.example.com?token=hunter2", "https://shop.example.com/…"),
+            ("https://a@b@shop#hunter2", "https://shop/…"),
+            ("hunter2", "…"),
+        ] {
+            let settings = Settings::without_environment().with("url", SettingValue::Address(address.to_owned()));
+            assert_eq!(settings.shown("url").as_deref(), Some(shown));
+            assert_eq!(settings.text("url"), Some(address));
+            assert!(!format!("{settings:?}").contains("hunter2"), "{settings:?}");
+        }
     }
 }

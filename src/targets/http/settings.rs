@@ -9,7 +9,7 @@ use super::sign;
 pub(super) static SETTINGS: &[Setting] = &[
     Setting {
         name: "url",
-        kind: SettingKind::Text,
+        kind: SettingKind::Address,
         is_required: true,
         help: Text {
             en: "Where the application takes payments: http:// or https://. {channel} in the path or query becomes the channel's id",

@@ -133,6 +133,7 @@ pub(crate) fn with_header(request: &RawRequest, name: &str, value: &[u8]) -> Raw
 pub(crate) fn values(platform: &Platform, settings: &Settings) -> Vec<(&'static str, SettingValue)> {
     let read = |name: &str, kind: SettingKind| match kind {
         SettingKind::Text => settings.text(name).map(|text| SettingValue::Text(text.to_owned())),
+        SettingKind::Address => settings.text(name).map(|text| SettingValue::Address(text.to_owned())),
         SettingKind::Texts | SettingKind::Words(_) => settings.texts(name).map(|t| SettingValue::Texts(t.to_vec())),
         SettingKind::Flag => settings.flag(name).then_some(SettingValue::Flag(true)),
         SettingKind::Number => settings.number(name).map(SettingValue::Number),
