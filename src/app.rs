@@ -176,7 +176,7 @@ impl Node {
         tasks.spawn(named("admin", admin::serve(admin_listener, Arc::new(admin))));
 
         for keeper in keepers.into_iter().filter(|keeper| keeper.has_source()) {
-            tasks.spawn(named("keys", keeper.renew()));
+            tasks.spawn(named("keys", keeper.renew(stop.clone())));
         }
         let deliverer = Deliverer {
             inbox: inbox.clone(),

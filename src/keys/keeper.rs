@@ -277,8 +277,7 @@ impl Keeper {
     }
 
     /// Renews keys before they are needed, until the stop signal.
-    pub async fn renew(self: Arc<Self>) {
-        let mut stop = self.parts.stop.clone();
+    pub async fn renew(self: Arc<Self>, mut stop: Stop) {
         let mut failures = 0;
         loop {
             let wait = self.wait_until_due(failures);

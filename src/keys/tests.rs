@@ -249,7 +249,7 @@ async fn kept_keys_are_taken_up_and_spoiled_ones_are_not() {
 #[tokio::test]
 async fn a_renewal_brings_keys_at_the_start_and_ends_with_the_node() {
     for world in worlds().await {
-        let renewal = tokio::spawn(world.keeper.clone().renew());
+        let renewal = tokio::spawn(world.keeper.clone().renew(world.parts.stop.clone()));
         if world.renews {
             settle(&world, || world.is_known()).await;
             assert_eq!(world.network.asked(), 1);
@@ -265,7 +265,7 @@ async fn a_renewal_that_fails_is_tried_again_with_growing_waits() {
     for world in worlds().await.into_iter().filter(|world| world.renews) {
         world.plan((0..4).map(|_| Plan::Lost));
         let begun = Instant::now();
-        let renewal = tokio::spawn(world.keeper.clone().renew());
+        let renewal = tokio::spawn(world.keeper.clone().renew(world.parts.stop.clone()));
         settle_by_time(&world, 5).await;
         let waited = begun.elapsed();
         // 30 + 60 + 120 + 240 s.
