@@ -6,7 +6,7 @@
 //! are counted, and what the platform does not know is not asked again for a while. Keys are kept in the inbox over a
 //! restart, and checked again when they are read.
 //!
-//! What an answer must be to be believed is the channel's business ([`KeySource`]).
+//! What an answer must be to be believed is the channel's business ([`KeySource`](tollbell_channels::channel::KeySource)).
 
 mod keeper;
 mod outside;

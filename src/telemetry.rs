@@ -70,7 +70,7 @@ pub struct ByOutcome {
 pub struct ByKeyOutcome {
     /// The channel's id.
     pub channel: Arc<str>,
-    /// `fetched`, or the word of what was wrong.
+    /// `fetched`, `held_back` when there were too many, or the word of what was wrong.
     pub outcome: &'static str,
 }
 

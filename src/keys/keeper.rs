@@ -23,13 +23,15 @@ const DOWNLOAD_MAX: Duration = Duration::from_secs(15);
 /// Callbacks of one channel that wait at the same time; further ones are told at once to come again.
 pub(super) const WAITING_MAX: usize = 256;
 /// Downloads for callbacks that one channel begins within [`DOWNLOADS_WITHIN`]. Serials are invented easily, and the
-/// platform is not to suffer from it; a genuine one finds its turn in one of its repetitions.
+/// platform is not to suffer from it. While somebody floods us with invented ones, a genuine one may have to wait for a
+/// repetition in a quieter minute, unless the platform hands out all keys at once.
 const DOWNLOADS_MAX: usize = 5;
 /// See [`DOWNLOADS_MAX`].
 const DOWNLOADS_WITHIN: Duration = Duration::from_secs(30);
 /// How long a serial that the platform does not know is not asked for again.
 const UNKNOWN_FOR: Duration = Duration::from_mins(5);
-/// Unknown serials that are remembered; more are asked for within [`UNKNOWN_FOR`] only if the limits are changed.
+/// Unknown serials that are remembered. The limit on downloads lets no more of them come together; should it be changed,
+/// nothing is asked for until some are forgotten.
 const UNKNOWN_MAX: usize = 256;
 /// The first wait after a renewal that failed; doubled each time.
 const RETRY_FIRST: Duration = Duration::from_secs(30);
@@ -167,8 +169,12 @@ impl Keeper {
         }
         state.unknown.retain(|_, until| *until > now);
         state.begun.retain(|begun| now.duration_since(*begun) < DOWNLOADS_WITHIN);
-        let is_too_much = state.begun.len() >= DOWNLOADS_MAX || state.unknown.len() >= UNKNOWN_MAX;
-        if is_too_much || state.unknown.contains_key(&needed.serial) {
+        if state.unknown.contains_key(&needed.serial) {
+            return Step::GiveUp;
+        }
+        if state.begun.len() >= DOWNLOADS_MAX || state.unknown.len() >= UNKNOWN_MAX {
+            let labels = ByKeyOutcome { channel: self.id.clone(), outcome: "held_back" };
+            self.parts.metrics.key_downloads.get_or_create(&labels).inc();
             return Step::GiveUp;
         }
         state.begun.push_back(now);

@@ -144,6 +144,11 @@ const UNCONFIRMED: &[Text] = &[
         zh: "国密(SM2/SM3/SM4)变体未对普通商户开放,用户标识未确认;一律拒绝",
     },
     Text {
+        en: "which authority issues platform certificates; a downloaded one is believed by the seal of the APIv3 key, the \
+             answer's signature and its serial",
+        zh: "平台证书由哪个机构签发;下载的证书以 APIv3 密钥的加密、应答签名与序列号为准",
+    },
+    Text {
         en: "the fields of contract, credit-score, industry and batch-transfer notifications; they are kept as `other` \
              and never guessed at",
         zh: "委托代扣、支付分、行业代扣、批量转账通知的字段;按 `other` 保存,不作猜测",

@@ -21,8 +21,9 @@ const TAG_EXTENSIONS: u8 = 0xa3;
 const OID_SHA256_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b];
 /// 2.5.29.19, basicConstraints.
 const OID_BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
-/// 2.5.4.3, 2.5.4.10 and 2.5.4.6.
+/// 2.5.4.3, 2.5.4.11, 2.5.4.10 and 2.5.4.6.
 const OID_COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
+const OID_UNIT: &[u8] = &[0x55, 0x04, 0x0b];
 const OID_ORGANIZATION: &[u8] = &[0x55, 0x04, 0x0a];
 const OID_COUNTRY: &[u8] = &[0x55, 0x04, 0x06];
 
@@ -30,6 +31,7 @@ const OID_COUNTRY: &[u8] = &[0x55, 0x04, 0x06];
 #[derive(Clone, Copy)]
 pub(crate) struct Name {
     pub(crate) common: &'static str,
+    pub(crate) unit: &'static str,
     pub(crate) organization: &'static str,
 }
 
@@ -78,7 +80,12 @@ fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
 /// Country first, as names are written in certificates.
 fn name(name: Name) -> Vec<u8> {
     let part = |oid, text: &str| tlv(TAG_SET, &sequence(&[tlv(TAG_OID, oid), tlv(TAG_UTF8, text.as_bytes())]));
-    sequence(&[part(OID_COUNTRY, "CN"), part(OID_ORGANIZATION, name.organization), part(OID_COMMON_NAME, name.common)])
+    sequence(&[
+        part(OID_COUNTRY, "CN"),
+        part(OID_ORGANIZATION, name.organization),
+        part(OID_UNIT, name.unit),
+        part(OID_COMMON_NAME, name.common),
+    ])
 }
 
 /// Two digits for the year, as the standard demands for years before 2050, which all of these are.
@@ -103,8 +110,11 @@ mod tests {
     fn a_path_needs_every_signature_authority_and_time() {
         let pairs: Vec<RsaKeyPair> = (0..3).map(|_| RsaKeyPair::generate(KeySize::Rsa2048).unwrap()).collect();
         let keys: Vec<PublicKey> = pairs.iter().map(|pair| PublicKey::of_pair("key", pair).unwrap()).collect();
-        let names = [Name { common: "root", organization: "o" }, Name { common: "middle", organization: "o" }];
-        let leaf_name = Name { common: "leaf", organization: "o" };
+        let names = [
+            Name { common: "root", unit: "u", organization: "o" },
+            Name { common: "middle", unit: "u", organization: "o" },
+        ];
+        let leaf_name = Name { common: "leaf", unit: "u", organization: "o" };
         let (from, to) = (at("2026-01-01T00:00:00Z"), at("2027-01-01T00:00:00Z"));
         let now = at("2026-06-01T00:00:00Z");
         let draft = |subject, key, issuer, is_authority| Draft {
@@ -126,7 +136,7 @@ mod tests {
 
         assert_eq!(
             (leaf.description().subject.as_str(), leaf.description().serial_hex.as_str()),
-            ("CN=leaf,O=o,C=CN", "400000000000000007")
+            ("CN=leaf,OU=u,O=o,C=CN", "400000000000000007")
         );
         assert_eq!((leaf.description().not_before, leaf.description().not_after), (Some(from), Some(to)));
         let path = |leaf: &Certificate, middle: &Certificate, now| {

@@ -21,13 +21,21 @@ use crate::signature::x509::Certificate;
 use crate::simulate::certificate::{Draft, Name};
 use crate::simulate::{Conduct, KeyOffice};
 
-const ROOT: Name = Name { common: "Ant Financial Certification Authority R1", organization: "Ant Financial" };
-const AUTHORITY: Name =
-    Name { common: "Ant Financial Certification Authority Class 2 R1", organization: "Ant Financial" };
-const PLATFORM: Name = Name {
-    common: "支付宝(中国)网络技术有限公司", organization: "支付宝(中国)网络技术有限公司"
+const ROOT: Name = Name {
+    common: "Ant Financial Certification Authority R1",
+    unit: "Certification Authority",
+    organization: "Ant Financial",
 };
-const MERCHANT: Name = Name { common: APP_ID, organization: "演示商户" };
+const AUTHORITY: Name = Name {
+    common: "Ant Financial Certification Authority Class 2 R1",
+    unit: "Certification Authority",
+    organization: "Ant Financial",
+};
+const PLATFORM: Name =
+    Name {
+        common: "支付宝(中国)网络技术有限公司", unit: "Alipay", organization: "支付宝(中国)网络技术有限公司"
+    };
+const MERCHANT: Name = Name { common: APP_ID, unit: "demo", organization: "演示商户" };
 
 /// The numbers of the certificates.
 const ROOT_NUMBER: u64 = 1;

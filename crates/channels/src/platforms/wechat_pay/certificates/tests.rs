@@ -161,7 +161,7 @@ fn an_answer_may_be_signed_by_a_key_that_is_known() {
     let known = channel.key_source().unwrap().with_keys(&first.unwrap(), now()).unwrap();
     // Another certificate under the signature of its own; then the same list under that of the known one.
     let answer = stage.office.answer(&ask, now(), Conduct::Unasked);
-    let mut by_known = answer.clone();
+    let mut by_known = answer;
     by_known.headers.insert(SERIAL, HeaderValue::from_static("405157F09EFDC096DE"));
     assert_eq!(channel.key_source().unwrap().read(&by_known, None, now()), Err(KeyRefused::Signature));
     let found = known.key_source().unwrap().read(&by_known, None, now()).unwrap();

@@ -17,9 +17,9 @@ use crate::simulate::certificate::{Draft, Name};
 use crate::simulate::{Conduct, KeyOffice};
 use base64::Engine as _;
 
-const AUTHORITY: Name = Name { common: "Tenpay.com Root CA", organization: "Tenpay.com" };
-const PLATFORM: Name = Name { common: "Tenpay.com sign", organization: "Tenpay.com" };
-const MERCHANT: Name = Name { common: MCHID, organization: "微信商户系统" };
+const AUTHORITY: Name = Name { common: "Tenpay.com Root CA", unit: "Tenpay.com CA Center", organization: "Tenpay.com" };
+const PLATFORM: Name = Name { common: "Tenpay.com sign", unit: "Tenpay.com CA Center", organization: "Tenpay.com" };
+const MERCHANT: Name = Name { common: MCHID, unit: "demo", organization: "微信商户系统" };
 
 /// The platform certificate's number, and one that nobody uses.
 const NUMBER: u64 = 0x5157_F09E_FDC0_96DE;
