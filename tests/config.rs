@@ -265,6 +265,21 @@ const MISTAKES: &[Mistake] = &[
     ),
     mistake("[server]\nbody_limit = \"1MB\"", "2:14 server.body_limit config.expected_bytes", "64KiB", "64KiB"),
     mistake("[server]\nbody_limit = \"65MiB\"", "2:14 server.body_limit config.out_of_range", "67108864", "67108864"),
+    mistake("[server]\nroles = []", "2:9 server.roles config.no_role", "leave it out", "省略"),
+    mistake(
+        "[server]\nroles = [\"recieve\"]",
+        "2:9 server.roles config.unknown_name_nearest",
+        "`receive`",
+        "`receive`",
+    ),
+    mistake(
+        "[server]\nroles = [\"nothing-like-it\"]",
+        "2:9 server.roles config.unknown_word",
+        "receive, deliver, operate",
+        "receive, deliver, operate",
+    ),
+    mistake("[server]\nwatch = 1", "2:9 server.watch config.expected_flag", "true or false", "true 或 false"),
+    mistake("TARGETretired = 1", "5:11 target.retired config.expected_flag", "true or false", "true 或 false"),
     mistake("[server]\nbody_limit = 0", "2:14 server.body_limit config.out_of_range", "between 1", "在 1 与"),
     mistake("[server]\nbody_timeout = 3", "2:16 server.body_timeout config.expected_duration", "\"3s\"", "\"3s\""),
     mistake(
@@ -519,6 +534,7 @@ const ELSEWHERE: &[&str] = &[
     "config.too_many",
     "config.no_channel",
     "config.no_target",
+    "config.role_missing",
     "config.literal_secret",
     "config.bad_credential",
     "config.not_here",
@@ -554,6 +570,18 @@ fn every_mistake_is_reported_once_at_its_place_with_its_cure() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn a_role_that_a_node_does_not_have_is_warned_about() {
+    let folder = Folder::new(&[]);
+    folder.write("tollbell.toml", b"[server]\nroles = [\"receive\", \"deliver\"]\nwatch = false\n", 0o600);
+    let (config, warnings) = folder.load().unwrap();
+    let missing: Vec<_> = config.server.roles.missing().map(tollbell::config::Role::as_str).collect();
+    assert_eq!(missing, ["operate"]);
+    assert!(!config.server.watch);
+    let warned: Vec<&str> = warnings.iter().map(|warning| warning.message.key()).collect();
+    assert!(warned.contains(&"config.role_missing"), "{warned:?}");
 }
 
 #[test]

@@ -98,6 +98,10 @@ impl Plan {
                 Some(_) => {}
             }
         }
+        if new.channels.is_empty() && !old.channels.is_empty() {
+            let message = Message::new("reload.no_channel").with("channels", old.channels.len());
+            self.refusals.push(Finding::refusal("channel".to_owned(), &message));
+        }
         for id in discard {
             let key = format!("target.{id}");
             if new.targets.iter().any(|target| *target.id == **id) {
