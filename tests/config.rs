@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tollbell::app;
-use tollbell::config::{self, BackoffConfig, Catalogue, Config, Problem, TargetKind};
+use tollbell::config::{self, BackoffConfig, Catalogue, Config, Problem, Role, TargetKind};
 use tollbell::messages::Lang;
 use tollbell_channels::channel::{Answer, Channel, KeyNote, Likeness, Verdict};
 use tollbell_channels::model::{AckMatch, AppReply, EventKind, RawRequest, Reply, Timestamp};
@@ -577,7 +577,7 @@ fn a_role_that_a_node_does_not_have_is_warned_about() {
     let folder = Folder::new(&[]);
     folder.write("tollbell.toml", b"[server]\nroles = [\"receive\", \"deliver\"]\nwatch = false\n", 0o600);
     let (config, warnings) = folder.load().unwrap();
-    let missing: Vec<_> = config.server.roles.missing().map(tollbell::config::Role::as_str).collect();
+    let missing: Vec<_> = config.server.roles.missing().map(Role::as_str).collect();
     assert_eq!(missing, ["operate"]);
     assert!(!config.server.watch);
     let warned: Vec<&str> = warnings.iter().map(|warning| warning.message.key()).collect();
