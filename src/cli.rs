@@ -6,6 +6,7 @@ mod check;
 mod context;
 mod demo;
 mod events;
+mod gaps;
 mod init;
 mod listing;
 mod node;
@@ -13,6 +14,7 @@ mod replay;
 mod sample;
 mod serve;
 mod show;
+mod status;
 mod tail;
 
 use std::ffi::OsString;
@@ -61,6 +63,8 @@ enum What {
     Events(EventsArgs),
     Replay(ReplayArgs),
     Backup(BackupArgs),
+    Status,
+    Gaps(GapsArgs),
     Demo(DemoArgs),
     Help(HelpArgs),
 }
@@ -144,6 +148,15 @@ struct BackupArgs {
 }
 
 #[derive(Debug, Args)]
+struct GapsArgs {
+    #[arg(value_parser = ["close"])]
+    action: Option<String>,
+    id: Option<i64>,
+    #[arg(long)]
+    why: Option<String>,
+}
+
+#[derive(Debug, Args)]
 struct DemoArgs {
     #[arg(long)]
     once: bool,
@@ -194,6 +207,8 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Events(args) => events::run(&mut context, &args).await,
         What::Replay(args) => replay::run(&mut context, &args).await,
         What::Backup(args) => backup::run(&mut context, &args).await,
+        What::Status => status::run(&mut context).await,
+        What::Gaps(args) => gaps::run(&mut context, &args).await,
         What::Demo(args) => demo::run(&mut context, &args).await,
         What::Help(args) => help(&mut context, args.command.as_deref()),
     };

@@ -173,6 +173,34 @@ pub enum ControlError {
     },
 }
 
+/// An answer or an error, as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// It was done.
+    Answer(Answer),
+    /// It was not.
+    Error(ControlError),
+}
+
+impl From<Result<Answer, ControlError>> for Reply {
+    fn from(result: Result<Answer, ControlError>) -> Self {
+        match result {
+            Ok(answer) => Self::Answer(answer),
+            Err(error) => Self::Error(error),
+        }
+    }
+}
+
+impl From<Reply> for Result<Answer, ControlError> {
+    fn from(reply: Reply) -> Self {
+        match reply {
+            Reply::Answer(answer) => Ok(answer),
+            Reply::Error(error) => Err(error),
+        }
+    }
+}
+
 impl From<inbox::Error> for ControlError {
     fn from(error: inbox::Error) -> Self {
         match error {

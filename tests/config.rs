@@ -1043,6 +1043,9 @@ fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
     }
 }
 
+/// A token of the right length.
+const TOKEN: &str = "q3vP0cN1b7Xw9RkT5yUe2aHd8sLf4gJm";
+
 /// The complete example.
 const EXAMPLE: &str = include_str!("../examples/tollbell.toml");
 
@@ -1067,7 +1070,7 @@ fn example_keys() -> Vec<(String, usize, bool)> {
 
 /// A folder with the example and the key that it names.
 fn example(text: &str) -> Folder {
-    let folder = Folder::new(&[("tollbell.toml", text.as_bytes())]);
+    let folder = Folder::new(&[("tollbell.toml", text.as_bytes()), ("keys/admin_token", TOKEN.as_bytes())]);
     let side = (by_kind("alipay").unwrap().simulate)();
     for setting in side.written_settings() {
         if let SettingValue::Key(bytes) = setting.value {
@@ -1085,7 +1088,11 @@ fn the_example_is_good_and_holds_the_defaults() {
     let empty = Folder::new(&[("tollbell.toml", b"")]);
     let (defaults, _) = with_warnings(empty.load_real());
     assert_eq!(config.server, defaults.server);
-    assert_eq!(config.admin, defaults.admin);
+    assert_eq!((config.admin.listen, config.admin.open_metrics), (defaults.admin.listen, defaults.admin.open_metrics));
+    assert_eq!(config.admin.hosts, defaults.admin.hosts);
+    let name = |config: &Config| config.admin.socket.as_ref().unwrap().file_name().unwrap().to_owned();
+    assert_eq!(name(&config), name(&defaults));
+    assert_eq!((config.admin.tokens.len(), defaults.admin.tokens.len()), (1, 0));
     assert_eq!(config.inbox.path.file_name(), defaults.inbox.path.file_name());
     assert_eq!(config.inbox.queue, defaults.inbox.queue);
     assert_eq!(config.retention, defaults.retention);
@@ -1102,6 +1109,8 @@ fn the_example_names_every_key() {
     let known = config::known_keys();
     assert!(known.len() > 30, "{known:?}");
     for key in known.iter().filter(|key| *key != "deliver.backoff") {
+        // One of the four ways to give a secret is shown.
+        let key = if key.starts_with("admin.token.token") { "admin.token.token_file" } else { key };
         assert!(is_shown(key), "examples/tollbell.toml does not show `{key}`");
         let core = ["server", "admin", "inbox", "retention", "deliver", "log"];
         let is_core = core.contains(&key.split('.').next().unwrap());

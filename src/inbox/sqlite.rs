@@ -126,6 +126,14 @@ impl SqliteInbox {
         files::lock_for_serving(path.as_ref())
     }
 
+    /// Whether another process serves from this file now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the lock cannot be looked at.
+    pub fn is_served(path: impl AsRef<Path>) -> Result<bool, Error> {
+        files::is_served(path.as_ref())
+    }
+
     /// Has a function run inside the writer's next transaction and returns after the commit.
     async fn submit<T, F>(&self, urgency: Urgency, bytes: usize, work: F) -> Result<T, Error>
     where

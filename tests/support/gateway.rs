@@ -92,7 +92,7 @@ impl World {
         let (address, admin) = (free_address(), free_address());
         let mut text = format!(
             "[server]\nlisten = \"{address}\"\ndrain_timeout = \"5s\"\nfirst_byte_timeout = \"2s\"\nheader_timeout = \"2s\"\nbody_timeout = \"2s\"\n\
-             [admin]\nlisten = \"{admin}\"\n[log]\nformat = \"json\"\nlevel = \"debug\"\n\
+             [admin]\nlisten = \"{admin}\"\nopen_metrics = true\n[log]\nformat = \"json\"\nlevel = \"debug\"\n\
              [deliver]\nscan = \"200ms\"\nlease_margin = \"1s\"\nladder = [\"200ms\", \"200ms\", \"200ms\", \"200ms\", \"200ms\", \"200ms\"]\n\
              [[channel]]\nid = \"alipay\"\nkind = \"alipay\"\n{}",
             setup.channel
@@ -309,7 +309,7 @@ fn parse_reply(bytes: &[u8]) -> Option<Replied> {
 }
 
 pub(crate) fn get(address: SocketAddr, path: &str) -> Option<Replied> {
-    exchange(address, format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
+    exchange(address, format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes())
 }
 
 /// A running gateway; killed when dropped.

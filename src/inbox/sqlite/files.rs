@@ -1,9 +1,10 @@
 //! The files: made for their owner alone, and refused when others can open them.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::inbox::Error;
 
@@ -67,9 +68,14 @@ pub struct ServingLock {
     _file: File,
 }
 
+/// Tries for the lock before it counts as taken: a command that looks whether somebody serves holds it for a moment.
+const LOCK_TRIES: u32 = 10;
+/// Pause between two of them.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// Takes the lock beside the database: beside the file itself, because it may have several names.
 pub(super) fn lock_for_serving(path: &Path) -> Result<ServingLock, Error> {
-    let path = beside(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), ".lock");
+    let path = lock_of(path);
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -78,11 +84,33 @@ pub(super) fn lock_for_serving(path: &Path) -> Result<ServingLock, Error> {
         .open(&path)
         .map_err(|error| unavailable("open", &path, &error))?;
     check(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(ServingLock { _file: file }),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::AlreadyServed),
-        Err(std::fs::TryLockError::Error(error)) => Err(unavailable("lock", &path, &error)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(ServingLock { _file: file }),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(unavailable("lock", &path, &error)),
+        }
     }
+    Err(Error::AlreadyServed)
+}
+
+/// Whether somebody holds the lock. Shared, so that two commands that look do not see each other.
+pub(super) fn is_served(path: &Path) -> Result<bool, Error> {
+    let path = lock_of(path);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(unavailable("open", &path, &error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(unavailable("lock", &path, &error)),
+    }
+}
+
+fn lock_of(path: &Path) -> PathBuf {
+    beside(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), ".lock")
 }
 
 /// Makes a new file's name survive a power cut.
