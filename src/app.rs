@@ -23,7 +23,7 @@ use crate::config::{self, BackoffConfig, Catalogue, ChannelConfig, Config, Probl
 use crate::control::NodeParts;
 use crate::deliver::{AckOf, Backoff, Deliverer, Line, Origin, Policy};
 use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
-use crate::inbox::{Inbox, Retention, RoutedTarget};
+use crate::inbox::{Gap, Inbox, Retention, RoutedTarget};
 use crate::messages::Message;
 use crate::receive::{Door, Doors, Receiver, listener};
 use crate::stop::{Stop, Stopper, stop_pair};
@@ -119,6 +119,14 @@ pub fn open_inbox(config: &Config) -> anyhow::Result<Arc<dyn Inbox>> {
 /// When the lock beside the inbox cannot be looked at.
 pub fn is_served(config: &Config) -> anyhow::Result<bool> {
     Ok(SqliteInbox::is_served(&config.inbox.path)?)
+}
+
+/// The open gaps of the inbox of a configuration, when there is one.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn open_gaps(config: &Config) -> anyhow::Result<Vec<Gap>> {
+    Ok(SqliteInbox::open_gaps_of(&config.inbox.path)?)
 }
 
 /// A running node.

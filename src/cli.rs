@@ -11,6 +11,7 @@ mod init;
 mod listing;
 mod node;
 mod replay;
+mod restore;
 mod sample;
 mod serve;
 mod show;
@@ -63,6 +64,7 @@ enum What {
     Events(EventsArgs),
     Replay(ReplayArgs),
     Backup(BackupArgs),
+    Restore(RestoreArgs),
     Status,
     Gaps(GapsArgs),
     Demo(DemoArgs),
@@ -148,6 +150,13 @@ struct BackupArgs {
 }
 
 #[derive(Debug, Args)]
+struct RestoreArgs {
+    file: PathBuf,
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
 struct GapsArgs {
     #[arg(value_parser = ["close"])]
     action: Option<String>,
@@ -207,6 +216,7 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Events(args) => events::run(&mut context, &args).await,
         What::Replay(args) => replay::run(&mut context, &args).await,
         What::Backup(args) => backup::run(&mut context, &args).await,
+        What::Restore(args) => restore::run(&mut context, &args).await,
         What::Status => status::run(&mut context).await,
         What::Gaps(args) => gaps::run(&mut context, &args).await,
         What::Demo(args) => demo::run(&mut context, &args).await,

@@ -609,7 +609,7 @@ fn help_speaks_the_language_of_its_reader() {
     assert_eq!(place.zh(&["help", "replay"]).good(), place.run(&["--lang", "zh", "replay", "-h"]).good());
     for command in [
         "serve", "init", "check", "channels", "targets", "sample", "show", "tail", "events", "replay", "backup",
-        "status", "gaps", "demo", "help",
+        "restore", "status", "gaps", "demo", "help",
     ] {
         let (en, zh) = (place.run(&["help", command]).good(), place.zh(&["help", command]).good());
         assert!(en.contains("\nOptions:\n") && en.is_ascii() || en.contains('…'), "{en}");

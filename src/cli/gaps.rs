@@ -1,10 +1,14 @@
 //! `gaps`: the times from which something may be missing, and what to do about them.
 
+use std::path::Path;
+
 use anyhow::Context as _;
 
 use super::context::{Context, visible};
 use super::status::time;
 use super::{ExitCode, GapsArgs, OK};
+use crate::app;
+use crate::config::{Config, Problem};
 use crate::control::{Answer, Command, ControlError};
 use crate::inbox::Gap;
 use crate::messages::Message;
@@ -58,6 +62,12 @@ async fn close(context: &mut Context<'_>, id: i64, why: &str) -> anyhow::Result<
         tell_gap(context, &gap)?;
     }
     Ok(OK)
+}
+
+/// Warns of open gaps before anything else is done. An inbox that cannot be read is somebody else's to report.
+pub(super) fn warnings(config: &Config, file: &Path) -> Vec<Problem> {
+    let gaps = app::open_gaps(config).unwrap_or_default();
+    gaps.iter().map(|gap| Problem::warning(file, "inbox", message(gap))).collect()
 }
 
 /// A gap in one line.

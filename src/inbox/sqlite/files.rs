@@ -18,13 +18,7 @@ const OTHERS: u32 = 0o077;
 /// Makes the database file when it is not there, and checks it and what stands beside it. SQLite gives
 /// `-wal` and `-shm` the mode of the database.
 pub(super) fn prepare(path: &Path) -> Result<(), Error> {
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(DIRECTORY_MODE)
-            .create(directory)
-            .map_err(|error| unavailable("make the directory of", path, &error))?;
-    }
+    make_directory_of(path)?;
     match create(path) {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -34,6 +28,26 @@ pub(super) fn prepare(path: &Path) -> Result<(), Error> {
         check(&file)?;
     }
     Ok(())
+}
+
+/// Makes the directory when it is not there.
+pub(super) fn make_directory_of(path: &Path) -> Result<(), Error> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(directory_of(path))
+        .map_err(|error| unavailable("make the directory of", path, &error))
+}
+
+/// The directory that a file is in.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Gives a file to a user and a group, where there is a reason to.
+pub(super) fn give_to(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Error> {
+    let Some((user, group)) = owner else { return Ok(()) };
+    std::os::unix::fs::chown(path, Some(user), Some(group)).map_err(|error| unavailable("give away", path, &error))
 }
 
 /// Which files an open connection writes to. A name that leads to others, or to none, means that what is written
@@ -109,17 +123,18 @@ pub(super) fn is_served(path: &Path) -> Result<bool, Error> {
     }
 }
 
-fn lock_of(path: &Path) -> PathBuf {
+/// The lock's name.
+pub(super) fn lock_of(path: &Path) -> PathBuf {
     beside(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), ".lock")
 }
 
 /// Makes a new file's name survive a power cut.
 pub(super) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
+    File::open(directory_of(path))?.sync_all()
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// A file's name with an ending.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)
