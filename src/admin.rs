@@ -14,6 +14,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -294,6 +295,10 @@ async fn read_body(request: Request<Incoming>) -> Result<Bytes, Refusal> {
     let is_encoded = request.headers().contains_key(header::CONTENT_ENCODING);
     if is_encoded || !media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case(JSON_TYPE)) {
         return Err(Refusal::MediaType);
+    }
+    // What is announced as too large is not waited for.
+    if request.body().size_hint().lower() > BODY_BYTES_MAX as u64 {
+        return Err(Refusal::TooLarge);
     }
     #[expect(clippy::disallowed_methods, reason = "the body is limited")]
     let reading = Limited::new(request.into_body(), BODY_BYTES_MAX).collect();

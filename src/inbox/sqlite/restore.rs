@@ -164,11 +164,19 @@ impl Old {
                 |row| row.get(0),
             )?)
         };
-        Ok(match look() {
-            Ok(true) => Self::Full,
-            Ok(false) => Self::Empty,
-            Err(_) => Self::Unreadable,
-        })
+        let error = match look() {
+            Ok(true) => return Ok(Self::Full),
+            Ok(false) => return Ok(Self::Empty),
+            Err(Fault::Sql(error)) => error,
+            Err(fault) => return Err(fault.into()),
+        };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => Ok(Self::Unreadable),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Err(RestoreError::InUse),
+            // A database of another program, or half an inbox.
+            Some(ErrorCode::Unknown) => Ok(Self::Full),
+            _ => Err(Fault::Sql(error).into()),
+        }
     }
 
     fn holds_something(&self) -> bool {
@@ -208,8 +216,14 @@ impl Copy {
     /// is on disk.
     fn prepare(&self, by: &str, backup: &Path, now: Timestamp) -> Result<Gap, RestoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let length = fs::metadata(&self.path).map_err(|error| files::unavailable("look at", &self.path, &error))?.len();
         let open = || -> Result<(Connection, String), Fault> {
             let conn = Connection::open_with_flags(&self.path, flags)?;
+            // SQLite takes what is missing of the last page for zeros.
+            let pages = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+            if conn.query_row(pages, [], |row| row.get::<_, u64>(0))? != length {
+                return Ok((conn, "its end is missing, or more follows it".to_owned()));
+            }
             conn.pragma_update(None, "trusted_schema", false)?;
             conn.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
             conn.pragma_update(None, "temp_store", "MEMORY")?;
@@ -293,12 +307,10 @@ fn replace(path: &Path, copy: Copy, old: &Old, now: Timestamp) -> Result<Option<
         files::sync_directory_of(path).map_err(system("sync the folder of"))?;
         return Ok(None);
     }
-    let held = match bring_to_rest(path) {
-        Ok(conn) => Some(conn),
+    let held = match bring_to_rest(path, old) {
+        Ok(held) => held,
         Err(Fault::Sql(error)) => match error.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => return Err(RestoreError::InUse),
-            // There is no rest for what cannot be read; its files are kept as they are.
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => None,
             _ => return Err(Fault::Sql(error).into()),
         },
         Err(other) => return Err(other.into()),
@@ -320,8 +332,12 @@ fn replace(path: &Path, copy: Copy, old: &Old, now: Timestamp) -> Result<Option<
     Ok(kept)
 }
 
-/// Moves the old inbox's log into it and keeps everybody else away from it for as long as the connection lives.
-fn bring_to_rest(path: &Path) -> Result<Connection, Fault> {
+/// Moves the old inbox's log into it and keeps everybody else away from it for as long as the connection lives. There
+/// is no rest for what cannot be read: SQLite would remove its log, and its files are kept as they are.
+fn bring_to_rest(path: &Path, old: &Old) -> Result<Option<Connection>, Fault> {
+    if matches!(old, Old::Unreadable) {
+        return Ok(None);
+    }
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(schema::BUSY_WAIT)?;
@@ -331,7 +347,7 @@ fn bring_to_rest(path: &Path) -> Result<Connection, Fault> {
         return Err(Error::Unavailable(format!("the journal mode stays {mode}")).into());
     }
     conn.execute_batch("BEGIN EXCLUSIVE")?;
-    Ok(conn)
+    Ok(Some(conn))
 }
 
 /// A name for the old inbox that nothing has yet: the inbox's own with the time.
