@@ -216,12 +216,13 @@ impl Copy {
     /// is on disk.
     fn prepare(&self, by: &str, backup: &Path, now: Timestamp) -> Result<Gap, RestoreError> {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let length = fs::metadata(&self.path).map_err(|error| files::unavailable("look at", &self.path, &error))?.len();
+        let found = fs::metadata(&self.path).map_err(|error| files::unavailable("look at", &self.path, &error))?;
+        let length = i64::try_from(found.len()).unwrap_or(i64::MAX);
         let open = || -> Result<(Connection, String), Fault> {
             let conn = Connection::open_with_flags(&self.path, flags)?;
             // SQLite takes what is missing of the last page for zeros.
             let pages = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
-            if conn.query_row(pages, [], |row| row.get::<_, u64>(0))? != length {
+            if conn.query_row(pages, [], |row| row.get::<_, i64>(0))? != length {
                 return Ok((conn, "its end is missing, or more follows it".to_owned()));
             }
             conn.pragma_update(None, "trusted_schema", false)?;
