@@ -6,12 +6,18 @@ mod check;
 mod context;
 mod demo;
 mod events;
+mod gaps;
+mod inbox;
 mod init;
 mod listing;
+mod node;
+mod reload;
 mod replay;
+mod restore;
 mod sample;
 mod serve;
 mod show;
+mod status;
 mod tail;
 
 use std::ffi::OsString;
@@ -59,7 +65,12 @@ enum What {
     Tail(TailArgs),
     Events(EventsArgs),
     Replay(ReplayArgs),
+    Reload(ReloadArgs),
+    Inbox,
     Backup(BackupArgs),
+    Restore(RestoreArgs),
+    Status,
+    Gaps(GapsArgs),
     Demo(DemoArgs),
     Help(HelpArgs),
 }
@@ -138,8 +149,32 @@ struct ReplayArgs {
 }
 
 #[derive(Debug, Args)]
+struct ReloadArgs {
+    #[arg(long)]
+    dry_run: bool,
+    #[arg(long, value_name = "TARGET")]
+    discard: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 struct BackupArgs {
     to: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct RestoreArgs {
+    file: PathBuf,
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+struct GapsArgs {
+    #[arg(value_parser = ["close"])]
+    action: Option<String>,
+    id: Option<i64>,
+    #[arg(long)]
+    why: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -192,7 +227,12 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Tail(args) => tail::run(&mut context, &args).await,
         What::Events(args) => events::run(&mut context, &args).await,
         What::Replay(args) => replay::run(&mut context, &args).await,
+        What::Reload(args) => reload::run(&mut context, &args).await,
+        What::Inbox => inbox::run(&mut context).await,
         What::Backup(args) => backup::run(&mut context, &args).await,
+        What::Restore(args) => restore::run(&mut context, &args).await,
+        What::Status => status::run(&mut context).await,
+        What::Gaps(args) => gaps::run(&mut context, &args).await,
         What::Demo(args) => demo::run(&mut context, &args).await,
         What::Help(args) => help(&mut context, args.command.as_deref()),
     };

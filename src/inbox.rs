@@ -6,6 +6,7 @@
 
 #[cfg(test)]
 mod conformance;
+pub mod gaps;
 pub mod ids;
 pub mod sqlite;
 
@@ -14,15 +15,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tollbell_channels::model::{
     Concern, Environment, EventKind, Money, Notification, Proof, Proven, RawRequest, Timestamp,
 };
 
+pub use gaps::{Closing, Gap, GapId, Gaps};
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId};
 
 /// All that an inbox can do.
-pub trait Inbox: Intake + Work + Search + Admin {}
-impl<T: Intake + Work + Search + Admin> Inbox for T {}
+pub trait Inbox: Intake + Work + Search + Admin + Gaps {}
+impl<T: Intake + Work + Search + Admin + Gaps> Inbox for T {}
 
 /// Why a call failed. What is in the inbox stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -549,8 +552,11 @@ pub const BACKLOG_COUNT_MAX: u64 = 10_000;
 pub trait Admin: Send + Sync {
     /// Makes deliveries due again, under the same event ids. Delivered ones too: a person asked for it.
     /// What is held, leased or pending is left alone; so is what waits for its payment, unless that very
-    /// delivery is named: then a person decided not to wait. Returns how many became due.
-    async fn replay(&self, replay: Replay) -> Result<u64, Error>;
+    /// delivery is named: then a person decided not to wait. Returns how many became due; the audit names `by`.
+    async fn replay(&self, replay: Replay, by: &str) -> Result<u64, Error>;
+
+    /// Notes in the audit what somebody did that wrote nothing else into the inbox.
+    async fn audit(&self, at: Timestamp, by: &str, what: &str) -> Result<(), Error>;
 
     /// Removes what is older than its retention, one slice; call again while `is_done` is false.
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<Retained, Error>;
@@ -584,7 +590,8 @@ pub struct Replay {
 }
 
 /// Which deliveries to replay.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReplayWhat {
     /// All of an event.
     Event(EventId),

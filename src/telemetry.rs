@@ -30,6 +30,13 @@ pub struct ByReason {
     pub reason: &'static str,
 }
 
+/// Label of requests that the admin listener refused.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByRefusal {
+    /// The refusal's word.
+    pub reason: &'static str,
+}
+
 /// Label: the target's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByTarget {
@@ -104,6 +111,10 @@ pub struct Metrics {
     /// Whether the files on disk say something (1) that is not in force, because of mistakes, because it is not
     /// possible now, or because it needs a restart.
     pub config_stale: Gauge,
+    /// Times from which something may be missing and that nobody has dealt with.
+    pub open_gaps: Gauge,
+    /// Requests that the admin listener refused.
+    pub admin_refused: Family<ByRefusal, Counter>,
 }
 
 /// Fastest bucket of the latency histograms in seconds; 16 doublings reach 16 s.
@@ -147,6 +158,8 @@ impl Metrics {
             inbox_wal_bytes: Gauge::default(),
             reload: Family::default(),
             config_stale: Gauge::default(),
+            open_gaps: Gauge::default(),
+            admin_refused: Family::default(),
         };
         metrics.register();
         metrics
@@ -206,6 +219,8 @@ impl Metrics {
         }
         r.register("reload", "Reloads of the configuration, by how they ended", self.reload.clone());
         r.register("config_stale", "Whether the files say something that is not in force", self.config_stale.clone());
+        r.register("open_gaps", "Times from which something may be missing", self.open_gaps.clone());
+        r.register("admin_refused", "Requests that the admin listener refused", self.admin_refused.clone());
     }
 
     /// The metrics in the `OpenMetrics` text format.

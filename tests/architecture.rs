@@ -20,7 +20,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("targets", &["clock", "egress"]),
     ("receive", &["clock", "stop", "inbox", "keys", "telemetry"]),
     ("deliver", &["clock", "stop", "inbox", "targets", "telemetry"]),
-    ("control", &["clock", "inbox", "receive", "telemetry"]),
+    ("control", &["clock", "stop", "inbox", "reload", "telemetry"]),
     ("admin", &["clock", "stop", "control", "inbox", "reload", "telemetry"]),
 ];
 

@@ -162,9 +162,9 @@ fn a_broken_file_changes_nothing_and_every_mistake_is_reported() {
     assert_eq!(reload(&world, &gateway), "broken");
     let ready = get(world.admin, "/readyz").unwrap();
     assert_eq!(ready.status, 200, "a broken file does not take the node out of rotation");
+    assert!(ready.text().contains("not in force"), "{}", ready.text());
     for key in ["server.body_limit", "server.listn"] {
-        assert!(ready.text().contains(key), "{key} is not in:\n{}", ready.text());
-        assert!(world.log().contains(key));
+        assert!(world.log().contains(key), "{key} is not in the log");
     }
     fs::write(world.path("tollbell.toml"), good).unwrap();
     assert_eq!(reload(&world, &gateway), "unchanged");
@@ -189,7 +189,7 @@ fn a_target_with_open_deliveries_stays_until_it_is_drained() {
 
     fs::write(world.path("tollbell.toml"), &without).unwrap();
     assert_eq!(reload(&world, &gateway), "refused");
-    assert!(get(world.admin, "/readyz").unwrap().text().contains("retired = true"));
+    assert!(world.log().contains("retired = true"), "the cure is in the log");
 
     // Retired, it gets nothing new, and what is open is still delivered.
     let retired = with.replace(&shop_table, &format!("{shop_table}retired = true\n"));
@@ -314,7 +314,10 @@ fn keys_that_need_a_restart_are_named_and_the_rest_is_applied() {
     assert_eq!(reload(&world, &gateway), "applied");
     assert!(success(&world, "/more.php", &payment));
     assert_eq!(metric(&world, "tollbell_config_stale"), 1);
-    assert!(get(world.admin, "/readyz").unwrap().text().contains("`log.level` needs a restart"));
+    let told = world.cli(&["reload", "--dry-run"]);
+    assert!(told.status.success());
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("nothing differs") && told.contains("not in force before a restart: log.level"), "{told}");
     assert_eq!(reload(&world, &gateway), "unchanged", "and it is told again");
     assert_eq!(metric(&world, "tollbell_config_stale"), 1);
 }
@@ -462,4 +465,38 @@ async fn a_dry_run_says_what_would_change_and_discarding_is_audited() {
     let deliveries = inbox.deliveries_of(events[0].notification).await.unwrap();
     assert_eq!(deliveries[0].state, DeliveryState::Discarded);
     running.abort();
+}
+
+#[test]
+fn the_command_says_what_would_change_and_does_it() {
+    let shop = Shop::new();
+    let mut world = shop.world_with(|setup| setup.target.push_str("ladder = [\"1h\"]\n"));
+    shop.mode("fail");
+    assert_eq!(world.cli(&["reload"]).status.code(), Some(1), "no node runs");
+    let _gateway = world.start();
+    let payment = world.payment("T-1", 1000);
+    assert!(success(&world, "/notify/alipay", &payment));
+    wait_for("the failure", || (shop.lines("begun").len() == 1).then_some(()));
+    let good = fs::read_to_string(world.path("tollbell.toml")).unwrap();
+    let told = |args: &[&str], code: i32| {
+        let output = world.cli(args);
+        let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {text}");
+        text
+    };
+    assert!(told(&["reload"], 0).contains("nothing differs"));
+    fs::write(world.path("tollbell.toml"), good.replacen("[server]\n", "[server]\nbody_limit = 0\n", 1)).unwrap();
+    assert!(told(&["reload"], 2).contains("server.body_limit"));
+    fs::write(world.path("tollbell.toml"), &good[..good.find("[[target]]").unwrap()]).unwrap();
+    assert!(told(&["reload", "--dry-run"], 1).contains("tollbell reload --discard shop"));
+    assert!(told(&["reload", "--dry-run", "--discard", "shop"], 0).contains("target `shop`: removed"));
+    assert_eq!(world.delivery_states(), ["pending"], "a dry run changes nothing");
+    assert!(told(&["reload", "--discard", "shop"], 0).contains("in force"));
+    wait_for("the discard", || (world.delivery_states() == ["discarded"]).then_some(()));
+    assert_eq!(shop.lines("begun").len(), 1);
+    let report = &world.json(&["reload", "--dry-run"])[0];
+    assert_eq!(report["outcome"], "unchanged");
+    let size = &world.json(&["inbox"])[0];
+    assert_eq!((size["events"].as_u64(), size["notifications"].as_u64()), (Some(1), Some(1)));
+    assert!(size["bytes_per_event"].as_u64().unwrap() > 0 && size["bytes"].as_u64().unwrap() > 0);
 }

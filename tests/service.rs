@@ -317,9 +317,7 @@ fn a_node_does_what_its_roles_say_and_nothing_else() {
     // A role changes at a restart, and until then everything goes on.
     world.reconfigure(|text| text.replacen("roles = [\"deliver\"]", "roles = [\"receive\"]", 1));
     signal(gateway.child.id(), Signal::HUP);
-    wait_for("the reload", || {
-        get(world.admin, "/readyz").unwrap().text().contains("`server.roles` needs a restart").then_some(())
-    });
+    wait_for("the reload", || world.log().contains("\"keys\":\"server.roles\"").then_some(()));
     assert!(TcpStream::connect(world.address).is_err());
     assert!(gateway.terminate().success());
 

@@ -18,10 +18,11 @@ use super::open_inbox;
 use super::service::Service;
 use super::sockets::Sockets;
 use super::supervisor::{Ended, Supervisor, What};
+use super::surface::Surface;
 use super::watch::watch_files;
-use crate::admin::{self, Admin};
 use crate::clock::{self, Clock};
 use crate::config::{Config, RetentionConfig, Role};
+use crate::control::NodeParts;
 use crate::deliver::{Deliverer, Line};
 use crate::inbox::sqlite::{ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention};
@@ -43,7 +44,7 @@ pub struct Node {
     pub(super) lines: BTreeMap<Arc<str>, LineState>,
     pub(super) retention: watch::Sender<RetentionConfig>,
     pub(super) standing: Arc<Standing>,
-    admin_address: SocketAddr,
+    pub(super) surface: Surface,
     reloader: Reloader,
     asked: mpsc::Receiver<Asked>,
     /// Raised when draining begins: the node is not ready then.
@@ -129,14 +130,25 @@ impl Node {
             listening.push(Listening::open(*address, &mut sockets).with_context(|| format!("listen on {address}"))?);
         }
         let admin_socket = sockets.admin(config.admin.listen).map_or_else(|| bind(config.admin.listen), Ok);
-        let admin_listener = admin_socket
-            .and_then(TcpListener::from_std)
-            .with_context(|| format!("listen on {}", config.admin.listen))?;
-        let admin_address = admin_listener.local_addr().context("read the admin listener's address")?;
+        let admin_socket = admin_socket.with_context(|| format!("listen on {}", config.admin.listen))?;
 
         let (draining, stop) = stop_pair();
         let standing = Arc::new(Standing::default());
         let (reloader, asked) = reload::channel();
+        let channels = receiver.clone();
+        let about = NodeParts {
+            started_at: (parts.clock)(),
+            addresses: listening.iter().map(|listening| listening.local).collect(),
+            admin: config.admin.listen,
+            socket: None,
+            channels: Arc::new(move || channels.load().doors.iter().map(|door| door.id.to_string()).collect()),
+            metrics: parts.metrics.clone(),
+            stop,
+            reloader: reloader.clone(),
+            standing: standing.clone(),
+        };
+        let surface =
+            Surface::start(&config.admin, admin_socket, parts.inbox.clone(), parts.clock.clone(), about).await?;
         let mut node = Self {
             receiver,
             replaced: Vec::new(),
@@ -144,8 +156,8 @@ impl Node {
             listening,
             lines: BTreeMap::new(),
             retention: watch::Sender::new(config.retention.clone()),
-            standing: standing.clone(),
-            admin_address,
+            standing,
+            surface,
             reloader,
             asked,
             draining,
@@ -153,9 +165,7 @@ impl Node {
             parts,
             config,
         };
-        let Parts { inbox, metrics, clock } = node.parts.clone();
-        let admin = Admin { inbox: inbox.clone(), metrics, clock: clock.clone(), stop, standing };
-        node.tasks.spawn(What::Admin, |_| admin::serve(admin_listener, Arc::new(admin)));
+        let Parts { inbox, clock, .. } = node.parts.clone();
         let retention = node.retention.subscribe();
         node.tasks.spawn(What::Retain, |stop| retain(inbox, retention, clock, stop));
         for index in 0..node.listening.len() {
@@ -168,7 +178,7 @@ impl Node {
         }
         info!(
             addresses = ?node.addresses(),
-            admin = %admin_address,
+            admin = %node.surface.address,
             channels = node.config.channels.len(),
             targets = node.config.targets.len(),
             "serving"
@@ -187,7 +197,7 @@ impl Node {
 
     /// The admin listener's address.
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin_address
+        self.surface.address
     }
 
     /// The inbox.
@@ -232,6 +242,10 @@ impl Node {
                         break Err(error);
                     }
                 }
+                ended = self.surface.ended() => break Err(match ended {
+                    Ok(()) => anyhow::anyhow!("the task `admin` ended by itself"),
+                    Err(error) => anyhow::Error::new(error).context("the task `admin` ended badly"),
+                }),
                 _ = looks.tick(), if self.is_anyone_leaving() => self.look_after_leaving().await,
                 () = service.beat() => {}
             }
@@ -268,6 +282,7 @@ impl Node {
                 }
             }
         }
+        self.surface.stop().await;
         self.parts.inbox.close().await;
         info!("stopped");
     }

@@ -6,8 +6,8 @@ use serde_json::json;
 use super::context::Context;
 use super::show::AnyId;
 use super::{ExitCode, FAILED, OK, ReplayArgs};
-use crate::clock;
-use crate::inbox::{Replay, ReplayWhat};
+use crate::control::{Answer, Command};
+use crate::inbox::ReplayWhat;
 use crate::messages::Message;
 
 pub(super) async fn run(context: &mut Context<'_>, args: &ReplayArgs) -> anyhow::Result<ExitCode> {
@@ -19,11 +19,9 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ReplayArgs) -> anyhow:
         }
         _ => return Err(context.usage(&Message::new("replay.id_or_dead"))),
     };
-    let inbox = context.inbox()?;
-    let at = clock::system()();
-    let replayed = inbox.replay(Replay { what, target: args.target.clone(), at }).await;
-    let count = replayed.with_context(|| context.text(&Message::new("doing.replay")))?;
-    inbox.close().await;
+    let command = Command::Replay { what, target: args.target.clone() };
+    let answer = context.execute(command).await.with_context(|| context.text(&Message::new("doing.replay")))?;
+    let Answer::Replayed { count } = answer else { return Err(context.odd_answer()) };
     if context.is_json {
         context.say_json(&json!({ "replayed": count }))?;
     } else {

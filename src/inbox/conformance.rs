@@ -164,7 +164,7 @@ impl World<'_> {
     }
 
     async fn replay(&self, what: ReplayWhat) -> u64 {
-        self.inbox().replay(Replay { what, target: None, at: self.0.now() }).await.unwrap()
+        self.inbox().replay(Replay { what, target: None, at: self.0.now() }, "test").await.unwrap()
     }
 }
 
@@ -569,10 +569,10 @@ pub(crate) async fn dead_ones_are_replayed_with_fresh_tries(keeper: &dyn Keeper)
     world.finish(&again, Next::Delivered).await;
     let elsewhere =
         Replay { what: ReplayWhat::Notification(id), target: Some("elsewhere".to_owned()), at: keeper.now() };
-    assert_eq!(world.inbox().replay(elsewhere).await.unwrap(), 0);
+    assert_eq!(world.inbox().replay(elsewhere, "test").await.unwrap(), 0);
     assert_eq!(world.replay(ReplayWhat::Notification(id)).await, 1, "delivered ones too, when asked for");
     let unknown = Replay { what: ReplayWhat::Event(EventId::new()), target: None, at: keeper.now() };
-    assert!(matches!(world.inbox().replay(unknown).await, Err(Error::NotFound)));
+    assert!(matches!(world.inbox().replay(unknown, "test").await, Err(Error::NotFound)));
 }
 
 pub(crate) async fn lists_page_and_filter(keeper: &dyn Keeper) {

@@ -9,10 +9,12 @@ mod admin;
 mod facts;
 mod fault;
 mod files;
+mod gaps;
 mod house;
 mod intake;
 mod queue;
 mod readers;
+mod restore;
 mod rows;
 mod schema;
 mod search;
@@ -43,11 +45,12 @@ use crate::clock::Clock;
 
 use super::{
     Admin, Arrival, AttemptRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error, EventFilter, EventId,
-    EventRecord, Finish, Finished, Intake, Leased, NotificationFilter, NotificationId, NotificationRecord, Replay,
-    Retained, Retention, Search, Size, Stored, Work,
+    EventRecord, Finish, Finished, Gap, GapId, Gaps, Intake, Leased, NotificationFilter, NotificationId,
+    NotificationRecord, Replay, Retained, Retention, Search, Size, Stored, Work,
 };
 
 pub use self::files::ServingLock;
+pub use self::restore::{Overwrite, RestoreError, Restored};
 
 /// Jobs that wait for the writer, unless configured otherwise: about a tenth of a second of its work.
 pub const QUEUE_JOBS: usize = 4096;
@@ -124,6 +127,37 @@ impl SqliteInbox {
     /// [`Error::AlreadyServed`] when another process has it.
     pub fn lock_for_serving(path: impl AsRef<Path>) -> Result<ServingLock, Error> {
         files::lock_for_serving(path.as_ref())
+    }
+
+    /// Whether another process serves from this file now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the lock cannot be looked at.
+    pub fn is_served(path: impl AsRef<Path>) -> Result<bool, Error> {
+        files::is_served(path.as_ref())
+    }
+
+    /// Puts a backup in the place of the inbox at `path`, and opens a gap in it from the newest thing that the backup
+    /// holds until now. The old inbox is kept under a dated name when it holds something.
+    ///
+    /// # Errors
+    /// [`RestoreError`]; the inbox is as it was.
+    pub fn restore(
+        path: impl AsRef<Path>,
+        backup: &Path,
+        overwrite: Overwrite,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Restored, RestoreError> {
+        restore::restore(path.as_ref(), backup, overwrite, by, now)
+    }
+
+    /// The open gaps of the inbox at `path`, without opening it for work; none when there is no inbox.
+    ///
+    /// # Errors
+    /// [`Error`], when it cannot be read.
+    pub fn open_gaps_of(path: impl AsRef<Path>) -> Result<Vec<Gap>, Error> {
+        restore::open_gaps_of(path.as_ref())
     }
 
     /// Has a function run inside the writer's next transaction and returns after the commit.
@@ -269,8 +303,14 @@ impl Search for SqliteInbox {
 
 #[async_trait]
 impl Admin for SqliteInbox {
-    async fn replay(&self, replay: Replay) -> Result<u64, Error> {
-        self.submit(Urgency::Work, 0, move |session| admin::replay(session, &replay)).await
+    async fn replay(&self, replay: Replay, by: &str) -> Result<u64, Error> {
+        let by = by.to_owned();
+        self.submit(Urgency::Work, 0, move |session| admin::replay(session, &replay, &by)).await
+    }
+
+    async fn audit(&self, at: Timestamp, by: &str, what: &str) -> Result<(), Error> {
+        let (by, what) = (by.to_owned(), what.to_owned());
+        self.submit(Urgency::Work, 0, move |session| admin::audit(&session.conn, rows::to_ms(at), &by, &what)).await
     }
 
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<Retained, Error> {
@@ -308,5 +348,17 @@ impl Admin for SqliteInbox {
             }
         }
         self.shared.readers.close();
+    }
+}
+
+#[async_trait]
+impl Gaps for SqliteInbox {
+    async fn gaps(&self) -> Result<Vec<Gap>, Error> {
+        self.shared.readers.read(gaps::list).await
+    }
+
+    async fn close_gap(&self, id: GapId, by: &str, why: &str, at: Timestamp) -> Result<Gap, Error> {
+        let (by, why) = (by.to_owned(), why.to_owned());
+        self.submit(Urgency::Work, 0, move |session| gaps::close(&session.conn, id, &by, &why, at)).await
     }
 }

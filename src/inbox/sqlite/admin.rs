@@ -17,7 +17,7 @@ const REPLAY_MAX: usize = 1000;
 const NAMES_PER_ROW: i64 = 10;
 
 /// Makes deliveries due again.
-pub(super) fn replay(session: &mut Session, replay: &Replay) -> Result<u64, Fault> {
+pub(super) fn replay(session: &mut Session, replay: &Replay, by: &str) -> Result<u64, Fault> {
     let target = match &replay.target {
         None => None,
         Some(name) => {
@@ -52,12 +52,14 @@ pub(super) fn replay(session: &mut Session, replay: &Replay) -> Result<u64, Faul
         ReplayWhat::Dead(_) => "dead".to_owned(),
     };
     let to = replay.target.as_deref().map(|target| format!(" to {target}")).unwrap_or_default();
-    session.conn.prepare_cached("INSERT INTO audit (at, who, what) VALUES (?1, ?2, ?3)")?.execute((
-        at,
-        "cli",
-        format!("replay {what}{to}: {count} due"),
-    ))?;
+    audit(&session.conn, at, by, &format!("replay {what}{to}: {count} due"))?;
     Ok(count)
+}
+
+/// Notes what somebody did.
+pub(super) fn audit(conn: &Connection, at_ms: i64, by: &str, what: &str) -> Result<(), Fault> {
+    conn.prepare_cached("INSERT INTO audit (at, who, what) VALUES (?1, ?2, ?3)")?.execute((at_ms, by, what))?;
+    Ok(())
 }
 
 fn select_for_replay(conn: &Connection, what: &ReplayWhat, target: Option<i64>) -> Result<Vec<i64>, Fault> {

@@ -219,7 +219,7 @@ async fn run(steps: Vec<Step>) {
                 let key = (payment, is_refund);
                 let Some(id) = ids.get(&key) else { continue };
                 let replay = Replay { what: ReplayWhat::Delivery(*id), target: None, at: now };
-                assert_eq!(inbox.replay(replay).await.unwrap(), model.replay(key, now_ms));
+                assert_eq!(inbox.replay(replay, "test").await.unwrap(), model.replay(key, now_ms));
             }
             Step::Advance { seconds } => world.advance(Duration::from_secs(seconds)),
         }
