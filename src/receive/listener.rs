@@ -52,6 +52,8 @@ const HEADERS_MAX: usize = 64;
 /// Body bytes that are reserved at once; larger bodies grow as they come, so that a false
 /// `Content-Length` reserves nothing.
 const BODY_RESERVE_MAX: usize = 16 * 1024;
+/// From the stop signal to the first byte of a connection that was accepted before it.
+const LAST_FIRST_BYTE: Duration = Duration::from_secs(1);
 /// Wait after `accept` failed, which it does when file descriptors run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -104,9 +106,15 @@ async fn connection(
     let metrics = receiver.load().metrics.clone();
     metrics.connections.inc();
     let mut byte = [0u8; 1];
-    let began = tokio::select! {
-        peeked = tokio::time::timeout(limits.first_byte, stream.peek(&mut byte)) => matches!(peeked, Ok(Ok(1))),
-        () = shutdown.raised() => false,
+    let began = {
+        let mut peeking = std::pin::pin!(tokio::time::timeout(limits.first_byte, stream.peek(&mut byte)));
+        tokio::select! {
+            peeked = peeking.as_mut() => matches!(peeked, Ok(Ok(1))),
+            // It was accepted, so that its request may be on the way: closing it now would lose a callback.
+            () = shutdown.raised() => {
+                matches!(tokio::time::timeout(LAST_FIRST_BYTE, peeking).await, Ok(Ok(Ok(1))))
+            }
+        }
     };
     if began {
         if let Err(error) = stream.set_nodelay(true) {
@@ -128,6 +136,8 @@ async fn connection(
                 .serve_connection(io, service)
         );
         let ended = tokio::select! {
+            // In this order: a connection that has read nothing would be closed, with the request that has come.
+            biased;
             ended = serving.as_mut() => ended,
             () = shutdown.raised() => {
                 serving.as_mut().graceful_shutdown();
