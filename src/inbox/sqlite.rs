@@ -214,7 +214,7 @@ impl Work for SqliteInbox {
         let loaded = self
             .shared
             .readers
-            .read(move |conn| {
+            .read_for_work(move |conn| {
                 taken
                     .into_iter()
                     .map(|lease| match work::load(conn, lease).map_err(Fault::into_error) {
@@ -245,7 +245,7 @@ impl Work for SqliteInbox {
 
     async fn next_due(&self, target: &str) -> Result<Option<Timestamp>, Error> {
         let target = target.to_owned();
-        self.shared.readers.read(move |conn| work::next_due(conn, &target).map_err(Fault::from)).await
+        self.shared.readers.read_for_work(move |conn| work::next_due(conn, &target).map_err(Fault::from)).await
     }
 
     fn wakes(&self) -> watch::Receiver<u64> {

@@ -12,6 +12,7 @@ use super::*;
 use crate::inbox::Inbox;
 use crate::inbox::conformance::{self, Keeper, Letter, conformance_suite, event_target, letter, payment};
 
+mod growth;
 mod model;
 
 /// An inbox in a directory of its own.
