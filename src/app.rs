@@ -9,6 +9,7 @@ mod reload;
 mod service;
 mod sockets;
 mod supervisor;
+mod surface;
 mod watch;
 
 use std::path::{Path, PathBuf};
@@ -24,8 +25,8 @@ pub use sockets::Sockets;
 
 use crate::clock;
 use crate::config::{self, Catalogue, ChannelConfig, Config, Problem, TargetKind};
-use crate::inbox::Inbox;
 use crate::inbox::sqlite::{Options, SqliteInbox};
+use crate::inbox::{Gap, Inbox};
 use crate::messages::Message;
 use crate::receive::Receiver;
 use crate::targets::{self, Confirmation, Target};
@@ -66,6 +67,13 @@ pub fn load_config_excusing(
     warnings.extend(test_keys.map(|channel| {
         Problem::warning(path, "channel", Message::new("check.test_keys").with("channel", &channel.id))
     }));
+    if config.admin.tokens.is_empty() {
+        let message = match &config.admin.socket {
+            Some(socket) => Message::new("check.no_token").with("socket", socket.display()),
+            None => Message::new("check.no_token_no_socket"),
+        };
+        warnings.push(Problem::warning(path, "admin.token", message));
+    }
     for target in &config.targets {
         let advice = targets::by_kind(&target.kind).map(|kind| (kind.advise)(&target.settings)).unwrap_or_default();
         warnings.extend(advice.into_iter().map(|advice| {
@@ -134,4 +142,20 @@ pub fn open_inbox(config: &Config) -> anyhow::Result<Arc<dyn Inbox>> {
 /// When a target cannot be built.
 pub async fn receiver(config: &Config, inbox: Arc<dyn Inbox>) -> anyhow::Result<Arc<ArcSwap<Receiver>>> {
     node::receiver_alone(config, inbox).await
+}
+
+/// Whether a node serves from the inbox of a configuration now.
+///
+/// # Errors
+/// When the lock beside the inbox cannot be looked at.
+pub fn is_served(config: &Config) -> anyhow::Result<bool> {
+    Ok(SqliteInbox::is_served(&config.inbox.path)?)
+}
+
+/// The open gaps of the inbox of a configuration, when there is one.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn open_gaps(config: &Config) -> anyhow::Result<Vec<Gap>> {
+    Ok(SqliteInbox::open_gaps_of(&config.inbox.path)?)
 }

@@ -7,17 +7,22 @@ mod check;
 mod context;
 mod demo;
 mod events;
+mod gaps;
 mod holds;
+mod inbox;
 mod init;
 mod listing;
 mod node;
 mod rejections;
+mod reload;
 mod replay;
 mod resign_key;
+mod restore;
 mod sample;
 mod serve;
 mod shadow;
 mod show;
+mod status;
 mod tail;
 
 use std::ffi::OsString;
@@ -69,8 +74,13 @@ enum What {
     Holds(HoldsArgs),
     Replay(ReplayArgs),
     Audit(AuditArgs),
-    Backup(BackupArgs),
     Shadow(ShadowArgs),
+    Reload(ReloadArgs),
+    Inbox,
+    Backup(BackupArgs),
+    Restore(RestoreArgs),
+    Status,
+    Gaps(GapsArgs),
     Demo(DemoArgs),
     Help(HelpArgs),
 }
@@ -224,6 +234,14 @@ struct AuditArgs {
 }
 
 #[derive(Debug, Args)]
+struct ReloadArgs {
+    #[arg(long)]
+    dry_run: bool,
+    #[arg(long, value_name = "TARGET")]
+    discard: Vec<String>,
+}
+
+#[derive(Debug, Args)]
 struct BackupArgs {
     to: PathBuf,
 }
@@ -233,6 +251,22 @@ struct ShadowArgs {
     channel: String,
     #[arg(long)]
     log: PathBuf,
+}
+
+#[derive(Debug, Args)]
+struct RestoreArgs {
+    file: PathBuf,
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+struct GapsArgs {
+    #[arg(value_parser = ["close"])]
+    action: Option<String>,
+    id: Option<i64>,
+    #[arg(long)]
+    why: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -289,7 +323,12 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Holds(args) => holds::run(&mut context, &args).await,
         What::Replay(args) => replay::run(&mut context, &args).await,
         What::Audit(args) => audit::run(&mut context, &args).await,
+        What::Reload(args) => reload::run(&mut context, &args).await,
+        What::Inbox => inbox::run(&mut context).await,
         What::Backup(args) => backup::run(&mut context, &args).await,
+        What::Restore(args) => restore::run(&mut context, &args).await,
+        What::Status => status::run(&mut context).await,
+        What::Gaps(args) => gaps::run(&mut context, &args).await,
         What::Shadow(args) => shadow::run(&mut context, &args).await,
         What::Demo(args) => demo::run(&mut context, &args).await,
         What::Help(args) => help(&mut context, args.command.as_deref()),

@@ -22,6 +22,7 @@ use crate::inbox::gaps::WHY_BYTES_MAX;
 use crate::inbox::holds::{EndedHold, HoldEnd, HoldWhat};
 use crate::inbox::{self, Gap, GapId, Inbox, RejectionId, Replay, ReplayWhat};
 use crate::receive::Receiver;
+use crate::reload::{Order, Report};
 use crate::telemetry::Metrics;
 
 pub use status::{NodeParts, State, Status};
@@ -83,6 +84,13 @@ pub enum Command {
     },
     /// The times from which something may be missing.
     Gaps,
+    /// Take changed files into use, or say what would change.
+    Reload {
+        /// Only say what would change.
+        is_dry: bool,
+        /// Targets that the files no longer hold, whose open deliveries are discarded.
+        discard: Vec<String>,
+    },
     /// Say that one of them was dealt with.
     CloseGap {
         /// Which.
@@ -110,10 +118,12 @@ impl Command {
     /// What somebody must be allowed to do for it.
     pub fn needs(&self) -> Role {
         match self {
-            Self::Status | Self::Gaps => Role::Viewer,
-            Self::Replay { .. } | Self::CloseGap { .. } | Self::Reverify { .. } | Self::EndHold { .. } => {
-                Role::Operator
-            }
+            Self::Status | Self::Gaps | Self::Reload { is_dry: true, .. } => Role::Viewer,
+            Self::Replay { .. }
+            | Self::CloseGap { .. }
+            | Self::Reload { .. }
+            | Self::Reverify { .. }
+            | Self::EndHold { .. } => Role::Operator,
             Self::Backup { .. } => Role::Owner,
         }
     }
@@ -122,7 +132,9 @@ impl Command {
     pub fn patience(&self) -> Duration {
         match self {
             Self::Status | Self::Gaps => Duration::from_secs(10),
-            Self::Replay { .. } | Self::CloseGap { .. } | Self::EndHold { .. } => Duration::from_secs(30),
+            Self::Replay { .. } | Self::CloseGap { .. } | Self::Reload { .. } | Self::EndHold { .. } => {
+                Duration::from_secs(30)
+            }
             Self::Reverify { .. } => Duration::from_mins(5),
             Self::Backup { .. } => COMMAND_TIME_MAX,
         }
@@ -138,6 +150,7 @@ impl Command {
             Self::CloseGap { .. } => "close_gap",
             Self::Reverify { .. } => "reverify",
             Self::EndHold { .. } => "end_hold",
+            Self::Reload { .. } => "reload",
         }
     }
 }
@@ -163,6 +176,8 @@ pub enum Answer {
     },
     /// The gaps, open ones first.
     Gaps(Vec<Gap>),
+    /// The files were read; the report says what came of it.
+    Reloaded(Report),
     /// The gap is closed.
     GapClosed(Gap),
     /// What was found in each rejection.
@@ -204,6 +219,34 @@ pub enum ControlError {
         /// Why not.
         cause: String,
     },
+}
+
+/// An answer or an error, as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// It was done.
+    Answer(Answer),
+    /// It was not.
+    Error(ControlError),
+}
+
+impl From<Result<Answer, ControlError>> for Reply {
+    fn from(result: Result<Answer, ControlError>) -> Self {
+        match result {
+            Ok(answer) => Self::Answer(answer),
+            Err(error) => Self::Error(error),
+        }
+    }
+}
+
+impl From<Reply> for Result<Answer, ControlError> {
+    fn from(reply: Reply) -> Self {
+        match reply {
+            Reply::Answer(answer) => Ok(answer),
+            Reply::Error(error) => Err(error),
+        }
+    }
 }
 
 impl From<inbox::Error> for ControlError {
@@ -250,6 +293,7 @@ impl Control {
             }
             Command::Backup { to } => self.backup(to, caller, now).await,
             Command::Gaps => Ok(Answer::Gaps(self.inbox.gaps().await?)),
+            Command::Reload { is_dry, discard } => self.reload(is_dry, discard, caller).await,
             Command::CloseGap { id, why } => self.close_gap(id, why, caller, now).await,
             Command::Reverify { what } => self.reverify(what, caller, now).await,
             Command::EndHold { what, end, why } => self.end_hold(what, end, why, caller, now).await,
@@ -260,6 +304,13 @@ impl Control {
         let node = self.node.as_ref().ok_or(ControlError::NeedsNode)?;
         let status = node.status(&*self.inbox, now).await?;
         Ok(Answer::Status(Box::new(status)))
+    }
+
+    async fn reload(&self, is_dry: bool, discard: Vec<String>, caller: &Caller) -> Result<Answer, ControlError> {
+        let node = self.node.as_ref().ok_or(ControlError::NeedsNode)?;
+        let order = Order { is_dry, discard, who: caller.name.clone() };
+        let stopping = || ControlError::Failed { cause: "the node is stopping".to_owned() };
+        Ok(Answer::Reloaded(node.reloader.reload(order).await.ok_or_else(stopping)?))
     }
 
     async fn backup(&self, to: PathBuf, caller: &Caller, now: Timestamp) -> Result<Answer, ControlError> {
@@ -320,6 +371,10 @@ mod tests {
             (
                 Command::Replay { what: ReplayWhat::Dead(7), target: Some("shop".into()) },
                 "{\"replay\":{\"what\":{\"dead\":7},\"target\":\"shop\"}}".to_owned(),
+            ),
+            (
+                Command::Reload { is_dry: true, discard: vec!["shop".to_owned()] },
+                "{\"reload\":{\"is_dry\":true,\"discard\":[\"shop\"]}}".to_owned(),
             ),
             (Command::Backup { to: "/a/b".into() }, "{\"backup\":{\"to\":\"/a/b\"}}".to_owned()),
             (Command::Gaps, "\"gaps\"".to_owned()),
@@ -382,6 +437,8 @@ mod tests {
                 Command::EndHold { what: HoldWhat::Event(EventId::new()), end: HoldEnd::Discard, why: None },
                 Role::Operator,
             ),
+            (Command::Reload { is_dry: true, discard: Vec::new() }, Role::Viewer),
+            (Command::Reload { is_dry: false, discard: Vec::new() }, Role::Operator),
             (Command::Backup { to: PathBuf::new() }, Role::Owner),
         ] {
             assert_eq!(command.needs(), needs, "{command:?}");

@@ -12,5 +12,7 @@ fn main() -> ExitCode {
     };
     let args = std::env::args_os().collect();
     let code = runtime.block_on(tollbell::cli::run(args, &mut stdout(), &mut stderr()));
+    // Whatever had to end has been waited for; what still hangs on a disk or in a read is not.
+    runtime.shutdown_background();
     ExitCode::from(code)
 }

@@ -21,7 +21,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("targets", &["clock", "egress"]),
     ("receive", &["clock", "stop", "descriptors", "inbox", "keys", "telemetry"]),
     ("deliver", &["clock", "stop", "inbox", "targets", "telemetry"]),
-    ("control", &["clock", "stop", "inbox", "receive", "telemetry"]),
+    ("control", &["clock", "stop", "inbox", "receive", "reload", "telemetry"]),
     ("admin", &["clock", "stop", "descriptors", "control", "inbox", "reload", "telemetry"]),
 ];
 

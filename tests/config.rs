@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tollbell::app;
-use tollbell::config::{self, AckConfig, BackoffConfig, Catalogue, Config, IpCheck, Problem, TargetKind};
+use tollbell::config::{self, AckConfig, BackoffConfig, Catalogue, Config, IpCheck, Problem, Role, TargetKind};
 use tollbell::messages::Lang;
 use tollbell_channels::channel::{Answer, Channel, KeyNote, Likeness, Verdict};
 use tollbell_channels::model::{AckMatch, AppReply, EventKind, RawRequest, Reply, Timestamp};
@@ -280,6 +280,21 @@ const MISTAKES: &[Mistake] = &[
     ),
     mistake("[server]\nbody_limit = \"1MB\"", "2:14 server.body_limit config.expected_bytes", "64KiB", "64KiB"),
     mistake("[server]\nbody_limit = \"65MiB\"", "2:14 server.body_limit config.out_of_range", "67108864", "67108864"),
+    mistake("[server]\nroles = []", "2:9 server.roles config.no_role", "leave it out", "省略"),
+    mistake(
+        "[server]\nroles = [\"recieve\"]",
+        "2:9 server.roles config.unknown_name_nearest",
+        "`receive`",
+        "`receive`",
+    ),
+    mistake(
+        "[server]\nroles = [\"nothing-like-it\"]",
+        "2:9 server.roles config.unknown_word",
+        "receive, deliver, operate",
+        "receive, deliver, operate",
+    ),
+    mistake("[server]\nwatch = 1", "2:9 server.watch config.expected_flag", "true or false", "true 或 false"),
+    mistake("TARGETretired = 1", "5:11 target.retired config.expected_flag", "true or false", "true 或 false"),
     mistake("[server]\nbody_limit = 0", "2:14 server.body_limit config.out_of_range", "between 1", "在 1 与"),
     mistake("[server]\nbody_timeout = 3", "2:16 server.body_timeout config.expected_duration", "\"3s\"", "\"3s\""),
     mistake(
@@ -314,6 +329,83 @@ const MISTAKES: &[Mistake] = &[
         "2:10 admin.listen config.one_address",
         "keep one",
         "只保留一个",
+    ),
+    mistake("[admin]\nsocket = 1", "2:10 admin.socket config.expected_text", "in quotes", "带引号"),
+    mistake(
+        "[admin]\nsocket = \"/a-folder-with-a-long-name/a-folder-with-a-long-name/a-folder-with-a-long-name/a-folder-with-a-long-name/a.sock\"",
+        "2:10 admin.socket config.socket_path",
+        "107",
+        "107",
+    ),
+    mistake(
+        "[admin]\nopen_metrics = 1",
+        "2:16 admin.open_metrics config.expected_flag",
+        "true or false",
+        "true 或 false",
+    ),
+    mistake("[admin]\nhosts = [\"a\", \"http://b\"]", "2:9 admin.hosts config.bad_host", "`http://b`", "`http://b`"),
+    mistake("[admin]\nhosts = [\"a:80\"]", "2:9 admin.hosts config.bad_host", "port", "端口"),
+    mistake("[admin]\ntoken = \"x\"", "2:9 admin.token config.not_tables", "[[admin.token]]", "[[admin.token]]"),
+    mistake("[admin.token]\nname = \"x\"", "1:1 admin.token config.not_tables", "[[admin.token]]", "[[admin.token]]"),
+    mistake(
+        "[[admin.token]]\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"",
+        "1:1 admin.token.name config.missing",
+        "add this key",
+        "请补上",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"Me\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"",
+        "2:8 admin.token.name config.bad_id",
+        "a–z",
+        "a–z",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"root\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"",
+        "3:8 admin.token.role config.one_of",
+        "viewer, operator",
+        "viewer, operator",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"",
+        "1:1 admin.token.role config.one_of",
+        "viewer, operator",
+        "viewer, operator",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"viewer\"",
+        "1:1 admin.token.token setting.missing",
+        "`token`",
+        "`token`",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7\"",
+        "4:9 admin.token.token config.bad_token",
+        "openssl rand",
+        "openssl rand",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7 with blanks hush7hush7hush7\"",
+        "4:9 admin.token.token config.bad_token",
+        "32",
+        "32",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"\n[[admin.token]]\nname = \"b\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"",
+        "8:9 admin.token.token config.same_token",
+        "its own name",
+        "一个名称",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"\n[[admin.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-2\"",
+        "6:8 admin.token.name config.duplicate_id",
+        "`a`",
+        "`a`",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"\ncolour = 1",
+        "5:1 admin.token.colour config.unknown_key",
+        "not known here",
+        "没有这个设置项",
     ),
     mistake("[inbox]\nurl = \"postgres://h/d\"", "2:7 inbox.url config.bad_inbox_url", "sqlite:PATH", "sqlite:路径"),
     mistake("[inbox]\nurl = \"sqlite:\"", "2:7 inbox.url config.bad_inbox_url", "sqlite:PATH", "sqlite:路径"),
@@ -742,6 +834,7 @@ const ELSEWHERE: &[&str] = &[
     "config.too_many",
     "config.no_channel",
     "config.no_target",
+    "config.role_missing",
     "config.literal_secret",
     "config.bad_credential",
     "config.not_here",
@@ -778,6 +871,18 @@ fn every_mistake_is_reported_once_at_its_place_with_its_cure() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn a_role_that_a_node_does_not_have_is_warned_about() {
+    let folder = Folder::new(&[]);
+    folder.write("tollbell.toml", b"[server]\nroles = [\"receive\", \"deliver\"]\nwatch = false\n", 0o600);
+    let (config, warnings) = folder.load().unwrap();
+    let missing: Vec<_> = config.server.roles.missing().map(Role::as_str).collect();
+    assert_eq!(missing, ["operate"]);
+    assert!(!config.server.watch);
+    let warned: Vec<&str> = warnings.iter().map(|warning| warning.message.key()).collect();
+    assert!(warned.contains(&"config.role_missing"), "{warned:?}");
 }
 
 #[test]
@@ -1276,7 +1381,8 @@ fn real() -> (Folder, String) {
 #[test]
 fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
     let (folder, text) = real();
-    let config = good(folder.load_real());
+    let (config, warnings) = with_warnings(folder.load_real());
+    assert_eq!(summary(&warnings), " admin.token check.no_token\n");
     assert_eq!(config.channels[0].channel.keys().len(), 1);
     let without_key: Vec<&str> = text.lines().filter(|line| !line.contains("public_key_file")).collect();
     let without_key = without_key.join("\n");
@@ -1348,6 +1454,9 @@ fn an_answer_may_wait_for_what_can_confirm() {
     }
 }
 
+/// A token of the right length.
+const TOKEN: &str = "q3vP0cN1b7Xw9RkT5yUe2aHd8sLf4gJm";
+
 /// The complete example.
 const EXAMPLE: &str = include_str!("../examples/tollbell.toml");
 
@@ -1372,7 +1481,7 @@ fn example_keys() -> Vec<(String, usize, bool)> {
 
 /// A folder with the example and the key that it names.
 fn example(text: &str) -> Folder {
-    let folder = Folder::new(&[("tollbell.toml", text.as_bytes())]);
+    let folder = Folder::new(&[("tollbell.toml", text.as_bytes()), ("keys/admin_token", TOKEN.as_bytes())]);
     let side = (by_kind("alipay").unwrap().simulate)();
     for setting in side.written_settings() {
         if let SettingValue::Key(bytes) = setting.value {
@@ -1391,7 +1500,11 @@ fn the_example_is_good_and_holds_the_defaults() {
     let empty = Folder::new(&[("tollbell.toml", b"")]);
     let (defaults, _) = with_warnings(empty.load_real());
     assert_eq!(config.server, defaults.server);
-    assert_eq!(config.admin, defaults.admin);
+    assert_eq!((config.admin.listen, config.admin.open_metrics), (defaults.admin.listen, defaults.admin.open_metrics));
+    assert_eq!(config.admin.hosts, defaults.admin.hosts);
+    let name = |config: &Config| config.admin.socket.as_ref().unwrap().file_name().unwrap().to_owned();
+    assert_eq!(name(&config), name(&defaults));
+    assert_eq!((config.admin.tokens.len(), defaults.admin.tokens.len()), (1, 0));
     assert_eq!(config.inbox.path.file_name(), defaults.inbox.path.file_name());
     assert_eq!(config.inbox.queue, defaults.inbox.queue);
     assert_eq!(config.retention, defaults.retention);
@@ -1409,6 +1522,8 @@ fn the_example_names_every_key() {
     assert!(known.len() > 30, "{known:?}");
     let tables = ["deliver.backoff", "server.tls"];
     for key in known.iter().filter(|key| !tables.contains(&key.as_str())) {
+        // One of the four ways to give a secret is shown.
+        let key = if key.starts_with("admin.token.token") { "admin.token.token_file" } else { key };
         assert!(is_shown(key), "examples/tollbell.toml does not show `{key}`");
         let core = ["server", "admin", "inbox", "retention", "deliver", "log"];
         let is_core = core.contains(&key.split('.').next().unwrap());

@@ -14,14 +14,15 @@ use tracing::{error, info, warn};
 
 use super::doors::{ChannelSignatures, ack_of, doors, fields_of};
 use super::lines::{lines, warn_of_orphans};
-use super::{network, open_inbox};
 use super::service::Service;
 use super::sockets::Sockets;
 use super::supervisor::{Ended, Supervisor, What};
+use super::surface::Surface;
 use super::watch::watch_files;
-use crate::admin::{self, Admin};
+use super::{network, open_inbox};
 use crate::clock::{self, Clock};
 use crate::config::{Config, RetentionConfig, Role};
+use crate::control::NodeParts;
 use crate::deliver::{Deliverer, Line};
 use crate::descriptors;
 use crate::inbox::sqlite::{ServingLock, SqliteInbox};
@@ -53,7 +54,7 @@ pub struct Node {
     pub(super) lines: BTreeMap<Arc<str>, LineState>,
     pub(super) retention: watch::Sender<RetentionConfig>,
     pub(super) standing: Arc<Standing>,
-    admin_address: SocketAddr,
+    pub(super) surface: Surface,
     reloader: Reloader,
     asked: mpsc::Receiver<Asked>,
     /// Raised when draining begins: the node is not ready then.
@@ -146,7 +147,8 @@ impl Node {
         let keepers = keepers(&parts, &config, &Keepers::new(), |_| false).await;
         let guard = Arc::new(Guard::new(network::rules(&config.server), parts.metrics.clone()));
         let receiver = Arc::new(ArcSwap::from_pointee(receiver(&parts, &config, &lines, &keepers, guard)));
-        let tls = network::open_tls(&config.server, &parts.clock, &parts.metrics).context("open certificate and key")?;
+        let tls =
+            network::open_tls(&config.server, &parts.clock, &parts.metrics).context("open certificate and key")?;
 
         let mut listening = Vec::new();
         for (address, is_tls) in public_addresses(&config) {
@@ -154,13 +156,24 @@ impl Node {
             listening.push(opened.with_context(|| format!("listen on {address}"))?);
         }
         let admin_socket = sockets.admin(config.admin.listen).map_or_else(|| bind(config.admin.listen), Ok);
-        let admin_listener = admin_socket
-            .and_then(TcpListener::from_std)
-            .with_context(|| format!("listen on {}", config.admin.listen))?;
-        let admin_address = admin_listener.local_addr().context("read the admin listener's address")?;
+        let admin_socket = admin_socket.with_context(|| format!("listen on {}", config.admin.listen))?;
 
         let standing = Arc::new(Standing::default());
         let (reloader, asked) = reload::channel();
+        let channels = receiver.clone();
+        let about = NodeParts {
+            started_at: (parts.clock)(),
+            addresses: listening.iter().map(|listening| listening.local).collect(),
+            admin: config.admin.listen,
+            socket: None,
+            channels: Arc::new(move || channels.load().doors.iter().map(|door| door.id.to_string()).collect()),
+            metrics: parts.metrics.clone(),
+            stop,
+            reloader: reloader.clone(),
+            standing: standing.clone(),
+        };
+        let (inbox, clock) = (parts.inbox.clone(), parts.clock.clone());
+        let surface = Surface::start(&config.admin, admin_socket, inbox, receiver.clone(), clock, about).await?;
         let mut node = Self {
             receiver,
             keepers: Keepers::new(),
@@ -171,8 +184,8 @@ impl Node {
             tls,
             lines: BTreeMap::new(),
             retention: watch::Sender::new(config.retention.clone()),
-            standing: standing.clone(),
-            admin_address,
+            standing,
+            surface,
             reloader,
             asked,
             draining,
@@ -180,9 +193,7 @@ impl Node {
             parts,
             config,
         };
-        let Parts { inbox, metrics, clock, .. } = node.parts.clone();
-        let admin = Admin { inbox: inbox.clone(), metrics, clock: clock.clone(), stop, standing };
-        node.tasks.spawn(What::Admin, |_| admin::serve(admin_listener, Arc::new(admin)));
+        let Parts { inbox, clock, .. } = node.parts.clone();
         let retention = node.retention.subscribe();
         node.tasks.spawn(What::Retain, |stop| retain(inbox, retention, clock, stop));
         node.set_keepers(keepers);
@@ -199,7 +210,7 @@ impl Node {
         }
         info!(
             addresses = ?node.addresses(),
-            admin = %admin_address,
+            admin = %node.surface.address,
             channels = node.config.channels.len(),
             targets = node.config.targets.len(),
             "serving"
@@ -218,7 +229,7 @@ impl Node {
 
     /// The admin listener's address.
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin_address
+        self.surface.address
     }
 
     /// The inbox.
@@ -263,6 +274,10 @@ impl Node {
                         break Err(error);
                     }
                 }
+                ended = self.surface.ended() => break Err(match ended {
+                    Ok(()) => anyhow::anyhow!("the task `admin` ended by itself"),
+                    Err(error) => anyhow::Error::new(error).context("the task `admin` ended badly"),
+                }),
                 _ = looks.tick(), if self.is_anyone_leaving() => self.look_after_leaving().await,
                 () = service.beat() => {}
             }
@@ -299,6 +314,7 @@ impl Node {
                 }
             }
         }
+        self.surface.stop().await;
         self.parts.inbox.close().await;
         info!("stopped");
     }
@@ -583,10 +599,7 @@ pub(super) fn receiver(
 ///
 /// # Errors
 /// When a target cannot be built.
-pub(super) async fn receiver_alone(
-    config: &Config,
-    inbox: Arc<dyn Inbox>,
-) -> anyhow::Result<Arc<ArcSwap<Receiver>>> {
+pub(super) async fn receiver_alone(config: &Config, inbox: Arc<dyn Inbox>) -> anyhow::Result<Arc<ArcSwap<Receiver>>> {
     let (_stopper, stop) = stop_pair();
     let parts = Parts::new(inbox, &stop);
     let keepers = keepers(&parts, config, &Keepers::new(), |_| false).await;
@@ -623,12 +636,8 @@ fn limits(config: &Config) -> listener::Limits {
 async fn retain(inbox: Arc<dyn Inbox>, mut settings: watch::Receiver<RetentionConfig>, clock: Clock, mut stop: Stop) {
     loop {
         let now = settings.borrow_and_update().clone();
-        let retention = Retention {
-            bodies: now.bodies,
-            identities: now.identities,
-            rejections: now.rejections,
-            slice: now.slice,
-        };
+        let retention =
+            Retention { bodies: now.bodies, identities: now.identities, rejections: now.rejections, slice: now.slice };
         let wait = match inbox.retain(retention, clock()).await {
             Ok(retained) if !retained.is_done => SLICE_PAUSE,
             Ok(_) => now.every,

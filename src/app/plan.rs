@@ -8,9 +8,9 @@ use crate::reload::{Change, Finding, How};
 
 /// Sections of which every key takes effect at once, but for those of [`RESTART_KEYS`]. A key of any other
 /// section takes effect at a restart.
-const LIVE_SECTIONS: &[&str] = &["server", "retention", "deliver"];
+const LIVE_SECTIONS: &[&str] = &["server", "admin", "retention", "deliver"];
 /// Keys of live sections that take effect at a restart.
-const RESTART_KEYS: &[&str] = &["server.roles"];
+const RESTART_KEYS: &[&str] = &["server.roles", "admin.listen", "admin.socket"];
 /// Keys of `[server]` that the listeners' tasks do not know of.
 const NOT_OF_LISTENERS: &[&str] = &["listen", "watch", "roles"];
 
@@ -97,6 +97,10 @@ impl Plan {
                 }
                 Some(_) => {}
             }
+        }
+        if new.channels.is_empty() && !old.channels.is_empty() {
+            let message = Message::new("reload.no_channel").with("channels", old.channels.len());
+            self.refusals.push(Finding::refusal("channel".to_owned(), &message));
         }
         for id in discard {
             let key = format!("target.{id}");

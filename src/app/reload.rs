@@ -8,12 +8,12 @@ use std::sync::Arc;
 use tracing::{error, info, warn};
 
 use super::lines::lines;
-use super::{load_config, network};
 use super::node::{
     Keepers, Leaving, LineState, LineTask, Listening, Node, keepers, places, public_addresses, receiver,
 };
 use super::plan::{Open, Plan, plan};
 use super::sockets::Sockets;
+use super::{load_config, network};
 use crate::config::{Config, Role};
 use crate::deliver::Line;
 use crate::messages::Message;
@@ -182,6 +182,7 @@ impl Node {
         if self.config.server.roles.has(Role::Deliver) {
             self.apply_lines(lines, &old, order);
         }
+        self.surface.admit(&self.config.admin);
         self.retention.send_if_modified(|now| {
             let is_new = *now != self.config.retention;
             now.clone_from(&self.config.retention);
@@ -244,7 +245,8 @@ impl Node {
 
 /// Keeps what only a restart changes as it is, so that the next reload tells of it again.
 fn keep_until_restart(old: &Config, new: &mut Config, needs_restart: &[String]) {
-    new.admin = old.admin.clone();
+    new.admin.listen = old.admin.listen;
+    new.admin.socket.clone_from(&old.admin.socket);
     new.inbox = old.inbox.clone();
     new.log = old.log.clone();
     for key in needs_restart {

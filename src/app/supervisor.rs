@@ -15,8 +15,6 @@ use crate::stop::{Stop, Stopper, stop_pair};
 pub(super) enum What {
     /// Serves a public address.
     Listener(SocketAddr),
-    /// Serves the admin listener.
-    Admin,
     /// Delivers to a target.
     Line(Arc<str>),
     /// Renews the platform keys of a channel.
@@ -35,7 +33,6 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listener(address) => write!(f, "`receive` on {address}"),
-            Self::Admin => f.write_str("`admin`"),
             Self::Line(id) => write!(f, "`deliver` to {id}"),
             Self::Keys(id) => write!(f, "`keys` of {id}"),
             Self::Retain => f.write_str("`retain`"),

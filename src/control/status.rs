@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use tollbell_channels::model::Timestamp;
 
 use crate::inbox::{self, Condition, Gap, Inbox};
+use crate::reload::{Reloader, Standing};
 use crate::stop::Stop;
 use crate::telemetry::Metrics;
 
@@ -27,6 +28,10 @@ pub struct NodeParts {
     pub metrics: Arc<Metrics>,
     /// The stop signal: a node that drains says so.
     pub stop: Stop,
+    /// Takes changed files into use.
+    pub reloader: Reloader,
+    /// How the files stand to what is in force.
+    pub standing: Arc<Standing>,
 }
 
 /// Whether a node takes callbacks.

@@ -10,15 +10,16 @@ mod audit;
 mod facts;
 mod fault;
 mod files;
-mod house;
 mod gaps;
 mod holds;
+mod house;
 mod intake;
 mod platform_keys;
 mod queue;
 mod readers;
 mod refused;
 mod rejections;
+mod restore;
 mod rows;
 mod schema;
 mod search;
@@ -60,6 +61,7 @@ use super::{
 };
 
 pub use self::files::ServingLock;
+pub use self::restore::{Overwrite, RestoreError, Restored};
 
 /// Jobs that wait for the writer, unless configured otherwise: about a tenth of a second of its work.
 pub const QUEUE_JOBS: usize = 4096;
@@ -140,6 +142,37 @@ impl SqliteInbox {
         files::lock_for_serving(path.as_ref())
     }
 
+    /// Whether another process serves from this file now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the lock cannot be looked at.
+    pub fn is_served(path: impl AsRef<Path>) -> Result<bool, Error> {
+        files::is_served(path.as_ref())
+    }
+
+    /// Puts a backup in the place of the inbox at `path`, and opens a gap in it from the newest thing that the backup
+    /// holds until now. The old inbox is kept under a dated name when it holds something.
+    ///
+    /// # Errors
+    /// [`RestoreError`]; the inbox is as it was.
+    pub fn restore(
+        path: impl AsRef<Path>,
+        backup: &Path,
+        overwrite: Overwrite,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Restored, RestoreError> {
+        restore::restore(path.as_ref(), backup, overwrite, by, now)
+    }
+
+    /// The open gaps of the inbox at `path`, without opening it for work; none when there is no inbox.
+    ///
+    /// # Errors
+    /// [`Error`], when it cannot be read.
+    pub fn open_gaps_of(path: impl AsRef<Path>) -> Result<Vec<Gap>, Error> {
+        restore::open_gaps_of(path.as_ref())
+    }
+
     /// Has a function run inside the writer's next transaction and returns after the commit.
     async fn submit<T, F>(&self, urgency: Urgency, bytes: usize, work: F) -> Result<T, Error>
     where
@@ -195,7 +228,7 @@ impl Work for SqliteInbox {
         let loaded = self
             .shared
             .readers
-            .read(move |conn| {
+            .read_for_work(move |conn| {
                 taken
                     .into_iter()
                     .map(|lease| match work::load(conn, lease).map_err(Fault::into_error) {
@@ -226,7 +259,7 @@ impl Work for SqliteInbox {
 
     async fn next_due(&self, target: &str) -> Result<Option<Timestamp>, Error> {
         let target = target.to_owned();
-        self.shared.readers.read(move |conn| work::next_due(conn, &target).map_err(Fault::from)).await
+        self.shared.readers.read_for_work(move |conn| work::next_due(conn, &target).map_err(Fault::from)).await
     }
 
     async fn standing(&self, facts: &[Fact], target: &str) -> Result<Vec<Standing>, Error> {

@@ -8,7 +8,7 @@ use tollbell_channels::channel::{Cause, Rejection};
 use tollbell_channels::model::{RawRequest, Reply, Timestamp};
 
 use super::sources::Standing;
-use super::{Answered, Door, Entrance, NO_CHANNEL, Receiver, Read};
+use super::{Answered, Door, Entrance, NO_CHANNEL, Read, Receiver};
 use crate::telemetry::{ByChannel, ByLimit};
 
 /// The status of "busy" when no channel's words can be used.

@@ -44,6 +44,8 @@ const LOOK: Duration = Duration::from_secs(1);
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
 /// Longest that storing may take; a request beyond it has lost its stream.
 const STORING_MAX: Duration = Duration::from_secs(30);
+/// From the stop signal to the first byte of a connection that was accepted before it.
+const LAST_FIRST_BYTE: Duration = Duration::from_secs(1);
 /// How a connection begins that speaks HTTP/2 without being asked (RFC 9113, section 3.4); no other request does.
 const PREFACE: &[u8; 3] = b"PRI";
 
@@ -60,9 +62,17 @@ pub(super) async fn serve(stream: TcpStream, address: SocketAddr, tls: Option<&T
     let metrics = context.receiver.load().metrics.clone();
     let by = Instant::now() + context.limits.first_byte;
     let mut stop = context.stop.clone();
-    let opened = tokio::select! {
-        opened = open(stream, tls, by) => opened,
-        () = stop.raised() => return,
+    let opened = {
+        let mut opening = std::pin::pin!(open(stream, tls, by));
+        tokio::select! {
+            biased;
+            opened = opening.as_mut() => opened,
+            // It was accepted, so that its request may be on the way: closing it now would lose a callback.
+            () = stop.raised() => match tokio::time::timeout(LAST_FIRST_BYTE, opening).await {
+                Ok(opened) => opened,
+                Err(_) => return,
+            },
+        }
     };
     let ended = match opened {
         Ok(Opened::Plain(stream, begun, true)) => serve_many(stream, begun, &mut context).await,
@@ -156,6 +166,8 @@ where
             .serve_connection(io, service)
     );
     tokio::select! {
+        // In this order: a connection that has read nothing would be closed, with the request that has come.
+        biased;
         ended = serving.as_mut() => return ended.map_err(Failure::from),
         () = context.stop.raised() => {}
         () = tokio::time::sleep(limits.age) => {}
@@ -195,6 +207,7 @@ where
     let mut look = tokio::time::interval(LOOK);
     loop {
         let grace = tokio::select! {
+            biased;
             ended = serving.as_mut() => return ended.map_err(Failure::from),
             () = context.stop.raised(), if close_by.is_none() => limits.body + STORING_MAX + limits.write,
             () = sleep_until(ends), if close_by.is_none() => limits.body + STORING_MAX + limits.write,

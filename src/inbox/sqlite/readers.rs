@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::fault::Fault;
 use super::schema;
@@ -23,6 +23,8 @@ const STEPS_PER_LOOK: i32 = 4000;
 pub(super) struct Readers {
     path: PathBuf,
     slots: Arc<Semaphore>,
+    /// People's reads wait: the log has to be emptied.
+    is_held: watch::Sender<bool>,
     idle: Arc<Mutex<Idle>>,
 }
 
@@ -35,11 +37,35 @@ struct Idle {
 
 impl Readers {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path, slots: Arc::new(Semaphore::new(READERS_MAX)), idle: Arc::default() }
+        Self {
+            path,
+            slots: Arc::new(Semaphore::new(READERS_MAX)),
+            is_held: watch::Sender::new(false),
+            idle: Arc::default(),
+        }
     }
 
-    /// Runs a read, off the async threads and within its time.
+    /// Runs a read of somebody who looks, off the async threads and within its time. It waits while
+    /// [`Readers::hold`] is in force.
     pub(super) async fn read<T: Send + 'static>(
+        &self,
+        query: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Error> {
+        let mut held = self.is_held.subscribe();
+        // The sender lives as long as we do.
+        drop(held.wait_for(|is_held| !is_held).await);
+        self.read_for_work(query).await
+    }
+
+    /// Keeps new reads of people back. Each read makes the log keep all that is written after its beginning; where
+    /// one always begins before the other ends, the log would never be emptied. The reads of deliveries are short,
+    /// and a lease runs meanwhile.
+    pub(super) fn hold(&self, is_held: bool) {
+        self.is_held.send_replace(is_held);
+    }
+
+    /// Runs a short read that work waits for.
+    pub(super) async fn read_for_work<T: Send + 'static>(
         &self,
         query: impl FnOnce(&Connection) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Error> {

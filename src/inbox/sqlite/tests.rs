@@ -13,6 +13,7 @@ use crate::inbox::conformance::{self, Keeper, Letter, conformance_suite, event_t
 use crate::inbox::{Inbox, RejectionId};
 
 mod floods;
+mod growth;
 mod model;
 
 /// An inbox in a directory of its own.

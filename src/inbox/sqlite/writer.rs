@@ -29,6 +29,12 @@ const REOPEN_WAIT: Duration = Duration::from_millis(100);
 /// After so many bytes of jobs the WAL is moved into the database, between two batches: small enough that
 /// the next batch hardly waits, large enough that pages that changed often are copied once.
 const CHECKPOINT_BYTES: usize = 4 * 1024 * 1024;
+/// A log that is longer has been held by readers; people's reads wait then until it is empty.
+pub(super) const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// People's reads wait no longer than this: our own have ended by then, so that somebody else's holds the log.
+const HOLD_MAX: Duration = Duration::from_secs(7);
+/// From giving that up to the next try.
+const HOLD_PAUSE: Duration = Duration::from_secs(60);
 /// What a job writes beside its bodies: rows and their indexes, roughly.
 const JOB_BYTES: usize = 4 * 1024;
 
@@ -100,6 +106,9 @@ pub(super) struct Writer {
     bytes_since_checkpoint: usize,
     counts_written_at: Instant,
     refused_written_at: Instant,
+    /// Since when people's reads are kept back, and when that last ended without the log being emptied.
+    held_since: Option<Instant>,
+    held_in_vain_at: Option<Instant>,
 }
 
 impl Writer {
@@ -114,6 +123,8 @@ impl Writer {
             bytes_since_checkpoint: 0,
             counts_written_at: Instant::now(),
             refused_written_at: Instant::now(),
+            held_since: None,
+            held_in_vain_at: None,
         }
     }
 
@@ -188,6 +199,7 @@ impl Writer {
             let outcome = self.transact(&mut [], true);
             self.settle(&outcome);
         }
+        self.shorten_log();
     }
 
     /// Runs the jobs and commits. Says whether anything was written.
@@ -290,7 +302,40 @@ impl Writer {
         }
         self.bytes_since_checkpoint = 0;
         let Some(session) = &self.session else { return };
-        if let Err(fault) = schema::checkpoint_some(&session.conn) {
+        let done = schema::checkpoint_some(&session.conn);
+        self.note_checkpoint(done);
+        self.shorten_log();
+    }
+
+    /// Empties a log that readers have kept from being emptied for too long: people's reads wait until those that
+    /// run have ended, which takes as long as one may take at most. Callbacks wait for nothing.
+    fn shorten_log(&mut self) {
+        let Some(session) = &self.session else { return };
+        let now = Instant::now();
+        if self.held_since.is_none() {
+            let is_soon = self.held_in_vain_at.is_some_and(|at| now - at < HOLD_PAUSE);
+            if is_soon || super::files::length(&super::files::beside(&self.shared.path, "-wal")) <= LOG_BYTES_MAX {
+                return;
+            }
+            self.shared.readers.hold(true);
+            self.held_since = Some(now);
+        }
+        let emptied = schema::checkpoint_all(&session.conn);
+        let is_emptied = matches!(emptied, Ok(true));
+        let is_in_vain = self.held_since.is_some_and(|since| now - since > HOLD_MAX);
+        if is_emptied || is_in_vain || emptied.is_err() {
+            self.shared.readers.hold(false);
+            self.held_since = None;
+            if !is_emptied {
+                self.held_in_vain_at = Some(now);
+                tracing::warn!("the inbox's log is long and cannot be emptied: does another program read it?");
+            }
+        }
+        self.note_checkpoint(emptied.map(|_| ()));
+    }
+
+    fn note_checkpoint(&mut self, done: Result<(), Fault>) {
+        if let Err(fault) = done {
             let is_spoiled = fault.spoils_connection();
             let cause = fault.into_error().to_string();
             tracing::warn!(cause, "a checkpoint of the inbox failed");
