@@ -106,6 +106,16 @@ async fn files_are_for_their_owner_alone() {
     std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o640)).unwrap();
     let refused = SqliteInbox::open(world.path(), options(&world.clock)).err();
     assert!(matches!(refused, Some(Error::OpenToOthers { mode: 0o640, .. })), "{refused:?}");
+    std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    // What stands beside it holds the same data.
+    for suffix in ["-wal", "-shm"] {
+        let path = beside(&world.path(), suffix);
+        std::fs::write(&path, b"").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o604)).unwrap();
+        let refused = SqliteInbox::open(world.path(), options(&world.clock)).err();
+        assert!(matches!(refused, Some(Error::OpenToOthers { mode: 0o604, .. })), "{suffix}: {refused:?}");
+        std::fs::remove_file(&path).unwrap();
+    }
     drop(lock);
 }
 
