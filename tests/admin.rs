@@ -6,6 +6,7 @@ mod support {
     pub(crate) mod php_fpm;
 }
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -88,10 +89,10 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Ve
         text.push_str("host: localhost\r\n");
     }
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        write!(text, "{name}: {value}\r\n").unwrap();
     }
     if method == "POST" {
-        text.push_str(&format!("content-length: {}\r\n", body.len()));
+        write!(text, "content-length: {}\r\n", body.len()).unwrap();
     }
     text.push_str("\r\n");
     text.push_str(body);
@@ -270,7 +271,7 @@ fn many_wrong_tries_are_slowed_down_and_shut_nobody_out() {
 #[test]
 fn what_a_web_page_can_send_is_refused() {
     let world = lonely();
-    let _gateway = world.start();
+    let gateway = world.start();
     let (name, value) = bearer(OPERATOR);
     let right = (name, value.as_str());
     let json = ("content-type", "application/json");
@@ -307,7 +308,7 @@ fn what_a_web_page_can_send_is_refused() {
     let old = exchange(world.admin, b"GET /healthz HTTP/1.0\r\n\r\n").unwrap();
     assert_eq!((old.status, old.text()), (200, "ok\n".to_owned()));
     world.reconfigure(|text| text.replace("open_metrics", "hosts = [\"admin.example\"]\nopen_metrics"));
-    drop(_gateway);
+    ended(gateway);
     let _gateway = world.start();
     let named = [right, json, ("host", "Admin.Example:443")];
     assert_eq!(ask(&world, "POST", "/control", &named, STATUS).status, 200);
@@ -853,7 +854,8 @@ fn an_inbox_that_cannot_be_read_is_kept_and_replaced() {
     let copy = world.path("copy.db");
     told(&world.cli(&["backup", copy.to_str().unwrap()]));
     ended(gateway);
-    fs::write(world.path("tollbell.db"), [0x5a; 65_536]).unwrap();
+    let wreck = vec![0x5a; 65_536];
+    fs::write(world.path("tollbell.db"), &wreck).unwrap();
     fs::write(world.path("tollbell.db-wal"), [0x5a; 4096]).unwrap();
     for name in ["tollbell.db", "tollbell.db-wal"] {
         fs::set_permissions(world.path(name), fs::Permissions::from_mode(0o600)).unwrap();
@@ -861,11 +863,75 @@ fn an_inbox_that_cannot_be_read_is_kept_and_replaced() {
     failed_with(&world.cli(&["restore", copy.to_str().unwrap()]), &["--force"]);
     let kept = world.json(&["restore", copy.to_str().unwrap(), "--force"]);
     let kept = PathBuf::from(kept[0]["kept"].as_str().unwrap());
-    assert_eq!(fs::read(&kept).unwrap(), [0x5a; 65_536], "somebody may still want to mend it");
+    assert_eq!(fs::read(&kept).unwrap(), wreck, "somebody may still want to mend it");
     let log = PathBuf::from(format!("{}-wal", kept.display()));
     assert_eq!(fs::read(log).unwrap(), [0x5a; 4096]);
     assert_eq!(world.events().len(), 1);
     let _gateway = world.start();
+}
+
+#[test]
+fn a_backup_of_an_older_schema_is_brought_up_to_this_one() {
+    let shop = Shop::new();
+    let mut world = shop.world();
+    let gateway = world.start();
+    pay(&mut world, "AGE-1");
+    delivered(&world, 1);
+    let copy = world.path("copy.db");
+    told(&world.cli(&["backup", copy.to_str().unwrap()]));
+    ended(gateway);
+    let before_gaps = "DROP TABLE gaps; DELETE FROM migrations WHERE number = 5";
+    Connection::open(&copy).unwrap().execute_batch(before_gaps).unwrap();
+    told(&world.cli(&["restore", copy.to_str().unwrap(), "--force"]));
+    assert_eq!(world.events().len(), 1);
+    assert_eq!(world.json(&["gaps"])[0]["why"], "restored");
+    // As the program before this one left it.
+    fs::copy(&copy, world.path("tollbell.db")).unwrap();
+    assert!(world.cli(&["check"]).status.success(), "no table of gaps is no gap");
+}
+
+#[test]
+fn root_restores_for_the_user_that_the_inbox_belongs_to() {
+    let nobody: u32 = NOBODY.parse().unwrap();
+    let world = lonely();
+    let gateway = world.start();
+    let copy = world.path("copy.db");
+    told(&world.cli(&["backup", copy.to_str().unwrap()]));
+    ended(gateway);
+    let owner = |name: &str| std::os::unix::fs::MetadataExt::uid(&fs::metadata(world.path(name)).unwrap());
+    std::os::unix::fs::chown(world.path("tollbell.db"), Some(nobody), Some(nobody)).unwrap();
+    told(&world.cli(&["restore", copy.to_str().unwrap(), "--force"]));
+    assert_eq!((owner("tollbell.db"), owner("tollbell.db.lock")), (nobody, nobody));
+    // On a machine where nothing was yet, the folder says whose it is.
+    for name in ["tollbell.db", "tollbell.db.lock"] {
+        fs::remove_file(world.path(name)).unwrap();
+    }
+    std::os::unix::fs::chown(world.folder.path(), Some(nobody), Some(nobody)).unwrap();
+    told(&world.cli(&["restore", copy.to_str().unwrap()]));
+    assert_eq!((owner("tollbell.db"), owner("tollbell.db.lock")), (nobody, nobody));
+}
+
+#[test]
+fn what_another_user_put_in_the_sockets_place_is_not_obeyed() {
+    let world = lonely();
+    let open = tempfile::tempdir().unwrap();
+    fs::set_permissions(open.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let fake = open.path().join("fake.sock");
+    world.reconfigure(|text| text.replace("[admin]\n", "[admin]\nsocket = \"\"\n"));
+    let _gateway = world.start();
+    world.reconfigure(|text| text.replace("socket = \"\"", &format!("socket = \"{}\"", fake.display())));
+    let code =
+        "import socket, sys, time\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\ns.listen()\ntime.sleep(600)";
+    let mut listener = Command::new("setpriv")
+        .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "/usr/bin/python3", "-c", code])
+        .arg(&fake)
+        .spawn()
+        .unwrap();
+    wait_for("the other's socket", || fake.exists().then_some(()));
+    let output = world.cli(&["replay", "--dead"]);
+    let _gone = listener.kill();
+    listener.wait().unwrap();
+    failed_with(&output, &["failed to trust ", "belongs to user 65534"]);
 }
 
 /// More calls of one kind than a restore makes; a sweep that gets here is broken.
