@@ -1,5 +1,7 @@
 //! Wiring: configuration → parts → tasks → drain. Nothing is decided here.
 
+mod surface;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -9,18 +11,19 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tollbell_channels::model::{AckMatch, AppReply, Environment};
 use tollbell_channels::platforms::PLATFORMS;
 use tollbell_channels::settings::{Settings, SettingsError};
 use tracing::{error, info, warn};
 
-use crate::admin::{self, Admin};
+use self::surface::Surface;
 use crate::clock::{self, Clock};
 use crate::config::{self, BackoffConfig, Catalogue, ChannelConfig, Config, Problem, TargetKind};
+use crate::control::NodeParts;
 use crate::deliver::{AckOf, Backoff, Deliverer, Line, Origin, Policy};
 use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
-use crate::inbox::{Inbox, Retention, RoutedTarget};
+use crate::inbox::{Gap, Inbox, Retention, RoutedTarget};
 use crate::messages::Message;
 use crate::receive::{Door, Doors, Receiver, listener};
 use crate::stop::{Stop, Stopper, stop_pair};
@@ -46,6 +49,13 @@ pub fn load_config(path: &Path) -> Result<(Config, Vec<Problem>), Vec<Problem>> 
     warnings.extend(test_keys.map(|channel| {
         Problem::warning(path, "channel", Message::new("check.test_keys").with("channel", &channel.id))
     }));
+    if config.admin.tokens.is_empty() {
+        let message = match &config.admin.socket {
+            Some(socket) => Message::new("check.no_token").with("socket", socket.display()),
+            None => Message::new("check.no_token_no_socket"),
+        };
+        warnings.push(Problem::warning(path, "admin.token", message));
+    }
     for target in &config.targets {
         let advice = targets::by_kind(&target.kind).map(|kind| (kind.advise)(&target.settings)).unwrap_or_default();
         warnings.extend(advice.into_iter().map(|advice| {
@@ -114,11 +124,27 @@ pub fn receiver(config: &Config, inbox: Arc<dyn Inbox>) -> anyhow::Result<Arc<Ar
     Ok(Arc::new(ArcSwap::from_pointee(receiver)))
 }
 
+/// Whether a node serves from the inbox of a configuration now.
+///
+/// # Errors
+/// When the lock beside the inbox cannot be looked at.
+pub fn is_served(config: &Config) -> anyhow::Result<bool> {
+    Ok(SqliteInbox::is_served(&config.inbox.path)?)
+}
+
+/// The open gaps of the inbox of a configuration, when there is one.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn open_gaps(config: &Config) -> anyhow::Result<Vec<Gap>> {
+    Ok(SqliteInbox::open_gaps_of(&config.inbox.path)?)
+}
+
 /// A running node.
 pub struct Node {
     inbox: Arc<dyn Inbox>,
     addresses: Vec<SocketAddr>,
-    admin_address: SocketAddr,
+    surface: Surface,
     stopper: Stopper,
     tasks: Tasks,
     drain: Duration,
@@ -168,12 +194,17 @@ impl Node {
             let served = listener::serve(listener, receiver.clone(), limits(&config), stop.clone());
             tasks.spawn(named("receive", served));
         }
-        let admin_listener = TcpListener::bind(config.admin.listen)
-            .await
-            .with_context(|| format!("listen on {}", config.admin.listen))?;
-        let admin_address = admin_listener.local_addr().context("read the admin listener's address")?;
-        let admin = Admin { inbox: inbox.clone(), metrics: metrics.clone(), clock: clock.clone(), stop: stop.clone() };
-        tasks.spawn(named("admin", admin::serve(admin_listener, Arc::new(admin))));
+        let channels = receiver.clone();
+        let parts = NodeParts {
+            started_at: clock(),
+            addresses: addresses.clone(),
+            admin: config.admin.listen,
+            socket: None,
+            channels: Arc::new(move || channels.load().doors.iter().map(|door| door.id.to_string()).collect()),
+            metrics: metrics.clone(),
+            stop: stop.clone(),
+        };
+        let surface = Surface::start(&config.admin, inbox.clone(), receiver.clone(), clock.clone(), parts).await?;
 
         let deliverer = Deliverer {
             inbox: inbox.clone(),
@@ -187,8 +218,8 @@ impl Node {
             tasks.spawn(named("deliver", deliverer.clone().run(line, stop.clone())));
         }
         tasks.spawn(named("retain", retain(inbox.clone(), config.retention.clone(), clock, stop)));
-        info!(addresses = ?addresses, admin = %admin_address, channels = config.channels.len(), targets = config.targets.len(), "serving");
-        Ok(Self { inbox, addresses, admin_address, stopper, tasks, drain: config.server.drain_timeout, _lock: lock })
+        info!(addresses = ?addresses, admin = %surface.address, channels = config.channels.len(), targets = config.targets.len(), "serving");
+        Ok(Self { inbox, addresses, surface, stopper, tasks, drain: config.server.drain_timeout, _lock: lock })
     }
 
     /// The first public address.
@@ -198,7 +229,7 @@ impl Node {
 
     /// The admin listener's address.
     pub fn admin_address(&self) -> SocketAddr {
-        self.admin_address
+        self.surface.address
     }
 
     /// The inbox.
@@ -223,10 +254,8 @@ impl Node {
                 info!("SIGINT: draining");
                 Ok(())
             }
-            Some(ended) = self.tasks.join_next() => match ended {
-                Ok(name) => Err(anyhow::anyhow!("the task `{name}` ended by itself")),
-                Err(error) => Err(anyhow::Error::new(error).context("a task ended badly")),
-            },
+            Some(ended) = self.tasks.join_next() => Err(ended_by_itself(ended)),
+            ended = self.surface.ended() => Err(ended_by_itself(ended)),
         };
         if let Err(error) = &ended {
             error!(error = format!("{error:#}"), "stopping: a part of the node is gone");
@@ -251,8 +280,17 @@ impl Node {
                 }
             }
         }
+        self.surface.stop().await;
         self.inbox.close().await;
         info!("stopped");
+    }
+}
+
+/// What it means that a task ended although nobody asked it to.
+fn ended_by_itself(ended: Result<&'static str, JoinError>) -> anyhow::Error {
+    match ended {
+        Ok(name) => anyhow::anyhow!("the task `{name}` ended by itself"),
+        Err(error) => anyhow::Error::new(error).context("a task ended badly"),
     }
 }
 

@@ -7,15 +7,18 @@ mod check;
 mod context;
 mod demo;
 mod events;
+mod gaps;
 mod holds;
 mod init;
 mod listing;
 mod node;
 mod rejections;
 mod replay;
+mod restore;
 mod sample;
 mod serve;
 mod show;
+mod status;
 mod tail;
 
 use std::ffi::OsString;
@@ -67,6 +70,9 @@ enum What {
     Replay(ReplayArgs),
     Audit(AuditArgs),
     Backup(BackupArgs),
+    Restore(RestoreArgs),
+    Status,
+    Gaps(GapsArgs),
     Demo(DemoArgs),
     Help(HelpArgs),
 }
@@ -220,6 +226,22 @@ struct BackupArgs {
 }
 
 #[derive(Debug, Args)]
+struct RestoreArgs {
+    file: PathBuf,
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Debug, Args)]
+struct GapsArgs {
+    #[arg(value_parser = ["close"])]
+    action: Option<String>,
+    id: Option<i64>,
+    #[arg(long)]
+    why: Option<String>,
+}
+
+#[derive(Debug, Args)]
 struct DemoArgs {
     #[arg(long)]
     once: bool,
@@ -273,6 +295,9 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Replay(args) => replay::run(&mut context, &args).await,
         What::Audit(args) => audit::run(&mut context, &args).await,
         What::Backup(args) => backup::run(&mut context, &args).await,
+        What::Restore(args) => restore::run(&mut context, &args).await,
+        What::Status => status::run(&mut context).await,
+        What::Gaps(args) => gaps::run(&mut context, &args).await,
         What::Demo(args) => demo::run(&mut context, &args).await,
         What::Help(args) => help(&mut context, args.command.as_deref()),
     };

@@ -148,7 +148,7 @@ pub fn load(path: &Path, catalogue: &Catalogue<'_>) -> Result<(Config, Vec<Probl
 /// Every key of the program's own tables, such as `server.listen`. Those of platforms and kinds of target
 /// describe themselves.
 pub fn known_keys() -> BTreeSet<String> {
-    let text = "[deliver.backoff]\n[[channel]]\n[[target]]\n[[route]]\n";
+    let text = "[deliver.backoff]\n[[admin.token]]\n[[channel]]\n[[target]]\n[[route]]\n";
     let sinks = [Sink::new(Path::new(""), text.to_owned())];
     let tables = [DeTable::parse(text).ok().map(Spanned::into_inner)];
     let nothing = Catalogue { platforms: &[], target_kinds: &[], build_target: &|_, _| Ok(()), variable: &|_| None };
@@ -219,7 +219,7 @@ fn build(
         if is_main {
             core = Some((
                 ServerConfig::read(Section::inside(table, "server", sink)),
-                AdminConfig::read(Section::inside(table, "admin", sink)),
+                AdminConfig::read(Section::inside(table, "admin", sink), folder, catalogue.variable),
                 InboxConfig::read(Section::inside(table, "inbox", sink), folder),
                 RetentionConfig::read(Section::inside(table, "retention", sink)),
                 DeliverConfig::read(Section::inside(table, "deliver", sink)),
@@ -312,9 +312,14 @@ const ID_CHARS_MAX: usize = 63;
 
 /// Reads and checks an id: it becomes part of URLs, files and metrics.
 fn read_id(section: &Section<'_>) -> Option<std::sync::Arc<str>> {
-    let Some(id) = section.text("id") else {
-        if !section.has("id") {
-            section.problem("id", Message::new("config.missing"));
+    read_word(section, "id")
+}
+
+/// Reads and checks a word that names something, in the letters of an id.
+fn read_word(section: &Section<'_>, key: &str) -> Option<std::sync::Arc<str>> {
+    let Some(id) = section.text(key) else {
+        if !section.has(key) {
+            section.problem(key, Message::new("config.missing"));
         }
         return None;
     };
@@ -324,7 +329,7 @@ fn read_id(section: &Section<'_>) -> Option<std::sync::Arc<str>> {
         && id.len() <= ID_CHARS_MAX
         && letters.all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-');
     if !is_good {
-        section.problem("id", Message::new("config.bad_id"));
+        section.problem(key, Message::new("config.bad_id"));
         return None;
     }
     Some(id.into())

@@ -143,7 +143,7 @@ impl Command {
 }
 
 /// No command takes longer: a backup of some hundred gigabytes on a slow disk.
-pub const COMMAND_TIME_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+pub const COMMAND_TIME_MAX: Duration = Duration::from_hours(2);
 
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -204,6 +204,34 @@ pub enum ControlError {
         /// Why not.
         cause: String,
     },
+}
+
+/// An answer or an error, as it is sent.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// It was done.
+    Answer(Answer),
+    /// It was not.
+    Error(ControlError),
+}
+
+impl From<Result<Answer, ControlError>> for Reply {
+    fn from(result: Result<Answer, ControlError>) -> Self {
+        match result {
+            Ok(answer) => Self::Answer(answer),
+            Err(error) => Self::Error(error),
+        }
+    }
+}
+
+impl From<Reply> for Result<Answer, ControlError> {
+    fn from(reply: Reply) -> Self {
+        match reply {
+            Reply::Answer(answer) => Ok(answer),
+            Reply::Error(error) => Err(error),
+        }
+    }
 }
 
 impl From<inbox::Error> for ControlError {

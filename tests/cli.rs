@@ -142,6 +142,7 @@ fn init_writes_a_configuration_with_test_keys_for_its_owner_only() {
         place.files(),
         [
             "keys 700",
+            "keys/admin_token 600",
             "keys/alipay_public.pem 600",
             "keys/simulator 700",
             "keys/simulator/alipay.keys 600",
@@ -271,7 +272,7 @@ fn check_ends_with_2_and_names_file_line_key_and_cure() {
         &format!(
             "tollbell.toml:{line}:1: error: `admin.listne`: this key is not known here; did you mean `listen`?\n    \
              | listne = \"…\"\n    | ^\n\
-             tollbell.toml:{next}:10: error: `admin.listen`: the admin listener stays on loopback, such as 127.0.0.1:8081: it has no login\n    \
+             tollbell.toml:{next}:10: error: `admin.listen`: the admin listener stays on loopback, such as 127.0.0.1:8081: it does not encrypt, so tokens would be readable on the way. From another machine, go through ssh or a TLS proxy on this one\n    \
              | listen = \"0.0.0.0:8081\"\n    |          ^\n"
         ),
     );
@@ -280,7 +281,7 @@ fn check_ends_with_2_and_names_file_line_key_and_cure() {
         &format!(
             "tollbell.toml:{line}:1: 错误：`admin.listne`：此处没有这个设置项，是否想写 `listen`？\n    \
              | listne = \"…\"\n    | ^\n\
-             tollbell.toml:{next}:10: 错误：`admin.listen`：管理端口没有登录保护，只能监听回环地址，例如 127.0.0.1:8081\n    \
+             tollbell.toml:{next}:10: 错误：`admin.listen`：管理端口只能监听回环地址，例如 127.0.0.1:8081：它不加密，令牌在途中会被看到。要从别的机器访问，请走 ssh 隧道，或本机上的 TLS 反向代理\n    \
              | listen = \"0.0.0.0:8081\"\n    |          ^\n"
         ),
     );
@@ -315,11 +316,12 @@ fn check_warns_and_passes() {
     assert_eq!(
         ran.err,
         "tollbell.toml: warning: `channel`: no channel is configured, so every callback gets a 404; add a `[[channel]]`\n\
-         tollbell.toml: warning: `target`: no target is configured, so events are kept and not delivered; add a `[[target]]`\n"
+         tollbell.toml: warning: `target`: no target is configured, so events are kept and not delivered; add a `[[target]]`\n\
+         tollbell.toml: warning: `admin.token`: there is no `[[admin.token]]`, so the admin listener answers /healthz and /readyz only: metrics and commands go by the socket `./tollbell.sock`, or add a token\n"
     );
     let lines = place.run(&["check", "--json"]).json();
     assert_eq!(lines[0]["level"], "warning");
-    assert_eq!(lines[2], json!({ "ok": true, "channels": 0, "targets": 0 }));
+    assert_eq!(lines[3], json!({ "ok": true, "channels": 0, "targets": 0 }));
 }
 
 #[test]
@@ -607,7 +609,7 @@ fn help_speaks_the_language_of_its_reader() {
     assert_eq!(place.zh(&["help", "replay"]).good(), place.run(&["--lang", "zh", "replay", "-h"]).good());
     for command in [
         "serve", "init", "check", "channels", "targets", "sample", "show", "tail", "events", "replay", "backup",
-        "demo", "help",
+        "restore", "status", "gaps", "demo", "help",
     ] {
         let (en, zh) = (place.run(&["help", command]).good(), place.zh(&["help", command]).good());
         assert!(en.contains("\nOptions:\n") && en.is_ascii() || en.contains('…'), "{en}");

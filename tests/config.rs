@@ -300,6 +300,83 @@ const MISTAKES: &[Mistake] = &[
         "keep one",
         "只保留一个",
     ),
+    mistake("[admin]\nsocket = 1", "2:10 admin.socket config.expected_text", "in quotes", "带引号"),
+    mistake(
+        "[admin]\nsocket = \"/a-folder-with-a-long-name/a-folder-with-a-long-name/a-folder-with-a-long-name/a-folder-with-a-long-name/a.sock\"",
+        "2:10 admin.socket config.socket_path",
+        "107",
+        "107",
+    ),
+    mistake(
+        "[admin]\nopen_metrics = 1",
+        "2:16 admin.open_metrics config.expected_flag",
+        "true or false",
+        "true 或 false",
+    ),
+    mistake("[admin]\nhosts = [\"a\", \"http://b\"]", "2:9 admin.hosts config.bad_host", "`http://b`", "`http://b`"),
+    mistake("[admin]\nhosts = [\"a:80\"]", "2:9 admin.hosts config.bad_host", "port", "端口"),
+    mistake("[admin]\ntoken = \"x\"", "2:9 admin.token config.not_tables", "[[admin.token]]", "[[admin.token]]"),
+    mistake("[admin.token]\nname = \"x\"", "1:1 admin.token config.not_tables", "[[admin.token]]", "[[admin.token]]"),
+    mistake(
+        "[[admin.token]]\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"",
+        "1:1 admin.token.name config.missing",
+        "add this key",
+        "请补上",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"Me\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"",
+        "2:8 admin.token.name config.bad_id",
+        "a–z",
+        "a–z",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"root\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"",
+        "3:8 admin.token.role config.one_of",
+        "viewer, operator",
+        "viewer, operator",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"",
+        "1:1 admin.token.role config.one_of",
+        "viewer, operator",
+        "viewer, operator",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"viewer\"",
+        "1:1 admin.token.token setting.missing",
+        "`token`",
+        "`token`",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7\"",
+        "4:9 admin.token.token config.bad_token",
+        "openssl rand",
+        "openssl rand",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7 with blanks hush7hush7hush7\"",
+        "4:9 admin.token.token config.bad_token",
+        "32",
+        "32",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"\n[[admin.token]]\nname = \"b\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"",
+        "8:9 admin.token.token config.same_token",
+        "its own name",
+        "一个名称",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"\n[[admin.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-2\"",
+        "6:8 admin.token.name config.duplicate_id",
+        "`a`",
+        "`a`",
+    ),
+    mistake(
+        "[[admin.token]]\nname = \"a\"\nrole = \"viewer\"\ntoken = \"hush7hush7hush7-hush7hush7hush7-1\"\ncolour = 1",
+        "5:1 admin.token.colour config.unknown_key",
+        "not known here",
+        "没有这个设置项",
+    ),
     mistake("[inbox]\nurl = \"postgres://h/d\"", "2:7 inbox.url config.bad_inbox_url", "sqlite:PATH", "sqlite:路径"),
     mistake("[inbox]\nurl = \"sqlite:\"", "2:7 inbox.url config.bad_inbox_url", "sqlite:PATH", "sqlite:路径"),
     mistake("[inbox]\nurl = \"sqlite::memory:\"", "2:7 inbox.url config.bad_inbox_url", "sqlite:PATH", "sqlite:路径"),
@@ -1007,7 +1084,8 @@ fn real() -> (Folder, String) {
 #[test]
 fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
     let (folder, text) = real();
-    let config = good(folder.load_real());
+    let (config, warnings) = with_warnings(folder.load_real());
+    assert_eq!(summary(&warnings), " admin.token check.no_token\n");
     assert_eq!(config.channels[0].channel.keys().len(), 1);
     let without_key: Vec<&str> = text.lines().filter(|line| !line.contains("public_key_file")).collect();
     let without_key = without_key.join("\n");
@@ -1046,6 +1124,9 @@ fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
     }
 }
 
+/// A token of the right length.
+const TOKEN: &str = "q3vP0cN1b7Xw9RkT5yUe2aHd8sLf4gJm";
+
 /// The complete example.
 const EXAMPLE: &str = include_str!("../examples/tollbell.toml");
 
@@ -1070,7 +1151,7 @@ fn example_keys() -> Vec<(String, usize, bool)> {
 
 /// A folder with the example and the key that it names.
 fn example(text: &str) -> Folder {
-    let folder = Folder::new(&[("tollbell.toml", text.as_bytes())]);
+    let folder = Folder::new(&[("tollbell.toml", text.as_bytes()), ("keys/admin_token", TOKEN.as_bytes())]);
     let side = (by_kind("alipay").unwrap().simulate)();
     for setting in side.written_settings() {
         if let SettingValue::Key(bytes) = setting.value {
@@ -1088,7 +1169,11 @@ fn the_example_is_good_and_holds_the_defaults() {
     let empty = Folder::new(&[("tollbell.toml", b"")]);
     let (defaults, _) = with_warnings(empty.load_real());
     assert_eq!(config.server, defaults.server);
-    assert_eq!(config.admin, defaults.admin);
+    assert_eq!((config.admin.listen, config.admin.open_metrics), (defaults.admin.listen, defaults.admin.open_metrics));
+    assert_eq!(config.admin.hosts, defaults.admin.hosts);
+    let name = |config: &Config| config.admin.socket.as_ref().unwrap().file_name().unwrap().to_owned();
+    assert_eq!(name(&config), name(&defaults));
+    assert_eq!((config.admin.tokens.len(), defaults.admin.tokens.len()), (1, 0));
     assert_eq!(config.inbox.path.file_name(), defaults.inbox.path.file_name());
     assert_eq!(config.inbox.queue, defaults.inbox.queue);
     assert_eq!(config.retention, defaults.retention);
@@ -1105,6 +1190,8 @@ fn the_example_names_every_key() {
     let known = config::known_keys();
     assert!(known.len() > 30, "{known:?}");
     for key in known.iter().filter(|key| *key != "deliver.backoff") {
+        // One of the four ways to give a secret is shown.
+        let key = if key.starts_with("admin.token.token") { "admin.token.token_file" } else { key };
         assert!(is_shown(key), "examples/tollbell.toml does not show `{key}`");
         let core = ["server", "admin", "inbox", "retention", "deliver", "log"];
         let is_core = core.contains(&key.split('.').next().unwrap());

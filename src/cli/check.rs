@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::{ExitCode, OK, USAGE};
+use super::{ExitCode, OK, USAGE, gaps};
 use crate::app;
 use crate::config::Problem;
 use crate::messages::{Lang, Message};
@@ -22,7 +22,8 @@ pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
 /// A line for each problem and warning, then one that says whether the configuration can be used.
 fn run_json(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let (found, last, code) = match app::load_config(&context.config_path) {
-        Ok((config, warnings)) => {
+        Ok((config, mut warnings)) => {
+            warnings.extend(gaps::warnings(&config, &context.config_path));
             let last = json!({ "ok": true, "channels": config.channels.len(), "targets": config.targets.len() });
             (warnings, last, OK)
         }

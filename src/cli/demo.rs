@@ -70,6 +70,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: &DemoArgs) -> anyhow::R
             &Message::new("demo.stays")
                 .with("url", format!("http://{}{}", stage.address, stage.path))
                 .with("admin", format!("http://{}/metrics", node.admin_address()))
+                .with("token", folder.path().join(init::TOKEN_FILE).display())
                 .with("config", folder.path().join(init::CONFIG_FILE).display()),
         )?;
         tokio::signal::ctrl_c().await.context("wait for an interrupt")?;

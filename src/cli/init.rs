@@ -22,6 +22,11 @@ use crate::targets::{KINDS, Kind};
 /// The name of the configuration in its folder.
 pub(super) const CONFIG_FILE: &str = "tollbell.toml";
 
+/// The file of the operator's token, from the folder of the configuration.
+pub(super) const TOKEN_FILE: &str = "keys/admin_token";
+/// Random bytes of a token.
+const TOKEN_BYTES: usize = 32;
+
 /// What to write.
 pub(super) struct Plan<'a> {
     pub(super) folder: &'a Path,
@@ -120,9 +125,11 @@ pub(super) fn write(plan: &Plan<'_>) -> anyhow::Result<Written> {
         lang: plan.lang,
         listen: plan.listen,
         admin_listen: plan.admin_listen,
+        token_file: TOKEN_FILE,
         channels,
         targets: vec![target(kind, &plan.target_settings)?],
     });
+    files.push((plan.folder.join(TOKEN_FILE), fresh_token()?));
     // The configuration comes last: where it is, everything else is too.
     files.push((plan.folder.join(CONFIG_FILE), Zeroizing::new(text.into_bytes())));
     if let Some((path, _)) = files.iter().find(|(path, _)| fs::symlink_metadata(path).is_ok()) {
@@ -132,6 +139,18 @@ pub(super) fn write(plan: &Plan<'_>) -> anyhow::Result<Written> {
         create(path, bytes, plan.lang)?;
     }
     Ok(Written { public_keys })
+}
+
+/// A token that nobody guesses, with a line break for who prints it.
+fn fresh_token() -> anyhow::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new([0u8; TOKEN_BYTES]);
+    aws_lc_rs::rand::fill(&mut bytes[..]).ok().context("draw a token from the system's random source")?;
+    let mut text = Zeroizing::new(Vec::with_capacity(TOKEN_BYTES * 2 + 1));
+    for byte in bytes.iter() {
+        write!(text, "{byte:02x}")?;
+    }
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// A setting's line in the configuration.

@@ -1,6 +1,6 @@
 //! `replay`: makes deliveries due again, under the same event ids.
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use serde_json::json;
 
 use super::context::Context;
@@ -21,7 +21,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ReplayArgs) -> anyhow:
     };
     let command = Command::Replay { what, target: args.target.clone() };
     let answer = context.execute(command).await.with_context(|| context.text(&Message::new("doing.replay")))?;
-    let Answer::Replayed { count } = answer else { bail!(context.text(&Message::new("node.odd_answer"))) };
+    let Answer::Replayed { count } = answer else { return Err(context.odd_answer()) };
     if context.is_json {
         context.say_json(&json!({ "replayed": count }))?;
     } else {

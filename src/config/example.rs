@@ -16,6 +16,8 @@ pub struct Example<'a> {
     pub listen: &'a str,
     /// `admin.listen`.
     pub admin_listen: &'a str,
+    /// The file of the operator's token.
+    pub token_file: &'a str,
     /// The channels.
     pub channels: Vec<ExampleTable<'a>>,
     /// The targets.
@@ -49,6 +51,11 @@ pub fn render(example: &Example<'_>) -> String {
     section(w, "[admin]");
     comment(w, &say("example.admin"));
     pair(w, "listen", &quoted(example.admin_listen));
+    section(w, "[[admin.token]]");
+    comment(w, &say("example.token"));
+    pair(w, "name", &quoted("operator"));
+    pair(w, "role", &quoted("operator"));
+    pair(w, "token_file", &quoted(example.token_file));
     section(w, "[inbox]");
     comment(w, &say("example.inbox"));
     pair(w, "url", &quoted(super::inbox::URL));

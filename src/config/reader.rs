@@ -392,6 +392,27 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// The inner tables of an array of tables.
+    pub(super) fn tables(&self, key: &str) -> Vec<Self> {
+        self.asked.borrow_mut().insert(key.to_owned());
+        let Some(value) = self.table.and_then(|table| table.get(key)) else { return Vec::new() };
+        let name = self.path(key);
+        let items = match value.get_ref() {
+            DeValue::Array(items) => items.iter().collect(),
+            _ => vec![value],
+        };
+        let mut sections = Vec::new();
+        for item in items {
+            match (value.get_ref(), item.get_ref()) {
+                (DeValue::Array(_), DeValue::Table(table)) => {
+                    sections.push(Self::new(Some(table), &name, item.span(), self.sink));
+                }
+                _ => self.problem(key, Message::new("config.not_tables").with("name", &name)),
+            }
+        }
+        sections
+    }
+
     /// Reports every key that nobody asked for, with the nearest one that somebody did.
     pub(super) fn finish(self) {
         let asked = self.asked.borrow();

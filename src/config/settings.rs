@@ -69,6 +69,24 @@ pub(super) fn resolve(
     settings
 }
 
+/// Reads a secret that is needed, with the key under which it was given.
+pub(super) fn secret(
+    section: &Section<'_>,
+    name: &str,
+    folder: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Option<(String, Zeroizing<Vec<u8>>)> {
+    for way in WAYS {
+        section.keep_secret(&format!("{name}{way}"));
+    }
+    let secret = key(section, name, true, folder, variable);
+    let given = WAYS.iter().map(|way| format!("{name}{way}")).find(|key| section.has(key));
+    if given.is_none() {
+        section.problem(name, Message::dynamic("setting.missing".into()).with("setting", name).with("detail", ""));
+    }
+    Some((given?, secret?))
+}
+
 /// Reports why something could not be built, at the setting's place.
 pub(super) fn report(section: &Section<'_>, described: &[Setting], error: &SettingsError) {
     // A value that is given and could not be read is missing for the builder, and was reported.

@@ -12,8 +12,7 @@ use tollbell_channels::model::RawRequest;
 pub const MARK: &str = "[removed]";
 
 /// Headers whose whole value is a credential.
-const HEADERS: &[&str] =
-    &["authorization", "proxy-authorization", "cookie", "set-cookie"];
+const HEADERS: &[&str] = &["authorization", "proxy-authorization", "cookie", "set-cookie"];
 /// Endings of headers that hold a credential: `x-api-key`, `x-access-token`, `x-webhook-secret`.
 const HEADER_ENDINGS: &[&str] = &["api-key", "apikey", "-token", "-secret", "-password"];
 /// Names of query values that are credentials.

@@ -17,6 +17,7 @@ mod queue;
 mod readers;
 mod refused;
 mod rejections;
+mod restore;
 mod rows;
 mod schema;
 mod search;
@@ -55,6 +56,7 @@ use super::{
 };
 
 pub use self::files::ServingLock;
+pub use self::restore::{Overwrite, RestoreError, Restored};
 
 /// Jobs that wait for the writer, unless configured otherwise: about a tenth of a second of its work.
 pub const QUEUE_JOBS: usize = 4096;
@@ -133,6 +135,37 @@ impl SqliteInbox {
     /// [`Error::AlreadyServed`] when another process has it.
     pub fn lock_for_serving(path: impl AsRef<Path>) -> Result<ServingLock, Error> {
         files::lock_for_serving(path.as_ref())
+    }
+
+    /// Whether another process serves from this file now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when the lock cannot be looked at.
+    pub fn is_served(path: impl AsRef<Path>) -> Result<bool, Error> {
+        files::is_served(path.as_ref())
+    }
+
+    /// Puts a backup in the place of the inbox at `path`, and opens a gap in it from the newest thing that the backup
+    /// holds until now. The old inbox is kept under a dated name when it holds something.
+    ///
+    /// # Errors
+    /// [`RestoreError`]; the inbox is as it was.
+    pub fn restore(
+        path: impl AsRef<Path>,
+        backup: &Path,
+        overwrite: Overwrite,
+        by: &str,
+        now: Timestamp,
+    ) -> Result<Restored, RestoreError> {
+        restore::restore(path.as_ref(), backup, overwrite, by, now)
+    }
+
+    /// The open gaps of the inbox at `path`, without opening it for work; none when there is no inbox.
+    ///
+    /// # Errors
+    /// [`Error`], when it cannot be read.
+    pub fn open_gaps_of(path: impl AsRef<Path>) -> Result<Vec<Gap>, Error> {
+        restore::open_gaps_of(path.as_ref())
     }
 
     /// Has a function run inside the writer's next transaction and returns after the commit.

@@ -22,6 +22,9 @@ use tollbell_channels::simulate::{OtherSide, Story};
 /// How long a state may take to come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The operator's token for the admin listener of every world.
+pub(crate) const TOKEN: &str = "test-token-test-token-test-token-1";
+
 /// Looks until `look` gives something, or fails with what was waited for.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -92,11 +95,15 @@ impl World {
         let (address, admin) = (free_address(), free_address());
         let mut text = format!(
             "[server]\nlisten = \"{address}\"\ndrain_timeout = \"5s\"\nfirst_byte_timeout = \"2s\"\nheader_timeout = \"2s\"\nbody_timeout = \"2s\"\n\
-             [admin]\nlisten = \"{admin}\"\n[log]\nformat = \"json\"\nlevel = \"debug\"\n\
+             [admin]\nlisten = \"{admin}\"\nopen_metrics = true\n\
+             [[admin.token]]\nname = \"test\"\nrole = \"operator\"\ntoken_file = \"admin_token\"\n[log]\nformat = \"json\"\nlevel = \"debug\"\n\
              [deliver]\nscan = \"200ms\"\nlease_margin = \"1s\"\nladder = [\"200ms\", \"200ms\", \"200ms\", \"200ms\", \"200ms\", \"200ms\"]\n\
              [[channel]]\nid = \"alipay\"\nkind = \"alipay\"\n{}",
             setup.channel
         );
+        let token = folder.path().join("admin_token");
+        fs::write(&token, TOKEN).unwrap();
+        fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).unwrap();
         for setting in side.written_settings() {
             let name = setting.name;
             match setting.value {
@@ -309,7 +316,7 @@ fn parse_reply(bytes: &[u8]) -> Option<Replied> {
 }
 
 pub(crate) fn get(address: SocketAddr, path: &str) -> Option<Replied> {
-    exchange(address, format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").as_bytes())
+    exchange(address, format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").as_bytes())
 }
 
 /// A running gateway; killed when dropped.

@@ -1,9 +1,10 @@
 //! The files: made for their owner alone, and refused when others can open them.
 
-use std::fs::{DirBuilder, File, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::inbox::Error;
 
@@ -17,13 +18,7 @@ const OTHERS: u32 = 0o077;
 /// Makes the database file when it is not there, and checks it and what stands beside it. SQLite gives
 /// `-wal` and `-shm` the mode of the database.
 pub(super) fn prepare(path: &Path) -> Result<(), Error> {
-    if let Some(directory) = path.parent().filter(|directory| !directory.as_os_str().is_empty()) {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(DIRECTORY_MODE)
-            .create(directory)
-            .map_err(|error| unavailable("make the directory of", path, &error))?;
-    }
+    make_directory_of(path)?;
     match create(path) {
         Ok(_) => {}
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
@@ -33,6 +28,26 @@ pub(super) fn prepare(path: &Path) -> Result<(), Error> {
         check(&file)?;
     }
     Ok(())
+}
+
+/// Makes the directory when it is not there.
+pub(super) fn make_directory_of(path: &Path) -> Result<(), Error> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(directory_of(path))
+        .map_err(|error| unavailable("make the directory of", path, &error))
+}
+
+/// The directory that a file is in.
+pub(super) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Gives a file to a user and a group, where there is a reason to.
+pub(super) fn give_to(path: &Path, owner: Option<(u32, u32)>) -> Result<(), Error> {
+    let Some((user, group)) = owner else { return Ok(()) };
+    std::os::unix::fs::chown(path, Some(user), Some(group)).map_err(|error| unavailable("give away", path, &error))
 }
 
 /// Which files an open connection writes to. A name that leads to others, or to none, means that what is written
@@ -67,9 +82,14 @@ pub struct ServingLock {
     _file: File,
 }
 
+/// Tries for the lock before it counts as taken: a command that looks whether somebody serves holds it for a moment.
+const LOCK_TRIES: u32 = 10;
+/// Pause between two of them.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// Takes the lock beside the database: beside the file itself, because it may have several names.
 pub(super) fn lock_for_serving(path: &Path) -> Result<ServingLock, Error> {
-    let path = beside(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), ".lock");
+    let path = lock_of(path);
     let file = OpenOptions::new()
         .write(true)
         .create(true)
@@ -78,20 +98,43 @@ pub(super) fn lock_for_serving(path: &Path) -> Result<ServingLock, Error> {
         .open(&path)
         .map_err(|error| unavailable("open", &path, &error))?;
     check(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(ServingLock { _file: file }),
-        Err(std::fs::TryLockError::WouldBlock) => Err(Error::AlreadyServed),
-        Err(std::fs::TryLockError::Error(error)) => Err(unavailable("lock", &path, &error)),
+    for _ in 0..LOCK_TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(ServingLock { _file: file }),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::Error(error)) => return Err(unavailable("lock", &path, &error)),
+        }
     }
+    Err(Error::AlreadyServed)
+}
+
+/// Whether somebody holds the lock. Shared, so that two commands that look do not see each other.
+pub(super) fn is_served(path: &Path) -> Result<bool, Error> {
+    let path = lock_of(path);
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(unavailable("open", &path, &error)),
+    };
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
+        Err(TryLockError::Error(error)) => Err(unavailable("lock", &path, &error)),
+    }
+}
+
+/// The lock's name.
+pub(super) fn lock_of(path: &Path) -> PathBuf {
+    beside(&std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned()), ".lock")
 }
 
 /// Makes a new file's name survive a power cut.
 pub(super) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(directory)?.sync_all()
+    File::open(directory_of(path))?.sync_all()
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// A file's name with an ending.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

@@ -1,5 +1,6 @@
 //! Opening a connection, and bringing the schema up to this program.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::inbox::Error;
 
 /// How long a statement waits for another process (a replay from the command line) before it gives up:
 /// longer than any of their transactions, shorter than a platform's patience.
-const BUSY_WAIT: Duration = Duration::from_secs(1);
+pub(super) const BUSY_WAIT: Duration = Duration::from_secs(1);
 /// Four of our rows with their bodies fill a page of this size well; with 4096 a quarter would stay empty.
 const PAGE_BYTES: u32 = 8192;
 /// Page cache of the writing connection: holds the inner pages of every index at ten million rows.
@@ -121,6 +122,38 @@ fn migrate(conn: &mut Connection, known: &[Migration]) -> Result<(), Fault> {
             .execute("INSERT INTO migrations (number, checksum) VALUES (?1, ?2)", (migration.number, checksum))?;
     }
     Ok(transaction.commit()?)
+}
+
+/// Brings a database that is not open to anybody else up to this program.
+pub(super) fn migrate_to_newest(conn: &mut Connection) -> Result<(), Fault> {
+    migrate(conn, MIGRATIONS)
+}
+
+/// Whether an inbox is in it, of whatever age.
+pub(super) fn is_ours(conn: &Connection) -> Result<bool, Fault> {
+    let found = conn
+        .query_row("SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'migrations'", [], |_| Ok(()))
+        .optional()?;
+    if found.is_none() {
+        return Ok(false);
+    }
+    Ok(conn.query_row("SELECT count(*) > 0 FROM migrations", [], |row| row.get(0))?)
+}
+
+/// The name of the first table, index, view or trigger that is not as the migrations make it.
+pub(super) fn difference(conn: &Connection) -> Result<Option<String>, Fault> {
+    let mut fresh = Connection::open_in_memory()?;
+    migrate(&mut fresh, MIGRATIONS)?;
+    let (made, found) = (objects(&fresh)?, objects(conn)?);
+    Ok(made.symmetric_difference(&found).next().map(|(name, _)| name.clone()))
+}
+
+/// What a schema holds, but for SQLite's own.
+fn objects(conn: &Connection) -> Result<BTreeSet<(String, String)>, Fault> {
+    Ok(conn
+        .prepare("SELECT name, type || ' ' || tbl_name || ' ' || coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%'")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?)
 }
 
 /// The migrations that were not applied yet.

@@ -324,6 +324,30 @@ async fn a_backup_opens_and_has_everything() {
     assert!(matches!(copied.store_parts(parts(world.letter("N1"))).await, Ok(Stored::Repeated { .. })));
 }
 
+#[tokio::test]
+async fn a_gap_is_open_until_somebody_closes_it() {
+    let world = Temporary::new();
+    assert!(world.inbox.gaps().await.unwrap().is_empty());
+    let closed_one = world.inbox.close_gap(1, "me", "done", world.now()).await;
+    assert!(matches!(closed_one, Err(Error::NotFound)));
+    let open = |from, to| world.inbox.submit(Urgency::Work, 0, move |s| gaps::open(&s.conn, from, to, "restored"));
+    open(None, START_MS).await.unwrap();
+    open(Some(START_MS), START_MS + 1).await.unwrap();
+    let closed = world.inbox.close_gap(2, "me", "asked the platforms", world.now()).await.unwrap();
+    assert_eq!(closed.closed.as_ref().map(|closed| closed.why.as_str()), Some("asked the platforms"));
+    let again = world.inbox.close_gap(2, "another", "nothing", world.now()).await.unwrap();
+    assert_eq!(again, closed, "closed once");
+    let found = world.inbox.gaps().await.unwrap();
+    assert_eq!(
+        found.iter().map(|gap| (gap.id, gap.is_open(), gap.from.is_some())).collect::<Vec<_>>(),
+        [(1, true, false), (2, false, true)]
+    );
+    let audited = world.inbox.submit(Urgency::Work, 0, |session| {
+        Ok(session.conn.query_row("SELECT count(*), max(who) FROM audit", [], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    });
+    assert_eq!(audited.await.unwrap(), (1_i64, "me".to_owned()));
+}
+
 /// Where the next test, run again as its own child, finds its inbox.
 const CHILD_INBOX: &str = "TOLLBELL_TEST_CHILD_INBOX";
 
