@@ -931,7 +931,7 @@ fn what_another_user_put_in_the_sockets_place_is_not_obeyed() {
     let output = world.cli(&["replay", "--dead"]);
     let _gone = listener.kill();
     listener.wait().unwrap();
-    failed_with(&output, &["failed to trust ", "belongs to user 65534"]);
+    failed_with(&output, &["trust ", "fake.sock", "belongs to user 65534"]);
 }
 
 /// More calls of one kind than a restore makes; a sweep that gets here is broken.
