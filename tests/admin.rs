@@ -621,6 +621,38 @@ fn a_node_that_cannot_be_reached_is_named_with_the_cure() {
 }
 
 #[test]
+fn an_answer_of_another_kind_is_not_taken_for_success() {
+    let world = lonely();
+    let fake = world.path("fake.sock");
+    world.reconfigure(|text| text.replace("[admin]\n", "[admin]\nsocket = \"\"\n"));
+    let _gateway = world.start();
+    world.reconfigure(|text| text.replace("socket = \"\"", "socket = \"fake.sock\""));
+    let listener = UnixListener::bind(&fake).unwrap();
+    let answers = |body: &'static str| {
+        let listener = listener.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = [0; 4096];
+            let _some = stream.read(&mut asked).unwrap();
+            stream.write_all(body.as_bytes()).unwrap();
+        })
+    };
+    for (body, said) in [
+        ("", "it ended or cut the connection"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"answer\"", "it ended or cut the connection"),
+        ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "it ended or cut the connection"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", "is it another version"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"answer\":\"ok\"}", "is it another version"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 22\r\n\r\n{\"answer\":{\"gaps\":[]}}", "is it another version"),
+        ("HTTP/1.1 404 Not Found\r\ncontent-length: 23\r\n\r\n{\"error\":\"needs_node\"}\n", "only a running node"),
+    ] {
+        let answered = answers(body);
+        failed_with(&world.cli(&["replay", "--dead"]), &[said]);
+        answered.join().unwrap();
+    }
+}
+
+#[test]
 fn status_tells_how_the_node_is() {
     let shop = Shop::new();
     shop.mode("bad");
@@ -931,7 +963,7 @@ fn what_another_user_put_in_the_sockets_place_is_not_obeyed() {
     let output = world.cli(&["replay", "--dead"]);
     let _gone = listener.kill();
     listener.wait().unwrap();
-    failed_with(&output, &["failed to trust ", "belongs to user 65534"]);
+    failed_with(&output, &["trust ", "fake.sock", "belongs to user 65534"]);
 }
 
 /// More calls of one kind than a restore makes; a sweep that gets here is broken.

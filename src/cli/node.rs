@@ -49,7 +49,8 @@ impl Context<'_> {
         let answered = tokio::time::timeout(patience, exchange(stream, command)).await;
         let hung = || Message::new("node.hung").with("path", path.display()).with("seconds", patience.as_secs());
         let reply = answered.ok().with_context(|| self.text(&hung()))?;
-        let reply = reply.with_context(|| self.text(&Message::new("node.odd_answer")))?;
+        let reply = reply.with_context(|| self.text(&Message::new("node.broken_off")))?;
+        let reply = serde_json::from_slice::<Reply>(&reply).map_err(|_| self.odd_answer())?;
         match Result::from(reply) {
             Ok(answer) => Ok(Some(answer)),
             Err(ControlError::Forbidden { .. }) => bail!(self.text(&Message::new("node.forbidden"))),
@@ -100,7 +101,7 @@ impl Context<'_> {
 }
 
 /// Sends a command and reads the reply.
-async fn exchange(stream: UnixStream, command: &Command) -> anyhow::Result<Reply> {
+async fn exchange(stream: UnixStream, command: &Command) -> anyhow::Result<Bytes> {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let driven = tokio::spawn(connection);
     let body = serde_json::to_vec(command).context("write the command as JSON")?;
@@ -114,5 +115,5 @@ async fn exchange(stream: UnixStream, command: &Command) -> anyhow::Result<Reply
     let body = body.map_err(|error| anyhow::anyhow!("read the reply: {error}"))?.to_bytes();
     drop(sender);
     drop(driven.await);
-    Ok(serde_json::from_slice(&body)?)
+    Ok(body)
 }

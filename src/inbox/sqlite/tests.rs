@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::time::Instant;
 
 use tollbell_channels::model::Proof;
@@ -322,6 +322,18 @@ async fn a_backup_opens_and_has_everything() {
     let copied = SqliteInbox::open(&copy, options(&world.clock)).unwrap();
     assert_eq!(copied.notification(letter.id).await.unwrap().request.unwrap().body, letter.request.body);
     assert!(matches!(copied.store_parts(parts(world.letter("N1"))).await, Ok(Stored::Repeated { .. })));
+}
+
+#[tokio::test]
+async fn a_backup_ends_with_its_node_and_leaves_nothing() {
+    let world = Temporary::new();
+    for number in 0..200 {
+        world.store(world.letter(&format!("N{number}"))).await.unwrap();
+    }
+    let copy = world.directory.path().join("copy.db");
+    world.inbox.close().await;
+    assert!(matches!(world.inbox.backup(&copy).await, Err(Error::Closed)));
+    assert!(!copy.exists(), "half a backup looks like one");
 }
 
 #[tokio::test]
