@@ -67,7 +67,7 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 const BODY_BYTES_MAX: usize = 64 * 1024;
 /// From accepting a connection over TCP to its end, whatever happens on it: no command that a token allows takes so
 /// long, and a peer that reads nothing would hold its place for ever.
-const TCP_TIME_MAX: Duration = Duration::from_secs(60);
+const TCP_TIME_MAX: Duration = Duration::from_mins(1);
 /// The same on the socket, where a backup may take its time.
 const SOCKET_TIME_MAX: Duration = COMMAND_TIME_MAX;
 /// Wait after `accept` failed.

@@ -156,7 +156,7 @@ impl Command {
 }
 
 /// No command takes longer: a backup of some hundred gigabytes on a slow disk.
-pub const COMMAND_TIME_MAX: Duration = Duration::from_secs(2 * 60 * 60);
+pub const COMMAND_TIME_MAX: Duration = Duration::from_hours(2);
 
 /// What was done.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -6,6 +6,7 @@ mod support {
     pub(crate) mod php_fpm;
 }
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -88,10 +89,10 @@ fn request(method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Ve
         text.push_str("host: localhost\r\n");
     }
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        write!(text, "{name}: {value}\r\n").unwrap();
     }
     if method == "POST" {
-        text.push_str(&format!("content-length: {}\r\n", body.len()));
+        write!(text, "content-length: {}\r\n", body.len()).unwrap();
     }
     text.push_str("\r\n");
     text.push_str(body);
@@ -127,7 +128,12 @@ fn metrics(world: &World) -> String {
 /// The rows of the audit, oldest first.
 fn audit(world: &World) -> Vec<(String, String)> {
     let conn = Connection::open(world.path("tollbell.db")).unwrap();
-    let mut rows = conn.prepare("SELECT who, what FROM audit ORDER BY seq").unwrap();
+    let mut rows = conn
+        .prepare(
+            "SELECT who, what || coalesce((SELECT group_concat(' ' || value, '') FROM json_each(subjects)), '')
+             || coalesce(': ' || result, '') FROM audit ORDER BY seq",
+        )
+        .unwrap();
     rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
@@ -270,7 +276,7 @@ fn many_wrong_tries_are_slowed_down_and_shut_nobody_out() {
 #[test]
 fn what_a_web_page_can_send_is_refused() {
     let world = lonely();
-    let _gateway = world.start();
+    let gateway = world.start();
     let (name, value) = bearer(OPERATOR);
     let right = (name, value.as_str());
     let json = ("content-type", "application/json");
@@ -307,7 +313,7 @@ fn what_a_web_page_can_send_is_refused() {
     let old = exchange(world.admin, b"GET /healthz HTTP/1.0\r\n\r\n").unwrap();
     assert_eq!((old.status, old.text()), (200, "ok\n".to_owned()));
     world.reconfigure(|text| text.replace("open_metrics", "hosts = [\"admin.example\"]\nopen_metrics"));
-    drop(_gateway);
+    ended(gateway);
     let _gateway = world.start();
     let named = [right, json, ("host", "Admin.Example:443")];
     assert_eq!(ask(&world, "POST", "/control", &named, STATUS).status, 200);
@@ -459,7 +465,7 @@ fn the_socket_is_for_the_nodes_own_user() {
     assert_eq!(curl(&world, None, "/metrics", None).0, 200);
     let (status, body) = curl(&world, None, "/control", Some(REPLAY));
     assert_eq!((status, body.as_str()), (200, "{\"answer\":{\"replayed\":{\"count\":0}}}\n"));
-    assert_eq!(audit(&world), [("uid:0".to_owned(), "replay dead: 0 due".to_owned())]);
+    assert_eq!(audit(&world), [("uid:0".to_owned(), "replay dead: 0".to_owned())]);
 
     // Even when somebody opens the file to all, the system says who comes.
     fs::set_permissions(world.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -548,7 +554,7 @@ fn a_replay_through_the_node_wakes_the_delivery_at_once() {
     delivered(&world, 1);
     let id = world.events()[0]["id"].as_str().unwrap().to_owned();
     assert!(shop.runs().iter().all(|run| *run == format!("WAKE-1 {id}")), "{:?}", shop.runs());
-    assert_eq!(audit(&world), [("uid:0".to_owned(), "replay dead: 1 due".to_owned())]);
+    assert_eq!(audit(&world), [("uid:0".to_owned(), "replay dead: 1".to_owned())]);
     assert!(world.log().contains("\"by\":\"uid:0\""), "{}", world.log());
     failed_with(&world.cli(&["replay", "evt_0193ac6ce0f57d6e9f7c5f3f3c3c3c3c"]), &["failed to replay: not found"]);
 }
@@ -589,7 +595,7 @@ fn without_a_node_commands_work_by_themselves() {
     assert!(String::from_utf8_lossy(&output.stdout).starts_with("No gateway serves from "));
     assert_eq!(String::from_utf8_lossy(&world.cli(&["status", "--json"]).stdout), "{\"running\":false}\n");
     assert_eq!(world.json(&["replay", "--dead"]), [json!({ "replayed": 1 })]);
-    assert_eq!(audit(&world), [("cli".to_owned(), "replay dead: 1 due".to_owned())]);
+    assert_eq!(audit(&world), [("cli".to_owned(), "replay dead: 1".to_owned())]);
     shop.mode("good");
     let _gateway = world.start();
     delivered(&world, 1);
@@ -617,6 +623,38 @@ fn a_node_that_cannot_be_reached_is_named_with_the_cure() {
     let output = world.cli(&["status"]);
     send("-CONT", gateway.child.id());
     failed_with(&output, &["within 10 s", "it may be hung"]);
+}
+
+#[test]
+fn an_answer_of_another_kind_is_not_taken_for_success() {
+    let world = lonely();
+    let fake = world.path("fake.sock");
+    world.reconfigure(|text| text.replace("[admin]\n", "[admin]\nsocket = \"\"\n"));
+    let _gateway = world.start();
+    world.reconfigure(|text| text.replace("socket = \"\"", "socket = \"fake.sock\""));
+    let listener = UnixListener::bind(&fake).unwrap();
+    let answers = |body: &'static str| {
+        let listener = listener.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut asked = [0; 4096];
+            let _some = stream.read(&mut asked).unwrap();
+            stream.write_all(body.as_bytes()).unwrap();
+        })
+    };
+    for (body, said) in [
+        ("", "it ended or cut the connection"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"answer\"", "it ended or cut the connection"),
+        ("SSH-2.0-OpenSSH_9.2\r\n\r\n", "it ended or cut the connection"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok", "is it another version"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 15\r\n\r\n{\"answer\":\"ok\"}", "is it another version"),
+        ("HTTP/1.1 200 OK\r\ncontent-length: 22\r\n\r\n{\"answer\":{\"gaps\":[]}}", "is it another version"),
+        ("HTTP/1.1 404 Not Found\r\ncontent-length: 23\r\n\r\n{\"error\":\"needs_node\"}\n", "only a running node"),
+    ] {
+        let answered = answers(body);
+        failed_with(&world.cli(&["replay", "--dead"]), &[said]);
+        answered.join().unwrap();
+    }
 }
 
 #[test]
@@ -853,7 +891,8 @@ fn an_inbox_that_cannot_be_read_is_kept_and_replaced() {
     let copy = world.path("copy.db");
     told(&world.cli(&["backup", copy.to_str().unwrap()]));
     ended(gateway);
-    fs::write(world.path("tollbell.db"), [0x5a; 65_536]).unwrap();
+    let wreck = vec![0x5a; 65_536];
+    fs::write(world.path("tollbell.db"), &wreck).unwrap();
     fs::write(world.path("tollbell.db-wal"), [0x5a; 4096]).unwrap();
     for name in ["tollbell.db", "tollbell.db-wal"] {
         fs::set_permissions(world.path(name), fs::Permissions::from_mode(0o600)).unwrap();
@@ -861,11 +900,75 @@ fn an_inbox_that_cannot_be_read_is_kept_and_replaced() {
     failed_with(&world.cli(&["restore", copy.to_str().unwrap()]), &["--force"]);
     let kept = world.json(&["restore", copy.to_str().unwrap(), "--force"]);
     let kept = PathBuf::from(kept[0]["kept"].as_str().unwrap());
-    assert_eq!(fs::read(&kept).unwrap(), [0x5a; 65_536], "somebody may still want to mend it");
+    assert_eq!(fs::read(&kept).unwrap(), wreck, "somebody may still want to mend it");
     let log = PathBuf::from(format!("{}-wal", kept.display()));
     assert_eq!(fs::read(log).unwrap(), [0x5a; 4096]);
     assert_eq!(world.events().len(), 1);
     let _gateway = world.start();
+}
+
+#[test]
+fn a_backup_of_an_older_schema_is_brought_up_to_this_one() {
+    let shop = Shop::new();
+    let mut world = shop.world();
+    let gateway = world.start();
+    pay(&mut world, "AGE-1");
+    delivered(&world, 1);
+    let copy = world.path("copy.db");
+    told(&world.cli(&["backup", copy.to_str().unwrap()]));
+    ended(gateway);
+    let before_gaps = "DROP TABLE gaps; DELETE FROM migrations WHERE number = 5";
+    Connection::open(&copy).unwrap().execute_batch(before_gaps).unwrap();
+    told(&world.cli(&["restore", copy.to_str().unwrap(), "--force"]));
+    assert_eq!(world.events().len(), 1);
+    assert_eq!(world.json(&["gaps"])[0]["why"], "restored");
+    // As the program before this one left it.
+    fs::copy(&copy, world.path("tollbell.db")).unwrap();
+    assert!(world.cli(&["check"]).status.success(), "no table of gaps is no gap");
+}
+
+#[test]
+fn root_restores_for_the_user_that_the_inbox_belongs_to() {
+    let nobody: u32 = NOBODY.parse().unwrap();
+    let world = lonely();
+    let gateway = world.start();
+    let copy = world.path("copy.db");
+    told(&world.cli(&["backup", copy.to_str().unwrap()]));
+    ended(gateway);
+    let owner = |name: &str| std::os::unix::fs::MetadataExt::uid(&fs::metadata(world.path(name)).unwrap());
+    std::os::unix::fs::chown(world.path("tollbell.db"), Some(nobody), Some(nobody)).unwrap();
+    told(&world.cli(&["restore", copy.to_str().unwrap(), "--force"]));
+    assert_eq!((owner("tollbell.db"), owner("tollbell.db.lock")), (nobody, nobody));
+    // On a machine where nothing was yet, the folder says whose it is.
+    for name in ["tollbell.db", "tollbell.db.lock"] {
+        fs::remove_file(world.path(name)).unwrap();
+    }
+    std::os::unix::fs::chown(world.folder.path(), Some(nobody), Some(nobody)).unwrap();
+    told(&world.cli(&["restore", copy.to_str().unwrap()]));
+    assert_eq!((owner("tollbell.db"), owner("tollbell.db.lock")), (nobody, nobody));
+}
+
+#[test]
+fn what_another_user_put_in_the_sockets_place_is_not_obeyed() {
+    let world = lonely();
+    let open = tempfile::tempdir().unwrap();
+    fs::set_permissions(open.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let fake = open.path().join("fake.sock");
+    world.reconfigure(|text| text.replace("[admin]\n", "[admin]\nsocket = \"\"\n"));
+    let _gateway = world.start();
+    world.reconfigure(|text| text.replace("socket = \"\"", &format!("socket = \"{}\"", fake.display())));
+    let code =
+        "import socket, sys, time\ns = socket.socket(socket.AF_UNIX)\ns.bind(sys.argv[1])\ns.listen()\ntime.sleep(600)";
+    let mut listener = Command::new("setpriv")
+        .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "/usr/bin/python3", "-c", code])
+        .arg(&fake)
+        .spawn()
+        .unwrap();
+    wait_for("the other's socket", || fake.exists().then_some(()));
+    let output = world.cli(&["replay", "--dead"]);
+    let _gone = listener.kill();
+    listener.wait().unwrap();
+    failed_with(&output, &["trust ", "fake.sock", "belongs to user 65534"]);
 }
 
 /// More calls of one kind than a restore makes; a sweep that gets here is broken.

@@ -13,6 +13,9 @@ pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
         return run_json(context);
     }
     let config = context.config_with_warnings()?;
+    for warning in gaps::warnings(&config, &context.config_path) {
+        writeln!(context.err, "{}", warning.render(context.lang))?;
+    }
     let message =
         Message::new("check.good").with("channels", config.channels.len()).with("targets", config.targets.len());
     context.tell(&message)?;

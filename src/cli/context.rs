@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::{ExitCode, FAILED, USAGE, gaps};
+use super::{ExitCode, FAILED, USAGE};
 use crate::app;
 use crate::config::{Config, Problem};
 use crate::inbox::Inbox;
@@ -77,8 +77,7 @@ impl Context<'_> {
 
     /// Reads the configuration and prints its warnings.
     pub(super) fn config_with_warnings(&mut self) -> anyhow::Result<Config> {
-        let (config, mut warnings) = self.config_and_warnings()?;
-        warnings.extend(gaps::warnings(&config, &self.config_path));
+        let (config, warnings) = self.config_and_warnings()?;
         for warning in warnings {
             writeln!(self.err, "{}", warning.render(self.lang))?;
         }

@@ -64,7 +64,8 @@ async fn close(context: &mut Context<'_>, id: i64, why: &str) -> anyhow::Result<
     Ok(OK)
 }
 
-/// Warns of open gaps before anything else is done. An inbox that cannot be read is somebody else's to report.
+/// Warnings of open gaps, for `check`; a node logs them when it starts. An inbox that cannot be read is somebody
+/// else's to report.
 pub(super) fn warnings(config: &Config, file: &Path) -> Vec<Problem> {
     let gaps = app::open_gaps(config).unwrap_or_default();
     gaps.iter().map(|gap| Problem::warning(file, "inbox", message(gap))).collect()

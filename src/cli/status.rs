@@ -40,13 +40,13 @@ fn tell(context: &mut Context<'_>, status: &Status) -> anyhow::Result<()> {
         State::Busy => Message::new("status.busy").with("cause", status.cause.as_deref().unwrap_or_default()),
         State::Draining => Message::new("status.draining"),
     };
-    let state = context.text(&state);
-    let head = Message::new("status.head")
+    let word = context.text(&state);
+    let first = Message::new("status.head")
         .with("version", &status.version)
         .with("pid", status.pid)
         .with("up", uptime(status))
-        .with("state", state);
-    context.tell(&head)?;
+        .with("state", word);
+    context.tell(&first)?;
     let addresses: Vec<String> = status.addresses.iter().map(ToString::to_string).collect();
     let socket = status.socket.as_ref().map_or_else(|| "–".to_owned(), |path| path.display().to_string());
     let places = Message::new("status.places")
@@ -69,9 +69,8 @@ fn tell(context: &mut Context<'_>, status: &Status) -> anyhow::Result<()> {
     }
     let mut targets = table(context, &["target", "open", "held", "dead", "oldest"]);
     for row in &status.targets {
-        let counts = [row.open, row.held, row.dead].map(|count| count.to_string());
-        let [open, held, dead] = counts;
-        targets.add_row([visible(&row.target), open, held, dead, time(row.oldest_at)]);
+        let [due, held, given_up] = [row.open, row.held, row.dead].map(|count| count.to_string());
+        targets.add_row([visible(&row.target), due, held, given_up, time(row.oldest_at)]);
     }
     if !targets.is_empty() {
         say_table(context, &mut targets)?;

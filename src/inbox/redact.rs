@@ -12,10 +12,9 @@ use tollbell_channels::model::RawRequest;
 pub const MARK: &str = "[removed]";
 
 /// Headers whose whole value is a credential.
-const HEADERS: &[&str] =
-    &["authorization", "proxy-authorization", "cookie", "set-cookie", "x-auth-token", "x-csrf-token"];
+const HEADERS: &[&str] = &["authorization", "proxy-authorization", "cookie", "set-cookie"];
 /// Endings of headers that hold a credential: `x-api-key`, `x-access-token`, `x-webhook-secret`.
-const HEADER_ENDINGS: &[&str] = &["api-key", "apikey", "access-token", "auth-token", "-secret", "-password"];
+const HEADER_ENDINGS: &[&str] = &["api-key", "apikey", "-token", "-secret", "-password"];
 /// Names of query values that are credentials.
 const QUERY_NAMES: &[&str] = &["key", "token", "secret", "password", "passwd", "pwd", "apikey", "auth"];
 /// Endings of such names behind a `_` or `-`: `access_token`, `api_key`, `client_secret`.
@@ -135,6 +134,8 @@ mod tests {
             ("cookie", "a=b"),
             ("cookie", "c=d"),
             ("x-api-key", "k"),
+            ("x-acme-token", "k"),
+            ("x-client-secret", "k"),
             ("wechatpay-signature", "sig"),
             ("stripe-signature", "v1=x"),
         ] {
@@ -144,7 +145,9 @@ mod tests {
         assert_eq!(headers["authorization"], MARK);
         assert!(headers.get_all("cookie").iter().all(|value| value == MARK));
         assert_eq!(headers.get_all("cookie").iter().count(), 2);
-        assert_eq!(headers["x-api-key"], MARK);
+        for name in ["x-api-key", "x-acme-token", "x-client-secret"] {
+            assert_eq!(headers[name], MARK, "{name}");
+        }
         assert_eq!(headers["wechatpay-signature"], "sig");
         assert_eq!(headers["stripe-signature"], "v1=x");
         headers.clear();

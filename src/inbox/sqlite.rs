@@ -34,6 +34,7 @@ mod writer;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -103,6 +104,8 @@ pub struct SqliteInbox {
     shared: Arc<Shared>,
     options: Options,
     writer: Mutex<Option<JoinHandle<()>>>,
+    /// Tells a backup to end.
+    is_closing: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for SqliteInbox {
@@ -131,7 +134,7 @@ impl SqliteInbox {
             .name("inbox-writer".to_owned())
             .spawn(move || writer.run())
             .map_err(|error| files::unavailable("start the writer of", path, &error))?;
-        Ok(Arc::new(Self { shared, options, writer: Mutex::new(Some(thread)) }))
+        Ok(Arc::new(Self { shared, options, writer: Mutex::new(Some(thread)), is_closing: Arc::default() }))
     }
 
     /// Takes the right to serve from this file, for as long as the guard lives.
@@ -355,8 +358,8 @@ impl Admin for SqliteInbox {
     }
 
     async fn backup(&self, to: &Path) -> Result<(), Error> {
-        let (from, to) = (self.shared.path.clone(), to.to_owned());
-        tokio::task::spawn_blocking(move || admin::backup(&from, &to))
+        let (from, to, is_closing) = (self.shared.path.clone(), to.to_owned(), self.is_closing.clone());
+        tokio::task::spawn_blocking(move || admin::backup(&from, &to, &is_closing))
             .await
             .map_err(|_| Error::Unavailable("the backup panicked".to_owned()))?
     }
@@ -370,6 +373,7 @@ impl Admin for SqliteInbox {
     }
 
     async fn close(&self) {
+        self.is_closing.store(true, Ordering::Relaxed);
         self.shared.queue.close();
         let thread = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {

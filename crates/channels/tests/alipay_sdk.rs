@@ -201,6 +201,7 @@ fn what_was_signed_afresh_is_accepted_by_the_new_key_alone() {
     let questions: Vec<Value> = lines.iter().map(|(_, question)| question.clone()).collect();
     for (verdict, (expected, question)) in run(SCRIPT, &["verify"], &questions).iter().zip(&lines) {
         assert_eq!(*verdict, Value::Bool(*expected), "{question}");
+    }
 }
 
 #[test]

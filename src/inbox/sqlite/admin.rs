@@ -1,8 +1,10 @@
 //! Keeping house: replay, retention, backup.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 use tollbell_channels::model::Timestamp;
 
 use super::fault::Fault;
@@ -15,6 +17,9 @@ use crate::inbox::{AuditRecord, DeliveryState, Error, Replay, ReplayWhat, Retain
 const REPLAY_MAX: usize = 1000;
 /// Names that a slice looks at for each row that it may remove: looking is cheap.
 const NAMES_PER_ROW: i64 = 10;
+
+/// Steps of SQLite's virtual machine between two looks whether a backup should end.
+const STEPS_PER_LOOK: i32 = 4000;
 
 /// Makes deliveries due again.
 pub(super) fn replay(session: &mut Session, replay: &Replay, by: &str) -> Result<u64, Fault> {
@@ -274,15 +279,23 @@ fn sweep_totals(
 
 /// Writes a copy of one moment to a new file. One statement in one read transaction, because a copy page by
 /// page begins again whenever the node writes, and would never end under load.
-pub(super) fn backup(from: &Path, to: &Path) -> Result<(), Error> {
+///
+/// It ends early when the inbox is closed: a large copy must not keep a node from ending.
+pub(super) fn backup(from: &Path, to: &Path, is_closing: &Arc<AtomicBool>) -> Result<(), Error> {
     let name = to.to_str().ok_or_else(|| Error::Unavailable("the backup's path is not UTF-8".to_owned()))?;
     let file = files::create(to).map_err(|error| files::unavailable("create", to, &error))?;
     let copy = || -> Result<(), Fault> {
-        let conn = schema::open_reader(from)?;
+        let mut conn = schema::open_reader(from)?;
         // The file is opened for reading only; the copy is a file of its own, which this would forbid.
         conn.pragma_update(None, "query_only", false)?;
-        conn.execute("VACUUM INTO ?1", [name])?;
-        Ok(())
+        let flag = Arc::clone(is_closing);
+        conn.progress_handler(STEPS_PER_LOOK, Some(move || flag.load(Ordering::Relaxed)))?;
+        match conn.execute("VACUUM INTO ?1", [name]) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::OperationInterrupted) => {
+                Err(Error::Closed.into())
+            }
+            copied => copied.map(|_| ()).map_err(Fault::from),
+        }
     };
     let synced = copy().map_err(Fault::into_error).and_then(|()| {
         file.sync_all()

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use aws_lc_rs::digest::{Context, SHA256};
+use http::HeaderMap;
 
 use super::fault::Fault;
 use super::queue::Job;
@@ -65,7 +66,7 @@ impl Row {
         });
         Self {
             id: RejectionId::new(),
-            digest: digest(refused),
+            digest: digest(refused, query.as_deref(), &headers),
             shelf: Shelf::of(rejection),
             channel: channel.map(str::to_owned),
             reason: rejection.word(),
@@ -92,8 +93,9 @@ impl Row {
 
 /// What tells requests apart. Headers count where nothing is proven, because a forger who guessed a body must
 /// not be able to put his own headers in front of the genuine ones; a platform's repetition of a proven one
-/// has new headers and is the same message.
-fn digest(refused: &Refused<'_>) -> Digest {
+/// has new headers and is the same message. Query and headers come without credentials: what is stored must not
+/// let anyone try out guesses of one.
+fn digest(refused: &Refused<'_>, query: Option<&str>, headers: &HeaderMap) -> Digest {
     let Refused { channel, rejection, request, .. } = *refused;
     let mut context = Context::new(&SHA256);
     let mut piece = |bytes: &[u8]| {
@@ -104,10 +106,10 @@ fn digest(refused: &Refused<'_>) -> Digest {
     piece(rejection.word().as_bytes());
     piece(request.method.as_str().as_bytes());
     piece(request.path.as_bytes());
-    piece(request.query.as_deref().unwrap_or("").as_bytes());
+    piece(query.unwrap_or("").as_bytes());
     piece(&request.body);
     if Shelf::of(rejection) != Shelf::Undecryptable {
-        for (name, value) in &request.headers {
+        for (name, value) in headers {
             piece(name.as_str().as_bytes());
             piece(value.as_bytes());
         }

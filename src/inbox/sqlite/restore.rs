@@ -97,7 +97,7 @@ pub(super) fn restore(
     let copy = Copy::make(&path, backup)?;
     let gap = copy.prepare(by, backup, now)?;
     files::give_to(&copy.path, owner)?;
-    let kept = replace(&path, copy, &old, now)?;
+    let kept = replace(&path, &copy, &old, now)?;
     drop(lock);
     Ok(Restored { gap, kept })
 }
@@ -298,7 +298,7 @@ fn open_gap(conn: &mut Connection, by: &str, backup: &Path, now: Timestamp) -> R
 }
 
 /// Makes the copy the inbox. Returns where the old one is kept.
-fn replace(path: &Path, copy: Copy, old: &Old, now: Timestamp) -> Result<Option<PathBuf>, RestoreError> {
+fn replace(path: &Path, copy: &Copy, old: &Old, now: Timestamp) -> Result<Option<PathBuf>, RestoreError> {
     let system = |doing: &'static str| move |error: io::Error| files::unavailable(doing, path, &error);
     if matches!(old, Old::Nothing) {
         // Logs without their database belong to one that somebody removed.

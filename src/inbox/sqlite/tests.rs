@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::AtomicI64;
 use std::time::Instant;
 
 use tollbell_channels::model::Proof;
@@ -108,6 +108,16 @@ async fn files_are_for_their_owner_alone() {
     std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o640)).unwrap();
     let refused = SqliteInbox::open(world.path(), options(&world.clock)).err();
     assert!(matches!(refused, Some(Error::OpenToOthers { mode: 0o640, .. })), "{refused:?}");
+    std::fs::set_permissions(world.path(), std::fs::Permissions::from_mode(0o600)).unwrap();
+    // What stands beside it holds the same data.
+    for suffix in ["-wal", "-shm"] {
+        let path = beside(&world.path(), suffix);
+        std::fs::write(&path, b"").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o604)).unwrap();
+        let refused = SqliteInbox::open(world.path(), options(&world.clock)).err();
+        assert!(matches!(refused, Some(Error::OpenToOthers { mode: 0o604, .. })), "{suffix}: {refused:?}");
+        std::fs::remove_file(&path).unwrap();
+    }
     drop(lock);
 }
 
@@ -315,6 +325,42 @@ async fn a_backup_opens_and_has_everything() {
     let copied = SqliteInbox::open(&copy, options(&world.clock)).unwrap();
     assert_eq!(copied.notification(letter.id).await.unwrap().request.unwrap().body, letter.request.body);
     assert!(matches!(copied.store_parts(parts(world.letter("N1"))).await, Ok(Stored::Repeated { .. })));
+}
+
+#[tokio::test]
+async fn a_backup_ends_with_its_node_and_leaves_nothing() {
+    let world = Temporary::new();
+    for number in 0..200 {
+        world.store(world.letter(&format!("N{number}"))).await.unwrap();
+    }
+    let copy = world.directory.path().join("copy.db");
+    world.inbox.close().await;
+    assert!(matches!(world.inbox.backup(&copy).await, Err(Error::Closed)));
+    assert!(!copy.exists(), "half a backup looks like one");
+}
+
+#[tokio::test]
+async fn a_gap_is_open_until_somebody_closes_it() {
+    let world = Temporary::new();
+    assert!(world.inbox.gaps().await.unwrap().is_empty());
+    let closed_one = world.inbox.close_gap(1, "me", "done", world.now()).await;
+    assert!(matches!(closed_one, Err(Error::NotFound)));
+    let open = |from, to| world.inbox.submit(Urgency::Work, 0, move |s| gaps::open(&s.conn, from, to, "restored"));
+    open(None, START_MS).await.unwrap();
+    open(Some(START_MS), START_MS + 1).await.unwrap();
+    let closed = world.inbox.close_gap(2, "me", "asked the platforms", world.now()).await.unwrap();
+    assert_eq!(closed.closed.as_ref().map(|closed| closed.why.as_str()), Some("asked the platforms"));
+    let again = world.inbox.close_gap(2, "another", "nothing", world.now()).await.unwrap();
+    assert_eq!(again, closed, "closed once");
+    let found = world.inbox.gaps().await.unwrap();
+    assert_eq!(
+        found.iter().map(|gap| (gap.id, gap.is_open(), gap.from.is_some())).collect::<Vec<_>>(),
+        [(1, true, false), (2, false, true)]
+    );
+    let audited = world.inbox.submit(Urgency::Work, 0, |session| {
+        Ok(session.conn.query_row("SELECT count(*), max(who) FROM audit", [], |row| Ok((row.get(0)?, row.get(1)?)))?)
+    });
+    assert_eq!(audited.await.unwrap(), (1_i64, "me".to_owned()));
 }
 
 /// Where the next test, run again as its own child, finds its inbox.
