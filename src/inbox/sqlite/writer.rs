@@ -34,7 +34,7 @@ pub(super) const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// People's reads wait no longer than this: our own have ended by then, so that somebody else's holds the log.
 const HOLD_MAX: Duration = Duration::from_secs(7);
 /// From giving that up to the next try.
-const HOLD_PAUSE: Duration = Duration::from_secs(60);
+const HOLD_PAUSE: Duration = Duration::from_mins(1);
 /// What a job writes beside its bodies: rows and their indexes, roughly.
 const JOB_BYTES: usize = 4 * 1024;
 

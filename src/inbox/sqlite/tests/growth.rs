@@ -11,7 +11,7 @@ const CALLBACKS: usize = 100_000;
 const ROUND: usize = 20_000;
 /// Under way at once.
 const TOGETHER: usize = 2000;
-const AGE: Duration = Duration::from_secs(3600);
+const AGE: Duration = Duration::from_hours(1);
 
 async fn fill(world: &Temporary, round: usize) {
     for start in (0..ROUND).step_by(TOGETHER) {
