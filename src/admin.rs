@@ -20,6 +20,7 @@ use tracing::{debug, warn};
 use crate::clock::Clock;
 use crate::descriptors::{Reserve, is_exhausted};
 use crate::inbox::{Condition, Inbox};
+use crate::reload::Standing;
 use crate::stop::Stop;
 use crate::telemetry::{ByChannel, ByTarget, Metrics};
 
@@ -33,6 +34,8 @@ pub struct Admin {
     pub clock: Clock,
     /// The stop signal: a node that drains is not ready.
     pub stop: Stop,
+    /// How the configuration's files stand to what is in force.
+    pub standing: Arc<Standing>,
 }
 
 /// Connections at once: a scraper and a few people.
@@ -115,10 +118,15 @@ impl Admin {
         if self.stop.is_raised() {
             return text(StatusCode::SERVICE_UNAVAILABLE, "text/plain", "draining\n".into());
         }
-        let body = match self.inbox.condition() {
+        let mut body = match self.inbox.condition() {
             Condition::Good => "ready\n".to_owned(),
             Condition::Failing(cause) => format!("answering busy: {cause}\n"),
         };
+        for reason in self.standing.reasons() {
+            body.push_str("the configuration's files are not in force: ");
+            body.push_str(&reason);
+            body.push('\n');
+        }
         text(StatusCode::OK, "text/plain", body)
     }
 
@@ -140,6 +148,15 @@ impl Admin {
                 }
             }
             Err(error) => warn!(%error, "cannot read the backlog for the metrics"),
+        }
+        match self.inbox.size().await {
+            Ok(size) => {
+                let bytes = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+                self.metrics.inbox_bytes.set(bytes(size.bytes));
+                self.metrics.inbox_free_bytes.set(bytes(size.free_bytes));
+                self.metrics.inbox_wal_bytes.set(bytes(size.wal_bytes));
+            }
+            Err(error) => warn!(%error, "cannot read the inbox's size for the metrics"),
         }
         match self.inbox.last_genuine().await {
             Ok(rows) => {

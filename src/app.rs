@@ -1,35 +1,33 @@
 //! Wiring: configuration → parts → tasks → drain. Nothing is decided here.
 
+mod doors;
+mod lines;
 mod network;
+mod node;
+mod plan;
+mod reload;
+mod service;
+mod sockets;
+mod supervisor;
+mod watch;
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Context as _;
-use arc_swap::ArcSwap;
-use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::task::JoinSet;
-use tollbell_channels::model::{AckMatch, AppReply, Environment};
 use tollbell_channels::platforms::PLATFORMS;
 use tollbell_channels::settings::{Settings, SettingsError};
-use tracing::{error, info, warn};
 
-use crate::admin::{self, Admin};
-use crate::clock::{self, Clock};
-use crate::config::{self, BackoffConfig, Catalogue, ChannelConfig, Config, Problem, TargetKind};
-use crate::deliver::{AckOf, Backoff, Deliverer, Line, Origin, Policy};
-use crate::descriptors;
-use crate::inbox::sqlite::{Options, ServingLock, SqliteInbox};
-use crate::inbox::{Inbox, Retention, RoutedTarget};
+pub use node::Node;
+pub use sockets::Sockets;
+
+use crate::clock;
+use crate::config::{self, Catalogue, ChannelConfig, Config, Problem, TargetKind};
+use crate::inbox::Inbox;
+use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::messages::Message;
-use crate::receive::guard::Guard;
-use crate::receive::{Door, Doors, Receiver, listener};
-use crate::stop::{Stop, Stopper, stop_pair};
-use crate::targets::{self, Format, Target};
-use crate::telemetry::{self, LogFormat, Metrics};
+use crate::targets::{self, Target};
+use crate::telemetry::{self, LogFormat};
 
 /// Reads the configuration with everything that this program knows.
 ///
@@ -107,273 +105,3 @@ pub fn open_inbox(config: &Config) -> anyhow::Result<Arc<dyn Inbox>> {
     };
     Ok(SqliteInbox::open(&config.inbox.path, options)?)
 }
-
-/// A running node.
-pub struct Node {
-    inbox: Arc<dyn Inbox>,
-    addresses: Vec<SocketAddr>,
-    admin_address: SocketAddr,
-    stopper: Stopper,
-    tasks: Tasks,
-    drain: Duration,
-    _lock: ServingLock,
-}
-
-/// The node's tasks; each gives its name when it ends.
-type Tasks = JoinSet<&'static str>;
-
-/// Names a task, so that its end can be told.
-async fn named(name: &'static str, work: impl Future<Output = ()>) -> &'static str {
-    work.await;
-    name
-}
-
-/// Time beyond the drain time after which tasks that still run are ended: attempts hold leases, so that
-/// nothing is lost when they are.
-const DRAIN_GRACE: Duration = Duration::from_secs(5);
-
-impl Node {
-    /// Opens everything and starts working.
-    ///
-    /// # Errors
-    /// When a part cannot be opened: an address in use, an inbox that another node serves.
-    pub async fn start(config: Config) -> anyhow::Result<Self> {
-        let lock = SqliteInbox::lock_for_serving(&config.inbox.path).context("claim the inbox for this node")?;
-        let inbox = open_inbox(&config).context("open the inbox")?;
-        let clock = clock::system();
-        let metrics = Arc::new(Metrics::new());
-        let (stopper, stop) = stop_pair();
-
-        warn_of_orphans(&*inbox, &config).await;
-        let lines = lines(&config)?;
-        let receiver = Receiver {
-            doors: doors(&config, &lines),
-            inbox: inbox.clone(),
-            metrics: metrics.clone(),
-            clock: clock.clone(),
-            guard: Arc::new(Guard::new(network::rules(&config.server), metrics.clone())),
-            refusals: Arc::default(),
-        };
-        let receiver = Arc::new(ArcSwap::from_pointee(receiver));
-
-        let mut tasks = Tasks::new();
-        let mut addresses = Vec::new();
-        let tls = network::open_tls(&config.server, &clock, &metrics).context("open certificate and key")?;
-        let (limits, served) = (limits(&config), network::addresses(&config.server));
-        let places = listener::places(descriptors::fit(config.server.max_connections), served.len());
-        for (address, is_tls) in served {
-            let listener = TcpListener::bind(address).await.with_context(|| format!("listen on {address}"))?;
-            addresses.push(listener.local_addr().context("read the listener's address")?);
-            let tls = tls.clone().filter(|_| is_tls);
-            let served = listener::serve(listener, tls, receiver.clone(), places.clone(), limits, stop.clone());
-            tasks.spawn(named("receive", served));
-        }
-        tasks.spawn(named("tidy", network::tidy(receiver.clone(), stop.clone())));
-        if let Some(pair) = tls {
-            tasks.spawn(named("tls", pair.watch(stop.clone())));
-        }
-        let admin_listener = TcpListener::bind(config.admin.listen)
-            .await
-            .with_context(|| format!("listen on {}", config.admin.listen))?;
-        let admin_address = admin_listener.local_addr().context("read the admin listener's address")?;
-        let admin = Admin { inbox: inbox.clone(), metrics: metrics.clone(), clock: clock.clone(), stop: stop.clone() };
-        tasks.spawn(named("admin", admin::serve(admin_listener, Arc::new(admin))));
-
-        let deliverer = Deliverer {
-            inbox: inbox.clone(),
-            metrics,
-            clock: clock.clone(),
-            chance: clock::system_chance(),
-            ack_of: ack_of(receiver.clone()),
-            scan: config.deliver.scan,
-        };
-        for line in lines {
-            tasks.spawn(named("deliver", deliverer.clone().run(line, stop.clone())));
-        }
-        tasks.spawn(named("retain", retain(inbox.clone(), config.retention.clone(), clock, stop)));
-        info!(addresses = ?addresses, admin = %admin_address, channels = config.channels.len(), targets = config.targets.len(), "serving");
-        Ok(Self { inbox, addresses, admin_address, stopper, tasks, drain: config.server.drain_timeout, _lock: lock })
-    }
-
-    /// The first public address.
-    pub fn address(&self) -> SocketAddr {
-        self.addresses[0]
-    }
-
-    /// The admin listener's address.
-    pub fn admin_address(&self) -> SocketAddr {
-        self.admin_address
-    }
-
-    /// The inbox.
-    pub fn inbox(&self) -> Arc<dyn Inbox> {
-        self.inbox.clone()
-    }
-
-    /// Runs until SIGTERM or SIGINT, then drains.
-    ///
-    /// # Errors
-    /// When a task ended by itself: a node with a dead part must not go on as if it were whole, and whoever
-    /// supervises the process starts it again.
-    pub async fn run_until_signal(mut self) -> anyhow::Result<()> {
-        let mut terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
-        let mut interrupt = signal(SignalKind::interrupt()).context("wait for SIGINT")?;
-        let ended = tokio::select! {
-            _ = terminate.recv() => {
-                info!("SIGTERM: draining");
-                Ok(())
-            }
-            _ = interrupt.recv() => {
-                info!("SIGINT: draining");
-                Ok(())
-            }
-            Some(ended) = self.tasks.join_next() => match ended {
-                Ok(name) => Err(anyhow::anyhow!("the task `{name}` ended by itself")),
-                Err(error) => Err(anyhow::Error::new(error).context("a task ended badly")),
-            },
-        };
-        if let Err(error) = &ended {
-            error!(error = format!("{error:#}"), "stopping: a part of the node is gone");
-        }
-        self.stop().await;
-        ended
-    }
-
-    /// Stops taking work, lets what runs end, closes the inbox.
-    pub async fn stop(mut self) {
-        self.stopper.stop();
-        let by = tokio::time::Instant::now() + self.drain + DRAIN_GRACE;
-        loop {
-            match tokio::time::timeout_at(by, self.tasks.join_next()).await {
-                Ok(None) => break,
-                Ok(Some(Ok(_))) => {}
-                Ok(Some(Err(error))) => error!(%error, "a task ended badly"),
-                Err(_) => {
-                    warn!(tasks = self.tasks.len(), "still at work at the end of the drain time; ended");
-                    self.tasks.shutdown().await;
-                    break;
-                }
-            }
-        }
-        self.inbox.close().await;
-        info!("stopped");
-    }
-}
-
-/// Deliveries of a target that is no longer configured wait until it is again; somebody should know.
-async fn warn_of_orphans(inbox: &dyn Inbox, config: &Config) {
-    match inbox.backlog().await {
-        Ok(rows) => {
-            for row in rows {
-                let is_configured = config.targets.iter().any(|target| *target.id == *row.target);
-                if row.open > 0 && !is_configured {
-                    warn!(target = row.target, open = row.open, "deliveries wait for a target that is not configured");
-                }
-            }
-        }
-        Err(error) => warn!(%error, "cannot read what waits"),
-    }
-}
-
-fn limits(config: &Config) -> listener::Limits {
-    let server = &config.server;
-    listener::Limits {
-        first_byte: server.first_byte_timeout,
-        header: server.header_timeout,
-        body: server.body_timeout,
-        body_bytes: server.body_limit,
-        write: server.network.write_timeout,
-        age: server.network.max_connection_age,
-        drain: server.drain_timeout,
-    }
-}
-
-fn lines(config: &Config) -> anyhow::Result<Vec<Line>> {
-    let mut lines = Vec::new();
-    for target in &config.targets {
-        let built =
-            build_target(&target.kind, &target.settings).with_context(|| format!("build target `{}`", target.id))?;
-        let demands = built.demands();
-        let backoff = match &target.ladder {
-            Some(ladder) => Backoff::Ladder(ladder.clone()),
-            None => backoff(&config.deliver.backoff),
-        };
-        let policy = Policy {
-            backoff,
-            wait_after_unknown: demands.wait_after_unknown,
-            attempt_timeout: demands.attempt_timeout,
-            lease: Policy::lease_for(demands.attempt_timeout, demands.wait_after_unknown, config.deliver.lease_margin),
-            concurrency: demands.concurrency.max(1),
-        };
-        lines.push(Line { id: target.id.clone(), target: built, policy });
-    }
-    Ok(lines)
-}
-
-fn backoff(config: &BackoffConfig) -> Backoff {
-    match config {
-        BackoffConfig::Ladder(waits) => Backoff::Ladder(waits.clone()),
-        BackoffConfig::Exponential { first, max, tries } => {
-            Backoff::Exponential { first: *first, max: *max, tries: *tries }
-        }
-    }
-}
-
-fn doors(config: &Config, lines: &[Line]) -> Doors {
-    let is_raw = |id: &str| lines.iter().any(|line| &*line.id == id && line.target.demands().format == Format::Raw);
-    let doors = config.channels.iter().map(|channel| {
-        let is_sandbox = channel.environment == Environment::Sandbox;
-        let targets_of = |kind| {
-            let ids = config.routes.targets_for(&channel.id, kind, &config.targets);
-            let accepted = config.targets.iter().filter(|target| ids.contains(&target.id));
-            accepted
-                .filter(|target| !is_sandbox || target.accept_sandbox)
-                .map(|target| RoutedTarget { target: target.id.clone(), is_raw: is_raw(&target.id) })
-                .collect()
-        };
-        let door = Door::new(
-            channel.id.clone(),
-            channel.merchant.clone(),
-            channel.platform.kind,
-            channel.channel.clone(),
-            channel.paths.clone(),
-            targets_of,
-        );
-        Arc::new(door.allowing(network::allow(&channel.allow)))
-    });
-    Doors::new(doors.collect())
-}
-
-/// Reads an application's answer in the words of the channel, as it is configured now. When the channel is gone
-/// or has another name, another channel of the same platform knows the word; without any, nothing confirms.
-fn ack_of(receiver: Arc<ArcSwap<Receiver>>) -> AckOf {
-    Arc::new(move |origin: &Origin, reply: &AppReply<'_>| {
-        let receiver = receiver.load();
-        let is_of_platform = |door: &&Arc<Door>| *door.platform == *origin.platform;
-        let own = receiver.doors.by_id(&origin.channel).filter(is_of_platform);
-        let door = own.or_else(|| receiver.doors.iter().find(is_of_platform));
-        door.map_or(AckMatch::No, |door| door.channel.is_ack(reply))
-    })
-}
-
-/// Removes what is older than its retention, in slices with pauses, so that intake never waits long.
-async fn retain(inbox: Arc<dyn Inbox>, settings: config::RetentionConfig, clock: Clock, mut stop: Stop) {
-    let retention = Retention { bodies: settings.bodies, identities: settings.identities, slice: settings.slice };
-    loop {
-        let wait = match inbox.retain(retention, clock()).await {
-            Ok(retained) if !retained.is_done => SLICE_PAUSE,
-            Ok(_) => settings.every,
-            Err(error) => {
-                warn!(%error, "cannot remove what is older than its retention");
-                settings.every
-            }
-        };
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = stop.raised() => return,
-        }
-    }
-}
-
-/// Pause between two slices.
-const SLICE_PAUSE: Duration = Duration::from_millis(50);

@@ -11,6 +11,7 @@ mod listing;
 mod replay;
 mod sample;
 mod serve;
+mod shadow;
 mod show;
 mod tail;
 
@@ -60,6 +61,7 @@ enum What {
     Events(EventsArgs),
     Replay(ReplayArgs),
     Backup(BackupArgs),
+    Shadow(ShadowArgs),
     Demo(DemoArgs),
     Help(HelpArgs),
 }
@@ -143,6 +145,13 @@ struct BackupArgs {
 }
 
 #[derive(Debug, Args)]
+struct ShadowArgs {
+    channel: String,
+    #[arg(long)]
+    log: PathBuf,
+}
+
+#[derive(Debug, Args)]
 struct DemoArgs {
     #[arg(long)]
     once: bool,
@@ -185,7 +194,7 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Serve => serve::run(&mut context).await,
         What::Init(args) => init::run(&mut context, &args),
         What::Check => check::run(&mut context),
-        What::Channels => listing::channels(&mut context),
+        What::Channels => listing::channels(&mut context).await,
         What::Targets => listing::targets(&mut context),
         What::Sample(args) => sample::run(&mut context, &args),
         What::Show(args) => show::run(&mut context, &args).await,
@@ -193,6 +202,7 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Events(args) => events::run(&mut context, &args).await,
         What::Replay(args) => replay::run(&mut context, &args).await,
         What::Backup(args) => backup::run(&mut context, &args).await,
+        What::Shadow(args) => shadow::run(&mut context, &args).await,
         What::Demo(args) => demo::run(&mut context, &args).await,
         What::Help(args) => help(&mut context, args.command.as_deref()),
     };

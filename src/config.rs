@@ -8,8 +8,10 @@ pub mod example;
 pub mod inbox;
 pub mod log;
 pub mod network;
+pub mod print;
 mod reader;
 pub mod retention;
+pub mod roles;
 pub mod route;
 pub mod server;
 mod settings;
@@ -32,8 +34,10 @@ pub use deliver::{BackoffConfig, DeliverConfig};
 pub use inbox::InboxConfig;
 pub use log::LogConfig;
 pub use network::{AllowConfig, IpCheck, NetworkConfig, TlsConfig};
+pub use print::{Print, Prints};
 pub use reader::{Place, Problem};
 pub use retention::RetentionConfig;
+pub use roles::{Role, Roles};
 pub use route::Routes;
 pub use server::ServerConfig;
 pub use target::TargetConfig;
@@ -44,6 +48,8 @@ use reader::{Section, Sink};
 /// A configuration that was found good. Immutable.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// The main file, as it was named.
+    pub file: PathBuf,
     /// The folder of the file: relative paths start here.
     pub folder: PathBuf,
     /// The public listener.
@@ -64,6 +70,8 @@ pub struct Config {
     pub targets: Vec<TargetConfig>,
     /// Which events go where.
     pub routes: Routes,
+    /// What was read, for comparing with another reading.
+    pub prints: Prints,
 }
 
 /// What the program knows, handed in so that nothing here names a platform or a kind of target.
@@ -102,7 +110,7 @@ const SHARED_TABLES: &[&str] = &["channel", "target", "route"];
 /// Every problem of every file.
 pub fn load(path: &Path, catalogue: &Catalogue<'_>) -> Result<(Config, Vec<Problem>), Vec<Problem>> {
     let mut found = Vec::new();
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned();
+    let folder = folder_of(path);
     let mut sinks: Vec<Sink> = Vec::new();
     let mut unread = |file: &Path, message: Message| {
         let empty = Sink::new(file, String::new());
@@ -144,6 +152,21 @@ pub fn load(path: &Path, catalogue: &Catalogue<'_>) -> Result<(Config, Vec<Probl
         Some(config) if problems.is_empty() => Ok((config, warnings)),
         _ => Err(problems),
     }
+}
+
+/// Every file that a configuration is made of, whether it is there or not, and whether it can be understood or
+/// not: the main one, those of [`CHANNELS_FOLDER`], and the keys and certificates that they name.
+pub fn sources(path: &Path, variable: &dyn Fn(&str) -> Option<String>) -> Vec<PathBuf> {
+    let folder = folder_of(path);
+    let mut files = vec![path.to_owned()];
+    files.extend(included(&folder).unwrap_or_default());
+    let named = print::named_files(&files, &folder, variable);
+    files.extend(named);
+    files
+}
+
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 
 /// Every key of the program's own tables, such as `server.listen`. Those of platforms and kinds of target
@@ -209,6 +232,10 @@ fn build(
     is_whole: bool,
 ) -> Option<Config> {
     let mut names = Names { is_whole, ..Names::default() };
+    let mut prints = Prints::default();
+    for table in tables.iter().flatten() {
+        prints.add(table, folder, catalogue.variable);
+    }
     let mut core = None;
     let mut channels = Vec::new();
     let mut targets = Vec::new();
@@ -250,7 +277,8 @@ fn build(
         main.warning(None, "target", Message::new("config.no_target"));
     }
     let (server, admin, inbox, retention, deliver, log) = core?;
-    Some(Config { folder: folder.to_owned(), server, admin, inbox, retention, deliver, log, channels, targets, routes })
+    let (file, folder) = (main_file.to_owned(), folder.to_owned());
+    Some(Config { file, folder, server, admin, inbox, retention, deliver, log, channels, targets, routes, prints })
 }
 
 fn check_tables(table: &DeTable<'_>, sink: &Sink, known: &[&str]) {

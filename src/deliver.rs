@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod decide;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,9 @@ use tracing::{debug, error, info, warn};
 pub use backoff::Backoff;
 
 use crate::clock::{Chance, Clock};
-use crate::inbox::{self, AttemptRecord, Claim, EventRecord, Finish, Finished, Inbox, Leased, Next};
+use crate::inbox::{
+    self, AttemptRecord, Claim, DeliveryId, EventRecord, Finish, Finished, Inbox, LeaseToken, Leased, Next,
+};
 use crate::stop::Stop;
 use crate::targets::{Attempted, Envelope, EventView, Outcome, Reason, Target};
 use crate::telemetry::{ByOutcome, ByTarget, Metrics};
@@ -92,6 +95,13 @@ pub struct Deliverer {
     pub scan: Duration,
 }
 
+/// A lease whose attempt runs in this process.
+struct Held {
+    delivery: DeliveryId,
+    token: LeaseToken,
+    until: Timestamp,
+}
+
 /// Wait after an inbox that failed, before it is asked again.
 const INBOX_PAUSE: Duration = Duration::from_millis(500);
 
@@ -100,6 +110,7 @@ impl Deliverer {
     pub async fn run(self, line: Line, mut stop: Stop) {
         let mut wakes = self.inbox.wakes();
         let mut running: JoinSet<()> = JoinSet::new();
+        let mut held: HashMap<tokio::task::Id, Held> = HashMap::new();
         loop {
             let is_stopping = stop.is_raised();
             wakes.borrow_and_update();
@@ -107,12 +118,14 @@ impl Deliverer {
             let mut claimed = 0;
             let mut pause = self.scan;
             if free > 0 && !is_stopping {
-                match self.claim(&line, free).await {
+                match self.claim(&line, free, &held).await {
                     Ok(leases) => {
                         claimed = leases.len();
                         for leased in leases {
                             let (deliverer, line) = (self.clone(), line.clone());
-                            running.spawn(async move { deliverer.attempt(&line, leased).await });
+                            let lease = Held { delivery: leased.delivery, token: leased.token, until: leased.until };
+                            let task = running.spawn(async move { deliverer.attempt(&line, leased).await });
+                            held.insert(task.id(), lease);
                         }
                         if claimed < free {
                             pause = self.until_next(&line).await.min(self.scan);
@@ -129,7 +142,8 @@ impl Deliverer {
             }
             let has_free = free > claimed;
             tokio::select! {
-                Some(ended) = running.join_next() => {
+                Some(ended) = running.join_next_with_id() => {
+                    held.remove(&ended.as_ref().map_or_else(tokio::task::JoinError::id, |(id, ())| *id));
                     if let Err(error) = ended {
                         // Its lease runs out and the delivery is tried again.
                         error!(target = %line.id, %error, "an attempt ended without a result");
@@ -147,11 +161,19 @@ impl Deliverer {
         line.target.close().await;
     }
 
-    async fn claim(&self, line: &Line, max: usize) -> Result<Vec<Leased>, inbox::Error> {
+    async fn claim(
+        &self,
+        line: &Line,
+        max: usize,
+        held: &HashMap<tokio::task::Id, Held>,
+    ) -> Result<Vec<Leased>, inbox::Error> {
+        let now = (self.clock)();
         let claim = Claim {
             target: line.id.clone(),
             max,
-            now: (self.clock)(),
+            now,
+            // An attempt ends before its lease: one that is held beyond it tells of a clock that was set forward.
+            running: held.values().filter(|held| held.until <= now).map(|held| (held.delivery, held.token)).collect(),
             lease: line.policy.lease,
             longest_wait: line.policy.longest_wait(),
         };

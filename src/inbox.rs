@@ -7,6 +7,8 @@
 #[cfg(test)]
 mod conformance;
 pub mod ids;
+mod platform_keys;
+pub mod shadow;
 pub mod sqlite;
 
 use std::path::Path;
@@ -18,11 +20,14 @@ use tollbell_channels::model::{
     Concern, Environment, EventKind, Money, Notification, Proof, Proven, RawRequest, Timestamp,
 };
 
+use shadow::Shadow;
+
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId};
+pub use platform_keys::PlatformKeys;
 
 /// All that an inbox can do.
-pub trait Inbox: Intake + Work + Search + Admin {}
-impl<T: Intake + Work + Search + Admin> Inbox for T {}
+pub trait Inbox: Intake + Work + Search + Admin + PlatformKeys + Shadow {}
+impl<T: Intake + Work + Search + Admin + PlatformKeys + Shadow> Inbox for T {}
 
 /// Why a call failed. What is in the inbox stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +105,8 @@ pub struct Arrival {
     pub request: RawRequest,
     /// Where the event of each fact goes, in the order of the notification's facts.
     pub routes: Vec<Vec<RoutedTarget>>,
+    /// Whether its deliveries are skipped, because the application still gets its callbacks by another way.
+    pub is_shadow: bool,
 }
 
 /// A target that an event goes to.
@@ -136,6 +143,16 @@ pub enum Stored {
         /// Whether the first one is held.
         is_held: bool,
     },
+}
+
+impl Stored {
+    /// The notification that stands for the message: this one, or the first of its repetitions.
+    pub fn notification(&self, this: NotificationId) -> NotificationId {
+        match self {
+            Self::New { .. } => this,
+            Self::Repeated { first, .. } => *first,
+        }
+    }
 }
 
 /// An event that a notification brought.
@@ -184,6 +201,9 @@ pub struct Claim {
     /// The longest wait that is ever planned. What is due later than that was planned by a clock that has
     /// been set back since, and becomes due at the end of that wait from now.
     pub longest_wait: Duration,
+    /// Leases that seem to have run out although their attempts still run in this process: the clock was set
+    /// forward. They are renewed instead of being claimed a second time.
+    pub running: Vec<(DeliveryId, LeaseToken)>,
 }
 
 /// A delivery under a lease.
@@ -349,6 +369,11 @@ pub trait Search: Send + Sync {
     async fn attempts_of(&self, delivery: DeliveryId) -> Result<Vec<AttemptRecord>, Error>;
     /// What waits for each target.
     async fn backlog(&self) -> Result<Vec<Backlog>, Error>;
+    /// How many deliveries of each target are not finished: waiting, held, pending or leased. Those with none are
+    /// left out; counting stops at [`BACKLOG_COUNT_MAX`] for each state.
+    async fn unfinished(&self) -> Result<Vec<(String, u64)>, Error>;
+    /// How large the inbox is.
+    async fn size(&self) -> Result<Size, Error>;
     /// The last genuine notification of each channel.
     async fn last_genuine(&self) -> Result<Vec<(String, Timestamp)>, Error>;
 }
@@ -514,6 +539,28 @@ pub struct Backlog {
     pub oldest_at: Option<Timestamp>,
 }
 
+/// How large an inbox is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Of the database, free pages included.
+    pub bytes: u64,
+    /// Of pages that retention freed and that new rows will use.
+    pub free_bytes: u64,
+    /// Of the log that is not moved into the database yet.
+    pub wal_bytes: u64,
+    /// Stored notifications, about.
+    pub notifications: u64,
+    /// Stored events, about.
+    pub events: u64,
+}
+
+impl Size {
+    /// Bytes that an event takes with all that belongs to it; `None` without events.
+    pub fn bytes_per_event(&self) -> Option<u64> {
+        self.bytes.saturating_sub(self.free_bytes).checked_div(self.events)
+    }
+}
+
 /// Counting stops here: a metrics scrape must not read a whole table.
 pub const BACKLOG_COUNT_MAX: u64 = 10_000;
 
@@ -527,6 +574,13 @@ pub trait Admin: Send + Sync {
 
     /// Removes what is older than its retention, one slice; call again while `is_done` is false.
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<Retained, Error>;
+
+    /// Discards deliveries that are not finished, of a target that is no longer configured and that nobody
+    /// attempts: one slice. Returns how many; call again until it is 0. The audit says who asked.
+    async fn discard_open(&self, target: &str, who: &str, at: Timestamp) -> Result<u64, Error>;
+
+    /// Whether the part that writes answers, be it that it cannot write: false when it is stuck, overrun or gone.
+    async fn answers(&self) -> bool;
 
     /// Writes a consistent copy of the inbox to a new file with mode 0600, while the node runs.
     async fn backup(&self, to: &Path) -> Result<(), Error>;

@@ -8,6 +8,7 @@ mod exchange;
 pub mod guard;
 pub mod listener;
 pub mod refusals;
+mod shadow;
 pub mod sources;
 pub mod tls;
 mod watched;
@@ -23,6 +24,7 @@ pub use door::{Door, Doors, Entrance};
 use guard::Guard;
 use refusals::Refusals;
 
+use self::shadow::Shadowed;
 use crate::clock::Clock;
 use crate::inbox::{Arrival, Inbox, NotificationId, Stored};
 use crate::telemetry::{ByChannel, ByReason, Metrics};
@@ -104,7 +106,7 @@ impl Receiver {
         self.metrics.received.get_or_create(&ByChannel { channel: channel.clone() }).inc();
         self.note_refusal(&channel, rejection, source);
         let reply = match door {
-            Some(door) => door.channel.answer(Cause::Refused.answer()),
+            Some(door) => door.channel().answer(Cause::Refused.answer()),
             None => Reply { status: NO_CHANNEL_STATUS, content_type: None, body: bytes::Bytes::new() },
         };
         Answered { reply, cause: Cause::Refused, acknowledges: None, channel, received_at, is_limited: false }
@@ -119,8 +121,8 @@ impl Receiver {
                 if let Some(name) = request.single_header(CHANNEL_HEADER) {
                     return self.doors.by_id(name).ok_or_else(|| unknown(name));
                 }
-                let candidates = self.doors.iter().map(|door| (&*door.id, &*door.channel, door));
-                recognise(request, candidates)
+                let channels: Vec<_> = self.doors.iter().map(|door| (door, door.channel())).collect();
+                recognise(request, channels.iter().map(|(door, channel)| (&*door.id, &**channel, *door)))
             }
         }
     }
@@ -129,20 +131,31 @@ impl Receiver {
         let by_channel = ByChannel { channel: door.id.clone() };
         self.metrics.received.get_or_create(&by_channel).inc();
         let received_at = request.received_at;
+        let channel = door.channel();
         let answered = |cause: Cause, acknowledges| Answered {
-            reply: door.channel.answer(cause.answer()),
+            reply: channel.answer(cause.answer()),
             cause,
             acknowledges,
             channel: door.id.clone(),
             received_at,
             is_limited: false,
         };
-        let proven = match door.channel.verify(&request, received_at) {
+        let shadowed = Shadowed::of(door, &request);
+        let mut verdict = channel.verify(&request, received_at);
+        if let Verdict::NeedsKey(needed) = &verdict
+            && let Some(with_key) = door.keeper.wait(needed).await
+        {
+            verdict = with_key.verify(&request, received_at);
+        }
+        let proven = match verdict {
             Verdict::Genuine(proven) => {
                 self.guard.note_genuine(request.source);
                 proven
             }
             Verdict::Refused(rejection) => {
+                if let Some(shadowed) = shadowed {
+                    shadowed.refused(&self.inbox, rejection.word());
+                }
                 self.note_cost(&rejection, request.source);
                 self.note_refusal(&door.id, &rejection, request.source);
                 let cause = if rejection == Rejection::Undecryptable { Cause::Undecryptable } else { Cause::Refused };
@@ -168,8 +181,13 @@ impl Receiver {
             notification: proven,
             request,
             routes,
+            is_shadow: door.is_shadow,
         };
-        match self.inbox.store(arrival).await {
+        let stored = self.inbox.store(arrival).await;
+        if let (Some(shadowed), Ok(stored)) = (shadowed, &stored) {
+            shadowed.genuine(&self.inbox, stored.notification(id));
+        }
+        match stored {
             Ok(Stored::New { events, is_held }) => {
                 self.metrics.stored.get_or_create(&by_channel).inc();
                 if is_held {

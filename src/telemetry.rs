@@ -15,6 +15,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
+use tollbell_channels::channel::REJECTION_WORDS;
 
 pub use network::{ByLimit, NetworkMetrics};
 
@@ -41,12 +42,28 @@ pub struct ByTarget {
     pub target: Arc<str>,
 }
 
+/// Label: how something ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByResult {
+    /// The result's word.
+    pub result: &'static str,
+}
+
 /// Labels of attempts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByOutcome {
     /// The target's id.
     pub target: Arc<str>,
     /// The outcome's word.
+    pub outcome: &'static str,
+}
+
+/// Labels of downloads of platform keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByKeyOutcome {
+    /// The channel's id.
+    pub channel: Arc<str>,
+    /// `fetched`, or the word of what was wrong.
     pub outcome: &'static str,
 }
 
@@ -86,12 +103,27 @@ pub struct Metrics {
     pub dead_deliveries: Family<ByTarget, Gauge>,
     /// When the last genuine callback of a channel arrived, refreshed when metrics are read.
     pub last_genuine: Family<ByChannel, Gauge<f64, AtomicU64>>,
+    /// Downloads of platform keys, by outcome.
+    pub key_downloads: Family<ByKeyOutcome, Counter>,
+    /// When the last of the fetched platform keys of a channel ends.
+    pub platform_key_expires: Family<ByChannel, Gauge<f64, AtomicU64>>,
     /// Open connections of the public listener.
     pub connections: Gauge,
     /// Whether the inbox can be written (1) or not (0).
     pub inbox_writable: Gauge,
     /// The public listener's network side.
     pub network: NetworkMetrics,
+    /// Bytes of the inbox's database, refreshed when metrics are read.
+    pub inbox_bytes: Gauge,
+    /// Bytes of pages in it that are free, refreshed when metrics are read.
+    pub inbox_free_bytes: Gauge,
+    /// Bytes of its log, refreshed when metrics are read.
+    pub inbox_wal_bytes: Gauge,
+    /// Reloads, by how they ended.
+    pub reload: Family<ByResult, Counter>,
+    /// Whether the files on disk say something (1) that is not in force, because of mistakes, because it is not
+    /// possible now, or because it needs a restart.
+    pub config_stale: Gauge,
 }
 
 /// Fastest bucket of the latency histograms in seconds; 16 doublings reach 16 s.
@@ -128,9 +160,16 @@ impl Metrics {
             held_deliveries: Family::default(),
             dead_deliveries: Family::default(),
             last_genuine: Family::default(),
+            key_downloads: Family::default(),
+            platform_key_expires: Family::default(),
             connections: Gauge::default(),
             inbox_writable: Gauge::default(),
             network: NetworkMetrics::default(),
+            inbox_bytes: Gauge::default(),
+            inbox_free_bytes: Gauge::default(),
+            inbox_wal_bytes: Gauge::default(),
+            reload: Family::default(),
+            config_stale: Gauge::default(),
         };
         metrics.register();
         metrics
@@ -178,9 +217,26 @@ impl Metrics {
             Unit::Seconds,
             self.last_genuine.clone(),
         );
+        r.register("key_downloads", "Downloads of platform keys, by outcome", self.key_downloads.clone());
+        r.register_with_unit(
+            "platform_key_expires_timestamp",
+            "When the last of the fetched platform keys of a channel ends",
+            Unit::Seconds,
+            self.platform_key_expires.clone(),
+        );
         r.register("connections", "Open connections of the public listener", self.connections.clone());
         r.register("inbox_writable", "Whether the inbox can be written", self.inbox_writable.clone());
         self.network.register(r);
+        let bytes = [
+            ("inbox", "Size of the inbox's database", &self.inbox_bytes),
+            ("inbox_free", "Size of its pages that are free for new rows", &self.inbox_free_bytes),
+            ("inbox_wal", "Size of its log", &self.inbox_wal_bytes),
+        ];
+        for (name, help, gauge) in bytes {
+            r.register_with_unit(name, help, Unit::Bytes, gauge.clone());
+        }
+        r.register("reload", "Reloads of the configuration, by how they ended", self.reload.clone());
+        r.register("config_stale", "Whether the files say something that is not in force", self.config_stale.clone());
     }
 
     /// The metrics in the `OpenMetrics` text format.
@@ -191,6 +247,39 @@ impl Metrics {
         text
     }
 }
+
+impl Metrics {
+    /// Shows a channel's counters at zero from the start: a rise from nothing is none to Prometheus, and the
+    /// first forgery or busy reply would alert nobody.
+    pub fn announce_channel(&self, id: &Arc<str>) {
+        let label = ByChannel { channel: id.clone() };
+        for counter in [&self.received, &self.stored, &self.duplicate, &self.repeated_after_ack, &self.held, &self.busy]
+        {
+            drop(counter.get_or_create(&label));
+        }
+        drop(self.ack_seconds.get_or_create(&label));
+        for reason in REJECTION_WORDS {
+            drop(self.refused.get_or_create(&ByReason { channel: id.clone(), reason }));
+        }
+    }
+
+    /// The same for a target.
+    pub fn announce_target(&self, id: &Arc<str>) {
+        let label = ByTarget { target: id.clone() };
+        drop(self.dead.get_or_create(&label));
+        drop(self.confirmed_seconds.get_or_create(&label));
+        for gauge in [&self.open_deliveries, &self.held_deliveries, &self.dead_deliveries] {
+            drop(gauge.get_or_create(&label));
+        }
+        drop(self.oldest_undelivered_seconds.get_or_create(&label));
+        for outcome in OUTCOMES {
+            drop(self.attempts.get_or_create(&ByOutcome { target: id.clone(), outcome }));
+        }
+    }
+}
+
+/// Every word of an attempt's outcome.
+const OUTCOMES: &[&str] = &["delivered", "retry", "declined", "unknown"];
 
 /// How logs look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -33,12 +33,6 @@ pub(super) struct Plan<'a> {
     pub(super) admin_listen: &'a str,
 }
 
-/// What was written.
-pub(super) struct Written {
-    /// The platforms' public keys.
-    pub(super) public_keys: Vec<PathBuf>,
-}
-
 pub(super) fn run(context: &mut Context<'_>, args: &InitArgs) -> anyhow::Result<ExitCode> {
     let platforms = if args.all {
         PLATFORMS.to_vec()
@@ -87,10 +81,9 @@ pub(super) fn run(context: &mut Context<'_>, args: &InitArgs) -> anyhow::Result<
 }
 
 /// Writes the configuration and the keys. Overwrites nothing, and writes nothing when a file is there.
-pub(super) fn write(plan: &Plan<'_>) -> anyhow::Result<Written> {
+pub(super) fn write(plan: &Plan<'_>) -> anyhow::Result<()> {
     let keys = plan.folder.join("keys");
     let mut files: Vec<(PathBuf, Zeroizing<Vec<u8>>)> = Vec::new();
-    let mut public_keys = Vec::new();
     let mut channels = Vec::new();
     for platform in &plan.platforms {
         let side = (platform.simulate)();
@@ -98,10 +91,6 @@ pub(super) fn write(plan: &Plan<'_>) -> anyhow::Result<Written> {
         for setting in side.written_settings() {
             if let SettingValue::Key(bytes) = &setting.value {
                 let path = keys.join(setting.file_name.context("a key has a file name")?);
-                let described = platform.settings.iter().find(|described| described.name == setting.name);
-                if described.is_some_and(|described| described.kind == SettingKind::PublicKey) {
-                    public_keys.push(path.clone());
-                }
                 files.push((path, bytes.clone()));
             }
             values.push(written(&setting)?);
@@ -131,7 +120,7 @@ pub(super) fn write(plan: &Plan<'_>) -> anyhow::Result<Written> {
     for (path, bytes) in &files {
         create(path, bytes, plan.lang)?;
     }
-    Ok(Written { public_keys })
+    Ok(())
 }
 
 /// A setting's line in the configuration.

@@ -5,20 +5,21 @@ use serde_json::{Value, json};
 
 use super::context::Context;
 use super::{ExitCode, OK};
-use crate::config::TargetConfig;
+use crate::config::{Config, TargetConfig};
 use crate::messages::{Lang, Message};
 use crate::targets::{KINDS, by_kind};
+use crate::{app, clock, keys};
+use tollbell_channels::channel::KeyNote;
 use tollbell_channels::platforms::PLATFORMS;
 use tollbell_channels::settings::Text;
 
-pub(super) fn channels(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
+pub(super) async fn channels(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let config = context.config()?;
+    let notes = key_notes(&config).await;
     let lang = context.lang;
     if context.is_json {
-        for channel in &config.channels {
-            let keys: Vec<_> = channel
-                .channel
-                .keys()
+        for (channel, notes) in config.channels.iter().zip(notes) {
+            let keys: Vec<_> = notes
                 .into_iter()
                 .map(|key| json!({ "label": key.label, "algorithm": key.algorithm, "fingerprint": key.fingerprint, "not_after": key.not_after.map(|at| at.to_string()) }))
                 .collect();
@@ -35,13 +36,8 @@ pub(super) fn channels(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
         return Ok(OK);
     }
     let mut table = table(context, &["channel", "kind", "environment", "merchant", "paths", "keys"]);
-    for channel in &config.channels {
-        let keys: Vec<String> = channel
-            .channel
-            .keys()
-            .into_iter()
-            .map(|key| format!("{} {} {}", key.label, key.algorithm, short(key.fingerprint.as_deref())))
-            .collect();
+    for (channel, notes) in config.channels.iter().zip(notes) {
+        let keys: Vec<String> = notes.iter().map(|key| key_line(context, key)).collect();
         let paths: Vec<String> =
             std::iter::once(format!("/notify/{}", channel.id)).chain(channel.paths.iter().cloned()).collect();
         table.add_row([
@@ -57,6 +53,35 @@ pub(super) fn channels(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let known: Vec<String> = PLATFORMS.iter().map(|p| named(p.kind, p.name, lang)).collect();
     context.tell(&Message::new("listing.known").with("kinds", known.join("; ")))?;
     Ok(OK)
+}
+
+/// What is known about each channel's keys, with those that its platform gave to a node with this inbox. An inbox that is
+/// not there yet is not made for it, and one that cannot be read leaves the configured ones.
+async fn key_notes(config: &Config) -> Vec<Vec<KeyNote>> {
+    let asks = config.channels.iter().any(|channel| channel.channel.key_source().is_some());
+    let inbox = (asks && config.inbox.path.exists()).then(|| app::open_inbox(config).ok()).flatten();
+    let now = clock::system()();
+    let mut notes = Vec::new();
+    for channel in &config.channels {
+        let kept = match &inbox {
+            Some(inbox) => keys::with_kept(&channel.id, &channel.channel, &**inbox, now).await,
+            None => None,
+        };
+        notes.push(kept.map_or_else(|| channel.channel.keys(), |(channel, _)| channel.keys()));
+    }
+    notes
+}
+
+/// A key on one line, with the day on which it ends.
+fn key_line(context: &Context<'_>, key: &KeyNote) -> String {
+    let line = format!("{} {} {}", key.label, key.algorithm, short(key.fingerprint.as_deref()));
+    match key.not_after {
+        None => line,
+        Some(end) => {
+            let date = end.to_string().chars().take_while(|c| *c != 'T').collect::<String>();
+            format!("{line} {}", context.text(&Message::new("listing.until").with("date", date)))
+        }
+    }
 }
 
 pub(super) fn targets(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
@@ -97,7 +122,7 @@ fn required(target: &TargetConfig) -> Vec<(&'static str, &str)> {
 }
 
 /// A word of the configuration and what it stands for.
-fn named(kind: &str, name: Text, lang: Lang) -> String {
+pub(super) fn named(kind: &str, name: Text, lang: Lang) -> String {
     format!("{kind} – {}", pick(name, lang))
 }
 

@@ -10,7 +10,9 @@ use crate::messages::Message;
 pub(super) async fn run(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let config = context.config_with_warnings()?;
     app::start_logging(&config)?;
-    let node = app::Node::start(config).await.with_context(|| context.text(&Message::new("doing.start")))?;
+    let node = app::Node::start_on(config, app::Sockets::from_environment()?)
+        .await
+        .with_context(|| context.text(&Message::new("doing.start")))?;
     node.run_until_signal().await.with_context(|| context.text(&Message::new("doing.run")))?;
     Ok(OK)
 }

@@ -28,6 +28,8 @@ pub struct ChannelConfig {
     pub paths: Vec<String>,
     /// `allow_ips` and `ip_check`: where its callbacks may come from.
     pub allow: AllowConfig,
+    /// `shadow`: verify and store, deliver nothing. Default false.
+    pub is_shadow: bool,
     /// The channel itself.
     pub channel: Arc<dyn Channel>,
 }
@@ -40,6 +42,7 @@ impl fmt::Debug for ChannelConfig {
             .field("environment", &self.environment)
             .field("merchant", &self.merchant)
             .field("paths", &self.paths)
+            .field("is_shadow", &self.is_shadow)
             .finish_non_exhaustive()
     }
 }
@@ -64,6 +67,7 @@ impl ChannelConfig {
         let merchant = section.text("merchant").unwrap_or_else(|| MERCHANT.to_owned());
         let paths = section.texts("paths").unwrap_or_default();
         check_paths(&section, &paths);
+        let is_shadow = section.flag("shadow").unwrap_or(false);
         if section.text("ack").is_some_and(|word| word != "stored") {
             section.problem("ack", Message::new("config.one_of").with("known", "stored"));
         }
@@ -81,7 +85,8 @@ impl ChannelConfig {
             }
         };
         section.finish();
-        Some(Self { id: id?, platform, environment, merchant: merchant.into(), paths, allow, channel: built? })
+        let merchant = merchant.into();
+        Some(Self { id: id?, platform, environment, merchant, paths, allow, is_shadow, channel: built? })
     }
 }
 

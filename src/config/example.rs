@@ -57,9 +57,11 @@ pub fn render(example: &Example<'_>) -> String {
         pushed(w, format_args!("\n"));
         comment(w, &say("example.paths"));
         comment(w, "paths = [\"/payment/callback\"]");
+        subtables(w, "channel", channel, example.lang);
     }
     for target in &example.targets {
         table(w, "[[target]]", target, example.lang);
+        subtables(w, "target", target, example.lang);
     }
     text.push('\n');
     comment(&mut text, &say("example.route"));
@@ -91,20 +93,35 @@ fn pushed(w: &mut String, text: std::fmt::Arguments<'_>) {
     w.write_fmt(text).expect("a string takes all text");
 }
 
-fn table(w: &mut String, head: &str, table: &ExampleTable<'_>, lang: Lang) {
-    let pick = |text: Text| match lang {
+fn pick(text: Text, lang: Lang) -> &'static str {
+    match lang {
         Lang::En => text.en,
         Lang::Zh => text.zh,
-    };
+    }
+}
+
+/// Nested settings: each one a table of its own, behind all plain keys, as TOML wants it.
+fn subtables(w: &mut String, head: &str, table: &ExampleTable<'_>, lang: Lang) {
+    for setting in table.settings.iter().filter(|setting| is_tree(setting)) {
+        pushed(w, format_args!("\n"));
+        comment(w, pick(setting.help, lang));
+        match table.values.iter().find(|(key, _)| key == setting.name) {
+            Some((_, lines)) => pushed(w, format_args!("[{head}.{}]\n{lines}", setting.name)),
+            None => comment(w, setting.example),
+        }
+    }
+}
+
+fn table(w: &mut String, head: &str, table: &ExampleTable<'_>, lang: Lang) {
     section(w, head);
-    comment(w, pick(table.name));
+    comment(w, pick(table.name, lang));
     pair(w, "id", &quoted(table.id));
     pair(w, "kind", &quoted(table.kind));
-    for setting in table.settings {
+    for setting in table.settings.iter().filter(|setting| !is_tree(setting)) {
         let written: Vec<&(String, String)> =
             table.values.iter().filter(|(key, _)| belongs(key, setting.name)).collect();
         pushed(w, format_args!("\n"));
-        comment(w, pick(setting.help));
+        comment(w, pick(setting.help, lang));
         for (key, value) in &written {
             pair(w, key, value);
         }
@@ -130,4 +147,8 @@ fn sample(setting: &Setting) -> (String, String) {
         }
         _ => (name, setting.example.to_owned()),
     }
+}
+
+fn is_tree(setting: &Setting) -> bool {
+    matches!(setting.kind, SettingKind::Tree { .. })
 }

@@ -385,6 +385,28 @@ impl<'a> Section<'a> {
         })
     }
 
+    /// The value of a key as it stands in the file, for nested settings.
+    pub(super) fn value(&self, key: &str) -> Option<&'a Spanned<DeValue<'a>>> {
+        self.ask(key);
+        self.table?.get(key)
+    }
+
+    /// A table somewhere inside this one; `key` is its path from here.
+    pub(super) fn at(&self, table: &'a DeTable<'a>, key: &str, span: Range<usize>) -> Self {
+        Self::new(Some(table), &self.path(key), span, self.sink)
+    }
+
+    /// A problem at a place inside this table; `key` is its path from here.
+    pub(super) fn problem_at(&self, span: Range<usize>, key: &str, message: Message, is_shown: bool) {
+        let showing = if is_shown { Showing::Own } else { Showing::Nothing };
+        self.sink.push(Some(span), &self.path(key), message, showing, false);
+    }
+
+    /// From now on this key counts as reported: its problem was shown at a place inside it.
+    pub(super) fn note(&self, key: &str) {
+        self.reported.borrow_mut().insert(key.to_owned());
+    }
+
     /// An inner table.
     pub(super) fn table(&self, key: &str) -> Option<Self> {
         self.ask(key);
@@ -434,7 +456,8 @@ fn wrong_type(expected: &'static str) -> Message {
     Message::dynamic(key.to_owned())
 }
 
-fn number(value: &DeValue<'_>) -> Option<u64> {
+/// A whole number that is not negative.
+pub(super) fn number(value: &DeValue<'_>) -> Option<u64> {
     match value {
         DeValue::Integer(integer) => u64::from_str_radix(&integer.as_str().replace('_', ""), integer.radix()).ok(),
         _ => None,

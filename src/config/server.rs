@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::network::{NetworkConfig, TlsConfig};
 use super::reader::Section;
+use super::roles::Roles;
 use crate::messages::Message;
 
 /// Where and how callbacks are received.
@@ -29,6 +30,10 @@ pub struct ServerConfig {
     pub network: NetworkConfig,
     /// `[server.tls]`. Default none.
     pub tls: Option<TlsConfig>,
+    /// `watch`: whether a change of the configuration's files or of a key file is applied by itself. Default true.
+    pub watch: bool,
+    /// `roles`: what this node does. Default all.
+    pub roles: Roles,
 }
 
 /// Default of `listen`.
@@ -74,6 +79,8 @@ impl ServerConfig {
             drain_timeout: positive(&section, "drain_timeout", DRAIN_TIMEOUT),
             network: NetworkConfig::read(&section, body_limit),
             tls,
+            watch: section.flag("watch").unwrap_or(true),
+            roles: Roles::read(&section),
         };
         section.finish();
         config

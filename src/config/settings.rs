@@ -1,6 +1,8 @@
 //! Settings that platforms and targets describe themselves: read by their descriptions, with key material
 //! taken from where the file says it is.
 
+mod tree;
+
 use std::fs;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -40,6 +42,10 @@ pub(super) fn resolve(
             }
         }
         let value = match setting.kind {
+            SettingKind::SecretFiles => secret_files(section, name, folder).map(SettingValue::Keys),
+            SettingKind::Tree { secrets } => {
+                tree::read(section, name, secrets, folder, variable).map(SettingValue::Tree)
+            }
             SettingKind::Text => section.text(name).map(SettingValue::Text),
             SettingKind::Texts => section.texts(name).map(SettingValue::Texts),
             SettingKind::Flag => section.flag(name).map(SettingValue::Flag),
@@ -71,6 +77,9 @@ pub(super) fn resolve(
 
 /// Reports why something could not be built, at the setting's place.
 pub(super) fn report(section: &Section<'_>, described: &[Setting], error: &SettingsError) {
+    if !error.path.is_empty() {
+        return tree::report(section, described, error);
+    }
     // A value that is given and could not be read is missing for the builder, and was reported.
     let keys = |name: &str| WAYS.iter().map(|way| format!("{name}{way}")).collect::<Vec<_>>();
     let is_unread = |name: &str| keys(name).iter().any(|key| section.has(key) && section.has_reported(key));
@@ -93,6 +102,21 @@ pub(super) fn report(section: &Section<'_>, described: &[Setting], error: &Setti
     section.problem(&key, message);
 }
 
+/// Reads a list of files with key material; a problem with one of them is one with the list.
+fn secret_files(section: &Section<'_>, name: &str, folder: &Path) -> Option<Vec<Zeroizing<Vec<u8>>>> {
+    section.keep_secret(name);
+    let mut keys = Vec::new();
+    for file in section.texts(name)? {
+        match read_key_file(folder, &file, true) {
+            Ok(bytes) if bytes.trim_ascii().is_empty() => section.problem(name, Message::new("config.empty_key")),
+            Ok(bytes) => keys.push(bytes),
+            Err(message) => section.problem(name, message),
+        }
+    }
+    (!section.has_reported(name)).then_some(keys)
+}
+
+/// Reads key material that is given in one of the four ways.
 fn key(
     section: &Section<'_>,
     name: &str,

@@ -21,6 +21,9 @@ pub struct TargetConfig {
     pub kind: String,
     /// `accept_sandbox`: whether facts of sandbox channels come here too. Default false.
     pub accept_sandbox: bool,
+    /// `retired`: gets no new events; what is open is still delivered, so that the target can be removed. Default
+    /// false.
+    pub retired: bool,
     /// `ladder`: waits between tries, in place of `[deliver]`'s.
     pub ladder: Option<Vec<Duration>>,
     /// The kind's own settings.
@@ -31,6 +34,7 @@ impl TargetConfig {
     pub(super) fn read(section: Section<'_>, folder: &Path, catalogue: &Catalogue<'_>) -> Option<Self> {
         let id = read_id(&section);
         let accept_sandbox = section.flag("accept_sandbox").unwrap_or(false);
+        let retired = section.flag("retired").unwrap_or(false);
         let ladder = ladder(&section);
         let known: Vec<&str> = catalogue.target_kinds.iter().map(|kind| kind.kind).collect();
         let kind = read_kind(&section, &known)?;
@@ -42,6 +46,6 @@ impl TargetConfig {
         }
         section.finish();
         built.ok()?;
-        Some(Self { id: id?, kind, accept_sandbox, ladder, settings })
+        Some(Self { id: id?, kind, accept_sandbox, retired, ladder, settings })
     }
 }

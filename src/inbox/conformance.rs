@@ -1,6 +1,8 @@
 //! What every inbox must do, written against its traits alone, so that each implementation runs the same
 //! suite: it implements [`Keeper`] and calls [`conformance_suite`].
 
+mod keys;
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,6 +12,8 @@ use tollbell_channels::model::{
     Amount, Concern, Currency, Environment, EventKind, Fact, Identity, Money, Notification, RawRequest, Scope, Series,
     Timestamp,
 };
+
+pub(crate) use keys::platform_keys_come_back_and_are_replaced;
 
 use super::*;
 
@@ -30,6 +34,7 @@ pub(crate) struct Letter {
     pub(crate) notification: Notification,
     pub(crate) request: RawRequest,
     pub(crate) routes: Vec<Vec<RoutedTarget>>,
+    pub(crate) is_shadow: bool,
 }
 
 pub(crate) const LEASE: Duration = Duration::from_mins(1);
@@ -89,6 +94,7 @@ pub(crate) fn letter(now: Timestamp, number: &str, facts: Vec<Fact>, targets: &[
     Letter {
         id: NotificationId::new(),
         routes: vec![targets.to_vec(); facts.len()],
+        is_shadow: false,
         notification: Notification {
             scope: scope(),
             platform_id: number.to_owned(),
@@ -145,8 +151,14 @@ impl World<'_> {
     }
 
     async fn claim(&self) -> Vec<Leased> {
-        let claim =
-            Claim { target: "shop".into(), max: 10, now: self.0.now(), lease: LEASE, longest_wait: LONGEST_WAIT };
+        let claim = Claim {
+            target: "shop".into(),
+            max: 10,
+            now: self.0.now(),
+            lease: LEASE,
+            longest_wait: LONGEST_WAIT,
+            running: Vec::new(),
+        };
         self.inbox().claim(claim).await.unwrap()
     }
 
@@ -212,6 +224,7 @@ macro_rules! conformance_suite {
             dead_ones_are_replayed_with_fresh_tries
             lists_page_and_filter
             retention_keeps_what_is_open
+            platform_keys_come_back_and_are_replaced
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(

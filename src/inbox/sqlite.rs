@@ -9,13 +9,16 @@ mod admin;
 mod facts;
 mod fault;
 mod files;
+mod house;
 mod intake;
+mod platform_keys;
 mod queue;
 mod readers;
 mod rows;
 mod schema;
 mod search;
 mod session;
+mod shadow;
 #[cfg(test)]
 mod tests;
 mod waits;
@@ -40,10 +43,11 @@ use self::session::{Lazy, Session};
 use self::writer::{Shared, Writer};
 use crate::clock::Clock;
 
+use super::shadow::{Shadow, ShadowNote};
 use super::{
     Admin, Arrival, AttemptRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error, EventFilter, EventId,
     EventRecord, Finish, Finished, Intake, Leased, NotificationFilter, NotificationId, NotificationRecord, Replay,
-    Retained, Retention, Search, Stored, Work,
+    Retained, Retention, Search, Size, Stored, Work,
 };
 
 pub use self::files::ServingLock;
@@ -252,6 +256,15 @@ impl Search for SqliteInbox {
         self.shared.readers.read(search::backlog).await
     }
 
+    async fn unfinished(&self) -> Result<Vec<(String, u64)>, Error> {
+        self.shared.readers.read(house::unfinished).await
+    }
+
+    async fn size(&self) -> Result<Size, Error> {
+        let path = self.shared.path.clone();
+        self.shared.readers.read(move |conn| house::size(conn, &path)).await
+    }
+
     async fn last_genuine(&self) -> Result<Vec<(String, Timestamp)>, Error> {
         self.shared.readers.read(search::last_genuine).await
     }
@@ -265,6 +278,16 @@ impl Admin for SqliteInbox {
 
     async fn retain(&self, retention: Retention, now: Timestamp) -> Result<Retained, Error> {
         self.submit(Urgency::Bulk, 0, move |session| admin::retain(session, retention, now)).await
+    }
+
+    async fn discard_open(&self, target: &str, who: &str, at: Timestamp) -> Result<u64, Error> {
+        let (target, who) = (target.to_owned(), who.to_owned());
+        self.submit(Urgency::Bulk, 0, move |session| house::discard_open(session, &target, &who, at)).await
+    }
+
+    async fn answers(&self) -> bool {
+        let answer = self.submit(Urgency::Work, 0, |_| Ok(())).await;
+        matches!(answer, Ok(()) | Err(Error::Unavailable(_)))
     }
 
     async fn backup(&self, to: &Path) -> Result<(), Error> {
@@ -288,5 +311,17 @@ impl Admin for SqliteInbox {
             }
         }
         self.shared.readers.close();
+    }
+}
+
+#[async_trait]
+impl Shadow for SqliteInbox {
+    async fn note_shadow(&self, note: ShadowNote) -> Result<(), Error> {
+        self.submit(Urgency::Work, note.request.len(), move |session| shadow::note(session, &note)).await
+    }
+
+    async fn shadow_notes(&self, channel: &str) -> Result<Vec<ShadowNote>, Error> {
+        let channel = channel.to_owned();
+        self.shared.readers.read(move |conn| shadow::notes(conn, &channel)).await
     }
 }

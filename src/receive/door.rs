@@ -8,6 +8,7 @@ use tollbell_channels::model::EventKind;
 
 use super::sources::Allow;
 use crate::inbox::RoutedTarget;
+use crate::keys::Keeper;
 
 /// A channel with all that receiving needs.
 pub struct Door {
@@ -17,12 +18,14 @@ pub struct Door {
     pub merchant: Arc<str>,
     /// The platform's kind.
     pub platform: &'static str,
-    /// The channel.
-    pub channel: Arc<dyn Channel>,
+    /// The channel, with the keys that its platform gave.
+    pub keeper: Arc<Keeper>,
     /// Extra paths that belong to it.
     pub paths: Vec<String>,
     /// Where its callbacks may come from.
     pub allow: Allow,
+    /// Verify and store, and deliver nothing: the application still gets its callbacks by another way.
+    pub is_shadow: bool,
     routes: HashMap<EventKind, Vec<RoutedTarget>>,
 }
 
@@ -32,18 +35,29 @@ impl Door {
         id: Arc<str>,
         merchant: Arc<str>,
         platform: &'static str,
-        channel: Arc<dyn Channel>,
+        keeper: Arc<Keeper>,
         paths: Vec<String>,
         targets_of: impl Fn(EventKind) -> Vec<RoutedTarget>,
     ) -> Self {
         let routes = EventKind::ALL.iter().map(|kind| (*kind, targets_of(*kind))).collect();
-        Self { id, merchant, platform, channel, paths, allow: Allow::Everyone, routes }
+        Self { id, merchant, platform, keeper, paths, allow: Allow::Everyone, is_shadow: false, routes }
     }
 
     /// The same door for callbacks from certain addresses.
     #[must_use]
     pub fn allowing(self, allow: Allow) -> Self {
         Self { allow, ..self }
+    }
+
+    /// The same door, in shadow or not.
+    #[must_use]
+    pub fn in_shadow(self, is_shadow: bool) -> Self {
+        Self { is_shadow, ..self }
+    }
+
+    /// The channel as it is now. A request finishes on the one that it began with.
+    pub fn channel(&self) -> Arc<dyn Channel> {
+        self.keeper.channel()
     }
 
     /// Where events of this kind go.

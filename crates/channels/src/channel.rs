@@ -1,9 +1,15 @@
 //! The seam that each platform fills, and the one table of what we answer.
 
+mod fetch;
+
 use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+pub use fetch::{
+    ANSWER_BYTES_MAX, FETCHED_KEYS_MAX, FetchedKey, HttpAnswer, HttpAsk, Interface, KeyRefused, KeySource, Reach,
+};
 
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 
@@ -24,6 +30,12 @@ pub trait Channel: Send + Sync {
 
     /// Public facts about the configured keys (fingerprints, sizes, expiry), for people.
     fn keys(&self) -> Vec<KeyNote>;
+
+    /// How the platform is asked for a key that [`Verdict::NeedsKey`] names; none when the platform has no such
+    /// way, or this channel is not configured for it.
+    fn key_source(&self) -> Option<&dyn KeySource> {
+        None
+    }
 }
 
 /// How much a request looks like a channel's.

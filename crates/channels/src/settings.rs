@@ -2,6 +2,8 @@
 //! files), and handed over as values. Errors name the setting, so that the configuration can point at
 //! its line.
 
+pub mod tree;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use crate::model::Environment;
+use tree::{Step, Tree};
 
 /// A text in both languages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +61,13 @@ pub enum SettingKind {
     PublicKey,
     /// Key material that nobody may see: the same four ways, and a warning for the literal one.
     SecretKey,
+    /// A list of files, each with key material that nobody may see.
+    SecretFiles,
+    /// A table, or a list of tables, handed over as it stands; what is in it, the platform reads by itself.
+    Tree {
+        /// Names under which secret key material stands in it, each given in one of the four ways.
+        secrets: &'static [&'static str],
+    },
 }
 
 /// A resolved value.
@@ -79,6 +89,10 @@ pub enum SettingValue {
     Pairs(Vec<(String, String)>),
     /// [`SettingKind::PublicKey`] and [`SettingKind::SecretKey`]: the bytes of the file or text.
     Key(Zeroizing<Vec<u8>>),
+    /// [`SettingKind::SecretFiles`]: the bytes of each file.
+    Keys(Vec<Zeroizing<Vec<u8>>>),
+    /// [`SettingKind::Tree`].
+    Tree(Tree),
 }
 
 impl fmt::Debug for SettingValue {
@@ -94,6 +108,8 @@ impl fmt::Debug for SettingValue {
             // A merchant may pass a password on, so the values stay out.
             Self::Pairs(pairs) => f.debug_set().entries(pairs.iter().map(|(name, _)| name)).finish(),
             Self::Key(_) => f.write_str("Key(…)"),
+            Self::Keys(keys) => write!(f, "Keys({})", keys.len()),
+            Self::Tree(tree) => f.debug_tuple("Tree").field(tree).finish(),
         }
     }
 }
@@ -185,6 +201,22 @@ impl Settings {
         }
     }
 
+    /// Several keys' material, when it is there.
+    pub fn keys(&self, name: &str) -> Option<&[Zeroizing<Vec<u8>>]> {
+        match self.values.get(name) {
+            Some(SettingValue::Keys(keys)) => Some(keys),
+            _ => None,
+        }
+    }
+
+    /// A tree, when it is there.
+    pub fn tree(&self, name: &str) -> Option<&Tree> {
+        match self.values.get(name) {
+            Some(SettingValue::Tree(tree)) => Some(tree),
+            _ => None,
+        }
+    }
+
     /// A text that must be there.
     ///
     /// # Errors
@@ -196,10 +228,12 @@ impl Settings {
 
 /// Why a channel cannot be built. Its text for people is in the catalogues under `setting.<word>`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("setting `{setting}`: {word}{}", detail.as_deref().map(|d| format!(" ({d})")).unwrap_or_default())]
+#[error("setting `{}`: {word}{}", self.key(), detail.as_deref().map(|d| format!(" ({d})")).unwrap_or_default())]
 pub struct SettingsError {
     /// The setting's name.
     pub setting: &'static str,
+    /// Where inside a [`SettingKind::Tree`]; empty for the setting as a whole.
+    pub path: Vec<Step>,
     /// The stable word of what is wrong, one of [`SETTINGS_ERRORS`].
     pub word: &'static str,
     /// A value or a number that helps; never key material.
@@ -224,13 +258,36 @@ pub const SETTINGS_ERRORS: &[&str] = &[
     "out_of_range",
     "relation",
     "own_public_key",
+    "wrong_type",
+    "unknown_key",
+    "unknown_reference",
+    "unbound_body",
+    "not_signed",
+    "too_short",
+    "not_encoded",
+    "not_offered",
+    "never_matches",
+    "bad_status",
+    "reads_as_success",
 ];
 
 impl SettingsError {
     /// Without detail. `word` is one of [`SETTINGS_ERRORS`].
     pub fn new(setting: &'static str, word: &'static str) -> Self {
         debug_assert!(SETTINGS_ERRORS.contains(&word), "`{word}` is not in SETTINGS_ERRORS");
-        Self { setting, word, detail: None }
+        Self { setting, path: Vec::new(), word, detail: None }
+    }
+
+    /// At a place inside the setting's tree.
+    #[must_use]
+    pub fn at(mut self, path: Vec<Step>) -> Self {
+        self.path = path;
+        self
+    }
+
+    /// The setting with the path inside it: `verify.message`.
+    pub fn key(&self) -> String {
+        format!("{}{}", self.setting, tree::dotted(&self.path))
     }
 
     /// With detail; never key material.

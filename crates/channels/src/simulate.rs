@@ -3,7 +3,12 @@
 //! Everything here signs with keys that it generated itself. A gateway accepts such a message only when
 //! its channel was configured with the public half, which no real platform's channel is.
 
+pub(crate) mod certificate;
+mod keys;
+
 use std::fmt;
+
+pub use keys::{Conduct, KeyOffice};
 
 use crate::model::{EventKind, RawRequest, Timestamp};
 use crate::settings::{SettingValue, Settings};
@@ -31,6 +36,11 @@ pub trait OtherSide: Send + Sync {
     /// # Errors
     /// A sentence when the bytes are not such an export.
     fn import(&mut self, exported: &[u8]) -> Result<(), String>;
+
+    /// The part that hands out keys, with keys of its own; none when the platform has none.
+    fn key_office(&self) -> Option<Box<dyn KeyOffice>> {
+        None
+    }
 }
 
 /// One setting, as it is written down.

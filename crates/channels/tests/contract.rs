@@ -14,6 +14,7 @@ mod contract {
     mod genuine;
     mod hostile;
     mod houserules;
+    mod keys;
     mod random;
     mod recognition;
     mod replies;

@@ -10,13 +10,19 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use oracle::python::{run, seed};
 use serde::Deserialize;
 use serde_json::{Value, json};
-use tollbell_channels::channel::{Channel, Verdict};
+use tollbell_channels::channel::{Channel, HttpAnswer, KeyRequest, Verdict};
 use tollbell_channels::model::{Environment, RawRequest, Timestamp};
 use tollbell_channels::platforms::{Platform, by_kind};
 use tollbell_channels::settings::{SettingValue, Settings};
-use tollbell_channels::simulate::Story;
+use tollbell_channels::simulate::{Conduct, KeyOffice, Story};
 
 const SCRIPT: &str = "wechatpay_sdk.py";
+
+/// The same SDK, on the download of certificates.
+const CERTIFICATES: &str = "wechatpay_certificates.py";
+
+/// Lists of certificates from the SDK; five in six are odd or spoiled.
+const LISTS: usize = 240;
 
 /// Cases from the SDK; three in five are spoiled.
 const CASES: usize = 4_000;
@@ -178,4 +184,152 @@ fn the_sdk_opens_what_the_simulator_makes_and_nothing_else() {
         let opened = matches!(verdict, Value::String(text) if serde_json::from_str::<Value>(text).is_ok());
         assert_eq!(opened, is_genuine, "{label}: {verdict}");
     }
+}
+
+/// A channel that may download, with this secret.
+fn downloader(office: &dyn KeyOffice, api_v3_key: Option<&str>) -> Box<dyn Channel> {
+    let settings = office.written_settings("http://127.0.0.1:9");
+    let settings =
+        settings.into_iter().fold(Settings::new(Environment::Live), |all, one| all.with(one.name, one.value));
+    let settings = match api_v3_key {
+        Some(secret) => settings.with("api_v3_key", key(secret)),
+        None => settings,
+    };
+    (platform().build)(&settings).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn office() -> Box<dyn KeyOffice> {
+    (platform().simulate)().key_office().expect("it hands out certificates")
+}
+
+#[derive(Debug, Deserialize)]
+struct List {
+    number: u64,
+    label: String,
+    api_v3_key: String,
+    headers: Vec<(String, String)>,
+    body: String,
+    /// The certificates that the SDK takes.
+    serials: Vec<String>,
+    /// Its verdict on the answer's signature.
+    signed: bool,
+    /// The sheet's verdict, where it is another.
+    differs: Option<String>,
+}
+
+#[test]
+fn the_channel_takes_the_certificates_that_the_sdk_takes() {
+    let office = office();
+    let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
+    let mut taken = 0;
+    for line in run(CERTIFICATES, &["give", &LISTS.to_string(), &seed()], &[]) {
+        let list: List = serde_json::from_value(line).expect("a list");
+        let channel = downloader(&*office, Some(&list.api_v3_key));
+        let mut headers = HeaderMap::new();
+        for (name, value) in &list.headers {
+            headers.insert(HeaderName::from_bytes(name.as_bytes()).expect("a name"), value.parse().expect("a value"));
+        }
+        let answer = HttpAnswer { status: 200, headers, body: list.body.clone().into_bytes().into() };
+        let read = channel.key_source().expect("a source").read(&answer, None, at());
+        let label = format!("list {} ({}): {read:?}", list.number, list.label);
+        let is_taken_by_sdk = list.signed && !list.serials.is_empty();
+        let expected = list.differs.as_deref().map_or(is_taken_by_sdk, |differs| differs == "taken");
+        if let Some(differs) = &list.differs {
+            *seen.entry((list.label.clone(), differs.clone())).or_default() += 1;
+        }
+        assert_eq!(read.is_ok(), expected, "{label}");
+        if let Ok(keys) = &read {
+            let mut serials: Vec<String> = keys.iter().map(|key| key.serial.clone()).collect();
+            let mut theirs = list.serials.clone();
+            serials.sort_unstable();
+            theirs.sort_unstable();
+            assert_eq!(serials, theirs, "{label}");
+            channel.key_source().expect("a source").with_keys(keys, at()).expect("keys that were just read");
+            taken += 1;
+        }
+    }
+    let expected = [
+        ("no_type", "taken"),
+        ("one_of_other_secret", "refused"),
+        ("renamed", "refused"),
+        ("stale", "refused"),
+        ("twice", "refused"),
+    ];
+    let expected = expected.map(|(label, word)| (label.to_owned(), word.to_owned())).to_vec();
+    assert_eq!(seen.into_keys().collect::<Vec<_>>(), expected, "a difference came or went");
+    assert!(taken > LISTS / 8, "too few good lists: {taken}");
+}
+
+#[test]
+fn the_sdk_takes_the_certificate_that_the_office_gives_and_then_the_callback() {
+    let office = office();
+    let channel = downloader(&*office, None);
+    let callback = office.callback(&Story::paid("T-1", 12_345, at())).request;
+    let Verdict::NeedsKey(needed) = channel.verify(&callback, at()) else { panic!("no key is needed") };
+    let source = channel.key_source().expect("a source");
+    let ask = source.ask(Some(&needed), [7; 16], at()).expect("something to ask");
+    let settings = office.written_settings("http://127.0.0.1:9");
+    let secret = settings.iter().find_map(|one| match &one.value {
+        SettingValue::Key(bytes) if one.name == "api_v3_key" => String::from_utf8(bytes.to_vec()).ok(),
+        _ => None,
+    });
+    let texts = |headers: &HeaderMap| -> BTreeMap<String, String> {
+        headers.iter().map(|(name, value)| (name.to_string(), value.to_str().expect("ASCII").to_owned())).collect()
+    };
+    let conducts = [Conduct::Honest, Conduct::BadSignature, Conduct::Stranger, Conduct::Ended, Conduct::Unasked];
+    let lines: Vec<Value> = conducts
+        .iter()
+        .map(|conduct| {
+            let answer = office.answer(&ask, at(), *conduct);
+            json!({
+                "api_v3_key": secret, "headers": texts(&answer.headers),
+                "body": String::from_utf8_lossy(&answer.body),
+                "callback": {
+                    "headers": texts(&callback.headers), "body": String::from_utf8_lossy(&callback.body),
+                },
+            })
+        })
+        .collect();
+    let verdicts = run(CERTIFICATES, &["take"], &lines);
+    for (conduct, verdict) in conducts.iter().zip(&verdicts) {
+        let serials: Vec<&str> =
+            verdict["serials"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+        let takes_the_needed = serials == [needed.serial.as_str()];
+        assert_eq!(
+            takes_the_needed,
+            matches!(conduct, Conduct::Honest | Conduct::BadSignature),
+            "{conduct:?}: {verdict}"
+        );
+        assert_eq!(verdict["callback"].is_string(), takes_the_needed, "{conduct:?}: {verdict}");
+        let is_signed = matches!(conduct, Conduct::Honest | Conduct::Unasked);
+        assert_eq!(verdict["signed"].as_bool(), Some(is_signed), "{conduct:?}: {verdict}");
+    }
+}
+
+#[test]
+fn the_request_is_signed_as_the_sdk_signs_it() {
+    let office = office();
+    let channel = downloader(&*office, None);
+    let settings = office.written_settings("http://127.0.0.1:9");
+    let text = |name: &str| {
+        settings.iter().find(|one| one.name == name).map(|one| match &one.value {
+            SettingValue::Text(text) => text.clone(),
+            SettingValue::Key(bytes) => String::from_utf8(bytes.to_vec()).expect("PEM"),
+            other => panic!("{other:?}"),
+        })
+    };
+    let needed = KeyRequest { serial: "AB".to_owned() };
+    let mut lines = Vec::new();
+    let mut ours = Vec::new();
+    for number in 0..20_u8 {
+        let chance = [number.wrapping_mul(37); 16];
+        let ask = channel.key_source().expect("a source").ask(Some(&needed), chance, at()).expect("something to ask");
+        ours.push(ask.headers["authorization"].to_str().expect("ASCII").to_owned());
+        lines.push(json!({
+            "private_key": text("private_key"), "mchid": text("mchid"), "serial": text("merchant_serial_no"),
+            "timestamp": at().as_second(), "nonce": chance.map(|byte| format!("{byte:02x}")).concat(),
+        }));
+    }
+    let theirs = run(CERTIFICATES, &["sign"], &lines);
+    assert_eq!(theirs, ours.into_iter().map(Value::String).collect::<Vec<_>>());
 }

@@ -91,7 +91,12 @@ pub(super) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
     File::open(directory)?.sync_all()
 }
 
-fn beside(path: &Path, suffix: &str) -> PathBuf {
+/// A file's length in bytes; 0 when it is not there.
+pub(super) fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |found| found.len())
+}
+
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);
     PathBuf::from(name)

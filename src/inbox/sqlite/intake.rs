@@ -9,7 +9,7 @@ use super::facts::{self, NewFact, Outcome};
 use super::fault::Fault;
 use super::rows::{address_bytes, basis_code, concerns_text, from_ms, headers_bytes, state_code, to_ms};
 use super::session::Session;
-use super::waits;
+use super::{shadow, waits};
 use crate::inbox::{Arrival, DeliveryId, DeliveryState, EventId, NewEvent, NotificationId, RoutedTarget, Stored};
 
 /// An arrival whose proof was taken apart, because the row keeps both halves.
@@ -22,6 +22,7 @@ pub(super) struct Parts {
     pub(super) proof: Proof,
     pub(super) request: RawRequest,
     pub(super) routes: Vec<Vec<RoutedTarget>>,
+    pub(super) is_shadow: bool,
 }
 
 impl From<Arrival> for Parts {
@@ -36,6 +37,7 @@ impl From<Arrival> for Parts {
             proof,
             request: arrival.request,
             routes: arrival.routes,
+            is_shadow: arrival.is_shadow,
         }
     }
 }
@@ -53,7 +55,7 @@ pub(super) struct Moment {
 pub(super) fn store(session: &mut Session, mut parts: Parts, moment: Moment) -> Result<Stored, Fault> {
     let scope = session.scope(&parts.notification.scope)?;
     let key = parts.notification.key();
-    if let Some(repeated) = repetition(session, scope, key.as_str(), moment.now)? {
+    if let Some(repeated) = repetition(session, scope, key.as_str(), parts.is_shadow, moment.now)? {
         return Ok(repeated);
     }
     if parts.notification.sent_at.is_some_and(|sent_at| sent_at < moment.remembered_from) {
@@ -73,7 +75,7 @@ pub(super) fn store(session: &mut Session, mut parts: Parts, moment: Moment) -> 
         facts::name_event(session, fact_scope, fact, &new, event.seq, &mut learned)?;
         events.push((event, routes));
     }
-    let deliveries = insert_deliveries(session, notification, &events, now_ms)?;
+    let deliveries = insert_deliveries(session, notification, &events, parts.is_shadow, now_ms)?;
     for (scope, payment) in learned {
         waits::payment_known(session, scope, &payment, now_ms)?;
     }
@@ -91,17 +93,34 @@ pub(super) fn store(session: &mut Session, mut parts: Parts, moment: Moment) -> 
 }
 
 /// Recognises a notification that is stored, and counts it without writing.
-fn repetition(session: &mut Session, scope: i64, key: &str, now: Timestamp) -> Result<Option<Stored>, Fault> {
+fn repetition(
+    session: &mut Session,
+    scope: i64,
+    key: &str,
+    is_shadow: bool,
+    now: Timestamp,
+) -> Result<Option<Stored>, Fault> {
     let first = session
         .conn
         .prepare_cached(
-            "SELECT id, received_at, repeats, acked_at, is_held FROM notifications WHERE scope = ?1 AND key = ?2",
+            "SELECT id, received_at, repeats, acked_at, is_held, is_shadow, seq FROM notifications WHERE scope = ?1 AND key = ?2",
         )?
         .query_row((scope, key), |row| {
-            Ok((row.get(0)?, row.get::<_, i64>(1)?, row.get::<_, u32>(2)?, row.get::<_, Option<i64>>(3)?, row.get(4)?))
+            Ok((
+                row.get(0)?,
+                row.get::<_, i64>(1)?,
+                row.get::<_, u32>(2)?,
+                row.get::<_, Option<i64>>(3)?,
+                row.get(4)?,
+                row.get::<_, bool>(5)?,
+                row.get::<_, i64>(6)?,
+            ))
         })
         .optional()?;
-    let Some((id, received_at, stored_repeats, acked_at, is_held)) = first else { return Ok(None) };
+    let Some((id, received_at, stored_repeats, acked_at, is_held, was_shadow, seq)) = first else { return Ok(None) };
+    if was_shadow && !is_shadow {
+        shadow::leave(session, seq, to_ms(now))?;
+    }
     let first = NotificationId::from_bytes(id);
     let is_after_ack = acked_at.is_some() || session.lazy.acks.contains_key(&first);
     let waiting = session.lazy.repeats.entry(first).or_default();
@@ -126,8 +145,9 @@ fn insert_notification(session: &mut Session, parts: &Parts, scope: i64, key: &s
         .conn
         .prepare_cached(
             "INSERT INTO notifications
-                 (id, scope, key, channel, merchant, platform, platform_kind, received_at, sent_at, proof, concerns, is_held)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0)",
+                 (id, scope, key, channel, merchant, platform, platform_kind, received_at, sent_at, proof, concerns, is_held,
+                  is_shadow)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12)",
         )?
         .insert((
             parts.id.as_bytes(),
@@ -141,6 +161,7 @@ fn insert_notification(session: &mut Session, parts: &Parts, scope: i64, key: &s
             parts.notification.sent_at.map(to_ms),
             proof,
             concerns_text(&parts.notification.concerns),
+            parts.is_shadow,
         ))?)
 }
 
@@ -227,6 +248,7 @@ fn insert_deliveries(
     session: &mut Session,
     notification: i64,
     events: &[(Inserted, &[RoutedTarget])],
+    is_shadow: bool,
     now_ms: i64,
 ) -> Result<Vec<usize>, Fault> {
     let mut drafts: Vec<Draft<'_>> = Vec::new();
@@ -248,8 +270,13 @@ fn insert_deliveries(
     for draft in drafts {
         let covered = || draft.events.iter().map(|position| &events[*position].0);
         let is_held = covered().any(|event| event.is_held);
-        let (state, due_at) =
-            if is_held { (DeliveryState::Held, None) } else { (DeliveryState::Pending, Some(now_ms)) };
+        let (state, due_at) = if is_shadow {
+            (DeliveryState::Skipped, None)
+        } else if is_held {
+            (DeliveryState::Held, None)
+        } else {
+            (DeliveryState::Pending, Some(now_ms))
+        };
         let target = session.target(&draft.target.target)?;
         let primary = &events[draft.events[0]].0;
         let delivery = session
@@ -277,7 +304,7 @@ fn insert_deliveries(
         for position in &draft.events {
             counts[*position] += 1;
         }
-        if is_held {
+        if is_held || is_shadow {
         } else if covered().any(|event| event.kind.follows_payment()) {
             followers.push(delivery);
         } else {

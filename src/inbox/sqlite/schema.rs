@@ -33,8 +33,11 @@ struct Migration {
 }
 
 /// All of them, in order.
-const MIGRATIONS: &[Migration] =
-    &[Migration { number: 1, sql: include_str!("../../../migrations/sqlite/0001_inbox.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { number: 1, sql: include_str!("../../../migrations/sqlite/0001_inbox.sql") },
+    Migration { number: 2, sql: include_str!("../../../migrations/sqlite/0002_platform_keys.sql") },
+    Migration { number: 6, sql: include_str!("../../../migrations/sqlite/0006_shadow.sql") },
+];
 
 /// Opens the connection that writes, and migrates.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, Fault> {

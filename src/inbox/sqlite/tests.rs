@@ -57,6 +57,7 @@ fn parts(letter: Letter) -> Parts {
         proof: Proof::Signature { key: "test key".to_owned(), variant: "plain".to_owned() },
         request: letter.request,
         routes: letter.routes,
+        is_shadow: letter.is_shadow,
     }
 }
 
@@ -290,6 +291,7 @@ async fn a_row_that_cannot_be_read_does_not_stand_in_the_way() {
         now: world.now(),
         lease: conformance::LEASE,
         longest_wait: conformance::LONGEST_WAIT,
+        running: Vec::new(),
     };
     assert_eq!(world.inbox.claim(claim).await.unwrap().len(), 1);
     assert_eq!(world.inbox.backlog().await.unwrap()[0].dead, 1);

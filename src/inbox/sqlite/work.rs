@@ -33,6 +33,7 @@ pub(super) fn claim(session: &mut Session, claim: &Claim) -> Result<Vec<Lease>, 
     let until = claim.now.checked_add(claim.lease).map_err(|_| Fault::corrupt("a lease's end"))?;
     let limit = i64::try_from(claim.max.min(CLAIM_MAX)).expect("a small number");
     let target = session.target(&claim.target)?;
+    renew(session, &claim.running, until)?;
     pull_in(session, target, DeliveryState::Pending, claim.now, claim.longest_wait)?;
     // A running attempt ends before its lease does, counted from now as well as from its beginning.
     pull_in(session, target, DeliveryState::Leased, claim.now, claim.lease)?;
@@ -90,6 +91,19 @@ pub(super) fn claim(session: &mut Session, claim: &Claim) -> Result<Vec<Lease>, 
         leases.push(lease);
     }
     Ok(leases)
+}
+
+/// Gives leases whose attempts still run the time that a jump of the clock took from them.
+fn renew(session: &Session, running: &[(DeliveryId, LeaseToken)], until: Timestamp) -> Result<(), Fault> {
+    for (delivery, token) in running {
+        session
+            .conn
+            .prepare_cached(
+                "UPDATE deliveries SET due_at = ?3 WHERE id = ?1 AND token = ?2 AND state = ?4 AND due_at < ?3",
+            )?
+            .execute((delivery.as_bytes(), token.as_bytes(), to_ms(until), state_code(DeliveryState::Leased)))?;
+    }
+    Ok(())
 }
 
 /// Brings plans of a clock that has been set back since within the longest time that is ever planned.

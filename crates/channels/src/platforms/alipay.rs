@@ -10,6 +10,7 @@
 
 mod canonical;
 mod certificate;
+mod download;
 mod facts;
 mod settings;
 #[cfg(feature = "simulate")]
@@ -18,13 +19,17 @@ mod simulate;
 mod tests;
 mod times;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
 
-use self::settings::{Config, SETTINGS, SignType};
+use self::download::Fetched;
+use self::settings::{Config, RsaKeys, SETTINGS, SignType};
 use super::Platform;
-use crate::channel::{Answer, Channel, Failure, KeyNote, KeyRequest, Ladder, Likeness, Rejection, Verdict, quote};
+use crate::channel::{
+    Answer, Channel, Failure, KeyNote, KeyRequest, KeySource, Ladder, Likeness, Rejection, Verdict, quote,
+};
 use crate::charset::Charset;
 use crate::form::{Form, FormError, Limits, Pair, duplicate};
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
@@ -116,6 +121,11 @@ const UNCONFIRMED: &[Text] = &[
         zh: "消息服务的内容是否可能加密;读不懂的消息会被挂起",
     },
     Text {
+        en: "whether every answer of the certificate download is signed, and whether the issuing authority may change; an \
+             unsigned answer or another authority is refused, and the certificate is then installed by hand",
+        zh: "证书下载接口的应答是否总有签名、签发机构是否会更换;无签名或签发机构不同时一律拒绝,需人工安装证书",
+    },
+    Text {
         en: "no time window is documented; an old capture is known by its number, and held when older than our memory",
         zh: "没有公布时间窗口;旧报文按编号识别,早于本网关记录的会被挂起",
     },
@@ -126,13 +136,17 @@ const UNCONFIRMED: &[Text] = &[
 ];
 
 fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
-    Ok(Box::new(Alipay { config: Config::build(settings)? }))
+    let config = Arc::new(Config::build(settings)?);
+    Ok(Box::new(Alipay { config, fetched: Vec::new(), fetched_notes: Vec::new() }))
 }
 
 /// A configured Alipay channel.
 #[derive(Debug)]
 struct Alipay {
-    config: Config,
+    config: Arc<Config>,
+    /// Certificates that the platform gave, beside the configured ones.
+    fetched: Vec<Fetched>,
+    fetched_notes: Vec<KeyNote>,
 }
 
 impl Channel for Alipay {
@@ -150,13 +164,13 @@ impl Channel for Alipay {
         if self.check_merchant(&form).is_ok() { Likeness::Merchant } else { Likeness::Shape }
     }
 
-    fn verify(&self, request: &RawRequest, _now: Timestamp) -> Verdict {
+    fn verify(&self, request: &RawRequest, now: Timestamp) -> Verdict {
         let form = match split(request) {
             Ok(form) => form,
             Err(rejection) => return Verdict::Refused(rejection),
         };
         let sorted = form.sorted();
-        let envelope = match self.check_cheaply(&form, &sorted) {
+        let envelope = match self.check_cheaply(&form, &sorted, now) {
             Ok(envelope) => envelope,
             Err(Cheap::Refused(rejection)) => return Verdict::Refused(rejection),
             Err(Cheap::NeedsKey(request)) => return Verdict::NeedsKey(request),
@@ -185,15 +199,22 @@ impl Channel for Alipay {
     }
 
     fn keys(&self) -> Vec<KeyNote> {
-        self.config.notes.clone()
+        [self.config.notes.as_slice(), self.fetched_notes.as_slice()].concat()
+    }
+
+    fn key_source(&self) -> Option<&dyn KeySource> {
+        self.config.caller.as_ref().map(|_| self as &dyn KeySource)
     }
 }
 
 /// What the cheap checks found, before any key is used.
-struct Envelope<'f> {
+struct Envelope<'f, 'c> {
     sign_type: SignType,
     signature: Vec<u8>,
+    /// The certificate that the message names.
     serial: Option<&'f str>,
+    /// That certificate, when it is none of the configured ones.
+    fetched: Option<&'c RsaKeys>,
 }
 
 /// How the cheap checks end when they do not pass.
@@ -210,7 +231,12 @@ impl From<Rejection> for Cheap {
 
 impl Alipay {
     /// Everything that costs less than a signature, the cheapest first.
-    fn check_cheaply<'f>(&self, form: &'f Form<'_>, sorted: &[&'f Pair<'_>]) -> Result<Envelope<'f>, Cheap> {
+    fn check_cheaply<'f>(
+        &self,
+        form: &'f Form<'_>,
+        sorted: &[&'f Pair<'_>],
+        now: Timestamp,
+    ) -> Result<Envelope<'f, '_>, Cheap> {
         if let Some(name) = duplicate(sorted) {
             return Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) }.into());
         }
@@ -231,9 +257,9 @@ impl Alipay {
             .and_then(SignType::parse)
             .filter(|sign_type| self.config.keys.allows(*sign_type))
             .ok_or_else(|| Rejection::Algorithm { algorithm: quote(&String::from_utf8_lossy(sign_type)) })?;
-        let serial = self.check_serial(form)?;
+        let (serial, fetched) = self.check_serial(form, now)?;
         let signature = decode_base64(sign).ok_or_else(|| Rejection::Malformed { field: "sign".into() })?;
-        Ok(Envelope { sign_type, signature, serial })
+        Ok(Envelope { sign_type, signature, serial, fetched })
     }
 
     /// Alipay's standing demand: `app_id` is yours, in ISV mode `auth_app_id` too.
@@ -250,11 +276,19 @@ impl Alipay {
     }
 
     /// In certificate mode a message may name its certificate; another one than ours must be fetched.
-    fn check_serial<'f>(&self, form: &'f Form<'_>) -> Result<Option<&'f str>, Cheap> {
-        let Some(pair) = form.first("alipay_cert_sn").filter(|pair| !pair.is_blank()) else { return Ok(None) };
+    fn check_serial<'f>(
+        &self,
+        form: &'f Form<'_>,
+        now: Timestamp,
+    ) -> Result<(Option<&'f str>, Option<&RsaKeys>), Cheap> {
+        let Some(pair) = form.first("alipay_cert_sn").filter(|pair| !pair.is_blank()) else { return Ok((None, None)) };
         let serial = std::str::from_utf8(&pair.value).unwrap_or_default();
         if self.config.keys.knows_serial(serial) {
-            return Ok(Some(serial));
+            return Ok((Some(serial), None));
+        }
+        let is_in_use = |one: &&Fetched| one.keys.is_named(serial) && one.not_before <= now && now <= one.not_after;
+        if let Some(found) = self.fetched.iter().find(is_in_use) {
+            return Ok((Some(serial), Some(&found.keys)));
         }
         if certificate::is_serial(serial) {
             return Err(Cheap::NeedsKey(KeyRequest { serial: serial.to_ascii_lowercase() }));
@@ -263,13 +297,15 @@ impl Alipay {
     }
 
     /// Tries the documented strings; gives the proof and the string that matched.
-    fn check_signature(&self, envelope: &Envelope<'_>, sorted: &[&Pair<'_>]) -> Option<(Verified, Vec<u8>)> {
+    fn check_signature(&self, envelope: &Envelope<'_, '_>, sorted: &[&Pair<'_>]) -> Option<(Verified, Vec<u8>)> {
         canonical::variants(sorted).into_iter().find_map(|variant| {
             let message = variant.string(sorted);
-            self.config
-                .keys
-                .verify(envelope.sign_type, envelope.serial, &message, &envelope.signature, variant.name())
-                .map(|verified| (verified, message))
+            let (sign_type, signature) = (envelope.sign_type, &envelope.signature);
+            let verified = match envelope.fetched {
+                Some(key) => key.verify(sign_type, &message, signature, variant.name()),
+                None => self.config.keys.verify(sign_type, envelope.serial, &message, signature, variant.name()),
+            };
+            verified.map(|verified| (verified, message))
         })
     }
 }

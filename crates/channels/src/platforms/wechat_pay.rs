@@ -7,6 +7,7 @@
 //! The merchant's ids are inside the encrypted resource, so a message for somebody else is found out after it
 //! is proven: it is held, not refused. Nothing of the URL takes part: a notify URL has no query.
 
+mod certificates;
 mod envelope;
 mod facts;
 mod settings;
@@ -15,17 +16,21 @@ mod simulate;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
 
 use self::envelope::Envelope;
-use self::settings::{Config, SETTINGS};
+use self::settings::{Config, Keys, PUBLIC_KEY_ID_PREFIX, SETTINGS};
 use super::Platform;
-use crate::channel::{Answer, Channel, Failure, KeyNote, KeyRequest, Ladder, Likeness, Rejection, Verdict, quote};
+use crate::channel::{
+    Answer, Channel, Failure, KeyNote, KeyRequest, KeySource, Ladder, Likeness, Rejection, Verdict, quote,
+};
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
+use crate::signature::rsa::RsaVerifier;
 use crate::signature::{Verified, decode_base64};
 
 /// Largest body. Notifications have 1 to 4 kB; lists of goods and promotions make some longer.
@@ -148,13 +153,17 @@ const UNCONFIRMED: &[Text] = &[
 ];
 
 fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
-    Ok(Box::new(WechatPay { config: Config::build(settings)? }))
+    let config = Arc::new(Config::build(settings)?);
+    Ok(Box::new(WechatPay { config, fetched: Keys::of(Vec::new()), fetched_notes: Vec::new() }))
 }
 
 /// A configured WeChat Pay channel.
 #[derive(Debug)]
 struct WechatPay {
-    config: Config,
+    config: Arc<Config>,
+    /// Keys that the platform gave, beside the configured ones.
+    fetched: Keys,
+    fetched_notes: Vec<KeyNote>,
 }
 
 impl Channel for WechatPay {
@@ -166,7 +175,7 @@ impl Channel for WechatPay {
         if Envelope::parse(&request.body).is_err() {
             return Likeness::No;
         }
-        let is_known = request.single_header(SERIAL).is_some_and(|serial| self.config.keys.knows(serial));
+        let is_known = request.single_header(SERIAL).is_some_and(|serial| self.knows(serial));
         if is_known { Likeness::Merchant } else { Likeness::Shape }
     }
 
@@ -199,7 +208,11 @@ impl Channel for WechatPay {
     }
 
     fn keys(&self) -> Vec<KeyNote> {
-        self.config.notes.clone()
+        [self.config.notes.as_slice(), self.fetched_notes.as_slice()].concat()
+    }
+
+    fn key_source(&self) -> Option<&dyn KeySource> {
+        self.config.caller.as_ref().map(|_| self as &dyn KeySource)
     }
 }
 
@@ -216,6 +229,16 @@ impl From<Rejection> for Stop {
 }
 
 impl WechatPay {
+    /// Whether a key has this serial.
+    fn knows(&self, serial: &str) -> bool {
+        self.config.keys.knows(serial) || self.fetched.knows(serial)
+    }
+
+    /// The key of this serial that is in use now, a configured one first.
+    fn key(&self, serial: &str, now: Timestamp) -> Option<&RsaVerifier> {
+        self.config.keys.find(serial, now).or_else(|| self.fetched.find(serial, now))
+    }
+
     /// The signature over the raw body, after everything that costs less. Also gives the signed time.
     fn check_signature(&self, request: &RawRequest, now: Timestamp) -> Result<(Verified, Timestamp), Stop> {
         check_outside(request)?;
@@ -235,7 +258,7 @@ impl WechatPay {
         if seconds.abs() >= WINDOW_SECONDS {
             return Err(Rejection::Stale { seconds }.into());
         }
-        let Some(key) = self.config.keys.find(serial, now) else { return Err(unknown_key(serial)) };
+        let Some(key) = self.key(serial, now) else { return Err(unknown_key(serial)) };
         let signature = decode_base64(signature.as_bytes()).ok_or_else(|| malformed(SIGNATURE))?;
         let message = [timestamp.as_bytes(), b"\n", nonce.as_bytes(), b"\n", request.body.as_ref(), b"\n"].concat();
         let verified = key.verify(&message, &signature, "v3").ok_or(Rejection::Signature)?;
@@ -293,9 +316,9 @@ fn read_timestamp(text: &str) -> Result<Timestamp, Rejection> {
     seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or_else(|| malformed(TIMESTAMP))
 }
 
-/// A serial that can be one is worth a question to the platform; anything else is not.
+/// A certificate's serial is worth a question to the platform. A public key cannot be asked for: an operator enters it.
 fn unknown_key(serial: &str) -> Stop {
-    match settings::normal_serial(serial) {
+    match settings::normal_serial(serial).filter(|serial| !serial.starts_with(PUBLIC_KEY_ID_PREFIX)) {
         Some(serial) => Stop::NeedsKey(KeyRequest { serial }),
         None => Rejection::UnknownKey { serial: quote(serial) }.into(),
     }

@@ -336,7 +336,7 @@ impl<'a> Tlv<'a> {
 }
 
 /// Writes one element of DER.
-fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
+pub(crate) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     let length = content.len().to_be_bytes();
     let significant = &length[length.iter().position(|byte| *byte != 0).unwrap_or(length.len() - 1)..];
     let mut element = vec![tag];
@@ -357,12 +357,12 @@ const PEM_LINE: usize = 64;
 /// Characters that editors and chat programs leave in pasted keys, and that nobody sees.
 const INVISIBLE: [char; 3] = ['\u{feff}', '\u{200b}', '\u{0}'];
 
-const TAG_INTEGER: u8 = 0x02;
-const TAG_BIT_STRING: u8 = 0x03;
-const TAG_OCTET_STRING: u8 = 0x04;
-const TAG_NULL: u8 = 0x05;
-const TAG_OID: u8 = 0x06;
-const TAG_SEQUENCE: u8 = 0x30;
+pub(crate) const TAG_INTEGER: u8 = 0x02;
+pub(crate) const TAG_BIT_STRING: u8 = 0x03;
+pub(crate) const TAG_OCTET_STRING: u8 = 0x04;
+pub(crate) const TAG_NULL: u8 = 0x05;
+pub(crate) const TAG_OID: u8 = 0x06;
+pub(crate) const TAG_SEQUENCE: u8 = 0x30;
 /// 1.2.840.113549.1.1.1, rsaEncryption (RFC 8017).
 const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 /// 1.2.840.10045.2.1, id-ecPublicKey (RFC 5480).

@@ -1,6 +1,8 @@
 //! Reading X.509 certificates: their key, serial, issuer and validity. Which certificates to trust, and
 //! what a platform makes of serial and issuer, the platform's file says.
 
+use std::fmt;
+
 use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 use x509_parser::certificate::X509Certificate;
@@ -8,14 +10,42 @@ use x509_parser::der_parser::asn1_rs::Oid;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-use super::key::{Content, PublicKey, der_of, hex, pem_blocks, sniff};
+use super::key::{Content, PublicKey, der_of, hex, pem_blocks, sniff, to_pem};
+use super::rsa::{RsaHash, RsaVerifier};
 use crate::settings::SettingsError;
+
+/// sha256WithRSAEncryption (RFC 8017).
+const OID_SHA256_RSA: &str = "1.2.840.113549.1.1.11";
+
+/// Longest path from a certificate to its root, in signatures; real ones have two or three.
+const PATH_MAX: usize = 4;
 
 /// A certificate, read.
 #[derive(Clone, Debug)]
 pub struct Certificate {
     key: PublicKey,
     description: Description,
+    der: Vec<u8>,
+    signed: Signed,
+}
+
+/// What a certificate's own signature is about.
+#[derive(Clone)]
+struct Signed {
+    /// The bytes under the signature.
+    message: Vec<u8>,
+    signature: Vec<u8>,
+    /// The issuer's and the subject's names, as they are written.
+    issuer: Vec<u8>,
+    subject: Vec<u8>,
+    /// Whether it may sign certificates.
+    is_authority: bool,
+}
+
+impl fmt::Debug for Signed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Signed").field("is_authority", &self.is_authority).finish_non_exhaustive()
+    }
 }
 
 /// What a certificate says beside its key. Also readable when the key is of a kind that we do not use.
@@ -29,6 +59,8 @@ pub struct Description {
     pub issuer: String,
     /// The subject, in the same form.
     pub subject: String,
+    /// The subject's organisation.
+    pub organization: Option<String>,
     /// The signature algorithm's object identifier in dots.
     pub signature_oid: String,
     /// When it begins; none when the certificate writes a time that no calendar has.
@@ -71,7 +103,67 @@ impl Certificate {
             return Err(not_a_certificate());
         }
         let key = PublicKey::from_spki(setting, certificate.public_key().raw)?;
-        Ok(Self { key, description: Description::of(&certificate) })
+        let is_authority = matches!(certificate.basic_constraints(), Ok(Some(found)) if found.value.ca)
+            && match certificate.key_usage() {
+                Ok(usage) => usage.is_none_or(|usage| usage.value.key_cert_sign()),
+                Err(_) => false,
+            };
+        let signed = Signed {
+            message: certificate.tbs_certificate.as_ref().to_vec(),
+            signature: certificate.signature_value.data.to_vec(),
+            issuer: certificate.issuer().as_raw().to_vec(),
+            subject: certificate.subject().as_raw().to_vec(),
+            is_authority,
+        };
+        let description = Description::of(&certificate);
+        Ok(Self { key, description, der: der.to_vec(), signed })
+    }
+
+    /// Every certificate of a PEM bundle that can be read and has a key that we use, in its order.
+    pub fn of_bundle(material: &[u8]) -> Vec<Self> {
+        pem_blocks(material).iter().filter_map(|block| Self::from_der("certificate", &block.der).ok()).collect()
+    }
+
+    /// Whether it may sign certificates.
+    pub fn is_authority(&self) -> bool {
+        self.signed.is_authority
+    }
+
+    /// Whether this time lies within its validity.
+    pub fn is_valid_at(&self, now: Timestamp) -> bool {
+        matches!((self.description.not_before, self.description.not_after), (Some(from), Some(to)) if from <= now && now <= to)
+    }
+
+    /// Whether it was signed with another one's key: by name, and by an RSA signature with SHA-256. SHA-1 is not
+    /// taken: of such a signature a second certificate could be made.
+    pub fn is_signed_by(&self, issuer: &Self) -> bool {
+        self.signed.issuer == issuer.signed.subject
+            && self.description.signature_oid == OID_SHA256_RSA
+            && RsaVerifier::new("certificate", &issuer.key, RsaHash::Sha256, "issuer")
+                .is_ok_and(|key| key.verify(&self.signed.message, &self.signed.signature, "x509").is_some())
+    }
+
+    /// Whether a path leads over some of these intermediates to one of these roots, and all of it is valid now.
+    /// Roots are believed because they are configured; an intermediate must be allowed to sign certificates.
+    pub fn is_issued_under(&self, intermediates: &[Self], roots: &[Self], now: Timestamp) -> bool {
+        self.is_issued_within(PATH_MAX, intermediates, roots, now)
+    }
+
+    fn is_issued_within(&self, steps: usize, intermediates: &[Self], roots: &[Self], now: Timestamp) -> bool {
+        if steps == 0 || !self.is_valid_at(now) {
+            return false;
+        }
+        roots.iter().any(|root| root.is_valid_at(now) && self.is_signed_by(root))
+            || intermediates.iter().any(|one| {
+                one.signed.is_authority
+                    && self.is_signed_by(one)
+                    && one.is_issued_within(steps - 1, intermediates, roots, now)
+            })
+    }
+
+    /// As PEM.
+    pub fn to_pem(&self) -> String {
+        to_pem("CERTIFICATE", &self.der)
     }
 
     /// Its public key.
@@ -108,6 +200,7 @@ impl Description {
             serial_hex: certificate.tbs_certificate.serial.to_str_radix(16),
             issuer: name_text(certificate.issuer()),
             subject: name_text(certificate.subject()),
+            organization: single_organization(certificate.subject()),
             signature_oid: certificate.signature_algorithm.algorithm.to_id_string(),
             not_before: time(certificate.validity().not_before.timestamp()),
             not_after: time(certificate.validity().not_after.timestamp()),
@@ -121,6 +214,15 @@ impl Description {
         md5.update(self.issuer.as_bytes());
         md5.update(self.serial.as_bytes());
         hex(&md5.finalize())
+    }
+}
+
+/// The organisation, when the name has exactly one.
+fn single_organization(name: &X509Name<'_>) -> Option<String> {
+    let mut found = name.iter_organization();
+    match (found.next(), found.next()) {
+        (Some(one), None) => one.as_str().ok().map(str::to_owned),
+        _ => None,
     }
 }
 

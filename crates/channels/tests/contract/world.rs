@@ -139,6 +139,8 @@ pub(crate) fn values(platform: &Platform, settings: &Settings) -> Vec<(&'static 
         SettingKind::Duration => settings.duration(name).map(SettingValue::Duration),
         SettingKind::Durations => settings.durations(name).map(|d| SettingValue::Durations(d.to_vec())),
         SettingKind::Pairs => settings.pairs(name).map(|p| SettingValue::Pairs(p.to_vec())),
+        SettingKind::SecretFiles => settings.keys(name).map(|keys| SettingValue::Keys(keys.to_vec())),
+        SettingKind::Tree { .. } => settings.tree(name).map(|tree| SettingValue::Tree(tree.clone())),
         SettingKind::PublicKey | SettingKind::SecretKey => {
             settings.key(name).map(|bytes| SettingValue::Key(bytes.to_vec().into()))
         }

@@ -191,7 +191,14 @@ async fn run(steps: Vec<Step>) {
                 }
             }
             Step::Claim { max } => {
-                let claim = Claim { target: "shop".into(), max, now, lease: LEASE, longest_wait: LONGEST_WAIT };
+                let claim = Claim {
+                    target: "shop".into(),
+                    max,
+                    now,
+                    lease: LEASE,
+                    longest_wait: LONGEST_WAIT,
+                    running: Vec::new(),
+                };
                 let claimed = inbox.claim(claim).await.unwrap();
                 let expected = model.claim(max, now_ms);
                 let told: Vec<_> =

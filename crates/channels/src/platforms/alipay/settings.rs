@@ -5,7 +5,8 @@ use std::fmt;
 use aws_lc_rs::signature::RsaKeyPair;
 
 use super::certificate;
-use crate::channel::KeyNote;
+use super::download::{API, Caller};
+use crate::channel::{Interface, KeyNote, Reach};
 use crate::model::Environment;
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
 use crate::signature::Verified;
@@ -115,8 +116,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: SettingKind::PublicKey,
         is_required: false,
         help: Text {
-            en: "certificate mode, only for calls: alipayRootCert.crt",
-            zh: "证书模式,仅主动调用时需要:alipayRootCert.crt",
+            en: "certificate mode: alipayRootCert.crt; with `app_cert` and `private_key` a new certificate of Alipay is \
+                 downloaded by itself",
+            zh: "证书模式:alipayRootCert.crt;与 `app_cert`、`private_key` 一起填写后,可自动下载支付宝的新证书",
         },
         example: "alipayRootCert.crt",
     },
@@ -125,8 +127,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: SettingKind::PublicKey,
         is_required: false,
         help: Text {
-            en: "certificate mode, only for calls: appCertPublicKey_<APPID>.crt",
-            zh: "证书模式,仅主动调用时需要:appCertPublicKey_<APPID>.crt",
+            en: "certificate mode, for calls and downloads: appCertPublicKey_<APPID>.crt",
+            zh: "证书模式,主动调用与下载证书时需要:appCertPublicKey_<APPID>.crt",
         },
         example: "appCertPublicKey.crt",
     },
@@ -135,8 +137,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: SettingKind::SecretKey,
         is_required: false,
         help: Text {
-            en: "the application's private key; only for calls (create, query, close, refund, transfer)",
-            zh: "应用私钥;仅主动调用(下单、查询、关单、退款、转账)时需要",
+            en: "the application's private key; for calls (create, query, close, refund, transfer) and downloads of \
+                 certificates",
+            zh: "应用私钥;主动调用(下单、查询、关单、退款、转账)与下载证书时需要",
         },
         example: "app_private.pem",
     },
@@ -160,6 +163,16 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
         example: "alipay_sm2.pem",
     },
+    Setting {
+        name: "api_base",
+        kind: SettingKind::Text,
+        is_required: false,
+        help: Text {
+            en: "only for tests and simulators: where the platform's gateway is, `https://…` or `http://127.0.0.1:…`",
+            zh: "仅用于测试与模拟:平台网关的地址,`https://…` 或 `http://127.0.0.1:…`",
+        },
+        example: "https://openapi.alipay.com",
+    },
 ];
 
 /// A channel's configuration, checked.
@@ -175,6 +188,8 @@ pub(super) struct Config {
     pub(super) auth_app_ids: Vec<String>,
     /// The keys.
     pub(super) keys: Keys,
+    /// What asks for certificates, in certificate mode and when all of it is configured.
+    pub(super) caller: Option<Caller>,
     /// Public facts about the keys, for people.
     pub(super) notes: Vec<KeyNote>,
 }
@@ -187,10 +202,50 @@ pub(super) struct Keys {
 }
 
 /// One RSA key, prepared for each hash that the configuration allows.
-struct RsaKeys {
+#[derive(Debug)]
+pub(super) struct RsaKeys {
     serial: Option<String>,
     sha256: Option<RsaVerifier>,
     sha1: Option<RsaVerifier>,
+}
+
+impl RsaKeys {
+    /// Prepares a key for the hashes among these algorithms.
+    pub(super) fn new(
+        setting: &'static str,
+        serial: Option<String>,
+        key: &PublicKey,
+        sign_types: &[SignType],
+    ) -> Result<Self, SettingsError> {
+        let label = serial.clone().unwrap_or_else(|| setting.to_owned());
+        let prepare = |sign_type, hash| {
+            sign_types.contains(&sign_type).then(|| RsaVerifier::new(setting, key, hash, &label)).transpose()
+        };
+        let sha256 = prepare(SignType::Rsa2, RsaHash::Sha256)?;
+        let sha1 = prepare(SignType::Rsa, RsaHash::Sha1)?;
+        Ok(Self { serial, sha256, sha1 })
+    }
+
+    /// Whether this is the key of a certificate that a message names.
+    pub(super) fn is_named(&self, serial: &str) -> bool {
+        self.serial.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(serial))
+    }
+
+    /// Checks a signature.
+    pub(super) fn verify(
+        &self,
+        sign_type: SignType,
+        message: &[u8],
+        signature: &[u8],
+        variant: &'static str,
+    ) -> Option<Verified> {
+        let verifier = match sign_type {
+            SignType::Rsa2 => &self.sha256,
+            SignType::Rsa => &self.sha1,
+            SignType::Sm2 => return None,
+        };
+        verifier.as_ref()?.verify(message, signature, variant)
+    }
 }
 
 impl fmt::Debug for Keys {
@@ -212,8 +267,12 @@ impl Keys {
     /// Whether a message that names this certificate can be checked here: always in key mode, where the
     /// name means nothing.
     pub(super) fn knows_serial(&self, serial: &str) -> bool {
-        self.rsa.iter().all(|key| key.serial.is_none())
-            || self.rsa.iter().filter_map(|key| key.serial.as_deref()).any(|own| own.eq_ignore_ascii_case(serial))
+        self.rsa.iter().all(|key| key.serial.is_none()) || self.rsa.iter().any(|key| key.is_named(serial))
+    }
+
+    /// The algorithms that the configuration allows.
+    pub(super) fn sign_types(&self) -> &[SignType] {
+        &self.sign_types
     }
 
     /// Checks a signature with the keys that come into question: in certificate mode the one that the
@@ -229,14 +288,8 @@ impl Keys {
         if sign_type == SignType::Sm2 {
             return self.sm2.as_ref()?.verify(message, signature, variant);
         }
-        let is_named = |key: &&RsaKeys| match (serial, key.serial.as_deref()) {
-            (Some(named), Some(own)) => named.eq_ignore_ascii_case(own),
-            _ => true,
-        };
-        self.rsa.iter().filter(is_named).find_map(|key| {
-            let verifier = if sign_type == SignType::Rsa2 { &key.sha256 } else { &key.sha1 };
-            verifier.as_ref()?.verify(message, signature, variant)
-        })
+        let is_meant = |key: &&RsaKeys| serial.is_none_or(|serial| key.serial.is_none() || key.is_named(serial));
+        self.rsa.iter().filter(is_meant).find_map(|key| key.verify(sign_type, message, signature, variant))
     }
 }
 
@@ -258,7 +311,8 @@ impl Config {
             sm2: sm2_key(settings, &sign_types, &mut notes)?,
             sign_types,
         };
-        Ok(Self { environment: settings.environment, app_id, sellers, auth_app_ids, keys, notes })
+        let caller = caller(settings, own)?;
+        Ok(Self { environment: settings.environment, app_id, sellers, auth_app_ids, keys, caller, notes })
     }
 }
 
@@ -303,6 +357,24 @@ fn own_key_pair(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<Option<
     Ok(pair)
 }
 
+/// What downloads a certificate: all of it, or nothing.
+fn caller(settings: &Settings, own: Option<RsaKeyPair>) -> Result<Option<Caller>, SettingsError> {
+    let interface = Interface::read(settings, "api_base", API)?;
+    // The sandbox has no downloads, unless somebody plays it.
+    let is_there = settings.environment == Environment::Live || interface.reach() == Reach::Configured;
+    let files = (settings.key("alipay_cert"), settings.key("app_cert"), settings.key("alipay_root_cert"));
+    let (Some(pair), (Some(alipay), Some(app), Some(root)), true) = (own, files, is_there) else { return Ok(None) };
+    let missing = || SettingsError::new("alipay_root_cert", "not_a_certificate");
+    Ok(Some(Caller {
+        pair,
+        app_cert_sn: certificate::serial(&Certificate::read("app_cert", app)?),
+        root_cert_sn: certificate::root_serial(root).ok_or_else(missing)?,
+        roots: Certificate::of_bundle(root),
+        models: Certificate::read_all("alipay_cert", alipay)?,
+        interface,
+    }))
+}
+
 fn rsa_keys(
     settings: &Settings,
     sign_types: &[SignType],
@@ -331,7 +403,10 @@ fn rsa_keys(
                         .because(format!("{} > {CERTIFICATES_MAX}", certificates.len())));
                 }
                 notes.extend(certificates.iter().map(|certificate| certificate_note("alipay_cert", certificate)));
-                let keys = certificates.into_iter().map(|one| (Some(certificate::serial(&one)), one.into_key()));
+                // The file may carry its issuer along, which signs certificates and no messages.
+                let has_own = certificates.iter().any(|one| !one.is_authority());
+                let certificates = certificates.into_iter().filter(|one| !has_own || !one.is_authority());
+                let keys = certificates.map(|one| (Some(certificate::serial(&one)), one.into_key()));
                 ("alipay_cert", keys.collect())
             }
         };
@@ -343,13 +418,7 @@ fn rsa_keys(
             if own.as_ref() == Some(&key) {
                 return Err(SettingsError::new(setting, "own_public_key"));
             }
-            let label = serial.clone().unwrap_or_else(|| setting.to_owned());
-            let prepare = |sign_type, hash| {
-                sign_types.contains(&sign_type).then(|| RsaVerifier::new(setting, &key, hash, &label)).transpose()
-            };
-            let sha256 = prepare(SignType::Rsa2, RsaHash::Sha256)?;
-            let sha1 = prepare(SignType::Rsa, RsaHash::Sha1)?;
-            Ok(RsaKeys { serial, sha256, sha1 })
+            RsaKeys::new(setting, serial, &key, sign_types)
         })
         .collect()
 }
@@ -419,7 +488,8 @@ fn key_note(label: &str, key: &PublicKey) -> KeyNote {
     }
 }
 
-fn certificate_note(label: &str, one: &Certificate) -> KeyNote {
+/// A certificate, for people.
+pub(super) fn certificate_note(label: &str, one: &Certificate) -> KeyNote {
     KeyNote {
         label: label.to_owned(),
         algorithm: format!("X.509, {}", one.key().algorithm()),

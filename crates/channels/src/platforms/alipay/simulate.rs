@@ -1,5 +1,7 @@
 //! Alipay's side: genuine notifications with throw-away keys, in the wire format of real ones.
 
+mod office;
+
 use std::sync::Arc;
 
 use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
@@ -18,7 +20,7 @@ use crate::model::{Currency, Environment, EventKind, Money, RawRequest};
 use crate::settings::{SettingValue, Settings};
 use crate::signature::key::PublicKey;
 use crate::signature::rsa::sign_sha256;
-use crate::simulate::{Cover, Genuine, OtherSide, Story, WrittenSetting};
+use crate::simulate::{Cover, Genuine, KeyOffice, OtherSide, Story, WrittenSetting};
 
 /// The invented merchant. Real ids of this shape begin with a year.
 const APP_ID: &str = "9021000000000001";
@@ -43,8 +45,7 @@ const STORIES: &[EventKind] = &[
 
 /// A new other side with fresh keys.
 pub(super) fn other_side() -> Box<dyn OtherSide> {
-    let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("the library makes RSA keys of 2048 bits");
-    Box::new(Side { pair: Arc::new(pair) })
+    Box::new(Side::new())
 }
 
 struct Side {
@@ -77,7 +78,38 @@ impl OtherSide for Side {
     }
 
     fn callback(&self, story: &Story) -> Genuine {
+        self.callback_under(story, None)
+    }
+
+    fn export(&self) -> Vec<u8> {
+        let der: Pkcs8V1Der<'_> = self.pair.as_der().expect("a generated key can be written");
+        der.as_ref().to_vec()
+    }
+
+    fn import(&mut self, exported: &[u8]) -> Result<(), String> {
+        let pair = RsaKeyPair::from_pkcs8(exported).map_err(|_| "not an RSA private key in PKCS #8".to_owned())?;
+        self.pair = Arc::new(pair);
+        Ok(())
+    }
+
+    fn key_office(&self) -> Option<Box<dyn KeyOffice>> {
+        Some(Box::new(office::Office::new()))
+    }
+}
+
+type Pairs = Vec<(&'static str, String)>;
+
+impl Side {
+    /// With fresh keys.
+    fn new() -> Self {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("the library makes RSA keys of 2048 bits");
+        Self { pair: Arc::new(pair) }
+    }
+
+    /// A callback that may name the certificate of its key.
+    fn callback_under(&self, story: &Story, serial: Option<&str>) -> Genuine {
         let mut pairs = envelope(story);
+        pairs.extend(serial.map(|serial| ("alipay_cert_sn", serial.to_owned())));
         match story.kind {
             EventKind::AgreementSigned | EventKind::AgreementCancelled => agreement(&mut pairs, story),
             EventKind::TransferSucceeded | EventKind::TransferFailed | EventKind::TransferReturned => {
@@ -105,21 +137,6 @@ impl OtherSide for Side {
         }
     }
 
-    fn export(&self) -> Vec<u8> {
-        let der: Pkcs8V1Der<'_> = self.pair.as_der().expect("a generated key can be written");
-        der.as_ref().to_vec()
-    }
-
-    fn import(&mut self, exported: &[u8]) -> Result<(), String> {
-        let pair = RsaKeyPair::from_pkcs8(exported).map_err(|_| "not an RSA private key in PKCS #8".to_owned())?;
-        self.pair = Arc::new(pair);
-        Ok(())
-    }
-}
-
-type Pairs = Vec<(&'static str, String)>;
-
-impl Side {
     /// Signs by rule V1, written here a second time so that the tests compare two readings of it.
     fn sign(&self, pairs: &[(&'static str, String)]) -> String {
         let mut sorted: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();

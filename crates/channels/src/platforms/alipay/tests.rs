@@ -103,7 +103,7 @@ pub(super) fn set<'p>(pairs: &mut Pairs<'p>, name: &'p str, value: &'p str) {
 }
 
 fn channel(settings: &Settings) -> Alipay {
-    Alipay { config: Config::build(settings).unwrap() }
+    Alipay { config: Arc::new(Config::build(settings).unwrap()), fetched: Vec::new(), fetched_notes: Vec::new() }
 }
 
 fn verify(settings: &Settings, request: &RawRequest) -> Verdict {

@@ -50,7 +50,6 @@ pub(super) fn read_millis(text: &str) -> Option<Timestamp> {
 }
 
 /// Writes `yyyy-MM-dd HH:mm:ss`.
-#[cfg(feature = "simulate")]
 pub(super) fn write(time: Timestamp) -> String {
     BEIJING.to_datetime(time).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }

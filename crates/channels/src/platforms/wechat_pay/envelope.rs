@@ -25,7 +25,7 @@ pub(super) const DEPTH_MAX: usize = 16;
 pub(super) const PATH_BYTES_MAX: usize = 256;
 
 /// The only algorithm of the box that is accepted.
-const ALGORITHM: &str = "AEAD_AES_256_GCM";
+pub(super) const ALGORITHM: &str = "AEAD_AES_256_GCM";
 
 /// The API v3 key, ready to open boxes.
 pub(super) struct Cipher(LessSafeKey);

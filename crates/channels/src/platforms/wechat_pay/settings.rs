@@ -2,11 +2,12 @@
 
 use std::fmt;
 
+use super::certificates::{API, Caller};
 use super::envelope::Cipher;
-use crate::channel::KeyNote;
+use crate::channel::{Interface, KeyNote};
 use crate::model::{Environment, Timestamp};
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
-use crate::signature::key::PublicKey;
+use crate::signature::key::{PublicKey, read_rsa_private};
 use crate::signature::rsa::{RsaHash, RsaVerifier};
 use crate::signature::x509::Certificate;
 
@@ -122,6 +123,38 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
         example: "wxd678efh567hg6999",
     },
+    Setting {
+        name: "private_key",
+        kind: SettingKind::SecretKey,
+        is_required: false,
+        help: Text {
+            en: "the merchant's own API private key (apiclient_key.pem); with it new platform certificates are downloaded \
+                 by themselves; never leaves this machine",
+            zh: "商户 API 私钥(apiclient_key.pem);填写后可自动下载新的微信支付平台证书;私钥不会离开本机",
+        },
+        example: "apiclient_key.pem",
+    },
+    Setting {
+        name: "merchant_serial_no",
+        kind: SettingKind::Text,
+        is_required: false,
+        help: Text {
+            en: "serial number of the merchant's own API certificate, shown in the merchant platform; belongs to \
+                 `private_key`",
+            zh: "商户 API 证书序列号,在商户平台「API 安全」中查看;与 `private_key` 配套",
+        },
+        example: "5157F09EFDC096DE15EBE81A47057A7232F1B8E1",
+    },
+    Setting {
+        name: "api_base",
+        kind: SettingKind::Text,
+        is_required: false,
+        help: Text {
+            en: "only for tests and simulators: where the platform's interface is, `https://…` or `http://127.0.0.1:…`",
+            zh: "仅用于测试与模拟:平台接口的地址,`https://…` 或 `http://127.0.0.1:…`",
+        },
+        example: "https://api.mch.weixin.qq.com",
+    },
 ];
 
 /// A channel's configuration, checked.
@@ -141,6 +174,8 @@ pub(super) struct Config {
     pub(super) cipher: Cipher,
     /// The keys that prove a message.
     pub(super) keys: Keys,
+    /// What signs our own requests, when they are configured.
+    pub(super) caller: Option<Caller>,
     /// Public facts about the keys, for people.
     pub(super) notes: Vec<KeyNote>,
 }
@@ -148,10 +183,15 @@ pub(super) struct Config {
 /// The keys that can prove a notification, each under its serial in normal form.
 pub(super) struct Keys(Vec<Key>);
 
-struct Key {
-    serial: String,
-    verifier: RsaVerifier,
-    not_after: Option<Timestamp>,
+/// One of them.
+pub(super) struct Key {
+    /// In normal form.
+    pub(super) serial: String,
+    pub(super) verifier: RsaVerifier,
+    /// From when on it proves anything; none for a public key.
+    pub(super) not_before: Option<Timestamp>,
+    /// Until when.
+    pub(super) not_after: Option<Timestamp>,
 }
 
 impl fmt::Debug for Keys {
@@ -162,6 +202,16 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
+    /// These keys.
+    pub(super) fn of(keys: Vec<Key>) -> Self {
+        Self(keys)
+    }
+
+    /// The id of the configured public key.
+    pub(super) fn public_key_id(&self) -> Option<&str> {
+        self.0.iter().map(|key| key.serial.as_str()).find(|serial| serial.starts_with(PUBLIC_KEY_ID_PREFIX))
+    }
+
     /// Whether a key has this serial.
     pub(super) fn knows(&self, serial: &str) -> bool {
         normal_serial(serial).is_some_and(|serial| self.0.iter().any(|key| key.serial == serial))
@@ -171,7 +221,8 @@ impl Keys {
     pub(super) fn find(&self, serial: &str, now: Timestamp) -> Option<&RsaVerifier> {
         let serial = normal_serial(serial)?;
         let key = self.0.iter().find(|key| key.serial == serial)?;
-        key.not_after.is_none_or(|end| now <= end).then_some(&key.verifier)
+        let is_in_use = key.not_before.is_none_or(|begin| begin <= now) && key.not_after.is_none_or(|end| now <= end);
+        is_in_use.then_some(&key.verifier)
     }
 }
 
@@ -203,14 +254,17 @@ impl Config {
         let sub_app_ids = ids(settings, "sub_appid", SUB_MERCHANTS_MAX, is_app_id)?.unwrap_or_default();
         let cipher = cipher(settings)?;
         let mut notes = Vec::new();
+        let caller = caller(settings, &mut notes)?;
+        let own = caller.as_ref().map(|caller| PublicKey::of_pair("private_key", &caller.pair)).transpose()?;
         let mut keys = Vec::new();
-        keys.extend(public_key(settings, &mut notes)?);
-        keys.extend(certificates(settings, &mchid, &mut notes)?);
-        if keys.is_empty() {
+        keys.extend(public_key(settings, own.as_ref(), &mut notes)?);
+        keys.extend(certificates(settings, &mchid, own.as_ref(), &mut notes)?);
+        // With a key of its own the channel can ask for the platform's, and refuses everything until it has one.
+        if keys.is_empty() && caller.is_none() {
             return Err(SettingsError::new("wechatpay_public_key", "missing").because("platform_certs"));
         }
         let environment = settings.environment;
-        Ok(Self { environment, mchid, app_ids, sub_mchids, sub_app_ids, cipher, keys: Keys(keys), notes })
+        Ok(Self { environment, mchid, app_ids, sub_mchids, sub_app_ids, cipher, keys: Keys(keys), caller, notes })
     }
 
     /// Whether a sub-merchant is one of ours.
@@ -233,7 +287,38 @@ fn cipher(settings: &Settings) -> Result<Cipher, SettingsError> {
     Cipher::new(key).ok_or_else(wrong)
 }
 
-fn public_key(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<Option<Key>, SettingsError> {
+/// The merchant's own key and everything that calls need: all of it or nothing.
+fn caller(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<Option<Caller>, SettingsError> {
+    const KEY: &str = "private_key";
+    const SERIAL: &str = "merchant_serial_no";
+    let interface = Interface::read(settings, "api_base", API)?;
+    let serial = settings.text(SERIAL).map(str::trim).filter(|serial| !serial.is_empty());
+    let (file, serial) = match (settings.key(KEY), serial) {
+        (None, None) => return Ok(None),
+        (Some(_), None) => return Err(SettingsError::new(SERIAL, "missing")),
+        (None, Some(_)) => return Err(SettingsError::new(KEY, "missing")),
+        (Some(file), Some(serial)) => (file, serial),
+    };
+    // Sent as it is written; a public key's id or anything else with letters beyond F is a mix-up.
+    if normal_serial(serial).is_none_or(|normal| normal.starts_with(PUBLIC_KEY_ID_PREFIX)) {
+        return Err(SettingsError::new(SERIAL, "malformed_id").because(crate::channel::quote(serial)));
+    }
+    let pair = read_rsa_private(KEY, file)?;
+    let public = PublicKey::of_pair(KEY, &pair)?;
+    notes.push(KeyNote {
+        label: format!("{KEY} (public half)"),
+        algorithm: public.algorithm().to_string(),
+        fingerprint: Some(public.fingerprint()),
+        not_after: None,
+    });
+    Ok(Some(Caller { pair, serial: serial.to_ascii_uppercase(), interface }))
+}
+
+fn public_key(
+    settings: &Settings,
+    own: Option<&PublicKey>,
+    notes: &mut Vec<KeyNote>,
+) -> Result<Option<Key>, SettingsError> {
     const KEY: &str = "wechatpay_public_key";
     const ID: &str = "wechatpay_public_key_id";
     let id = settings.text(ID).map(str::trim).filter(|id| !id.is_empty());
@@ -247,6 +332,9 @@ fn public_key(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<Option<Ke
         .filter(|serial| serial.starts_with(PUBLIC_KEY_ID_PREFIX))
         .ok_or_else(|| SettingsError::new(ID, "malformed_id").because(crate::channel::quote(id)))?;
     let key = PublicKey::read(KEY, file)?;
+    if own == Some(&key) {
+        return Err(SettingsError::new(KEY, "own_public_key"));
+    }
     notes.push(KeyNote {
         label: serial.clone(),
         algorithm: key.algorithm().to_string(),
@@ -254,10 +342,15 @@ fn public_key(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<Option<Ke
         not_after: None,
     });
     let verifier = RsaVerifier::new(KEY, &key, RsaHash::Sha256, &serial)?;
-    Ok(Some(Key { serial, verifier, not_after: None }))
+    Ok(Some(Key { serial, verifier, not_before: None, not_after: None }))
 }
 
-fn certificates(settings: &Settings, mchid: &str, notes: &mut Vec<KeyNote>) -> Result<Vec<Key>, SettingsError> {
+fn certificates(
+    settings: &Settings,
+    mchid: &str,
+    own: Option<&PublicKey>,
+    notes: &mut Vec<KeyNote>,
+) -> Result<Vec<Key>, SettingsError> {
     const SETTING: &str = "platform_certs";
     let Some(file) = settings.key(SETTING) else { return Ok(Vec::new()) };
     let certificates = Certificate::read_all(SETTING, file)?;
@@ -268,24 +361,39 @@ fn certificates(settings: &Settings, mchid: &str, notes: &mut Vec<KeyNote>) -> R
     let mut keys: Vec<Key> = Vec::new();
     for certificate in &certificates {
         let description = certificate.description();
-        // The merchant's own API certificate is issued to its number; it proves nothing that the platform says.
-        if description.subject.split(',').any(|part| part.strip_prefix("CN=") == Some(mchid)) {
+        if is_issued_to(mchid, certificate) || own == Some(certificate.key()) {
             return Err(SettingsError::new(SETTING, "own_public_key"));
         }
         let serial = normal_serial(&description.serial_hex).ok_or(SettingsError::new(SETTING, "not_a_certificate"))?;
         if keys.iter().any(|key| key.serial == serial) {
             return Err(SettingsError::new(SETTING, "relation").because(serial));
         }
-        notes.push(KeyNote {
-            label: SETTING.to_owned(),
-            algorithm: format!("X.509, {}", certificate.key().algorithm()),
-            fingerprint: Some(serial.clone()),
-            not_after: description.not_after,
-        });
+        notes.push(certificate_note(SETTING, certificate, &serial));
         let verifier = RsaVerifier::new(SETTING, certificate.key(), RsaHash::Sha256, &serial)?;
-        keys.push(Key { serial, verifier, not_after: description.not_after });
+        keys.push(Key { serial, verifier, not_before: description.not_before, not_after: description.not_after });
     }
     Ok(keys)
+}
+
+/// The merchant's own API certificate is issued to its number; it proves nothing that the platform says.
+fn is_issued_to(mchid: &str, certificate: &Certificate) -> bool {
+    certificate.description().subject.split(',').any(|part| part.strip_prefix("CN=") == Some(mchid))
+}
+
+/// Whether a certificate is the merchant's own, by name or by key.
+pub(super) fn is_own(config: &Config, certificate: &Certificate) -> bool {
+    let own = config.caller.as_ref().and_then(|caller| PublicKey::of_pair("private_key", &caller.pair).ok());
+    is_issued_to(&config.mchid, certificate) || own.as_ref() == Some(certificate.key())
+}
+
+/// A platform certificate, for people.
+pub(super) fn certificate_note(label: &str, certificate: &Certificate, serial: &str) -> KeyNote {
+    KeyNote {
+        label: label.to_owned(),
+        algorithm: format!("X.509, {}", certificate.key().algorithm()),
+        fingerprint: Some(serial.to_owned()),
+        not_after: certificate.description().not_after,
+    }
 }
 
 fn ids(

@@ -1,5 +1,7 @@
 //! WeChat Pay's side: genuine notifications with throw-away keys, in the wire format of real ones.
 
+mod office;
+
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -23,7 +25,7 @@ use crate::model::{Environment, EventKind, RawRequest};
 use crate::settings::{SettingValue, Settings};
 use crate::signature::key::{PublicKey, hex};
 use crate::signature::rsa::sign_sha256;
-use crate::simulate::{Cover, Genuine, OtherSide, Story, WrittenSetting};
+use crate::simulate::{Cover, Genuine, KeyOffice, OtherSide, Story, WrittenSetting};
 
 /// The invented merchant.
 const MCHID: &str = "1900000001";
@@ -45,8 +47,7 @@ const STORIES: &[EventKind] = &[
 
 /// A new other side with fresh keys.
 pub(super) fn other_side() -> Box<dyn OtherSide> {
-    let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("the library makes RSA keys of 2048 bits");
-    Box::new(Side { pair: Arc::new(pair) })
+    Box::new(Side::new())
 }
 
 struct Side {
@@ -79,6 +80,33 @@ impl OtherSide for Side {
     }
 
     fn callback(&self, story: &Story) -> Genuine {
+        self.callback_under(story, &self.key_id())
+    }
+
+    fn export(&self) -> Vec<u8> {
+        self.pkcs8().to_vec()
+    }
+
+    fn import(&mut self, exported: &[u8]) -> Result<(), String> {
+        let pair = RsaKeyPair::from_pkcs8(exported).map_err(|_| "not an RSA private key in PKCS #8".to_owned())?;
+        self.pair = Arc::new(pair);
+        Ok(())
+    }
+
+    fn key_office(&self) -> Option<Box<dyn KeyOffice>> {
+        Some(Box::new(office::Office::new()))
+    }
+}
+
+impl Side {
+    /// With fresh keys.
+    fn new() -> Self {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("the library makes RSA keys of 2048 bits");
+        Self { pair: Arc::new(pair) }
+    }
+
+    /// A callback whose key goes by this serial.
+    fn callback_under(&self, story: &Story, serial: &str) -> Genuine {
         let (event_type, original_type, plaintext) = message(story);
         let name = hex(digest(&SHA256, format!("{event_type}{plaintext}{}", story.serial).as_bytes()).as_ref());
         let mut nonce = [0; 12];
@@ -101,7 +129,7 @@ impl OtherSide for Side {
                 "nonce": String::from_utf8_lossy(&nonce),
             },
         });
-        let request = self.request(story, &name[32..], body.to_string().into_bytes());
+        let request = self.request(story, serial, &name[32..], body.to_string().into_bytes());
         Genuine {
             request,
             cover: Cover::BodyAndHeaders {
@@ -111,18 +139,6 @@ impl OtherSide for Side {
         }
     }
 
-    fn export(&self) -> Vec<u8> {
-        self.pkcs8().to_vec()
-    }
-
-    fn import(&mut self, exported: &[u8]) -> Result<(), String> {
-        let pair = RsaKeyPair::from_pkcs8(exported).map_err(|_| "not an RSA private key in PKCS #8".to_owned())?;
-        self.pair = Arc::new(pair);
-        Ok(())
-    }
-}
-
-impl Side {
     fn public_key(&self) -> PublicKey {
         PublicKey::of_pair("wechatpay_public_key", &self.pair).expect("a generated key has a public half")
     }
@@ -150,7 +166,7 @@ impl Side {
     }
 
     /// Signs by the three lines, written here a second time so that the tests compare two readings of them.
-    fn request(&self, story: &Story, nonce: &str, body: Vec<u8>) -> RawRequest {
+    fn request(&self, story: &Story, serial: &str, nonce: &str, body: Vec<u8>) -> RawRequest {
         let timestamp = story.at.as_second().to_string();
         let mut message = format!("{timestamp}\n{nonce}\n").into_bytes();
         message.extend_from_slice(&body);
@@ -162,7 +178,7 @@ impl Side {
         for (name, value) in [
             (TIMESTAMP, timestamp.as_str()),
             (NONCE, nonce),
-            (SERIAL, &self.key_id()),
+            (SERIAL, serial),
             (SIGNATURE, &STANDARD.encode(signature)),
             (TYPE, SIGNATURE_TYPE),
         ] {

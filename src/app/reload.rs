@@ -1,0 +1,243 @@
+//! Taking changed files into use, in two steps: everything that can fail comes first and changes nothing; what
+//! comes then cannot fail.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tracing::{error, info, warn};
+
+use super::lines::lines;
+use super::load_config;
+use super::node::{
+    Keepers, Leaving, LineState, LineTask, Listening, Node, keepers, places, public_addresses, receiver,
+};
+use super::plan::{Open, Plan, plan};
+use super::sockets::Sockets;
+use crate::config::{Config, Role};
+use crate::deliver::Line;
+use crate::messages::Message;
+use crate::reload::{Finding, How, Order, Outcome, Report};
+use crate::telemetry::ByResult;
+
+/// A configuration that can be taken into use, with what has been opened for it.
+struct Prepared {
+    config: Config,
+    lines: Vec<Line>,
+    keepers: Keepers,
+    opened: Vec<Listening>,
+    plan: Plan,
+}
+
+impl Node {
+    /// Reads the files and takes them into use, or says why not.
+    pub(super) async fn reload(&mut self, order: Order) -> Report {
+        let report = self.try_reload(&order).await;
+        if order.is_dry {
+            return report;
+        }
+        self.parts.metrics.reload.get_or_create(&ByResult { result: report.outcome.as_str() }).inc();
+        self.standing.note(&report);
+        self.parts.metrics.config_stale.set(i64::from(self.standing.is_stale()));
+        log(&report, &order.who);
+        report
+    }
+
+    async fn try_reload(&mut self, order: &Order) -> Report {
+        let path = self.config.file.clone();
+        let read = tokio::task::spawn_blocking(move || load_config(&path)).await;
+        let (config, warnings) = match read {
+            Ok(Ok(read)) => read,
+            Ok(Err(problems)) => return Report::broken(problems.iter().map(Finding::from).collect()),
+            Err(_) => {
+                return Report::broken(vec![Finding::refusal(String::new(), &Message::new("reload.interrupted"))]);
+            }
+        };
+        let mut findings: Vec<Finding> = warnings.iter().map(Finding::from).collect();
+        let prepared = match self.prepare(config, order).await {
+            Ok(prepared) => prepared,
+            Err((plan, refusals)) => {
+                findings.extend(refusals);
+                let Plan { changes, needs_restart, .. } = plan;
+                return Report { outcome: Outcome::Refused, changes, findings, needs_restart };
+            }
+        };
+        findings.extend(prepared.plan.refusals.iter().cloned());
+        let Plan { changes, needs_restart, .. } = &prepared.plan;
+        let (changes, needs_restart) = (changes.clone(), needs_restart.clone());
+        let has_orders = order.discard.iter().any(|id| !self.is_discarding(id));
+        let outcome = match () {
+            () if changes.is_empty() && !has_orders => Outcome::Unchanged,
+            () if order.is_dry => Outcome::WouldApply,
+            () => Outcome::Applied,
+        };
+        if outcome == Outcome::Applied {
+            self.apply(prepared, order);
+        }
+        Report { outcome, changes, findings, needs_restart }
+    }
+
+    /// Everything that can fail.
+    async fn prepare(&self, mut config: Config, order: &Order) -> Result<Prepared, (Plan, Vec<Finding>)> {
+        let (open, cannot_look) = match self.parts.inbox.unfinished().await {
+            Ok(open) => (open.into_iter().collect::<Open>(), None),
+            Err(error) => (Open::new(), Some(Message::new("reload.cannot_look").with("why", error))),
+        };
+        let plan = plan(&self.config, &config, &open, &order.discard);
+        let mut refusals = plan.refusals.clone();
+        let removes = plan.changes.iter().any(|change| change.what == "target" && change.how != How::Added);
+        if let Some(message) = cannot_look.filter(|_| removes || !order.discard.is_empty()) {
+            refusals.push(Finding::refusal("inbox".to_owned(), &message));
+        }
+        let lines = lines(&config).unwrap_or_else(|error| {
+            let message = Message::new("reload.cannot_build").with("why", format!("{error:#}"));
+            refusals.push(Finding::refusal("target".to_owned(), &message));
+            Vec::new()
+        });
+        // What an application's script gets is part of what was promised to the deliveries that are open.
+        for line in &lines {
+            let before = self.lines.get(&line.id).and_then(|state| Some(state.line.as_ref()?.target.demands().format));
+            let count = open.get(&*line.id).copied().unwrap_or_default();
+            if count > 0 && before.is_some_and(|format| format != line.target.demands().format) {
+                let message = Message::new("reload.kind_open").with("target", &line.id).with("open", count);
+                refusals.push(Finding::refusal(format!("target.{}", line.id), &message));
+            }
+        }
+        // Only a restart changes what these say.
+        config.server.roles = self.config.server.roles.clone();
+        config.server.tls = self.config.server.tls.clone();
+        let opened = if order.is_dry || refusals.iter().any(|finding| !finding.is_warning) {
+            Vec::new()
+        } else {
+            self.open_listeners(&config, &mut refusals)
+        };
+        if refusals.iter().any(|finding| !finding.is_warning) {
+            return Err((plan, refusals));
+        }
+        let is_same = |id: &str| self.config.prints.channels.get(id) == config.prints.channels.get(id);
+        let keepers =
+            if order.is_dry { Keepers::new() } else { keepers(&self.parts, &config, &self.keepers, is_same).await };
+        Ok(Prepared { config, lines, keepers, opened, plan })
+    }
+
+    /// New addresses are opened before old ones are closed.
+    fn open_listeners(&self, config: &Config, refusals: &mut Vec<Finding>) -> Vec<Listening> {
+        let is_open = |address: &SocketAddr| self.listening.iter().any(|listening| listening.configured == *address);
+        let mut opened = Vec::new();
+        for address in public_addresses(config).into_iter().filter(|address| !is_open(address)) {
+            match Listening::open(address, &mut Sockets::default()) {
+                Ok(listening) => opened.push(listening),
+                Err(why) => {
+                    let message = Message::new("reload.cannot_listen").with("address", address).with("why", why);
+                    refusals.push(Finding::refusal("server.listen".to_owned(), &message));
+                }
+            }
+        }
+        opened
+    }
+
+    /// Nothing here can fail.
+    fn apply(&mut self, prepared: Prepared, order: &Order) {
+        let Prepared { mut config, lines, keepers, opened, plan } = prepared;
+        let old = self.config.clone();
+        keep_until_restart(&old, &mut config, &plan.needs_restart);
+        self.config = config;
+        let snapshot = Arc::new(receiver(&self.parts, &self.config, &lines, &keepers));
+        self.set_keepers(keepers);
+        self.replaced.push(Arc::downgrade(&self.receiver.swap(snapshot)));
+        self.replaced.retain(|snapshot| snapshot.strong_count() > 0);
+        self.apply_listeners(opened, plan.changes_listeners);
+        if self.config.server.roles.has(Role::Deliver) {
+            self.apply_lines(lines, &old, order);
+        }
+        self.retention.send_if_modified(|now| {
+            let is_new = *now != self.config.retention;
+            now.clone_from(&self.config.retention);
+            is_new
+        });
+    }
+
+    fn apply_listeners(&mut self, opened: Vec<Listening>, are_changed: bool) {
+        let wanted = public_addresses(&self.config);
+        for index in (0..self.listening.len()).rev() {
+            if !wanted.contains(&self.listening[index].configured) {
+                self.close(index);
+            }
+        }
+        let kept = self.listening.len();
+        if are_changed {
+            self.places = places(&self.config, kept + opened.len());
+        } else {
+            // Each listener holds one for who comes next.
+            self.places.add_permits(opened.len());
+        }
+        self.listening.extend(opened);
+        for index in (0..self.listening.len()).filter(|index| are_changed || *index >= kept) {
+            if let Err(error) = self.serve(index) {
+                // The task that serves it goes on by the settings before.
+                error!(error = format!("{error:#}"), "a listener keeps its old settings");
+            }
+        }
+    }
+
+    fn apply_lines(&mut self, lines: Vec<Line>, old: &Config, order: &Order) {
+        let section = |config: &Config| config.prints.sections.get("deliver").cloned();
+        let is_schedule_same = section(old) == section(&self.config);
+        let wanted: BTreeMap<Arc<str>, Line> = lines.into_iter().map(|line| (line.id.clone(), line)).collect();
+        for (id, state) in &mut self.lines {
+            if !wanted.contains_key(id) && state.leaving.is_none() {
+                state.leaving = Some(Leaving::Drained);
+            }
+        }
+        for id in &order.discard {
+            let id: Arc<str> = id.as_str().into();
+            let leaving = Some(Leaving::Discarding { who: order.who.clone(), count: 0 });
+            match self.lines.get_mut(&id) {
+                Some(state) => state.leaving = leaving,
+                // A target of an earlier life of the node.
+                None => drop(self.lines.insert(id, LineState { line: None, task: LineTask::Ended, leaving })),
+            }
+        }
+        for (id, line) in wanted {
+            let is_same = is_schedule_same && old.prints.targets.get(&*id) == self.config.prints.targets.get(&*id);
+            let is_running = self.lines.get(&id).is_some_and(|state| state.leaving.is_none());
+            if !(is_same && is_running) {
+                self.set_line(line);
+            }
+        }
+    }
+
+    fn is_discarding(&self, id: &str) -> bool {
+        self.lines.get(id).is_some_and(|state| matches!(state.leaving, Some(Leaving::Discarding { .. })))
+    }
+}
+
+/// Keeps what only a restart changes as it is, so that the next reload tells of it again.
+fn keep_until_restart(old: &Config, new: &mut Config, needs_restart: &[String]) {
+    new.admin = old.admin.clone();
+    new.inbox = old.inbox.clone();
+    new.log = old.log.clone();
+    for key in needs_restart {
+        new.prints.keep(key, &old.prints);
+    }
+}
+
+fn log(report: &Report, who: &str) {
+    for finding in &report.findings {
+        if finding.is_warning {
+            warn!(key = finding.key, "{}", finding.en);
+        } else {
+            error!(key = finding.key, "the configuration is not taken into use: {}", finding.en);
+        }
+    }
+    for change in &report.changes {
+        info!("{}", change.text(crate::messages::Lang::En));
+    }
+    let restart = report.needs_restart.join(", ");
+    let outcome = report.outcome.as_str();
+    match report.outcome {
+        Outcome::Refused | Outcome::Broken => error!(outcome, who, "reload: nothing was changed"),
+        _ if !restart.is_empty() => warn!(outcome, who, keys = restart, "reload: some keys need a restart"),
+        _ => info!(outcome, who, "reload"),
+    }
+}

@@ -1,0 +1,82 @@
+//! Notes about requests to channels in shadow, and the deliveries that were skipped for it.
+
+use rusqlite::{Connection, OptionalExtension as _};
+
+use super::fault::Fault;
+use super::rows::{from_ms, state_code, to_ms};
+use super::session::Session;
+use super::waits;
+use crate::inbox::shadow::{SHADOW_NOTES_MAX, ShadowNote, ShadowVerdict};
+use crate::inbox::{DeliveryState, NotificationId};
+
+/// Keeps a note and removes those that are too many.
+pub(super) fn note(session: &mut Session, note: &ShadowNote) -> Result<(), Fault> {
+    let channel = session.word(&note.channel)?;
+    let (notification, reason) = match &note.verdict {
+        ShadowVerdict::Genuine(id) => (Some(*id.as_bytes()), None),
+        ShadowVerdict::Refused(reason) => (None, Some(reason)),
+    };
+    let seq = session
+        .conn
+        .prepare_cached("INSERT INTO shadow (channel, request, at, notification, reason) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .insert((channel, &note.request, to_ms(note.at), notification, reason))?;
+    session
+        .conn
+        .prepare_cached("DELETE FROM shadow WHERE seq <= ?1")?
+        .execute([seq.saturating_sub(i64::from(SHADOW_NOTES_MAX))])?;
+    Ok(())
+}
+
+/// A note's request, time, notification and reason.
+type Row = (String, i64, Option<[u8; 16]>, Option<String>);
+
+/// The notes of a channel, oldest first.
+pub(super) fn notes(conn: &Connection, channel: &str) -> Result<Vec<ShadowNote>, Fault> {
+    let name: std::sync::Arc<str> = channel.into();
+    let rows: Vec<Row> = conn
+        .prepare_cached(
+            "SELECT s.request, s.at, s.notification, s.reason FROM shadow s
+             WHERE s.channel = (SELECT id FROM words WHERE text = ?1) ORDER BY s.seq",
+        )?
+        .query_map([channel], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+        .collect::<Result<_, _>>()?;
+    rows.into_iter()
+        .map(|(request, at, notification, reason)| {
+            let verdict = match (notification, reason) {
+                (Some(id), _) => ShadowVerdict::Genuine(NotificationId::from_bytes(id)),
+                (None, Some(reason)) => ShadowVerdict::Refused(reason),
+                (None, None) => return Err(Fault::corrupt("shadow.reason")),
+            };
+            Ok(ShadowNote { channel: name.clone(), request, at: from_ms(at)?, verdict })
+        })
+        .collect()
+}
+
+/// The channel no longer runs in shadow, and the platform still repeats this notification: the application
+/// that did the work has not confirmed it. What was skipped goes out now.
+pub(super) fn leave(session: &mut Session, notification: i64, now_ms: i64) -> Result<(), Fault> {
+    let was_shadow: Option<bool> = session
+        .conn
+        .prepare_cached("UPDATE notifications SET is_shadow = 0 WHERE seq = ?1 AND is_shadow = 1 RETURNING 1")?
+        .query_row([notification], |row| row.get(0))
+        .optional()?;
+    if was_shadow.is_none() {
+        return Ok(());
+    }
+    let skipped: Vec<(i64, bool)> = session
+        .conn
+        .prepare_cached("SELECT d.seq, n.is_held FROM deliveries d CROSS JOIN notifications n ON n.seq = d.notification WHERE d.notification = ?1 AND d.state = ?2 ORDER BY d.seq")?
+        .query_map((notification, state_code(DeliveryState::Skipped)), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    for (delivery, is_held) in skipped {
+        if is_held {
+            session
+                .conn
+                .prepare_cached("UPDATE deliveries SET state = ?2, due_at = NULL, changed_at = ?3 WHERE seq = ?1")?
+                .execute((delivery, state_code(DeliveryState::Held), now_ms))?;
+        } else {
+            waits::place(session, delivery, now_ms)?;
+        }
+    }
+    Ok(())
+}
