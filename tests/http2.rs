@@ -195,7 +195,8 @@ fn too_large_bodies_and_headers_are_refused() {
             Err(error) => assert!(error.is_reset() || error.is_go_away() || error.is_io(), "{error}"),
         }
     });
-    assert_eq!(metric(&world, "tollbell_refused_total{channel=\"alipay\",reason=\"too_large\"}"), 1);
+    let large = "tollbell_refused_total{channel=\"alipay\",reason=\"too_large\"}";
+    assert_eq!(metric(&world, large), 1, "{}", world.log());
     is_healthy(&mut world, "LARGE-2");
 }
 

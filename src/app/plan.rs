@@ -10,8 +10,10 @@ use crate::reload::{Change, Finding, How};
 /// section takes effect at a restart.
 const LIVE_SECTIONS: &[&str] = &["server", "retention", "deliver"];
 /// Keys of live sections that take effect at a restart.
-const RESTART_KEYS: &[&str] = &["server.roles", "server.tls"];
+const RESTART_KEYS: &[&str] = &["server.roles"];
 /// Keys of `[server]` that the listeners' tasks do not know of.
+/// Keys of certificate and key. What the files hold is taken over by itself; that there are others takes a restart.
+const PAIR: &str = "tls.";
 const NOT_OF_LISTENERS: &[&str] = &["listen", "watch", "roles"];
 
 /// The differences.
@@ -46,18 +48,22 @@ pub(super) fn plan(old: &Config, new: &Config, open: &Open, discard: &[String]) 
 
 impl Plan {
     fn compare_sections(&mut self, old: &Config, new: &Config) {
+        let is_pair_same = old.server.tls == new.server.tls;
         let (old, new) = (&old.prints.sections, &new.prints.sections);
         let nothing = Print::default();
         let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         for name in names {
             let differing = old.get(name).unwrap_or(&nothing).changes_to(new.get(name).unwrap_or(&nothing));
             let path = |key: &String| format!("{name}.{key}");
-            let is_live =
-                |key: &&String| LIVE_SECTIONS.contains(&name.as_str()) && !RESTART_KEYS.contains(&path(key).as_str());
+            let is_live = |key: &&String| {
+                LIVE_SECTIONS.contains(&name.as_str())
+                    && !RESTART_KEYS.contains(&path(key).as_str())
+                    && (is_pair_same || !key.starts_with(PAIR))
+            };
             self.needs_restart.extend(differing.iter().filter(|key| !is_live(key)).map(path));
             let live: Vec<String> = differing.iter().filter(is_live).cloned().collect();
-            self.changes_listeners |=
-                name == "server" && live.iter().any(|key| !NOT_OF_LISTENERS.contains(&key.as_str()));
+            self.changes_listeners |= name == "server"
+                && live.iter().any(|key| !NOT_OF_LISTENERS.contains(&key.as_str()) && !key.starts_with(PAIR));
             if !live.is_empty() {
                 self.changes.push(Change { what: name.clone(), id: String::new(), how: How::Changed(live) });
             }

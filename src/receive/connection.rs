@@ -42,6 +42,9 @@ const WINDOW: u32 = 64 * 1024;
 const LOOK: Duration = Duration::from_secs(1);
 /// From the wish to close to closing, when nothing runs.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
+/// From the stop signal to giving up a connection that has said nothing: who has just connected is heard, also
+/// while a listener is replaced.
+const OPEN_GRACE: Duration = Duration::from_secs(1);
 /// Longest that storing may take; a request beyond it has lost its stream.
 const STORING_MAX: Duration = Duration::from_secs(30);
 /// How a connection begins that speaks HTTP/2 without being asked (RFC 9113, section 3.4); no other request does.
@@ -60,9 +63,10 @@ pub(super) async fn serve(stream: TcpStream, address: SocketAddr, tls: Option<&T
     let metrics = context.receiver.load().metrics.clone();
     let by = Instant::now() + context.limits.first_byte;
     let mut stop = context.stop.clone();
+    let mut opening = pin!(open(stream, tls, by));
     let opened = tokio::select! {
-        opened = open(stream, tls, by) => opened,
-        () = stop.raised() => return,
+        opened = opening.as_mut() => opened,
+        () = stop.raised() => timeout_at(by.min(Instant::now() + OPEN_GRACE), opening).await.unwrap_or(Err("silent")),
     };
     let ended = match opened {
         Ok(Opened::Plain(stream, begun, true)) => serve_many(stream, begun, &mut context).await,
@@ -138,7 +142,7 @@ async fn serve_one_by_one<S>(stream: S, begun: Begun, context: &mut Context) -> 
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let (limits, peer) = (context.limits, context.peer);
+    let (limits, peer, began) = (context.limits, context.peer, Instant::now());
     let pending = Pending::default();
     let io = TokioIo::new(Watched::new(stream, begun, pending.clone(), limits.write, None));
     let receiver = context.receiver.clone();
@@ -158,7 +162,12 @@ where
     tokio::select! {
         ended = serving.as_mut() => return ended.map_err(Failure::from),
         () = context.stop.raised() => {}
-        () = tokio::time::sleep(limits.age) => {}
+        () = sleep_until(began + limits.age) => {}
+    }
+    // The machine closes a connection at once that has brought nothing yet.
+    tokio::select! {
+        ended = serving.as_mut() => return ended.map_err(Failure::from),
+        () = sleep_until(began + OPEN_GRACE) => {}
     }
     serving.as_mut().graceful_shutdown();
     serving.await.map_err(Failure::from)
