@@ -11,9 +11,9 @@ use crate::reload::{Change, Finding, How};
 const LIVE_SECTIONS: &[&str] = &["server", "retention", "deliver"];
 /// Keys of live sections that take effect at a restart.
 const RESTART_KEYS: &[&str] = &["server.roles"];
-/// Keys of `[server]` that the listeners' tasks do not know of.
 /// Keys of certificate and key. What the files hold is taken over by itself; that there are others takes a restart.
 const PAIR: &str = "tls.";
+/// Keys of `[server]` that the listeners' tasks do not know of.
 const NOT_OF_LISTENERS: &[&str] = &["listen", "watch", "roles"];
 
 /// The differences.
