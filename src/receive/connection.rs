@@ -142,7 +142,7 @@ async fn serve_one_by_one<S>(stream: S, begun: Begun, context: &mut Context) -> 
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let (limits, peer, began) = (context.limits, context.peer, Instant::now());
+    let (limits, peer, since) = (context.limits, context.peer, Instant::now());
     let pending = Pending::default();
     let io = TokioIo::new(Watched::new(stream, begun, pending.clone(), limits.write, None));
     let receiver = context.receiver.clone();
@@ -162,12 +162,12 @@ where
     tokio::select! {
         ended = serving.as_mut() => return ended.map_err(Failure::from),
         () = context.stop.raised() => {}
-        () = sleep_until(began + limits.age) => {}
+        () = sleep_until(since + limits.age) => {}
     }
     // The machine closes a connection at once that has brought nothing yet.
     tokio::select! {
         ended = serving.as_mut() => return ended.map_err(Failure::from),
-        () = sleep_until(began + OPEN_GRACE) => {}
+        () = sleep_until(since + OPEN_GRACE) => {}
     }
     serving.as_mut().graceful_shutdown();
     serving.await.map_err(Failure::from)
