@@ -274,7 +274,7 @@ fn a_pair_is_changed_under_load_and_nobody_notices() {
         is_over.store(true, Ordering::Relaxed);
         assert!(changed.is_ok());
     });
-    assert_eq!(failed.into_inner(), 0, "of {}", asked.into_inner());
+    assert_eq!(failed.into_inner(), 0, "of {}: {}", asked.into_inner(), world.log());
     assert!(ask(&mut before, &payment, false).unwrap().ends_with("success"), "an open connection goes on");
     assert!(metric_text(&world, "tollbell_tls_not_after_timestamp_seconds").starts_with("4070908800"));
     assert!(world.log().contains("the pair in use stays"));

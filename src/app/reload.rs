@@ -199,6 +199,12 @@ impl Node {
             }
         }
         let kept = self.listening.len();
+        if are_changed {
+            self.places = places(&self.config, kept + opened.len());
+        } else {
+            // Each listener holds one for who comes next.
+            self.places.add_permits(opened.len());
+        }
         self.listening.extend(opened);
         if are_changed {
             self.places = places(&self.config, self.listening.len());

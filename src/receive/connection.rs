@@ -42,6 +42,9 @@ const WINDOW: u32 = 64 * 1024;
 const LOOK: Duration = Duration::from_secs(1);
 /// From the wish to close to closing, when nothing runs.
 const CLOSE_GRACE: Duration = Duration::from_secs(1);
+/// From the stop signal to giving up a connection that has said nothing: who has just connected is heard, also
+/// while a listener is replaced.
+const OPEN_GRACE: Duration = Duration::from_secs(1);
 /// Longest that storing may take; a request beyond it has lost its stream.
 const STORING_MAX: Duration = Duration::from_secs(30);
 /// From the stop signal to the first byte of a connection that was accepted before it.
@@ -148,7 +151,7 @@ async fn serve_one_by_one<S>(stream: S, begun: Begun, context: &mut Context) -> 
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
-    let (limits, peer) = (context.limits, context.peer);
+    let (limits, peer, since) = (context.limits, context.peer, Instant::now());
     let pending = Pending::default();
     let io = TokioIo::new(Watched::new(stream, begun, pending.clone(), limits.write, None));
     let receiver = context.receiver.clone();
@@ -170,7 +173,12 @@ where
         biased;
         ended = serving.as_mut() => return ended.map_err(Failure::from),
         () = context.stop.raised() => {}
-        () = tokio::time::sleep(limits.age) => {}
+        () = sleep_until(since + limits.age) => {}
+    }
+    // The machine closes a connection at once that has brought nothing yet.
+    tokio::select! {
+        ended = serving.as_mut() => return ended.map_err(Failure::from),
+        () = sleep_until(since + OPEN_GRACE) => {}
     }
     serving.as_mut().graceful_shutdown();
     serving.await.map_err(Failure::from)

@@ -92,8 +92,9 @@ pub(super) struct Traffic {
     pub(super) closing: Notify,
 }
 
-/// Bytes that a peer may send before its first request, and beside its requests.
-const ALLOWANCE: u64 = 64 * 1024;
+/// Bytes that a peer may send before its first request, and beside its requests. Among them are those that come
+/// before we look at them: a whole window of bodies, and headers of several requests.
+const ALLOWANCE: u64 = 160 * 1024;
 /// Bytes that a peer may send for each request, beside twice its body: headers and frames.
 const ALLOWANCE_OF_REQUEST: u64 = 48 * 1024;
 
@@ -313,15 +314,16 @@ mod tests {
         let mut five = [0; 5];
         watched.read_exact(&mut five).await.unwrap();
         assert_eq!(&five, b"PRI *");
-        let much = vec![0; 40 * 1024];
-        let mut into = vec![0; 40 * 1024];
-        far.write_all(&much).await.unwrap();
-        watched.read_exact(&mut into).await.unwrap();
+        let mut read = async |bytes: u64| {
+            let mut room = vec![0; usize::try_from(bytes).unwrap()];
+            far.write_all(&room).await.unwrap();
+            watched.read_exact(&mut room).await.map(drop)
+        };
+        read(ALLOWANCE - 2).await.unwrap();
         drop(traffic.begin());
-        far.write_all(&much).await.unwrap();
-        watched.read_exact(&mut into).await.unwrap();
-        far.write_all(&much).await.unwrap();
-        let error = watched.read_exact(&mut into).await.unwrap_err();
+        traffic.allow(100);
+        read(ALLOWANCE_OF_REQUEST + 200).await.unwrap();
+        let error = read(1).await.unwrap_err();
         assert_eq!(error.to_string(), FLOOD, "one request does not need as much");
     }
 }
