@@ -41,14 +41,12 @@ pub(super) fn allow(config: &AllowConfig) -> Allow {
     }
 }
 
-/// Every public address; the plain ones first.
-pub(super) fn addresses(server: &ServerConfig) -> Vec<SocketAddr> {
-    server.listen.iter().chain(server.tls.iter().flat_map(|tls| &tls.listen)).copied().collect()
-}
-
-/// Whether a public address speaks TLS.
-pub(super) fn is_tls(server: &ServerConfig, address: SocketAddr) -> bool {
-    server.tls.as_ref().is_some_and(|tls| tls.listen.is_empty() || tls.listen.contains(&address))
+/// Every public address, and whether it speaks TLS; the plain ones first.
+pub(super) fn addresses(server: &ServerConfig) -> Vec<(SocketAddr, bool)> {
+    let Some(tls) = &server.tls else { return server.listen.iter().map(|address| (*address, false)).collect() };
+    let is_all = tls.listen.is_empty();
+    let plain = server.listen.iter().map(|address| (*address, is_all));
+    plain.chain(tls.listen.iter().map(|address| (*address, true))).collect()
 }
 
 /// Reads certificate and key, if there are any.

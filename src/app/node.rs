@@ -141,7 +141,7 @@ impl Node {
         let lock = SqliteInbox::lock_for_serving(&config.inbox.path).context("claim the inbox for this node")?;
         let inbox = open_inbox(&config).context("open the inbox")?;
         let (draining, stop) = stop_pair();
-        let parts = Parts::new(inbox, &stop, &config)?;
+        let parts = Parts::new(inbox, &stop);
         warn_of_orphans(&*parts.inbox, &config).await;
         let lines = lines(&config)?;
         let keepers = keepers(&parts, &config, &Keepers::new(), |_| false).await;
@@ -196,11 +196,6 @@ impl Node {
         let Parts { inbox, clock, .. } = node.parts.clone();
         let retention = node.retention.subscribe();
         node.tasks.spawn(What::Retain, |stop| retain(inbox, retention, clock, stop));
-        let receiver = node.receiver.clone();
-        node.tasks.spawn(What::Tidy, |stop| network::tidy(receiver, stop));
-        if let Some(pair) = node.parts.tls.clone() {
-            node.tasks.spawn(What::Tls, |stop| pair.watch(stop));
-        }
         node.set_keepers(keepers);
         node.watch_tls();
         let receiver = node.receiver.clone();
@@ -544,7 +539,7 @@ pub(super) fn places(config: &Config, listeners: usize) -> Arc<Semaphore> {
 }
 
 impl Parts {
-    fn new(inbox: Arc<dyn Inbox>, stop: &Stop, config: &Config) -> anyhow::Result<Self> {
+    fn new(inbox: Arc<dyn Inbox>, stop: &Stop) -> Self {
         let (metrics, clock) = (Arc::new(Metrics::new()), clock::system());
         let keys = keys::Parts {
             inbox: inbox.clone(),

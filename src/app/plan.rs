@@ -46,22 +46,18 @@ pub(super) fn plan(old: &Config, new: &Config, open: &Open, discard: &[String]) 
 
 impl Plan {
     fn compare_sections(&mut self, old: &Config, new: &Config) {
-        let is_pair_same = old.server.tls == new.server.tls;
         let (old, new) = (&old.prints.sections, &new.prints.sections);
         let nothing = Print::default();
         let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
         for name in names {
             let differing = old.get(name).unwrap_or(&nothing).changes_to(new.get(name).unwrap_or(&nothing));
             let path = |key: &String| format!("{name}.{key}");
-            let is_live = |key: &&String| {
-                LIVE_SECTIONS.contains(&name.as_str())
-                    && !RESTART_KEYS.contains(&path(key).as_str())
-                    && (is_pair_same || !key.starts_with(PAIR))
-            };
+            let is_live =
+                |key: &&String| LIVE_SECTIONS.contains(&name.as_str()) && !RESTART_KEYS.contains(&path(key).as_str());
             self.needs_restart.extend(differing.iter().filter(|key| !is_live(key)).map(path));
             let live: Vec<String> = differing.iter().filter(is_live).cloned().collect();
-            self.changes_listeners |= name == "server"
-                && live.iter().any(|key| !NOT_OF_LISTENERS.contains(&key.as_str()) && !key.starts_with(PAIR));
+            self.changes_listeners |=
+                name == "server" && live.iter().any(|key| !NOT_OF_LISTENERS.contains(&key.as_str()));
             if !live.is_empty() {
                 self.changes.push(Change { what: name.clone(), id: String::new(), how: How::Changed(live) });
             }

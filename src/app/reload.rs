@@ -17,7 +17,6 @@ use super::{load_config, network};
 use crate::config::{Config, Role};
 use crate::deliver::Line;
 use crate::messages::Message;
-use crate::receive::guard::Guard;
 use crate::receive::tls::TlsPair;
 use crate::reload::{Finding, How, Order, Outcome, Report};
 use crate::telemetry::ByResult;
@@ -161,11 +160,7 @@ impl Node {
         let old = self.config.clone();
         keep_until_restart(&old, &mut config, &plan.needs_restart);
         self.config = config;
-        let guard = if plan.changes_listeners {
-            Arc::new(Guard::new(network::rules(&self.config.server), self.parts.metrics.clone()))
-        } else {
-            self.receiver.load().guard.clone()
-        };
+        let guard = Arc::new(self.receiver.load().guard.renewed(network::rules(&self.config.server)));
         let snapshot = Arc::new(receiver(&self.parts, &self.config, &lines, &keepers, guard));
         let is_same_pair = match (&self.tls, &tls) {
             (Some(before), Some(now)) => Arc::ptr_eq(before, now),
@@ -199,12 +194,6 @@ impl Node {
             }
         }
         let kept = self.listening.len();
-        if are_changed {
-            self.places = places(&self.config, kept + opened.len());
-        } else {
-            // Each listener holds one for who comes next.
-            self.places.add_permits(opened.len());
-        }
         self.listening.extend(opened);
         if are_changed {
             self.places = places(&self.config, self.listening.len());

@@ -27,10 +27,6 @@ pub(super) enum What {
     Tidy,
     /// Looks for changed files.
     Watch,
-    /// Drops what the listeners need no more.
-    Tidy,
-    /// Follows certificate and key.
-    Tls,
 }
 
 impl fmt::Display for What {
@@ -43,8 +39,6 @@ impl fmt::Display for What {
             Self::Tls => f.write_str("`tls`"),
             Self::Tidy => f.write_str("`tidy`"),
             Self::Watch => f.write_str("`watch`"),
-            Self::Tidy => f.write_str("`tidy`"),
-            Self::Tls => f.write_str("`tls`"),
         }
     }
 }
