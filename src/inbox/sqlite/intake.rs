@@ -70,7 +70,12 @@ pub(super) fn store(session: &mut Session, mut parts: Parts, moment: Moment) -> 
     let mut sources = Vec::new();
     for (index, fact) in parts.notification.facts.iter().enumerate() {
         let fact_scope = session.scope(&fact.scope)?;
-        let Outcome::New(new) = facts::resolve(session, fact_scope, fact, now_ms, &mut learned)? else { continue };
+        let Outcome::New(new) = facts::resolve(session, fact_scope, fact, now_ms, &mut learned)? else {
+            if !parts.is_shadow {
+                shadow::leave_by_fact(session, fact_scope, fact, now_ms)?;
+            }
+            continue;
+        };
         let doubt = superseded::contradiction(session, fact_scope, fact)?;
         let routes = parts.routes.get(index).map_or(&[][..], Vec::as_slice);
         let event =

@@ -1,6 +1,7 @@
 //! Notes about requests to channels in shadow, and the deliveries that were skipped for it.
 
 use rusqlite::{Connection, OptionalExtension as _};
+use tollbell_channels::model::Fact;
 
 use super::fault::Fault;
 use super::rows::{from_ms, state_code, to_ms};
@@ -50,6 +51,26 @@ pub(super) fn notes(conn: &Connection, channel: &str) -> Result<Vec<ShadowNote>,
             Ok(ShadowNote { channel: name.clone(), request, at: from_ms(at)?, verdict })
         })
         .collect()
+}
+
+/// The same for a fact that is told again under another number.
+pub(super) fn leave_by_fact(session: &mut Session, scope: i64, fact: &Fact, now_ms: i64) -> Result<(), Fault> {
+    let kind = session.word(fact.kind.as_str())?;
+    for name in fact.identities() {
+        let notification: Option<i64> = session
+            .conn
+            .prepare_cached(
+                "SELECT n.seq FROM identities i CROSS JOIN events e ON e.seq = i.event
+                 CROSS JOIN notifications n ON n.seq = e.notification
+                 WHERE i.scope = ?1 AND i.kind = ?2 AND i.text = ?3 AND n.is_shadow = 1",
+            )?
+            .query_row((scope, kind, name.as_str()), |row| row.get(0))
+            .optional()?;
+        if let Some(notification) = notification {
+            leave(session, notification, now_ms)?;
+        }
+    }
+    Ok(())
 }
 
 /// The channel no longer runs in shadow, and the platform still repeats this notification: the application
