@@ -82,7 +82,7 @@ fn crate_uses(text: &str) -> Vec<String> {
 
 fn has_word(text: &str, word: &str) -> bool {
     let (text, word) = (text.to_lowercase(), word.to_lowercase());
-    let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
     text.match_indices(&word)
         .any(|(at, _)| !is_letter(text[..at].chars().next_back()) && !is_letter(text[at + word.len()..].chars().next()))
 }
@@ -128,6 +128,8 @@ fn nothing_outside_platforms_names_a_platform() {
         if path.starts_with(&inside) || path == inside.with_extension("rs") {
             continue;
         }
+        // The name of a function of serde, and no platform's.
+        let text = text.replace("Error::custom", "");
         for word in &words {
             if has_word(&text, word) {
                 wrong.push(format!("{} names `{word}`", path.display()));

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use support::gateway::{Gateway, Setup, World, get, wait_for};
+use support::gateway::{Gateway, Setup, TOKEN, World, exchange, wait_for};
 use support::php_fpm::{Options, PhpFpm};
 use tollbell_channels::model::RawRequest;
 
@@ -52,7 +52,11 @@ impl Shop {
     }
 
     fn ready(&self) -> String {
-        get(self.world.admin, "/readyz").map(|reply| format!("{} {}", reply.status, reply.text())).unwrap_or_default()
+        let request = format!(
+            "GET /readyz HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\nconnection: close\r\n\r\n"
+        );
+        let reply = exchange(self.world.admin, request.as_bytes());
+        reply.map(|reply| format!("{} {}", reply.status, reply.text())).unwrap_or_default()
     }
 
     /// Every order that was answered success reached the script, and no other.

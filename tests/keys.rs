@@ -154,7 +154,7 @@ impl World {
         let folder = tempfile::tempdir().unwrap();
         let (address, admin) = (free_address(), free_address());
         let mut text = format!(
-            "[server]\nlisten = \"{address}\"\ndrain_timeout = \"5s\"\n[admin]\nlisten = \"{admin}\"\n\
+            "[server]\nlisten = \"{address}\"\ndrain_timeout = \"5s\"\n[admin]\nlisten = \"{admin}\"\nopen_metrics = true\n\
              [log]\nformat = \"json\"\nlevel = \"debug\"\n\
              [[channel]]\nid = \"pay\"\nkind = \"{}\"\nenvironment = \"sandbox\"\n",
             platform.kind

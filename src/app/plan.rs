@@ -11,6 +11,8 @@ use crate::reload::{Change, Finding, How};
 const LIVE_SECTIONS: &[&str] = &["server", "admin", "retention", "deliver"];
 /// Keys of live sections that take effect at a restart.
 const RESTART_KEYS: &[&str] = &["server.roles", "admin.listen", "admin.socket"];
+/// How keys of certificate and key begin.
+const PAIR: &str = "tls.";
 /// Keys of `[server]` that the listeners' tasks do not know of.
 const NOT_OF_LISTENERS: &[&str] = &["listen", "watch", "roles"];
 
@@ -46,6 +48,7 @@ pub(super) fn plan(old: &Config, new: &Config, open: &Open, discard: &[String]) 
 
 impl Plan {
     fn compare_sections(&mut self, old: &Config, new: &Config) {
+        let is_pair_same = old.server.tls == new.server.tls;
         let (old, new) = (&old.prints.sections, &new.prints.sections);
         let nothing = Print::default();
         let names: std::collections::BTreeSet<&String> = old.keys().chain(new.keys()).collect();
@@ -56,8 +59,10 @@ impl Plan {
                 |key: &&String| LIVE_SECTIONS.contains(&name.as_str()) && !RESTART_KEYS.contains(&path(key).as_str());
             self.needs_restart.extend(differing.iter().filter(|key| !is_live(key)).map(path));
             let live: Vec<String> = differing.iter().filter(is_live).cloned().collect();
-            self.changes_listeners |=
-                name == "server" && live.iter().any(|key| !NOT_OF_LISTENERS.contains(&key.as_str()));
+            // Other bytes in the same files are taken over by those who serve; open connections go on.
+            let is_of_listeners =
+                |key: &&String| !(NOT_OF_LISTENERS.contains(&key.as_str()) || is_pair_same && key.starts_with(PAIR));
+            self.changes_listeners |= name == "server" && live.iter().any(|key| is_of_listeners(&key));
             if !live.is_empty() {
                 self.changes.push(Change { what: name.clone(), id: String::new(), how: How::Changed(live) });
             }

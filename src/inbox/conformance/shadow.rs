@@ -50,7 +50,7 @@ pub(crate) async fn in_shadow_nothing_goes_out_until_it_is_told_again(keeper: &d
 
 pub(crate) async fn notes_of_shadow_come_back_in_their_order(keeper: &dyn Keeper) {
     let note = |request: &str, verdict| ShadowNote {
-        channel: "alipay".into(),
+        channel: "shop-pay".into(),
         request: request.to_owned(),
         at: keeper.now(),
         verdict,
@@ -65,7 +65,7 @@ pub(crate) async fn notes_of_shadow_come_back_in_their_order(keeper: &dyn Keeper
     }
     let other = ShadowNote { channel: "other".into(), ..notes[0].clone() };
     keeper.inbox().note_shadow(other).await.unwrap();
-    assert_eq!(keeper.inbox().shadow_notes("alipay").await.unwrap(), notes);
+    assert_eq!(keeper.inbox().shadow_notes("shop-pay").await.unwrap(), notes);
     assert!(keeper.inbox().shadow_notes("nobody").await.unwrap().is_empty());
 }
 
