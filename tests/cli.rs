@@ -144,6 +144,11 @@ fn init_writes_a_configuration_with_test_keys_for_its_owner_only() {
             "keys 700",
             "keys/admin_token 600",
             "keys/alipay_public.pem 600",
+            "keys/resign 700",
+            "keys/resign/alipay-certificate.crt 600",
+            "keys/resign/alipay-public.pem 600",
+            "keys/resign/alipay-public.txt 600",
+            "keys/resign/alipay.pem 600",
             "keys/simulator 700",
             "keys/simulator/alipay.keys 600",
             "tollbell.toml 600"

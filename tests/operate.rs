@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use tollbell::telemetry::{ByChannel, Metrics};
+use tollbell::telemetry::{ByChannel, ByKeyOutcome, ByReason, ByRefusal, Metrics};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/operate")
@@ -27,6 +27,11 @@ fn series() -> BTreeSet<String> {
     metrics.announce_channel(&"alipay".into());
     metrics.announce_target(&"shop".into());
     drop(metrics.last_genuine.get_or_create(&ByChannel { channel: "alipay".into() }));
+    drop(metrics.platform_key_expires.get_or_create(&ByChannel { channel: "alipay".into() }));
+    let fetched = ByKeyOutcome { channel: "alipay".into(), outcome: "fetched" };
+    drop(metrics.key_downloads.get_or_create(&fetched));
+    drop(metrics.unconfirmed.get_or_create(&ByReason { channel: "alipay".into(), reason: "late" }));
+    drop(metrics.admin_refused.get_or_create(&ByRefusal { reason: "token" }));
     let text = metrics.render();
     let mut series = BTreeSet::new();
     for line in text.lines() {

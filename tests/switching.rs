@@ -155,7 +155,7 @@ fn the_page_is_followed_step_by_step() {
     assert_eq!(shop.calls(), [("ORDER-1".into(), "nginx".into())]);
 
     // 2 and 3: tollbell beside it, and a copy of everything.
-    let mut gateway = serve(&shop);
+    let gateway = serve(&shop);
     let inside = format!("{}\n{}", shop.snippet("mirror"), shop.snippet("start"));
     nginx.reload(&shop.snippet("log"), &inside);
     let good = shop.world.payment("ORDER-2", 200);
@@ -198,8 +198,8 @@ fn the_page_is_followed_step_by_step() {
     // 5: the switch.
     shop.world.reconfigure(|text| text.replace("shadow = true\n", ""));
     assert!(shop.world.cli(&["check"]).status.success());
-    assert!(gateway.terminate().success());
-    let gateway = serve(&shop);
+    let reloaded = shop.world.cli(&["reload"]);
+    assert!(reloaded.status.success(), "{}", String::from_utf8_lossy(&reloaded.stdout));
     nginx.reload(&shop.snippet("log"), &format!("{}\n{}", shop.snippet("switch"), shop.snippet("start")));
     let before = shop.calls().len();
     let new = shop.world.payment("ORDER-7", 700);

@@ -8,11 +8,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
 use tollbell_channels::settings::tree::Tree;
-use tollbell_channels::settings::{Setting, SettingKind, SettingValue};
+use tollbell_channels::settings::{Setting, SettingKind, SettingValue, Settings};
 use tollbell_channels::simulate::WrittenSetting;
 use zeroize::Zeroizing;
 
 use super::context::Context;
+use super::resign_key;
 use super::{ExitCode, InitArgs, OK};
 use crate::app;
 use crate::config::example::{Example, ExampleTable, quoted, render};
@@ -103,6 +104,7 @@ pub(super) fn write(plan: &Plan<'_>) -> anyhow::Result<()> {
             }
             values.push(written(&setting)?);
         }
+        values.extend(resigned(plan.folder, platform, &side.settings(), &mut files)?);
         files.push((app::test_keys_path(plan.folder, platform.kind), Zeroizing::new(side.export())));
         channels.push(ExampleTable {
             id: platform.kind,
@@ -143,6 +145,27 @@ fn fresh_token() -> anyhow::Result<Zeroizing<Vec<u8>>> {
     }
     text.push(b'\n');
     Ok(text)
+}
+
+/// The key with which deliveries are signed afresh, and its public half for the shop, where the platform's scheme
+/// has one; gives the key's line in the configuration.
+fn resigned(
+    folder: &Path,
+    platform: &'static Platform,
+    settings: &Settings,
+    files: &mut Vec<(PathBuf, Zeroizing<Vec<u8>>)>,
+) -> anyhow::Result<Option<(String, String)>> {
+    let channel =
+        (platform.build)(settings).map_err(anyhow::Error::new).context("build the channel of the test keys")?;
+    let key = resign_key::new_key()?;
+    let Ok(resigner) = channel.resigner(&key) else { return Ok(None) };
+    let path = app::resign_key_path(Path::new(""), platform.kind);
+    files.push((folder.join(&path), key));
+    for file in resigner.public_half() {
+        let name = resign_key::public_name(platform.kind, file.name);
+        files.push((folder.join(&path).with_file_name(name), Zeroizing::new(file.content)));
+    }
+    Ok(Some((format!("{}_file", tollbell_channels::resign::SETTING), quoted(&path.display().to_string()))))
 }
 
 /// A setting's line in the configuration.

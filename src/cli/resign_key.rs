@@ -54,8 +54,7 @@ pub(super) fn run(context: &mut Context<'_>, args: &ResignKeyArgs) -> anyhow::Re
     }
     let mut written = Vec::new();
     for file in resigner.public_half() {
-        let name = format!("{}-{}", channel.id, file.name);
-        let public = path.with_file_name(name);
+        let public = path.with_file_name(public_name(&channel.id, file.name));
         write(&public, &file.content, PUBLIC_MODE, false).with_context(|| doing_write(context.lang, &public))?;
         written.push((public, file));
     }
@@ -83,6 +82,11 @@ pub(super) fn run(context: &mut Context<'_>, args: &ResignKeyArgs) -> anyhow::Re
     Ok(OK)
 }
 
+/// The name of a file of a channel's public half.
+pub(super) fn public_name(channel: &str, file: &str) -> String {
+    format!("{channel}-{file}")
+}
+
 /// Who may read the key, and who its public half.
 const SECRET_MODE: u32 = 0o600;
 const PUBLIC_MODE: u32 = 0o644;
@@ -101,7 +105,7 @@ fn doing_write(lang: Lang, path: &Path) -> String {
 }
 
 /// A fresh key as PEM.
-fn new_key() -> anyhow::Result<Zeroizing<Vec<u8>>> {
+pub(super) fn new_key() -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048)?;
     let der: Pkcs8V1Der<'_> = pair.as_der()?;
     Ok(Zeroizing::new(to_pem("PRIVATE KEY", der.as_ref()).into_bytes()))

@@ -64,6 +64,11 @@ pub fn render(example: &Example<'_>) -> String {
         pushed(w, format_args!("\n"));
         comment(w, &say("example.paths"));
         comment(w, "paths = [\"/payment/callback\"]");
+        for (key, value) in channel.values.iter().filter(|(key, _)| belongs(key, tollbell_channels::resign::SETTING)) {
+            pushed(w, format_args!("\n"));
+            comment(w, &say("example.resign"));
+            pair(w, key, value);
+        }
         subtables(w, "channel", channel, example.lang);
     }
     for target in &example.targets {

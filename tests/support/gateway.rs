@@ -70,7 +70,9 @@ impl Setup {
         Self {
             fpm: fpm.to_owned(),
             script: script.display().to_string(),
-            target: "attempt_timeout = \"2s\"\nterminate_timeout = \"1s\"\n".to_owned(),
+            // No more connections than the pool has workers: one that waits in PHP-FPM's queue for a kept one to
+            // end would run beside its own repetition on a busy machine.
+            target: "attempt_timeout = \"2s\"\nterminate_timeout = \"1s\"\nmax_connections = 3\n".to_owned(),
             channel: String::new(),
             more: String::new(),
             platform: "alipay",
