@@ -118,7 +118,7 @@ impl Rules {
     }
 
     /// Kinds that some type can mean, in the order of [`EventKind::ALL`].
-    #[cfg(any(test, feature = "simulate"))]
+    #[cfg(feature = "simulate")]
     pub(super) fn kinds(&self) -> Vec<EventKind> {
         let is_known = |kind: &EventKind| self.map.values().flatten().any(|rule| rule.event == *kind);
         EventKind::ALL.iter().copied().filter(is_known).collect()

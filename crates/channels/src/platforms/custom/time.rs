@@ -42,7 +42,7 @@ impl Unit {
     }
 
     /// Writes a time.
-    #[cfg(any(test, feature = "simulate"))]
+    #[cfg(feature = "simulate")]
     pub(super) fn write(self, at: Timestamp) -> String {
         match self {
             Self::Seconds => at.as_second().to_string(),
