@@ -6,6 +6,7 @@ pub mod admin;
 pub mod channel;
 pub mod deliver;
 pub mod example;
+mod former;
 pub mod inbox;
 pub mod log;
 pub mod network;

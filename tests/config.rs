@@ -473,6 +473,18 @@ const MISTAKES: &[Mistake] = &[
         "live, sandbox",
         "live, sandbox",
     ),
+    mistake(
+        "CHANNEL[[channel.former]]\nuntil = \"tomorrow\"\nflag = true",
+        "7:9 channel.former.until config.bad_until",
+        "with its offset",
+        "带时区",
+    ),
+    mistake(
+        "CHANNEL[[channel.former]]\nuntil = \"2026-12-31T00:00:00Z\"",
+        "7:9 channel.former.until config.former_nothing",
+        "another one then",
+        "不同的设置",
+    ),
     mistake("CHANNELack = \"delivered\"", "6:7 channel.ack config.bad_ack", "{ delivered =", "{ delivered ="),
     mistake("CHANNELack = 3", "6:7 channel.ack config.expected_text", "in quotes", "带引号"),
     mistake("CHANNELack = {}", "6:7 channel.ack.delivered config.missing", "add this key", "请补上"),

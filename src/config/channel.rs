@@ -8,10 +8,11 @@ use tollbell_channels::channel::Channel;
 use tollbell_channels::model::Environment;
 use tollbell_channels::platforms::Platform;
 use tollbell_channels::settings::Settings;
+use tollbell_channels::succession::Succession;
 
 use super::network::AllowConfig;
 use super::reader::{Section, nearest};
-use super::{AckConfig, Catalogue, ResignConfig, read_id, settings};
+use super::{AckConfig, Catalogue, ResignConfig, former, read_id, settings};
 use crate::messages::Message;
 
 /// A configured channel, built.
@@ -91,6 +92,8 @@ impl ChannelConfig {
                 None
             }
         };
+        let former = former::read(&section, platform, &resolved, environment, folder, catalogue);
+        let built = built.map(|current| Succession::of(current, former));
         let resign = ResignConfig::read(&section, built.as_ref(), folder, catalogue);
         section.finish();
         Some(Self {

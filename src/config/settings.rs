@@ -32,6 +32,24 @@ pub(super) fn resolve(
     folder: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Settings {
+    let settings = resolve_some(section, described, environment, folder, variable);
+    for setting in described.iter().filter(|setting| setting.is_required) {
+        let name = setting.name;
+        if !WAYS.iter().any(|way| section.has(&format!("{name}{way}"))) {
+            section.problem(name, Message::dynamic("setting.missing".into()).with("setting", name).with("detail", ""));
+        }
+    }
+    settings
+}
+
+/// The same where nothing is required.
+pub(super) fn resolve_some(
+    section: &Section<'_>,
+    described: &'static [Setting],
+    environment: Environment,
+    folder: &Path,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Settings {
     let mut settings = Settings::new(environment);
     for setting in described {
         let name = setting.name;
@@ -68,10 +86,6 @@ pub(super) fn resolve(
             SettingKind::PublicKey => key(section, name, false, folder, variable).map(SettingValue::Key),
             SettingKind::SecretKey => key(section, name, true, folder, variable).map(SettingValue::Key),
         };
-        let is_there = WAYS.iter().any(|way| section.has(&format!("{name}{way}")));
-        if setting.is_required && !is_there {
-            section.problem(name, Message::dynamic("setting.missing".into()).with("setting", name).with("detail", ""));
-        }
         if let Some(value) = value {
             settings = settings.with(name, value);
         }

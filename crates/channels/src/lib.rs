@@ -26,3 +26,4 @@ pub mod settings;
 pub mod signature;
 #[cfg(feature = "simulate")]
 pub mod simulate;
+pub mod succession;

@@ -146,6 +146,18 @@ impl Settings {
         self
     }
 
+    /// Whether nothing is set.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// These settings, with those of `other` in place of their own.
+    #[must_use]
+    pub fn overlaid(mut self, other: &Self) -> Self {
+        self.values.extend(other.values.iter().map(|(name, value)| (*name, value.clone())));
+        self
+    }
+
     /// A text or an address, when it is there.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {

@@ -1,0 +1,188 @@
+//! A channel whose keys have changed: the keys of before go on proving messages until a date, so that nothing
+//! that the platform still signs with them is refused during the change.
+
+use std::sync::Arc;
+
+use crate::channel::{
+    Answer, Channel, FetchedKey, HttpAnswer, HttpAsk, KeyNote, KeyRefused, KeyRequest, KeySource, Likeness, Rejection,
+    Verdict,
+};
+use crate::model::{AckMatch, AppReply, RawRequest, Reply, Timestamp};
+use crate::resign::Resigner;
+use crate::settings::SettingsError;
+
+/// Most keys of before that a channel knows at once: each is tried on what the newer ones refuse.
+pub const FORMER_MAX: usize = 4;
+
+/// The channel with keys that it had before.
+#[derive(Clone)]
+pub struct Former {
+    /// The channel as it was configured then.
+    pub channel: Arc<dyn Channel>,
+    /// From this moment on these keys prove nothing any more.
+    pub until: Timestamp,
+}
+
+/// The channel as it is, and as it was.
+pub struct Succession {
+    current: Arc<dyn Channel>,
+    former: Vec<Former>,
+}
+
+impl Succession {
+    /// `current` speaks and knows the ids; `former` are only asked for proof. At most [`FORMER_MAX`] of them count.
+    pub fn of(current: Arc<dyn Channel>, mut former: Vec<Former>) -> Arc<dyn Channel> {
+        former.truncate(FORMER_MAX);
+        if former.is_empty() { current } else { Arc::new(Self { current, former }) }
+    }
+
+    fn valid(&self, now: Timestamp) -> impl Iterator<Item = &Former> {
+        self.former.iter().filter(move |former| now < former.until)
+    }
+}
+
+/// Whether another key could make a difference.
+fn is_about_keys(verdict: &Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::NeedsKey(_)
+            | Verdict::Refused(Rejection::Signature | Rejection::UnknownKey { .. } | Rejection::Undecryptable)
+    )
+}
+
+impl Channel for Succession {
+    fn recognise(&self, request: &RawRequest) -> Likeness {
+        self.current.recognise(request)
+    }
+
+    fn verify(&self, request: &RawRequest, now: Timestamp) -> Verdict {
+        let verdict = self.current.verify(request, now);
+        if !is_about_keys(&verdict) {
+            return verdict;
+        }
+        let proven = self.valid(now).map(|former| former.channel.verify(request, now));
+        proven.into_iter().find(|verdict| matches!(verdict, Verdict::Genuine(_))).unwrap_or(verdict)
+    }
+
+    fn answer(&self, answer: Answer) -> Reply {
+        self.current.answer(answer)
+    }
+
+    fn is_ack(&self, reply: &AppReply<'_>) -> AckMatch {
+        self.current.is_ack(reply)
+    }
+
+    /// Whichever key reads it: what was proven once is read also after its key has ended.
+    fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
+        let mut read = std::iter::once(&self.current).chain(self.former.iter().map(|former| &former.channel));
+        let longest = |channel: &Arc<dyn Channel>| channel.fields(proven);
+        read.by_ref().map(longest).max_by_key(Vec::len).unwrap_or_default()
+    }
+
+    fn keys(&self) -> Vec<KeyNote> {
+        let mut notes = self.current.keys();
+        for former in &self.former {
+            // A shared secret has no fingerprint: two of them may look the same and be others.
+            let known: Vec<KeyNote> = notes.iter().filter(|note| note.fingerprint.is_some()).cloned().collect();
+            let ends = |note: KeyNote| KeyNote {
+                label: format!("former {}", note.label),
+                not_after: Some(note.not_after.map_or(former.until, |own| own.min(former.until))),
+                ..note
+            };
+            notes.extend(former.channel.keys().into_iter().filter(|note| !known.contains(note)).map(ends));
+        }
+        notes
+    }
+
+    fn key_source(&self) -> Option<&dyn KeySource> {
+        self.current.key_source().map(|_| self as &dyn KeySource)
+    }
+
+    fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
+        self.current.resigner(key)
+    }
+}
+
+/// Keys are fetched by the channel as it is; what it has learned goes on beside the keys of before.
+impl KeySource for Succession {
+    fn ask(&self, needed: Option<&KeyRequest>, chance: [u8; 16], now: Timestamp) -> Option<HttpAsk> {
+        self.current.key_source()?.ask(needed, chance, now)
+    }
+
+    fn read(
+        &self,
+        answer: &HttpAnswer,
+        needed: Option<&KeyRequest>,
+        now: Timestamp,
+    ) -> Result<Vec<FetchedKey>, KeyRefused> {
+        self.current.key_source().ok_or(KeyRefused::Absent)?.read(answer, needed, now)
+    }
+
+    fn check(&self, key: &FetchedKey, now: Timestamp) -> Result<(), KeyRefused> {
+        self.current.key_source().ok_or(KeyRefused::Absent)?.check(key, now)
+    }
+
+    fn with_keys(&self, keys: &[FetchedKey], now: Timestamp) -> Result<Arc<dyn Channel>, KeyRefused> {
+        let current = self.current.key_source().ok_or(KeyRefused::Absent)?.with_keys(keys, now)?;
+        Ok(Arc::new(Self { current, former: self.former.clone() }))
+    }
+
+    fn renew_at(&self, known: &[FetchedKey], now: Timestamp) -> Option<Timestamp> {
+        self.current.key_source()?.renew_at(known, now)
+    }
+}
+
+#[cfg(all(test, feature = "simulate"))]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::platforms::{PLATFORMS, Platform};
+    use crate::simulate::{OtherSide, Story};
+
+    fn at() -> Timestamp {
+        "2026-11-21T04:00:00Z".parse().unwrap()
+    }
+
+    fn channel(platform: &Platform, side: &dyn OtherSide) -> Arc<dyn Channel> {
+        Arc::from((platform.build)(&side.settings()).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    #[test]
+    fn keys_of_before_prove_until_their_date() {
+        for platform in PLATFORMS {
+            let (new, old, stranger) = ((platform.simulate)(), (platform.simulate)(), (platform.simulate)());
+            let until = at() + Duration::from_hours(1);
+            let former = vec![Former { channel: channel(platform, &*old), until }];
+            let both = Succession::of(channel(platform, &*new), former);
+            let told = |side: &dyn OtherSide, at| side.callback(&Story::paid("ORDER-1", 1000, at)).request;
+            let is_genuine = |request: &RawRequest, at| matches!(both.verify(request, at), Verdict::Genuine(_));
+            assert!(is_genuine(&told(&*new, at()), at()), "{}", platform.kind);
+            assert!(is_genuine(&told(&*old, at()), at()), "{}", platform.kind);
+            assert!(!is_genuine(&told(&*stranger, at()), at()), "{}", platform.kind);
+            let just_before = until - Duration::from_secs(1);
+            assert!(is_genuine(&told(&*old, just_before), just_before), "{}", platform.kind);
+            assert!(!is_genuine(&told(&*old, until), until), "{}: its date has come", platform.kind);
+            assert!(is_genuine(&told(&*new, until), until), "{}", platform.kind);
+            // What was proven is read with whichever key reads it.
+            assert!(!both.fields(&told(&*old, at())).is_empty(), "{}", platform.kind);
+            let notes = both.keys();
+            assert!(notes.iter().any(|note| note.label.starts_with("former ") && note.not_after == Some(until)));
+            // It says and hears what the channel as it is says and hears.
+            for answer in Answer::ALL {
+                assert_eq!(both.answer(*answer), channel(platform, &*new).answer(*answer));
+            }
+            let mut spoiled = told(&*old, at());
+            spoiled.body = [&spoiled.body[..], b" "].concat().into();
+            assert!(!is_genuine(&spoiled, at()), "{}", platform.kind);
+        }
+    }
+
+    #[test]
+    fn without_keys_of_before_nothing_is_added() {
+        let platform = PLATFORMS[0];
+        let side = (platform.simulate)();
+        let plain = channel(platform, &*side);
+        assert!(Arc::ptr_eq(&plain, &Succession::of(plain.clone(), Vec::new())));
+    }
+}

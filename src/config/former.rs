@@ -1,0 +1,58 @@
+//! `[[channel.former]]`: keys that a channel had before, which go on proving messages until a date.
+
+use std::path::Path;
+
+use tollbell_channels::model::{Environment, Timestamp};
+use tollbell_channels::platforms::Platform;
+use tollbell_channels::settings::Settings;
+use tollbell_channels::succession::{FORMER_MAX, Former};
+
+use super::reader::Section;
+use super::{Catalogue, settings};
+use crate::messages::Message;
+
+/// Reads the keys of before: the settings that were other then, over those of the channel.
+pub(super) fn read(
+    section: &Section<'_>,
+    platform: &'static Platform,
+    now: &Settings,
+    environment: Environment,
+    folder: &Path,
+    catalogue: &Catalogue<'_>,
+) -> Vec<Former> {
+    let sections = section.tables("former");
+    if sections.len() > FORMER_MAX {
+        section.problem("former", Message::new("config.too_many").with("most", FORMER_MAX));
+    }
+    sections
+        .into_iter()
+        .filter_map(|section| read_one(section, platform, now, environment, folder, catalogue))
+        .collect()
+}
+
+fn read_one(
+    section: Section<'_>,
+    platform: &'static Platform,
+    now: &Settings,
+    environment: Environment,
+    folder: &Path,
+    catalogue: &Catalogue<'_>,
+) -> Option<Former> {
+    let until = section.text("until").and_then(|text| text.parse::<Timestamp>().ok());
+    if until.is_none() && !section.has_reported("until") {
+        section.problem("until", Message::new("config.bad_until"));
+    }
+    let then = settings::resolve_some(&section, platform.settings, environment, folder, catalogue.variable);
+    if then.is_empty() {
+        section.problem("until", Message::new("config.former_nothing"));
+    }
+    let built = match (platform.build)(&now.clone().overlaid(&then)) {
+        Ok(channel) => Some(channel.into()),
+        Err(error) => {
+            settings::report(&section, platform.settings, &error);
+            None
+        }
+    };
+    section.finish();
+    Some(Former { channel: built?, until: until? })
+}
