@@ -16,11 +16,13 @@
 //!   `busy` and `not_yet`, our causes of a failure. A repetition has no reply of its own: another one than the
 //!   first would bring it back for ever;
 //! * a value in `event` that the signature does not cover is refused: it would be anybody's word;
+//! * of a body of which only single values are signed, only these are shown as its fields;
 //! * a signature that does not decode is refused even beside one that matches, and so is a JSON name given twice.
 //!
 //! All configured platforms share one family, and the scope's account begins with the platform's name: two
 //! platforms never share a fact, and two channels of one account do.
 
+mod cuts;
 mod facts;
 mod message;
 mod replies;
@@ -148,8 +150,15 @@ impl Channel for Custom {
     }
 
     fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
-        let message = Message::new(proven, self.recipe.verify.body);
-        facts::fields(&message, &mut Vec::new()).unwrap_or_default()
+        let verify = &self.recipe.verify;
+        let message = Message::new(proven, verify.body);
+        let items = items(verify, &message).ok().flatten();
+        facts::fields(verify, &message, items.as_deref(), &mut Vec::new()).unwrap_or_default()
+    }
+
+    fn freshness(&self) -> Option<Duration> {
+        let window = self.recipe.verify.stamp.as_ref()?.window?;
+        Duration::try_from(window.past).ok()
     }
 
     fn keys(&self) -> Vec<KeyNote> {
