@@ -76,7 +76,7 @@ impl Receiver {
         // The request carries the time at which it came, and is as fresh or stale as it was then.
         let mut verdict = door.channel().verify(&request, request.received_at);
         if let Verdict::NeedsKey(needed) = &verdict
-            && let Some(with_key) = door.keeper.wait(needed).await
+            && let Some(with_key) = door.keeper.wait(needed, request.source).await
         {
             verdict = with_key.verify(&request, request.received_at);
         }
