@@ -41,7 +41,7 @@ use std::time::Duration;
 
 use self::message::{Body, Message, malformed, missing};
 use self::schema::{Items, Recipe, Secret, VARIANTS, Verify};
-use self::template::Place;
+use self::template::{Place, Reference};
 use super::Platform;
 use crate::channel::{Answer, Channel, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
 use crate::json::Json;
@@ -116,18 +116,22 @@ impl Channel for Custom {
             Some(items) => items.iter().map(|item| Some(*item)).collect(),
             None => vec![None],
         };
+        // What does not stand in the items is looked up once, and not for each of them.
+        let parts_of = |reference: &Reference| match reference.place {
+            Place::Item(_) => parts.as_slice(),
+            _ => &[None],
+        };
         // Pairs beside the signature are not read yet, and a type never stands there.
         let has_type = |item: Option<&Json>| matches!(message.text(&rules.kind, item), Ok(Some(_)));
-        if !parts.iter().copied().all(has_type) {
+        if !parts_of(&rules.kind).iter().copied().all(has_type) {
             return Likeness::No;
         }
-        let is_own = |item: Option<&Json>| match &rules.account {
-            Some(account) => {
-                message.text(account, item).is_ok_and(|found| found.is_none_or(|found| found == self.recipe.account))
-            }
-            None => true,
+        let is_own = |account: &Reference| {
+            parts_of(account).iter().all(|item| {
+                message.text(account, *item).is_ok_and(|found| found.is_none_or(|found| found == self.recipe.account))
+            })
         };
-        if check_required(verify, &message).is_ok() && parts.iter().copied().all(is_own) {
+        if check_required(verify, &message).is_ok() && rules.account.as_ref().is_none_or(is_own) {
             Likeness::Merchant
         } else {
             Likeness::Shape

@@ -18,7 +18,7 @@ fn tagged(text: &str, body: &str) -> RawRequest {
     let tag = hex(&HmacKey::new(SECRET.as_bytes(), HmacHash::Sha256, "").sign(text.as_bytes()));
     let mut request = signed("{}");
     request.headers.insert("s", tag.parse().unwrap());
-    request.body = body.replace("$", &tag).into();
+    request.body = body.replace('$', &tag).into();
     request
 }
 
