@@ -106,6 +106,12 @@ impl Reader<'_, '_> {
     fn fact(&mut self, kind: &str, item: Option<&Json>, name: &str) -> Fact {
         let recipe = self.recipe;
         let rules = recipe.rules.map.get(kind).map(Vec::as_slice).unwrap_or_default();
+        for condition in rules.iter().flat_map(|rule| &rule.when) {
+            // A list or object is neither one of the words nor nothing: which rule was meant is not ours to guess.
+            if self.message.get(&condition.from, item).is_err() {
+                self.concern(Concern::UnknownValue { field: condition.from.shown.clone(), value: "{ }, [ ]".into() });
+            }
+        }
         let rule = rules.iter().find(|rule| self.fits(rule, item));
         let Some(rule) = rule else {
             let mut fact = self.bare(EventKind::Other, name);

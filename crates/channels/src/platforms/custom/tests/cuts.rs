@@ -148,3 +148,14 @@ fn only_signed_values_are_fields() {
     assert_eq!(read(items.as_ref(), &request).fields, [("l.0.i.t", "x"), ("l.1.i.t", "x")].map(pair));
     assert_eq!(items.fields(&request).len(), 2);
 }
+
+/// A condition whose value is an object is read by no rule as if it were nothing.
+#[test]
+fn a_condition_without_one_text_is_a_concern() {
+    let channel = channel(WHOLE, MONEY);
+    for (state, is_held) in [(r#"{"paid":1}"#, true), ("[]", true), (r#""""#, false), ("null", false)] {
+        let body = format!(r#"{{"t":"done","n":"P1","a":1,"s":{state}}}"#);
+        let concerns = read(channel.as_ref(), &signed(&body)).concerns;
+        assert_eq!(!concerns.is_empty(), is_held, "{state}: {concerns:?}");
+    }
+}
