@@ -152,7 +152,7 @@ impl Receiver {
         let shadowed = Shadowed::of(door, &request);
         let mut verdict = channel.verify(&request, received_at);
         if let Verdict::NeedsKey(needed) = &verdict
-            && let Some(with_key) = door.keeper.wait(needed).await
+            && let Some(with_key) = door.keeper.wait(needed, request.source).await
         {
             verdict = with_key.verify(&request, received_at);
         }

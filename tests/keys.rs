@@ -367,6 +367,26 @@ fn a_server_that_hangs_costs_this_attempt_and_not_the_next() {
     }
 }
 
+/// What was refused while the platform could not be asked is verified again once it can be, and only once.
+#[test]
+fn a_refusal_for_want_of_a_key_fetches_it_when_it_is_verified_again() {
+    for world in worlds() {
+        let kind = world.platform.kind;
+        let (_gateway, _) = start_without_keys(&world);
+        assert!(!is_success(world.send(&world.callback())), "{kind}");
+        let id = wait_for("the rejection", || {
+            let listed = world.cli(&["rejections", "--reason", "unknown_key"]);
+            listed.iter().find_map(|one| one["id"].as_str().map(str::to_owned))
+        });
+        let before = world.server.asked();
+        world.server.mood(Mood::Answers(Conduct::Honest));
+        let found = world.cli(&["rejections", "reverify", &id]);
+        assert_eq!((world.server.asked(), world.events()), (before + 1, 1), "{kind}: {found:?}");
+        world.cli(&["rejections", "reverify", &id]);
+        assert_eq!((world.server.asked(), world.events()), (before + 1, 1), "{kind}: once");
+    }
+}
+
 #[test]
 fn no_forged_answer_opens_the_door() {
     for world in worlds() {

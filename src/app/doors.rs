@@ -80,7 +80,10 @@ pub(super) struct ChannelSignatures(pub(super) Arc<ArcSwap<Receiver>>);
 
 impl Signatures for ChannelSignatures {
     fn freshness(&self, origin: &Origin) -> Option<Duration> {
-        by_kind(&origin.platform).and_then(|platform| platform.freshness)
+        let receiver = self.0.load();
+        let door = receiver.doors.by_id(&origin.channel).filter(|door| *door.platform == *origin.platform);
+        let own = door.and_then(|door| door.channel().freshness());
+        own.or_else(|| by_kind(&origin.platform).and_then(|platform| platform.freshness))
     }
 
     fn resign(&self, origin: &Origin, request: &RawRequest, now: Timestamp) -> Result<RawRequest, NotSigned> {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use tollbell_channels::model::Timestamp;
 use tracing::{info, warn};
 
 use super::Parts;
+use crate::inbox::rejections::Network;
 use crate::stop::Stop;
 use crate::telemetry::{ByChannel, ByKeyOutcome};
 
@@ -23,11 +25,14 @@ const DOWNLOAD_MAX: Duration = Duration::from_secs(15);
 /// Callbacks of one channel that wait at the same time; further ones are told at once to come again.
 pub(super) const WAITING_MAX: usize = 256;
 /// Downloads for callbacks that one channel begins within [`DOWNLOADS_WITHIN`]. Serials are invented easily, and the
-/// platform is not to suffer from it. While somebody floods us with invented ones, a genuine one may have to wait for a
-/// repetition in a quieter minute, unless the platform hands out all keys at once.
+/// platform is not to suffer from it. While somebody floods us with invented ones from many networks, a genuine one may have to
+/// wait for a repetition in a quieter minute, unless the platform hands out all keys at once.
 const DOWNLOADS_MAX: usize = 5;
 /// See [`DOWNLOADS_MAX`].
 const DOWNLOADS_WITHIN: Duration = Duration::from_secs(30);
+/// Of these, downloads for callbacks from one network: whoever floods from one leaves the others room for a key that is
+/// really new.
+const DOWNLOADS_OF_NETWORK_MAX: usize = 2;
 /// How long a serial that the platform does not know is not asked for again.
 const UNKNOWN_FOR: Duration = Duration::from_mins(5);
 /// Unknown serials that are remembered. The limit on downloads lets no more of them come together; should it be changed,
@@ -57,8 +62,8 @@ struct State {
     flight: Option<Flight>,
     /// Serials that the platform does not know, and until when they are believed to be unknown.
     unknown: HashMap<String, Instant>,
-    /// When downloads for callbacks began.
-    begun: VecDeque<Instant>,
+    /// When downloads for callbacks began, and from which network they came.
+    begun: VecDeque<(Instant, Network)>,
 }
 
 /// A download under way. It ends when its sender is dropped, however that happens.
@@ -135,15 +140,17 @@ impl Keeper {
     }
 
     /// Waits for a key, at most [`WAIT_MAX`]; none when it did not come. One download serves all who wait.
-    pub async fn wait(self: &Arc<Self>, needed: &KeyRequest) -> Option<Arc<dyn Channel>> {
+    pub async fn wait(self: &Arc<Self>, needed: &KeyRequest, source: Option<IpAddr>) -> Option<Arc<dyn Channel>> {
         if !self.has_source() {
             return None;
         }
         let _place = self.places.try_acquire().ok()?;
+        // Behind a proxy that says nothing about them, everybody comes from here.
+        let network = Network::of(source.filter(|source| !source.to_canonical().is_loopback()));
         let by = Instant::now() + WAIT_MAX;
         let mut was_asked = false;
         loop {
-            match self.step(needed, was_asked) {
+            match self.step(needed, network, was_asked) {
                 Step::Known => return Some(self.channel()),
                 Step::GiveUp => return None,
                 Step::Wait(flight) => {
@@ -155,7 +162,7 @@ impl Keeper {
     }
 
     /// Decides under one lock, so that no two callbacks begin a download.
-    fn step(self: &Arc<Self>, needed: &KeyRequest, was_asked: bool) -> Step {
+    fn step(self: &Arc<Self>, needed: &KeyRequest, network: Network, was_asked: bool) -> Step {
         let now = Instant::now();
         let mut state = self.lock();
         if state.known.iter().any(|key| key.serial == needed.serial) {
@@ -168,16 +175,20 @@ impl Keeper {
             return Step::Wait(flight.clone());
         }
         state.unknown.retain(|_, until| *until > now);
-        state.begun.retain(|begun| now.duration_since(*begun) < DOWNLOADS_WITHIN);
+        state.begun.retain(|(begun, _)| now.duration_since(*begun) < DOWNLOADS_WITHIN);
         if state.unknown.contains_key(&needed.serial) {
             return Step::GiveUp;
         }
-        if state.begun.len() >= DOWNLOADS_MAX || state.unknown.len() >= UNKNOWN_MAX {
+        let of_network = state.begun.iter().filter(|(_, other)| network != Network::Any && *other == network).count();
+        if state.begun.len() >= DOWNLOADS_MAX
+            || of_network >= DOWNLOADS_OF_NETWORK_MAX
+            || state.unknown.len() >= UNKNOWN_MAX
+        {
             let labels = ByKeyOutcome { channel: self.id.clone(), outcome: "held_back" };
             self.parts.metrics.key_downloads.get_or_create(&labels).inc();
             return Step::GiveUp;
         }
-        state.begun.push_back(now);
+        state.begun.push_back((now, network));
         Step::Wait(self.begin(&mut state, Some(needed.clone())).0)
     }
 

@@ -111,7 +111,7 @@ impl World {
     }
 
     async fn wait(&self) -> bool {
-        match self.keeper.wait(&self.needed).await {
+        match self.keeper.wait(&self.needed, None).await {
             Some(channel) => {
                 assert!(matches!(channel.verify(&self.callback, at()), Verdict::Genuine(_)));
                 true
@@ -176,13 +176,38 @@ async fn invented_serials_are_asked_for_rarely_and_each_once() {
     for world in worlds().await {
         world.plan((0..100).map(|_| Plan::Answer(Conduct::Absent)));
         for number in 0..100 {
-            assert!(world.keeper.wait(&world.invented(number)).await.is_none());
-            assert!(world.keeper.wait(&world.invented(number)).await.is_none());
+            assert!(world.keeper.wait(&world.invented(number), None).await.is_none());
+            assert!(world.keeper.wait(&world.invented(number), None).await.is_none());
         }
         let asked = world.network.asked();
         assert!((2..10).contains(&asked), "{asked} downloads for 100 invented serials");
         assert!(!world.wait().await, "no download is left for now");
         assert_eq!(world.network.asked(), asked);
+    }
+}
+
+/// Somebody invents serials from a network of his own; the platform's first message under a new key comes from another.
+#[tokio::test]
+async fn one_network_cannot_use_up_the_downloads() {
+    for world in worlds().await {
+        for (flood, honest, is_shared) in [
+            ("192.0.2.7", "203.0.113.1", false),
+            ("2001:db8:1::7", "2001:db8:2::1", false),
+            // Everybody comes through a proxy here, which names nobody.
+            ("127.0.0.1", "127.0.0.1", true),
+        ] {
+            let keeper = open([("other".into(), world.configured.clone())], &world.parts).await.remove(0);
+            let [flood, honest] = [flood, honest].map(|text| Some(text.parse().unwrap()));
+            let before = world.network.asked();
+            world.plan((0..5).map(|_| Plan::Answer(Conduct::Absent)));
+            for number in 0..50 {
+                assert!(keeper.wait(&world.invented(number), flood).await.is_none());
+            }
+            assert_eq!(world.network.asked() - before, if is_shared { 5 } else { 2 });
+            world.network.plans.lock().unwrap().clear();
+            assert_eq!(keeper.wait(&world.needed, honest).await.is_some(), !is_shared);
+            world.parts.inbox.keep_platform_keys("other", Vec::new(), at()).await.unwrap();
+        }
     }
 }
 
@@ -216,7 +241,7 @@ async fn callbacks_share_one_download_and_too_many_are_sent_away() {
         let waiting: Vec<_> = (0..WAITING_MAX + 44)
             .map(|_| {
                 let (keeper, needed) = (world.keeper.clone(), world.needed.clone());
-                tokio::spawn(async move { keeper.wait(&needed).await.is_some() })
+                tokio::spawn(async move { keeper.wait(&needed, None).await.is_some() })
             })
             .collect();
         let mut served = 0;
@@ -234,14 +259,14 @@ async fn kept_keys_are_taken_up_and_spoiled_ones_are_not() {
         let mut kept = world.parts.inbox.platform_keys("pay").await.unwrap();
         assert_eq!(kept.len(), 1);
         let again = open([("pay".into(), world.configured.clone())], &world.parts).await.remove(0);
-        assert!(again.wait(&world.needed).await.is_some());
+        assert!(again.wait(&world.needed, None).await.is_some());
         assert_eq!(world.network.asked(), 1);
 
         kept[0].certificate.insert(40, 'A');
         world.parts.inbox.keep_platform_keys("pay", kept, at()).await.unwrap();
         let spoiled = open([("pay".into(), world.configured.clone())], &world.parts).await.remove(0);
         assert!(!matches!(spoiled.channel().verify(&world.callback, at()), Verdict::Genuine(_)));
-        assert!(spoiled.wait(&world.needed).await.is_some(), "it is fetched again");
+        assert!(spoiled.wait(&world.needed, None).await.is_some(), "it is fetched again");
         assert_eq!(world.network.asked(), 2);
     }
 }
@@ -293,7 +318,7 @@ async fn a_channel_without_a_source_waits_for_nothing() {
     for platform in PLATFORMS {
         let channel: Arc<dyn Channel> = Arc::from((platform.build)(&(platform.simulate)().settings()).unwrap());
         let keeper = open([("pay".into(), channel)], &world.parts).await.remove(0);
-        assert!(!keeper.has_source() && keeper.wait(&world.needed).await.is_none());
+        assert!(!keeper.has_source() && keeper.wait(&world.needed, None).await.is_none());
     }
     assert_eq!(world.network.asked(), 0);
 }

@@ -74,7 +74,13 @@ impl Receiver {
             Err(rejection) => return refused(rejection),
         };
         // The request carries the time at which it came, and is as fresh or stale as it was then.
-        let proven = match door.channel().verify(&request, request.received_at) {
+        let mut verdict = door.channel().verify(&request, request.received_at);
+        if let Verdict::NeedsKey(needed) = &verdict
+            && let Some(with_key) = door.keeper.wait(needed, request.source).await
+        {
+            verdict = with_key.verify(&request, request.received_at);
+        }
+        let proven = match verdict {
             Verdict::Genuine(proven) => proven,
             Verdict::Refused(rejection) => return refused(rejection),
             Verdict::NeedsKey(needed) => return refused(Rejection::UnknownKey { serial: quote(&needed.serial) }),

@@ -1,6 +1,6 @@
 //! The whole program with a channel of configuration: check, sample, serve; genuine, repeated, forged, stale.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -32,11 +32,16 @@ impl Drop for Node {
 impl Node {
     /// The example, with its main file around it.
     fn new() -> Self {
+        Self::of("", EXAMPLE)
+    }
+
+    /// Another channel, and more in the main file.
+    fn of(more: &str, channel: &str) -> Self {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (address, admin) = (free(), free());
-        let main = format!("[server]\nlisten = \"{address}\"\n[admin]\nlisten = \"{admin}\"\n");
+        let main = format!("[server]\nlisten = \"{address}\"\n[admin]\nlisten = \"{admin}\"\n{more}");
         let secret = ("keys/examplepay_secret", "whsec_a_secret_of_the_test");
-        let written = Written::new(&main, &[secret, ("channels.d/examplepay.toml", EXAMPLE)]);
+        let written = Written::new(&main, &[secret, ("channels.d/examplepay.toml", channel)]);
         Self { written, address, child: None }
     }
 
@@ -126,4 +131,33 @@ fn sample_names_the_stories_that_the_map_can_tell() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && error.contains("payment.succeeded, "), "{error}");
     assert!(!error.contains("transfer.failed"), "{error}");
+}
+
+/// The shop checks the window that the configuration names: a refusal after it is no reason to try again.
+#[test]
+fn a_refusal_after_the_window_of_the_configuration_is_not_tried_again() {
+    let shop = TcpListener::bind("127.0.0.1:0").unwrap();
+    let hook = format!("http://{}/", shop.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in shop.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 16 * 1024];
+            let _read = stream.read(&mut head);
+            let _sent = stream.write_all(b"HTTP/1.1 400 Late\r\ncontent-length: 4\r\nconnection: close\r\n\r\nlate");
+        }
+    });
+    let target = format!("[[target]]\nid = \"shop\"\nkind = \"http\"\nurl = \"{hook}\"\nformat = \"raw\"\n");
+    let mut node = Node::of(&target, &EXAMPLE.replace("tolerance = \"5m\"", "tolerance = \"10s\""));
+    node.serve();
+    assert_eq!(Node::curl(&node.text(&["sample", "examplepay", "--order-no", "T-1"])).0, 200);
+    let event = node.events()[0]["id"].as_str().unwrap().to_owned();
+    let until = Instant::now() + 3 * PATIENCE;
+    loop {
+        let shown = node.text(&["--json", "show", &event]);
+        if shown.contains("stale_signature") {
+            break;
+        }
+        assert!(Instant::now() < until, "{shown}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }

@@ -35,6 +35,12 @@ pub trait Channel: Send + Sync {
     /// instance when the key that opens it has gone.
     fn fields(&self, proven: &RawRequest) -> Vec<(String, String)>;
 
+    /// How old a message may be when its window is the configuration's and not its platform's; none when no age
+    /// is too old, or the platform says it.
+    fn freshness(&self) -> Option<Duration> {
+        None
+    }
+
     /// Public facts about the configured keys (fingerprints, sizes, expiry), for people.
     fn keys(&self) -> Vec<KeyNote>;
 

@@ -9,6 +9,7 @@ use aws_lc_rs::signature::RsaKeyPair;
 use crate::model::{RawRequest, Timestamp};
 use crate::settings::{SettingsError, Text};
 use crate::signature::key::{KeyAlgorithm, PublicKey, read_rsa_private};
+use crate::signature::rsa::sign_sha256;
 
 /// Signs what a channel has proven.
 pub trait Resigner: Send + Sync + fmt::Debug {
@@ -67,6 +68,18 @@ pub(crate) fn read_key(key: &[u8]) -> Result<(RsaKeyPair, PublicKey), SettingsEr
         KeyAlgorithm::Rsa { bits } if bits >= KEY_BITS_MIN => Ok((pair, public)),
         other => Err(SettingsError::new(SETTING, "key_too_small").because(other.to_string())),
     }
+}
+
+/// Refuses a key that the channel believes: whoever it is given to, or taken from, could send callbacks to the
+/// gateway itself. `believes` says whether one of the channel's keys verifies this signature (SHA-256) of this text.
+///
+/// # Errors
+/// [`SettingsError`] of the setting `resign_key`.
+pub(crate) fn refuse_believed(key: &[u8], believes: impl Fn(&[u8], &[u8]) -> bool) -> Result<(), SettingsError> {
+    const PROBE: &[u8] = b"Is this key one of the platform's?";
+    let (pair, _) = read_key(key)?;
+    let signature = sign_sha256(&pair, PROBE).ok_or_else(|| SettingsError::new(SETTING, "not_a_key"))?;
+    if believes(PROBE, &signature) { Err(SettingsError::new(SETTING, "believed_key")) } else { Ok(()) }
 }
 
 /// The setting that holds the key.

@@ -18,6 +18,7 @@ mod contract {
     mod random;
     mod recognition;
     mod replies;
+    mod resign;
     mod secrets;
     mod settings;
     mod world;

@@ -224,6 +224,9 @@ impl Channel for Alipay {
         if !self.config.keys.allows(SignType::Rsa2) {
             return Err(SettingsError::new(resign::SETTING, "not_supported").because("RSA2"));
         }
+        let keys = &self.config.keys;
+        let believes = |text: &[u8], tag: &[u8]| keys.verify(SignType::Rsa2, None, text, tag, "probe").is_some();
+        resign::refuse_believed(key, believes)?;
         Ok(Box::new(AlipayResigner::new(self.config.clone(), key)?))
     }
 }

@@ -16,11 +16,13 @@
 //!   `busy` and `not_yet`, our causes of a failure. A repetition has no reply of its own: another one than the
 //!   first would bring it back for ever;
 //! * a value in `event` that the signature does not cover is refused: it would be anybody's word;
+//! * of a body of which only single values are signed, only these are shown as its fields;
 //! * a signature that does not decode is refused even beside one that matches, and so is a JSON name given twice.
 //!
 //! All configured platforms share one family, and the scope's account begins with the platform's name: two
 //! platforms never share a fact, and two channels of one account do.
 
+mod cuts;
 mod facts;
 mod message;
 mod replies;
@@ -39,7 +41,7 @@ use std::time::Duration;
 
 use self::message::{Body, Message, malformed, missing};
 use self::schema::{Items, Recipe, Secret, VARIANTS, Verify};
-use self::template::Place;
+use self::template::{Place, Reference};
 use super::Platform;
 use crate::channel::{Answer, Channel, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
 use crate::json::Json;
@@ -114,18 +116,22 @@ impl Channel for Custom {
             Some(items) => items.iter().map(|item| Some(*item)).collect(),
             None => vec![None],
         };
+        // What does not stand in the items is looked up once, and not for each of them.
+        let parts_of = |reference: &Reference| match reference.place {
+            Place::Item(_) => parts.as_slice(),
+            _ => &[None],
+        };
         // Pairs beside the signature are not read yet, and a type never stands there.
         let has_type = |item: Option<&Json>| matches!(message.text(&rules.kind, item), Ok(Some(_)));
-        if !parts.iter().copied().all(has_type) {
+        if !parts_of(&rules.kind).iter().copied().all(has_type) {
             return Likeness::No;
         }
-        let is_own = |item: Option<&Json>| match &rules.account {
-            Some(account) => {
-                message.text(account, item).is_ok_and(|found| found.is_none_or(|found| found == self.recipe.account))
-            }
-            None => true,
+        let is_own = |account: &Reference| {
+            parts_of(account).iter().all(|item| {
+                message.text(account, *item).is_ok_and(|found| found.is_none_or(|found| found == self.recipe.account))
+            })
         };
-        if check_required(verify, &message).is_ok() && parts.iter().copied().all(is_own) {
+        if check_required(verify, &message).is_ok() && rules.account.as_ref().is_none_or(is_own) {
             Likeness::Merchant
         } else {
             Likeness::Shape
@@ -148,8 +154,15 @@ impl Channel for Custom {
     }
 
     fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
-        let message = Message::new(proven, self.recipe.verify.body);
-        facts::fields(&message, &mut Vec::new()).unwrap_or_default()
+        let verify = &self.recipe.verify;
+        let message = Message::new(proven, verify.body);
+        let items = items(verify, &message).ok().flatten();
+        facts::fields(verify, &message, items.as_deref(), &mut Vec::new()).unwrap_or_default()
+    }
+
+    fn freshness(&self) -> Option<Duration> {
+        let window = self.recipe.verify.stamp.as_ref()?.window?;
+        Duration::try_from(window.past).ok()
     }
 
     fn keys(&self) -> Vec<KeyNote> {

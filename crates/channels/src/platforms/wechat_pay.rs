@@ -31,7 +31,7 @@ use crate::channel::{
     Answer, Channel, Failure, KeyNote, KeyRequest, KeySource, Ladder, Likeness, Rejection, Verdict, quote,
 };
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
-use crate::resign::Resigner;
+use crate::resign::{self, Resigner};
 use crate::settings::{Settings, SettingsError, Text};
 use crate::signature::rsa::RsaVerifier;
 use crate::signature::{Verified, decode_base64};
@@ -235,6 +235,7 @@ impl Channel for WechatPay {
     }
 
     fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
+        resign::refuse_believed(key, |text, signature| self.config.keys.believes(text, signature))?;
         Ok(Box::new(WechatResigner::new(key)?))
     }
 }

@@ -1,16 +1,19 @@
 //! From a proven message to facts. What cannot be read becomes a concern, so that a person looks at it: the
 //! message is genuine, and refusing it would lose money.
 
+use std::collections::HashSet;
+
 use aws_lc_rs::digest::{SHA256, digest};
 
 use super::FAMILY;
+use super::cuts::Shape;
 use super::message::{Body, Message};
 use super::rules::{AmountForm, AmountRule, CurrencyRule, Fields, Rule, moves_money};
-use super::schema::Recipe;
-use super::template::{Place, Reference, Template};
+use super::schema::{Items, Recipe, Verify};
+use super::template::{Part, Place, Reference};
 use super::time::Clock;
 use crate::channel::{Rejection, quote};
-use crate::json::Json;
+use crate::json::{Json, PATH_BYTES_MAX};
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{
     Amount, Concern, Currency, EventKind, Fact, Identity, Money, MoneyError, Notification, RawRequest, Scope, Series,
@@ -27,7 +30,7 @@ pub(super) fn read(
     stamp: Option<Timestamp>,
 ) -> Result<Notification, Rejection> {
     let mut concerns = Vec::new();
-    let fields = fields(message, &mut concerns)?;
+    let fields = fields(&recipe.verify, message, items, &mut concerns)?;
     let body_digest = hex(digest(&SHA256, &request.body).as_ref());
     let mut reader = Reader { recipe, message, concerns, body_digest, account: recipe.account.clone() };
     let parts: Vec<Option<&Json>> = match items {
@@ -103,6 +106,12 @@ impl Reader<'_, '_> {
     fn fact(&mut self, kind: &str, item: Option<&Json>, name: &str) -> Fact {
         let recipe = self.recipe;
         let rules = recipe.rules.map.get(kind).map(Vec::as_slice).unwrap_or_default();
+        for condition in rules.iter().flat_map(|rule| &rule.when) {
+            // A list or object is neither one of the words nor nothing: which rule was meant is not ours to guess.
+            if self.message.get(&condition.from, item).is_err() {
+                self.concern(Concern::UnknownValue { field: condition.from.shown.clone(), value: "{ }, [ ]".into() });
+            }
+        }
         let rule = rules.iter().find(|rule| self.fits(rule, item));
         let Some(rule) = rule else {
             let mut fact = self.bare(EventKind::Other, name);
@@ -261,11 +270,18 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// A signed field with the separator in it: the same signature is one over other fields, so a person decides.
+    /// A signed text that is also one of other fields, under the same signature: a person decides.
     fn check_cuts(&mut self, item: Option<&Json>) {
         let recipe = self.recipe;
-        for (reference, separator) in recipe.verify.templates.iter().flat_map(Template::cuts) {
-            if self.optional(reference, item).is_some_and(|text| text.contains(separator)) {
+        for template in &recipe.verify.templates {
+            let value = |part: &Part| match part {
+                Part::Literal(literal) => literal.as_bytes().to_vec(),
+                Part::Value(reference) => {
+                    self.message.get(reference, item).ok().flatten().unwrap_or_default().into_owned()
+                }
+            };
+            let values: Vec<Vec<u8>> = template.0.iter().map(value).collect();
+            if let Some(reference) = template.movable(Shape::of(&recipe.verify), &values) {
                 self.concern(Concern::Ambiguous { field: reference.shown.clone() });
             }
         }
@@ -317,18 +333,32 @@ fn rescaled(money: Money, own: u8) -> Result<Money, MoneyError> {
     Ok(Money { minor, currency: money.currency })
 }
 
-/// Every field as text.
-pub(super) fn fields(message: &Message<'_>, concerns: &mut Vec<Concern>) -> Result<Vec<(String, String)>, Rejection> {
+/// Every signed field as text. Where only single values are signed, the others are anybody's word, and nobody who
+/// reads the fields of a genuine message expects such.
+pub(super) fn fields(
+    verify: &Verify,
+    message: &Message<'_>,
+    items: Option<&[&Json]>,
+    concerns: &mut Vec<Concern>,
+) -> Result<Vec<(String, String)>, Rejection> {
     let mut fields = Vec::new();
+    let is_whole = verify.signs_body();
     match message.body()? {
-        Body::Json(json) => {
+        Body::Json(json) if is_whole => {
             if !json.flatten("", &mut fields) {
                 concerns.push(Concern::UnreadableText { field: "body".into() });
             }
         }
+        Body::Json(_) => single_fields(verify, message, items.unwrap_or_default(), &mut fields),
         Body::Form(form) => {
+            let is_signed = |name: &str| {
+                is_whole || verify.signed().any(|signed| matches!(&signed.place, Place::Form(own) if own == name))
+            };
             for pair in form.pairs() {
                 let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+                if !is_signed(&text(&pair.name)) {
+                    continue;
+                }
                 if std::str::from_utf8(&pair.value).is_err() || std::str::from_utf8(&pair.name).is_err() {
                     concerns.push(Concern::UnreadableText { field: quote(&text(&pair.name)) });
                 }
@@ -337,4 +367,35 @@ pub(super) fn fields(message: &Message<'_>, concerns: &mut Vec<Concern>) -> Resu
         }
     }
     Ok(fields)
+}
+
+/// The signed values of a JSON body, under the paths that they have in the whole.
+fn single_fields(verify: &Verify, message: &Message<'_>, items: &[&Json], fields: &mut Vec<(String, String)>) {
+    let mut known: HashSet<String> = HashSet::new();
+    let mut push = |path: Vec<&str>, reference: &Reference, item: Option<&Json>| {
+        let path = path.join(".");
+        if let Ok(Some(value)) = message.get(reference, item)
+            && path.len() <= PATH_BYTES_MAX
+            && known.insert(path.clone())
+        {
+            fields.push((path, String::from_utf8_lossy(&value).into_owned()));
+        }
+    };
+    for reference in verify.signed() {
+        if let Place::Json(pointer) = &reference.place {
+            push(pointer.names().iter().map(String::as_str).collect(), reference, None);
+        }
+    }
+    let Some(Items { from, unwrap }) = &verify.items else { return };
+    let Place::Json(list) = &from.place else { return };
+    for (index, item) in items.iter().enumerate() {
+        let index = index.to_string();
+        for reference in verify.signed() {
+            if let Place::Item(pointer) = &reference.place {
+                let inner = unwrap.names().iter().chain(pointer.names());
+                let path = list.names().iter().chain([&index]).chain(inner).map(String::as_str).collect();
+                push(path, reference, Some(item));
+            }
+        }
+    }
 }

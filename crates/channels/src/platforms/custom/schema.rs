@@ -8,6 +8,7 @@ use http::Method;
 use jiff::SignedDuration;
 use zeroize::Zeroizing;
 
+use super::cuts::Shape;
 use super::message::BodyForm;
 use super::replies::Replies;
 use super::rules::Rules;
@@ -142,6 +143,16 @@ impl Verify {
     /// Whether the value at this place is under the signature, whichever template matched.
     pub(super) fn covers(&self, reference: &Reference) -> bool {
         self.templates.iter().all(|template| template.covers(reference))
+    }
+
+    /// Whether the whole body is under the signature, whichever template matched.
+    pub(super) fn signs_body(&self) -> bool {
+        self.templates.iter().all(|template| template.references().any(|one| one.place == Place::Body))
+    }
+
+    /// Single values under the signature, whichever template matched.
+    pub(super) fn signed(&self) -> impl Iterator<Item = &Reference> {
+        self.templates.first().into_iter().flat_map(Template::references).filter(|one| self.covers(one))
     }
 }
 
@@ -573,12 +584,33 @@ fn check_places(keys: &Keys<'_>, verify: &Verify) -> Result<(), SettingsError> {
             return Err(keys.required("timestamp")?.error("unknown_reference").because(reference.shown.clone()));
         }
     }
+    check_cuts(keys, verify)?;
     verify.key_id.iter().try_for_each(|reference| check("key_id", reference))?;
     for (reference, _) in &verify.require {
         check("require", reference)?;
     }
     verify.live.iter().try_for_each(|live| check("environment", &live.from))?;
+    // A word that anybody may change would turn a test into money.
+    if let Some(live) = verify.live.as_ref().filter(|live| !verify.covers(&live.from)) {
+        return Err(keys.required("environment")?.error("not_signed").because(live.from.shown.clone()));
+    }
     verify.items.iter().try_for_each(|items| check("items", &items.from))
+}
+
+/// One signed text has one meaning: its values are kept apart, and it is no text of another template.
+fn check_cuts(keys: &Keys<'_>, verify: &Verify) -> Result<(), SettingsError> {
+    let shape = Shape::of(verify);
+    let nodes = keys.required("message")?.one_or_many(TEMPLATES_MAX)?;
+    for (template, node) in verify.templates.iter().zip(&nodes) {
+        if let Some((first, second)) = template.joined(shape) {
+            return Err(node.error("not_separated").because(format!("{{{}}}{{{}}}", first.shown, second.shown)));
+        }
+        let same = |other: &Template| other.references().eq(template.references());
+        if !verify.templates.iter().all(|other| same(other) || (other.is_closed(shape) && template.is_closed(shape))) {
+            return Err(node.error("not_separated").because("message = [ … ]"));
+        }
+    }
+    Ok(())
 }
 
 impl Verify {

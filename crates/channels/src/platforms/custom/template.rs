@@ -140,16 +140,6 @@ impl Template {
         })
     }
 
-    /// Values, each with the literal text behind it, where the signed text is made of single fields: a value that
-    /// holds that text could be cut elsewhere without the secret. The whole body cannot.
-    pub(super) fn cuts(&self) -> impl Iterator<Item = (&Reference, &str)> {
-        let is_whole = self.has(&Place::Body);
-        self.0.windows(2).filter_map(move |two| match two {
-            [Part::Value(reference), Part::Literal(literal)] if !is_whole => Some((reference, literal.as_str())),
-            _ => None,
-        })
-    }
-
     fn has(&self, place: &Place) -> bool {
         self.references().any(|reference| reference.place == *place)
     }

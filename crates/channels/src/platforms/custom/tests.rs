@@ -10,6 +10,8 @@ use crate::settings::tree::{Node, Tree};
 use crate::signature::hmac::{HmacHash, HmacKey};
 use crate::signature::key::hex;
 
+mod cuts;
+
 const SECRET: &str = "a secret of some length";
 const OTHER: &str = "another secret of some length";
 

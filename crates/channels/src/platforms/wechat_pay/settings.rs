@@ -212,6 +212,11 @@ impl Keys {
         self.0.iter().map(|key| key.serial.as_str()).find(|serial| serial.starts_with(PUBLIC_KEY_ID_PREFIX))
     }
 
+    /// Whether one of them, whichever is named, verifies a signature.
+    pub(super) fn believes(&self, text: &[u8], signature: &[u8]) -> bool {
+        self.0.iter().any(|key| key.verifier.verify(text, signature, "probe").is_some())
+    }
+
     /// Whether a key has this serial.
     pub(super) fn knows(&self, serial: &str) -> bool {
         normal_serial(serial).is_some_and(|serial| self.0.iter().any(|key| key.serial == serial))

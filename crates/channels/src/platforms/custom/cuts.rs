@@ -1,0 +1,145 @@
+//! Whether a signed text could be other values under the same signature. A text made of several values is cut at
+//! the fixed texts between them; whoever may choose a part of one value could else move money from it into the
+//! next, without the secret.
+
+use super::message::BodyForm;
+use super::schema::Verify;
+use super::template::{Part, Place, Reference, Template};
+use super::time::{Stamp, Unit};
+
+/// What a part of a template is to somebody who wants to cut elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Text of the configuration: a place to cut at.
+    Separator,
+    /// It begins and ends where it does: nothing can be moved into it or out of it.
+    Closed,
+    /// A whole form: any end of it is a form too, but its own text may hold separators.
+    Form,
+    /// Any text.
+    Free,
+}
+
+/// What tells closed values from free ones.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape<'v> {
+    pub(super) body: BodyForm,
+    pub(super) stamp: Option<&'v Stamp>,
+}
+
+impl<'v> Shape<'v> {
+    pub(super) fn of(verify: &'v Verify) -> Self {
+        Self { body: verify.body, stamp: verify.stamp.as_ref() }
+    }
+
+    fn kind(&self, part: &Part) -> Kind {
+        let Part::Value(reference) = part else { return Kind::Separator };
+        match reference.place {
+            // No end and no beginning of a JSON object or list is one.
+            Place::Body if self.body == BodyForm::Json => Kind::Closed,
+            Place::Body => Kind::Form,
+            Place::Method | Place::BodyCrc32 => Kind::Closed,
+            _ => Kind::Free,
+        }
+    }
+
+    /// Whether a value has as many digits as every time within the window: with one more or one less it is none.
+    fn has_fixed_width(&self, reference: &Reference) -> bool {
+        self.stamp.is_some_and(|stamp| {
+            stamp.clock.from.place == reference.place
+                && stamp.window.is_some()
+                && matches!(stamp.clock.unit, Unit::Seconds | Unit::Millis)
+        })
+    }
+
+    fn kinds(&self, template: &Template) -> Vec<Kind> {
+        let parts = &template.0;
+        let is_value = |at: Option<usize>| matches!(at.and_then(|at| parts.get(at)), Some(Part::Value(_)));
+        let kind = |(at, part): (usize, &Part)| match part {
+            Part::Value(reference)
+                if self.has_fixed_width(reference) && (is_value(at.checked_sub(1)) || is_value(Some(at + 1))) =>
+            {
+                Kind::Closed
+            }
+            part => self.kind(part),
+        };
+        parts.iter().enumerate().map(kind).collect()
+    }
+}
+
+impl Template {
+    /// Two values that nothing separates.
+    pub(super) fn joined(&self, shape: Shape<'_>) -> Option<(&Reference, &Reference)> {
+        let kinds = shape.kinds(self);
+        let is_open = |kind: Kind| matches!(kind, Kind::Free | Kind::Form);
+        self.0.windows(2).zip(kinds.windows(2)).find_map(|(parts, kinds)| match parts {
+            [Part::Value(first), Part::Value(second)] if kinds.iter().copied().all(is_open) => Some((first, second)),
+            _ => None,
+        })
+    }
+
+    /// Whether messages of this template have a body that nothing can be moved into or out of.
+    pub(super) fn is_closed(&self, shape: Shape<'_>) -> bool {
+        shape.body == BodyForm::Json && self.references().any(|reference| reference.place == Place::Body)
+    }
+
+    /// The first value that could end elsewhere: the same text, cut at another place where the text between two
+    /// values stands. `values` are the parts as they stand in the text.
+    pub(super) fn movable(&self, shape: Shape<'_>, values: &[Vec<u8>]) -> Option<&Reference> {
+        let kinds = shape.kinds(self);
+        let mut start = 0;
+        let mut found = None;
+        for end in 0..=kinds.len() {
+            if end < kinds.len() && kinds[end] != Kind::Closed {
+                continue;
+            }
+            found = found.or_else(|| movable(&kinds[start..end], &values[start..end]).map(|at| start + at));
+            start = end + 1;
+        }
+        match self.0.get(found?) {
+            Some(Part::Value(reference)) => Some(reference),
+            _ => None,
+        }
+    }
+}
+
+/// The first value of a run that could end elsewhere. The first cut that is possible for each separator, and the
+/// last: where both are ours, there is no other.
+fn movable(kinds: &[Kind], values: &[Vec<u8>]) -> Option<usize> {
+    let text = values.concat();
+    let starts: Vec<usize> = values
+        .iter()
+        .scan(0, |at, value| {
+            let start = *at;
+            *at += value.len();
+            Some(start)
+        })
+        .collect();
+    // Those at the ends cannot stand elsewhere.
+    let inner: Vec<usize> = (1..kinds.len().saturating_sub(1)).filter(|at| kinds[*at] == Kind::Separator).collect();
+    let form = kinds.iter().position(|kind| *kind == Kind::Form);
+    let from = if kinds.first() == Some(&Kind::Separator) { values[0].len() } else { 0 };
+    let to =
+        if kinds.len() > 1 && kinds.last() == Some(&Kind::Separator) { starts[kinds.len() - 1] } else { text.len() };
+    let mut moved: Option<usize> = None;
+    let mut at = from;
+    for index in inner.iter().copied().filter(|index| form.is_none_or(|form| *index < form)) {
+        let needle = &values[index];
+        let first = text[at..].windows(needle.len()).position(|window| window == needle).map(|found| at + found);
+        if first != Some(starts[index]) {
+            moved = Some(index - 1);
+            break;
+        }
+        at = starts[index] + needle.len();
+    }
+    let mut at = to;
+    for index in inner.iter().rev().copied().filter(|index| form.is_none_or(|form| *index > form)) {
+        let needle = &values[index];
+        let last = text[..at].windows(needle.len()).rposition(|window| window == needle);
+        if last != Some(starts[index]) {
+            moved = Some(moved.map_or(index - 1, |first| first.min(index - 1)));
+        }
+        at = starts[index];
+    }
+    moved
+}
