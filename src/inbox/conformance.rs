@@ -258,6 +258,8 @@ macro_rules! conformance_suite {
             what_has_begun_is_not_skipped_and_not_tried_again
             old_news_is_skipped_and_a_close_after_the_payment_is_held
             a_skipped_delivery_goes_out_when_a_person_says_so
+            a_released_success_speaks_like_any_other
+            what_ended_in_shadow_stays_ended
             success_refunds_and_disputes_are_never_skipped
             deliveries_are_found_by_their_facts
             ends_are_told_after_the_commit
