@@ -84,6 +84,11 @@ pub(crate) async fn old_news_is_skipped_and_a_close_after_the_payment_is_held(ke
     // Another attempt of the order that was left unpaid contradicts nothing.
     let (closed, _) = world.store("N4", vec![before_payment(EventKind::PaymentClosed, "P2")]).await;
     assert_eq!(world.states(closed).await, [DeliveryState::Pending]);
+    // An application that was down for a moment is told of it all the same.
+    let mut leased = world.claim().await;
+    leased.retain(|leased| leased.notification == closed);
+    world.finish(&leased[0], Next::Retry(keeper.now())).await;
+    assert_eq!(world.states(closed).await, [DeliveryState::Pending]);
 }
 
 pub(crate) async fn a_skipped_delivery_goes_out_when_a_person_says_so(keeper: &dyn Keeper) {

@@ -94,8 +94,11 @@ fn superseding(session: &mut Session, event: i64) -> Result<Option<i64>, Fault> 
         )?
         .query_row([event], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     // What had been held goes out because a person said so.
-    let is_supersedable = !is_doubted && EventKind::parse(&kind).is_some_and(|kind| SUPERSEDABLE.contains(&kind));
-    if is_supersedable { paid_by_order(session, scope, order_no.as_deref()) } else { Ok(None) }
+    let kind = EventKind::parse(&kind).filter(|kind| !is_doubted && SUPERSEDABLE.contains(kind));
+    let Some(kind) = kind else { return Ok(None) };
+    let paid = paid_by_order(session, scope, order_no.as_deref())?;
+    // A close that came after the success is of another payment, and is told.
+    Ok(paid.filter(|paid| kind != EventKind::PaymentClosed || *paid > event))
 }
 
 /// The success, unheld or released, that has one of the fact's names.
