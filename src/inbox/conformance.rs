@@ -137,7 +137,7 @@ pub(crate) fn event_target(id: &str) -> RoutedTarget {
     RoutedTarget { target: id.into(), is_raw: false }
 }
 
-fn raw_target(id: &str) -> RoutedTarget {
+pub(crate) fn raw_target(id: &str) -> RoutedTarget {
     RoutedTarget { target: id.into(), is_raw: true }
 }
 
