@@ -9,7 +9,7 @@ mod support {
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
-
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
