@@ -24,12 +24,12 @@ pub use node::Node;
 pub use sockets::Sockets;
 
 use crate::clock;
-use crate::config::{self, Catalogue, ChannelConfig, Config, Problem, TargetKind};
+use crate::config::{self, Carries, Catalogue, ChannelConfig, Config, Problem, TargetKind};
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::inbox::{Gap, Inbox};
 use crate::messages::Message;
 use crate::receive::Receiver;
-use crate::targets::{self, Confirmation, Target};
+use crate::targets::{self, Confirmation, Format, Target};
 use crate::telemetry::{self, LogFormat};
 
 /// Reads the configuration with everything that this program knows.
@@ -54,7 +54,7 @@ pub fn load_config_excusing(
         is_broker: kind.confirmation == Confirmation::Broker,
     };
     let kinds: Vec<TargetKind> = targets::KINDS.iter().map(described).collect();
-    let build = |kind: &str, settings: &Settings| build_target(kind, settings).map(|_| ());
+    let build = |kind: &str, settings: &Settings| build_target(kind, settings).map(|target| carries(&*target));
     let catalogue = Catalogue {
         platforms: PLATFORMS,
         target_kinds: &kinds,
@@ -111,6 +111,13 @@ fn build_target(kind: &str, settings: &Settings) -> Result<Arc<dyn Target>, Sett
     match targets::by_kind(kind) {
         Some(known) => (known.build)(settings),
         None => Err(SettingsError::new("kind", "unknown_word").because(kind)),
+    }
+}
+
+fn carries(target: &dyn Target) -> Carries {
+    match target.demands().format {
+        Format::Raw => Carries::Requests,
+        Format::Event => Carries::Events,
     }
 }
 

@@ -87,9 +87,18 @@ pub struct Catalogue<'a> {
     /// The kinds of target.
     pub target_kinds: &'a [TargetKind],
     /// Builds a target to see whether its settings fit.
-    pub build_target: &'a dyn Fn(&str, &Settings) -> Result<(), SettingsError>,
+    pub build_target: &'a dyn Fn(&str, &Settings) -> Result<Carries, SettingsError>,
     /// Reads a variable of the environment.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
+}
+
+/// What a target is brought, as far as its configuration goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// The platform's own request, with a signature.
+    Requests,
+    /// Unified events, which carry no signature of a platform.
+    Events,
 }
 
 /// A kind of target, as far as its configuration goes.
@@ -196,7 +205,12 @@ pub fn known_keys() -> BTreeSet<String> {
     let text = "[server.tls]\n[deliver.backoff]\n[[admin.token]]\n[[channel]]\n[[target]]\n[[route]]\n";
     let sinks = [Sink::new(Path::new(""), text.to_owned())];
     let tables = [DeTable::parse(text).ok().map(Spanned::into_inner)];
-    let nothing = Catalogue { platforms: &[], target_kinds: &[], build_target: &|_, _| Ok(()), variable: &|_| None };
+    let nothing = Catalogue {
+        platforms: &[],
+        target_kinds: &[],
+        build_target: &|_, _| Ok(Carries::Requests),
+        variable: &|_| None,
+    };
     build(Path::new(""), Path::new(""), &sinks, &tables, &nothing, true);
     sinks.into_iter().flat_map(Sink::into_asked).collect()
 }

@@ -25,7 +25,7 @@ use crate::inbox::{
     self, AttemptRecord, Claim, DeliveryId, EventRecord, Finish, Finished, Inbox, LeaseToken, Leased, Next,
 };
 use crate::stop::Stop;
-use crate::targets::{Attempted, Envelope, EventView, Outcome, Reason, Target};
+use crate::targets::{Attempted, Envelope, EventView, Format, Outcome, Reason, Target};
 use crate::telemetry::{ByOutcome, ByTarget, Metrics};
 
 /// A target with its schedule.
@@ -248,7 +248,9 @@ impl Deliverer {
         let deadline = Instant::now() + line.policy.attempt_timeout;
         let mut envelope = self.envelope(leased, began);
         let origin = Origin { channel: leased.channel.clone(), platform: leased.platform.clone() };
-        if leased.is_raw
+        // What it takes by now, which may not be what it took when the delivery was made.
+        let format = line.target.demands().format;
+        if format == Format::Raw
             && line.signature == Signature::Resigned
             && let Some(request) = &envelope.request
         {
@@ -257,14 +259,38 @@ impl Deliverer {
                 Err(not_signed) => return not_signed.attempted(),
             }
         }
-        let mut results = line.target.deliver(std::slice::from_ref(&envelope), deadline).await;
-        let attempted = results
-            .pop()
-            .unwrap_or_else(|| Attempted::without_answer(Outcome::Unknown { reason: Reason::new("no_result", "") }));
+        let attempted = self.bring(line, envelope, deadline).await;
         match line.signature {
-            Signature::Original => signatures::stale(attempted, leased, began, self.signatures.freshness(&origin)),
-            Signature::Resigned => attempted,
+            Signature::Original if format == Format::Raw => {
+                signatures::stale(attempted, leased, began, self.signatures.freshness(&origin))
+            }
+            _ => attempted,
         }
+    }
+
+    /// Brings one delivery to its target. One that was made when the target took whole requests may cover several
+    /// events; where the target takes single events by now, all of them have to be confirmed. Those that were in
+    /// an earlier try come again, under the same id.
+    async fn bring(&self, line: &Line, envelope: Envelope, deadline: Instant) -> Attempted {
+        let envelopes = match line.target.demands().format {
+            Format::Raw => vec![envelope],
+            Format::Event => {
+                let mut events = envelope.events.clone();
+                // A payment comes before its refund, whichever the message told first.
+                events.sort_by_key(|event| event.kind.follows_payment());
+                events.into_iter().map(|event| Envelope { events: vec![event], ..envelope.clone() }).collect()
+            }
+        };
+        let no_result = || Attempted::without_answer(Outcome::Unknown { reason: Reason::new("no_result", "") });
+        let mut last = no_result();
+        for envelope in envelopes {
+            let mut results = line.target.deliver(std::slice::from_ref(&envelope), deadline).await;
+            last = results.pop().unwrap_or_else(no_result);
+            if last.outcome != Outcome::Delivered {
+                break;
+            }
+        }
+        last
     }
 
     fn envelope(&self, leased: &Leased, attempted_at: Timestamp) -> Envelope {

@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tollbell::app;
-use tollbell::config::{self, AckConfig, BackoffConfig, Catalogue, Config, IpCheck, Problem, Role, TargetKind};
+use tollbell::config::{
+    self, AckConfig, BackoffConfig, Carries, Catalogue, Config, IpCheck, Problem, Role, TargetKind,
+};
 use tollbell::messages::Lang;
 use tollbell_channels::channel::{Answer, Channel, KeyNote, Likeness, Verdict};
 use tollbell_channels::model::{AckMatch, AppReply, EventKind, RawRequest, Reply, Timestamp};
@@ -58,7 +60,9 @@ impl Folder {
             TargetKind { kind: "fake", settings: FAKE_TARGET, is_broker: false },
             TargetKind { kind: "queue", settings: FAKE_TARGET, is_broker: true },
         ];
-        let build_target = |_: &str, settings: &Settings| failing(settings);
+        let build_target = |kind: &str, settings: &Settings| {
+            failing(settings).map(|()| if kind == "queue" { Carries::Events } else { Carries::Requests })
+        };
         let catalogue =
             Catalogue { platforms: &platforms, target_kinds: &kinds, build_target: &build_target, variable };
         config::load(&self.path("tollbell.toml"), &catalogue)
@@ -523,6 +527,18 @@ const MISTAKES: &[Mistake] = &[
         "7:21 channel.ack.delivered config.ack_sandbox",
         "accept_sandbox = true",
         "accept_sandbox = true",
+    ),
+    mistake(
+        "CHANNELack = { delivered = \"t\" }\nTARGETretired = true",
+        "6:21 channel.ack.delivered config.ack_retired",
+        "target `t` is retired",
+        "`t` 已停用",
+    ),
+    mistake(
+        "CHANNELQUEUEsignature = \"resigned\"",
+        "10:13 target.signature config.resigned_event",
+        "carries no signature",
+        "不带平台签名",
     ),
     mistake(
         "CHANNELack = { delivered = \"t2\" }\nQUEUE",

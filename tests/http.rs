@@ -1,143 +1,27 @@
 //! Webhooks, whole: the real program, genuinely signed callbacks, and an application that really listens.
 
 mod support {
+    pub(crate) mod application;
     pub(crate) mod gateway;
     pub(crate) mod php_fpm;
 }
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
-use support::gateway::{PATIENCE, Setup, World, free_address, now, wait_for};
+use support::application::{App, Asked, Does, confirms, says};
+use support::gateway::{Setup, World, free_address, now, wait_for};
 use support::php_fpm::{Options, PhpFpm};
 use tollbell_channels::model::EventKind;
 
 const SECRET: &str = "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD";
 const OTHER_SECRET: &str = "whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
-
-/// What the application was asked.
-#[derive(Clone, Debug)]
-struct Asked {
-    method: String,
-    target: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-impl Asked {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-/// What the application does with a request.
-#[derive(Clone)]
-enum Does {
-    /// Writes these bytes and closes.
-    Says(Vec<u8>),
-    /// Writes nothing and keeps the connection open until the test ends.
-    Hangs,
-    /// Writes a head and then bytes for ever.
-    NeverStops,
-}
-
-fn says(status: &str, headers: &str, body: &str) -> Does {
-    Does::Says(format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n{body}", body.len()).into_bytes())
-}
-
-fn confirms() -> Does {
-    says("204 No Content", "", "")
-}
-
-/// An application on loopback.
-struct App {
-    address: SocketAddr,
-    asked: Arc<Mutex<Vec<Asked>>>,
-    does: Arc<Mutex<Does>>,
-}
-
-impl App {
-    fn new(does: Does) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = listener.local_addr().unwrap();
-        let app = Self { address, asked: Arc::default(), does: Arc::new(Mutex::new(does)) };
-        let (asked, does) = (app.asked.clone(), app.does.clone());
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let (asked, does) = (asked.clone(), does.clone());
-                std::thread::spawn(move || serve(stream.unwrap(), &asked, &does));
-            }
-        });
-        app
-    }
-
-    fn does(&self, does: Does) {
-        *self.does.lock().unwrap() = does;
-    }
-
-    fn asked(&self) -> Vec<Asked> {
-        self.asked.lock().unwrap().clone()
-    }
-
-    fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
-    }
-}
-
-fn serve(mut stream: TcpStream, asked: &Mutex<Vec<Asked>>, does: &Mutex<Does>) {
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let Some(request) = read(&mut stream) else { return };
-    let does = does.lock().unwrap().clone();
-    asked.lock().unwrap().push(request);
-    // The gateway may be gone by then; that is what some tests are about.
-    match does {
-        Does::Says(bytes) => drop(stream.write_all(&bytes)),
-        Does::Hangs => drop(stream.read(&mut [0])),
-        Does::NeverStops => {
-            let mut written = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
-            while written.is_ok() {
-                written = stream.write_all(&[b'x'; 10_000]);
-            }
-        }
-    }
-}
-
-fn read(stream: &mut TcpStream) -> Option<Asked> {
-    let mut bytes = Vec::new();
-    loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-            let mut lines = head.lines();
-            let mut words = lines.next()?.split(' ').map(str::to_owned);
-            let headers: Vec<(String, String)> = lines
-                .filter_map(|line| line.split_once(": "))
-                .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-                .collect();
-            let length = headers.iter().find(|(name, _)| name == "content-length");
-            let length: usize = length.map_or(0, |(_, value)| value.parse().unwrap());
-            if bytes.len() >= end + 4 + length {
-                let body = bytes[end + 4..end + 4 + length].to_vec();
-                return Some(Asked { method: words.next()?, target: words.next()?, headers, body });
-            }
-        }
-        let mut chunk = [0; 4096];
-        match stream.read(&mut chunk) {
-            Ok(0) | Err(_) => return None,
-            Ok(n) => bytes.extend_from_slice(&chunk[..n]),
-        }
-    }
-}
 
 /// A world whose targets are these. Files for `secret_file` lie in its folder.
 fn world(targets: &str) -> World {

@@ -105,7 +105,9 @@ pub(super) fn check(
     if is_broker && !ack.counts_broker {
         problem(Message::new("config.ack_broker"));
     }
-    if channel.environment == Environment::Sandbox && !target.accept_sandbox {
+    if target.retired {
+        problem(Message::new("config.ack_retired"));
+    } else if channel.environment == Environment::Sandbox && !target.accept_sandbox {
         problem(Message::new("config.ack_sandbox"));
     } else if !EventKind::ALL.iter().any(|kind| routes.targets_for(&channel.id, *kind, targets).contains(&target.id)) {
         problem(Message::new("config.ack_unrouted"));

@@ -9,7 +9,7 @@ use tollbell_channels::model::{Environment, EventKind};
 use tollbell_channels::resign::{self, Resigner};
 
 use super::reader::{Problem, Section, Sink};
-use super::{Catalogue, ChannelConfig, Routes, TargetConfig, settings};
+use super::{Carries, Catalogue, ChannelConfig, Routes, TargetConfig, settings};
 use crate::messages::Message;
 
 /// `signature` of a target: whose signature its raw deliveries carry.
@@ -38,6 +38,15 @@ impl SignatureConfig {
     /// The stable text.
     pub fn as_str(self) -> &'static str {
         WORDS.iter().find(|(_, signature)| *signature == self).map_or("", |(word, _)| word)
+    }
+
+    /// A unified event carries no signature that could be made afresh, so the word would do nothing there.
+    pub(super) fn fitting(self, section: &Section<'_>, carries: Carries) -> Self {
+        if (self, carries) == (Self::Resigned, Carries::Events) {
+            section.problem("signature", Message::new("config.resigned_event"));
+            return Self::Original;
+        }
+        self
     }
 
     pub(super) fn read(section: &Section<'_>) -> Self {

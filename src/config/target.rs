@@ -47,8 +47,9 @@ impl TargetConfig {
         if let Err(error) = &built {
             settings::report(&section, described, error);
         }
+        let signature = built.as_ref().map(|carries| signature.fitting(&section, *carries));
         section.finish();
-        built.ok()?;
+        let signature = signature.ok()?;
         Some(Self { id: id?, kind, accept_sandbox, retired, ladder, signature, settings })
     }
 }

@@ -137,7 +137,7 @@ pub(crate) fn event_target(id: &str) -> RoutedTarget {
     RoutedTarget { target: id.into(), is_raw: false }
 }
 
-fn raw_target(id: &str) -> RoutedTarget {
+pub(crate) fn raw_target(id: &str) -> RoutedTarget {
     RoutedTarget { target: id.into(), is_raw: true }
 }
 
@@ -235,6 +235,7 @@ macro_rules! conformance_suite {
             payment_and_refund_of_one_message_go_in_order
             a_dead_payment_keeps_its_refund_back
             raw_deliveries_cover_all_events_of_a_message
+            a_payment_waits_for_nothing_whatever_comes_with_it
             a_lease_that_ran_out_is_taken_over
             held_things_stay
             old_captures_are_held
@@ -258,6 +259,8 @@ macro_rules! conformance_suite {
             what_has_begun_is_not_skipped_and_not_tried_again
             old_news_is_skipped_and_a_close_after_the_payment_is_held
             a_skipped_delivery_goes_out_when_a_person_says_so
+            a_released_success_speaks_like_any_other
+            what_ended_in_shadow_stays_ended
             success_refunds_and_disputes_are_never_skipped
             deliveries_are_found_by_their_facts
             ends_are_told_after_the_commit
@@ -560,6 +563,18 @@ pub(crate) async fn raw_deliveries_cover_all_events_of_a_message(keeper: &dyn Ke
     world.finish(&leased[0], Next::Delivered).await;
     assert_eq!(world.states(other).await, [DeliveryState::Pending]);
     assert_eq!(world.replay(ReplayWhat::Event(events[1].id)).await, 1, "found by its second event");
+}
+
+pub(crate) async fn a_payment_waits_for_nothing_whatever_comes_with_it(keeper: &dyn Keeper) {
+    let world = World(keeper);
+    let raw = [raw_target("shop")];
+    // Each message tells of a payment, and of a refund of the other one's payment.
+    let (one, _) = world.store_to("N1", vec![refund("R1", "P2", 10), payment("P1", 1000)], &raw).await;
+    assert_eq!(world.states(one).await, [DeliveryState::Pending]);
+    let (two, _) = world.store_to("N2", vec![refund("R2", "P1", 10), payment("P2", 1000)], &raw).await;
+    assert_eq!(world.states(two).await, [DeliveryState::Pending]);
+    assert_eq!(world.states(one).await, [DeliveryState::Pending], "neither waits for the other");
+    assert_eq!(world.claim().await.len(), 2);
 }
 
 pub(crate) async fn a_lease_that_ran_out_is_taken_over(keeper: &dyn Keeper) {

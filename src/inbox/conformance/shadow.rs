@@ -1,6 +1,7 @@
 //! Channels in shadow, and clocks that jump.
 
 use super::*;
+use crate::inbox::holds::{EndHold, HoldEnd, HoldWhat};
 use crate::inbox::shadow::{ShadowNote, ShadowVerdict};
 
 fn in_shadow(letter: Letter) -> Letter {
@@ -46,6 +47,45 @@ pub(crate) async fn in_shadow_nothing_goes_out_until_it_is_told_again(keeper: &d
     keeper.store(in_shadow(held)).await.unwrap();
     keeper.store(again).await.unwrap();
     assert_eq!(world.states(id).await, [DeliveryState::Held]);
+}
+
+pub(crate) async fn what_ended_in_shadow_stays_ended(keeper: &dyn Keeper) {
+    let world = World(keeper);
+    let told = |number: &str, facts| letter(keeper.now(), number, facts, &[event_target("shop")]);
+    // A refund's message tells of its payment too. That is no repetition of the payment, which the old application
+    // has dealt with, perhaps months ago.
+    let paid = told("N1", vec![payment("P1", 1000)]);
+    let id = paid.id;
+    keeper.store(in_shadow(paid)).await.unwrap();
+    let both = told("N2", vec![payment("P1", 1000), refund("R1", "P1", 10)]);
+    let refunded = both.id;
+    keeper.store(both).await.unwrap();
+    assert_eq!(world.states(id).await, [DeliveryState::Skipped]);
+    assert_eq!(world.states(refunded).await, [DeliveryState::Pending]);
+    // News that the payment has made old in the meantime.
+    let pending = told("N3", vec![of_order("O3", before_payment(EventKind::PaymentPending, "P3"))]);
+    let again = Letter { id: NotificationId::new(), ..pending.clone() };
+    let id = pending.id;
+    keeper.store(in_shadow(pending)).await.unwrap();
+    keeper.store(in_shadow(told("N4", vec![of_order("O3", payment("P3", 1000))]))).await.unwrap();
+    keeper.store(again).await.unwrap();
+    assert_eq!(world.states(id).await, [DeliveryState::Skipped]);
+    // A hold that a person has ended by discarding it.
+    let mut held = told("N5", vec![payment("P5", 1000)]);
+    held.notification.concerns = vec![Concern::ForeignPayee { payee: "stranger".to_owned() }];
+    let again = Letter { id: NotificationId::new(), ..held.clone() };
+    let id = held.id;
+    keeper.store(in_shadow(held)).await.unwrap();
+    let end = EndHold {
+        what: HoldWhat::Notification(id),
+        end: HoldEnd::Discard,
+        by: "test".to_owned(),
+        why: None,
+        at: keeper.now(),
+    };
+    keeper.inbox().end_hold(end).await.unwrap();
+    keeper.store(again).await.unwrap();
+    assert_eq!(world.states(id).await, [DeliveryState::Skipped]);
 }
 
 pub(crate) async fn notes_of_shadow_come_back_in_their_order(keeper: &dyn Keeper) {

@@ -1,6 +1,7 @@
 //! What a payment that succeeded makes pointless.
 
 use super::*;
+use crate::inbox::holds::{EndHold, HoldEnd, HoldWhat};
 
 const STALE: [EventKind; 3] = [EventKind::PaymentPending, EventKind::PaymentFailed, EventKind::PaymentClosed];
 
@@ -83,6 +84,11 @@ pub(crate) async fn old_news_is_skipped_and_a_close_after_the_payment_is_held(ke
     // Another attempt of the order that was left unpaid contradicts nothing.
     let (closed, _) = world.store("N4", vec![before_payment(EventKind::PaymentClosed, "P2")]).await;
     assert_eq!(world.states(closed).await, [DeliveryState::Pending]);
+    // An application that was down for a moment is told of it all the same.
+    let mut leased = world.claim().await;
+    leased.retain(|leased| leased.notification == closed);
+    world.finish(&leased[0], Next::Retry(keeper.now())).await;
+    assert_eq!(world.states(closed).await, [DeliveryState::Pending]);
 }
 
 pub(crate) async fn a_skipped_delivery_goes_out_when_a_person_says_so(keeper: &dyn Keeper) {
@@ -121,4 +127,32 @@ pub(crate) async fn success_refunds_and_disputes_are_never_skipped(keeper: &dyn 
     let (both, _) = world.store_to("N2", facts, &[raw_target("shop")]).await;
     world.store("N3", vec![payment("P3", 1000)]).await;
     assert_eq!(world.states(both).await, [DeliveryState::Pending]);
+}
+
+pub(crate) async fn a_released_success_speaks_like_any_other(keeper: &dyn Keeper) {
+    let world = World(keeper);
+    for (end, late, closed) in [
+        (HoldEnd::Release, DeliveryState::Skipped, DeliveryState::Held),
+        (HoldEnd::Discard, DeliveryState::Pending, DeliveryState::Pending),
+    ] {
+        let order = format!("{end:?}");
+        let number = |name: &str| format!("{name} {end:?}");
+        let paid = vec![of_order(&order, payment(&number("P"), 1000))];
+        let mut held = letter(keeper.now(), &number("N1"), paid, &[event_target("shop")]);
+        held.notification.concerns = vec![Concern::ForeignPayee { payee: "stranger".to_owned() }];
+        let what = HoldWhat::Notification(held.id);
+        keeper.store(held.clone()).await.unwrap();
+        let mut settled = world.inbox().settled(&[world.inbox().deliveries_of(held.id).await.unwrap()[0].id]);
+        let ended = EndHold { what, end, by: "test".to_owned(), why: None, at: keeper.now() };
+        keeper.inbox().end_hold(ended).await.unwrap();
+        if end == HoldEnd::Discard {
+            assert_eq!(settled.next().await.state, DeliveryState::Discarded, "who waits is told");
+        }
+        let fact = of_order(&order, before_payment(EventKind::PaymentFailed, &number("other")));
+        let (failed, _) = world.store(&number("N2"), vec![fact]).await;
+        assert_eq!(world.states(failed).await, [late], "{end:?}");
+        let fact = of_order(&order, before_payment(EventKind::PaymentClosed, &number("P")));
+        let (close, _) = world.store(&number("N3"), vec![fact]).await;
+        assert_eq!(world.states(close).await, [closed], "{end:?}");
+    }
 }

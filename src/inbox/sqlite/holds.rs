@@ -9,7 +9,7 @@ use super::rows::{self, DELIVERY_SELECT, EVENT_COLUMNS, EVENT_TABLES, state_code
 use super::session::Session;
 use super::{SqliteInbox, audit, search, waits};
 use crate::inbox::holds::{EndHold, EndedHold, HoldEnd, HoldRecord, HoldWhat, Holds};
-use crate::inbox::{AuditRecord, DeliveryState, Error, NotificationId, PAGE_MAX};
+use crate::inbox::{AuditRecord, DeliveryId, DeliveryState, Error, NotificationId, PAGE_MAX};
 
 #[async_trait]
 impl Holds for SqliteInbox {
@@ -64,9 +64,9 @@ const fn end_code(end: HoldEnd) -> i64 {
 }
 
 /// An event whose hold is open.
-const IS_OPEN: &str = "e.concerns IS NOT NULL AND e.hold_end IS NULL";
+pub(super) const IS_OPEN: &str = "e.concerns IS NOT NULL AND e.hold_end IS NULL";
 /// The events that the delivery `d` covers.
-const COVERED: &str =
+pub(super) const COVERED: &str =
     "(e.seq = d.event OR EXISTS (SELECT 1 FROM delivery_events x WHERE x.delivery = d.seq AND x.event = e.seq))";
 
 fn end_hold(session: &mut Session, end: &EndHold) -> Result<EndedHold, Fault> {
@@ -86,10 +86,13 @@ fn end_hold(session: &mut Session, end: &EndHold) -> Result<EndedHold, Fault> {
                 ended.waiting += u64::from(state == DeliveryState::Waiting);
             }
             HoldEnd::Discard => {
-                session
+                let id = session
                     .conn
-                    .prepare_cached("UPDATE deliveries SET state = ?2, due_at = NULL, changed_at = ?3 WHERE seq = ?1")?
-                    .execute((delivery, state_code(DeliveryState::Discarded), now_ms))?;
+                    .prepare_cached(
+                        "UPDATE deliveries SET state = ?2, due_at = NULL, changed_at = ?3 WHERE seq = ?1 RETURNING id",
+                    )?
+                    .query_row((delivery, state_code(DeliveryState::Discarded), now_ms), |row| row.get(0))?;
+                session.note_settled(DeliveryId::from_bytes(id), DeliveryState::Discarded);
                 waits::release_followers(session, delivery, now_ms)?;
             }
         }

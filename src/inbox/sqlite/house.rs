@@ -10,7 +10,7 @@ use super::fault::Fault;
 use super::files;
 use super::rows::{state_code, to_ms};
 use super::session::Session;
-use crate::inbox::{BACKLOG_COUNT_MAX, DeliveryState, Size};
+use crate::inbox::{BACKLOG_COUNT_MAX, DeliveryId, DeliveryState, Size};
 
 /// The states of a delivery that is not finished.
 const UNFINISHED: [DeliveryState; 4] =
@@ -73,21 +73,21 @@ pub(super) fn unfinished(conn: &Connection) -> Result<Vec<(String, u64)>, Fault>
 /// end. Whoever calls has seen to it that nobody attempts them any more.
 pub(super) fn discard_open(session: &mut Session, target: &str, who: &str, at: Timestamp) -> Result<u64, Fault> {
     let limit = i64::try_from(DISCARD_MAX).expect("a small number");
-    let mut seqs: Vec<i64> = Vec::new();
+    let mut seqs: Vec<(i64, [u8; 16])> = Vec::new();
     for state in UNFINISHED {
-        let found: Vec<i64> = session
+        let found: Vec<(i64, [u8; 16])> = session
             .conn
             .prepare_cached(
-                "SELECT seq FROM deliveries WHERE state = ?1 AND state <> 4
+                "SELECT seq, id FROM deliveries WHERE state = ?1 AND state <> 4
                      AND target = (SELECT id FROM words WHERE text = ?2) LIMIT ?3",
             )?
-            .query_map((state_code(state), target, limit), |row| row.get(0))?
+            .query_map((state_code(state), target, limit), |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
         seqs.extend(found);
     }
     seqs.truncate(DISCARD_MAX);
     let at_ms = to_ms(at);
-    for seq in &seqs {
+    for (seq, id) in &seqs {
         session
             .conn
             .prepare_cached(
@@ -95,6 +95,7 @@ pub(super) fn discard_open(session: &mut Session, target: &str, who: &str, at: T
                  WHERE seq = ?1",
             )?
             .execute((seq, state_code(DeliveryState::Discarded), at_ms))?;
+        session.note_settled(DeliveryId::from_bytes(*id), DeliveryState::Discarded);
     }
     let count = seqs.len() as u64;
     if count > 0 {

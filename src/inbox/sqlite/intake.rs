@@ -68,12 +68,11 @@ pub(super) fn store(session: &mut Session, mut parts: Parts, moment: Moment) -> 
     let mut learned = Vec::new();
     let mut events = Vec::new();
     let mut sources = Vec::new();
+    let mut known = Vec::new();
     for (index, fact) in parts.notification.facts.iter().enumerate() {
         let fact_scope = session.scope(&fact.scope)?;
         let Outcome::New(new) = facts::resolve(session, fact_scope, fact, now_ms, &mut learned)? else {
-            if !parts.is_shadow {
-                shadow::leave_by_fact(session, fact_scope, fact, now_ms)?;
-            }
+            known.push((fact_scope, index));
             continue;
         };
         let doubt = superseded::contradiction(session, fact_scope, fact)?;
@@ -83,6 +82,12 @@ pub(super) fn store(session: &mut Session, mut parts: Parts, moment: Moment) -> 
         facts::name_event(session, fact_scope, fact, &new, event.seq, &mut learned)?;
         events.push((event, routes));
         sources.push((fact_scope, index));
+    }
+    // A refund's message tells of its payment too: only one that brings nothing new says that the payment was not heard.
+    if events.is_empty() && !parts.is_shadow {
+        for (scope, index) in known {
+            shadow::leave_by_fact(session, scope, &parts.notification.facts[index], now_ms)?;
+        }
     }
     let deliveries = insert_deliveries(session, notification, &events, parts.is_shadow, now_ms)?;
     // What is held says nothing about its order yet.

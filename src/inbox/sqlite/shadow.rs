@@ -4,11 +4,12 @@ use rusqlite::{Connection, OptionalExtension as _};
 use tollbell_channels::model::Fact;
 
 use super::fault::Fault;
+use super::holds::{COVERED, IS_OPEN};
 use super::rows::{from_ms, state_code, to_ms};
 use super::session::Session;
-use super::waits;
+use super::{superseded, waits};
 use crate::inbox::shadow::{SHADOW_NOTES_MAX, ShadowNote, ShadowVerdict};
-use crate::inbox::{DeliveryState, NotificationId};
+use crate::inbox::{DeliveryId, DeliveryState, NotificationId};
 
 /// Keeps a note and removes those that are too many.
 pub(super) fn note(session: &mut Session, note: &ShadowNote) -> Result<(), Fault> {
@@ -84,17 +85,29 @@ pub(super) fn leave(session: &mut Session, notification: i64, now_ms: i64) -> Re
     if was_shadow.is_none() {
         return Ok(());
     }
-    let skipped: Vec<(i64, bool)> = session
+    // What a person discarded meanwhile, and what a payment made pointless, stays where it is.
+    let sql = format!(
+        "SELECT d.seq, d.id, EXISTS (SELECT 1 FROM events e WHERE e.notification = ?1 AND {IS_OPEN} AND {COVERED})
+         FROM deliveries d WHERE d.notification = ?1 AND d.state = ?2 AND d.superseded_by IS NULL
+             AND EXISTS (SELECT 1 FROM events e WHERE e.notification = ?1 AND e.hold_end IS NOT 2 AND {COVERED})
+         ORDER BY d.seq"
+    );
+    let skipped: Vec<(i64, [u8; 16], bool)> = session
         .conn
-        .prepare_cached("SELECT d.seq, n.is_held FROM deliveries d CROSS JOIN notifications n ON n.seq = d.notification WHERE d.notification = ?1 AND d.state = ?2 ORDER BY d.seq")?
-        .query_map((notification, state_code(DeliveryState::Skipped)), |row| Ok((row.get(0)?, row.get(1)?)))?
+        .prepare_cached(&sql)?
+        .query_map((notification, state_code(DeliveryState::Skipped)), |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
         .collect::<Result<_, _>>()?;
-    for (delivery, is_held) in skipped {
+    for (delivery, id, is_held) in skipped {
         if is_held {
             session
                 .conn
                 .prepare_cached("UPDATE deliveries SET state = ?2, due_at = NULL, changed_at = ?3 WHERE seq = ?1")?
                 .execute((delivery, state_code(DeliveryState::Held), now_ms))?;
+        } else if let Some(by) = superseded::since_attempt(session, delivery)? {
+            // The payment succeeded meanwhile, which the application knows.
+            superseded::skip_one(session, delivery, DeliveryId::from_bytes(id), by, now_ms)?;
         } else {
             waits::place(session, delivery, now_ms)?;
         }

@@ -1,7 +1,8 @@
 //! What a payment that succeeded makes pointless: deliveries of `pending`, `failed` and `closed` that nobody has
 //! begun. An application that is told of them after the success could take the order back.
 //!
-//! * Same payment, or same order within the scope; an event that is held supersedes nothing.
+//! * Same payment, or same order within the scope; an event that is held supersedes nothing until a person
+//!   releases it, and nothing at all when it is discarded.
 //! * Only what is pending or waiting is skipped, and once: a person who replays it gets it delivered.
 //! * A `pending` or `failed` that arrives after the success is old news and is skipped at once. A `closed`
 //!   of the same payment is none: money says paid, so it contradicts, and is held for a person.
@@ -93,11 +94,14 @@ fn superseding(session: &mut Session, event: i64) -> Result<Option<i64>, Fault> 
         )?
         .query_row([event], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
     // What had been held goes out because a person said so.
-    let is_supersedable = !is_doubted && EventKind::parse(&kind).is_some_and(|kind| SUPERSEDABLE.contains(&kind));
-    if is_supersedable { paid_by_order(session, scope, order_no.as_deref()) } else { Ok(None) }
+    let kind = EventKind::parse(&kind).filter(|kind| !is_doubted && SUPERSEDABLE.contains(kind));
+    let Some(kind) = kind else { return Ok(None) };
+    let paid = paid_by_order(session, scope, order_no.as_deref())?;
+    // A close that came after the success is of another payment, and is told.
+    Ok(paid.filter(|paid| kind != EventKind::PaymentClosed || *paid > event))
 }
 
-/// The unheld success that has one of the fact's names.
+/// The success, unheld or released, that has one of the fact's names.
 fn paid_by_name(session: &mut Session, scope: i64, fact: &Fact) -> Result<Option<i64>, Fault> {
     let paid = session.word(EventKind::PaymentSucceeded.as_str())?;
     for identity in fact.identities() {
@@ -105,7 +109,8 @@ fn paid_by_name(session: &mut Session, scope: i64, fact: &Fact) -> Result<Option
             .conn
             .prepare_cached(
                 "SELECT e.seq FROM identities i CROSS JOIN events e ON e.seq = i.event
-                 WHERE i.scope = ?1 AND i.kind = ?2 AND i.text = ?3 AND e.concerns IS NULL",
+                 WHERE i.scope = ?1 AND i.kind = ?2 AND i.text = ?3
+                     AND (e.concerns IS NULL OR e.hold_end = 1)",
             )?
             .query_row((scope, paid, identity.as_str()), |row| row.get(0))
             .optional()?;
@@ -116,16 +121,16 @@ fn paid_by_name(session: &mut Session, scope: i64, fact: &Fact) -> Result<Option
     Ok(None)
 }
 
-/// The latest unheld success of an order.
+/// The latest success of an order that is unheld or released.
 fn paid_by_order(session: &mut Session, scope: i64, order_no: Option<&str>) -> Result<Option<i64>, Fault> {
     let Some(order_no) = order_no else { return Ok(None) };
     let paid = session.word(EventKind::PaymentSucceeded.as_str())?;
     Ok(session
         .conn
         .prepare_cached(
-            "SELECT seq FROM (SELECT seq, scope, kind, concerns FROM events WHERE order_no = ?1
+            "SELECT seq FROM (SELECT seq, scope, kind, concerns, hold_end FROM events WHERE order_no = ?1
                  ORDER BY seq DESC LIMIT ?4)
-             WHERE scope = ?2 AND kind = ?3 AND concerns IS NULL ORDER BY seq DESC LIMIT 1",
+             WHERE scope = ?2 AND kind = ?3 AND (concerns IS NULL OR hold_end = 1) ORDER BY seq DESC LIMIT 1",
         )?
         .query_row((order_no, scope, paid, ORDER_EVENTS_MAX), |row| row.get(0))
         .optional()?)

@@ -12,6 +12,7 @@ use super::*;
 use crate::inbox::conformance::{self, Keeper, Letter, conformance_suite, event_target, letter, payment};
 use crate::inbox::{Inbox, RejectionId};
 
+mod ends;
 mod floods;
 mod growth;
 mod model;

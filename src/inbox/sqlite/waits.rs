@@ -17,7 +17,8 @@ use crate::inbox::DeliveryState;
 /// been before this inbox, and money that went back must not be hidden for ever.
 pub(super) const UNKNOWN_PAYMENT_WAIT: Duration = Duration::from_hours(24);
 
-/// What stands before a delivery.
+/// What stands before a delivery. Nothing does when it tells of a payment, whatever else it tells: a payment waits
+/// for nothing, and two messages that each refund the other's payment would wait for each other for ever.
 enum Before {
     Nothing,
     Delivery(i64),
@@ -108,12 +109,18 @@ fn what_stands_before(session: &mut Session, delivery: i64) -> Result<Before, Fa
         conn.prepare_cached("SELECT target FROM deliveries WHERE seq = ?1")?.query_row([delivery], |row| row.get(0))?;
     let own: Vec<i64> =
         conn.prepare_cached(EVENTS_OF_DELIVERY)?.query_map([delivery], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    let mut unknown = Vec::new();
+    let mut follows: Vec<(i64, String)> = Vec::new();
     for event in &own {
-        let (scope, payment): (i64, Option<String>) = conn
-            .prepare_cached("SELECT scope, payment FROM events WHERE seq = ?1")?
-            .query_row([event], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let Some(payment) = payment else { continue };
+        let (scope, kind, payment): (i64, i64, Option<String>) = conn
+            .prepare_cached("SELECT scope, kind, payment FROM events WHERE seq = ?1")?
+            .query_row([event], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        if kind == paid {
+            return Ok(Before::Nothing);
+        }
+        follows.extend(payment.map(|payment| (scope, payment)));
+    }
+    let mut unknown = Vec::new();
+    for (scope, payment) in follows {
         let paying: Option<(i64, i64)> = conn
             .prepare_cached(
                 "SELECT e.seq, e.notification FROM identities i CROSS JOIN events e ON e.seq = i.event
@@ -125,9 +132,6 @@ fn what_stands_before(session: &mut Session, delivery: i64) -> Result<Before, Fa
             unknown.push((scope, payment));
             continue;
         };
-        if own.contains(&paying) {
-            continue;
-        }
         let before: Option<i64> = conn
             .prepare_cached(
                 "SELECT d.seq FROM deliveries d
