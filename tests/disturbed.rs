@@ -1,0 +1,218 @@
+//! The real program while somebody disturbs it: reloads and signals at the wrong moment, crowds at the admin
+//! listener, forgers on a connection that others share.
+
+mod support {
+    pub(crate) mod gateway;
+}
+
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::process::Signal;
+use serde_json::json;
+use support::gateway::{
+    Gateway, PATIENCE, Setup, TOKEN, World, exchange, free_address, get, read_reply, wait_for, wire,
+};
+
+/// A gateway whose target nobody serves.
+fn world(server: &str) -> World {
+    let world = World::new(&Setup::new("127.0.0.1:9", Path::new("/nowhere.php")));
+    world.reconfigure(|text| text.replacen("[server]\n", &format!("[server]\nwatch = false\n{server}"), 1));
+    world
+}
+
+fn replace(world: &World, from: &str, to: &str) {
+    world.reconfigure(|text| {
+        assert!(text.contains(from), "`{from}` is not in:\n{text}");
+        text.replacen(from, to, 1)
+    });
+}
+
+fn signal(gateway: &Gateway, signal: Signal) {
+    let pid = rustix::process::Pid::from_raw(i32::try_from(gateway.child.id()).unwrap()).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
+}
+
+fn metric(world: &World, name: &str) -> u64 {
+    let text = get(world.admin, "/metrics").expect("the metrics").text();
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    line.map_or(0, |value| value.parse().unwrap())
+}
+
+/// SIGHUP, and waits until the files are in force.
+fn reload(world: &World, gateway: &Gateway) {
+    let applied = || metric(world, "tollbell_reload_total{result=\"applied\"}");
+    let before = applied();
+    signal(gateway, Signal::HUP);
+    wait_for("the reload", || (applied() > before).then_some(()));
+}
+
+fn is_success(reply: Option<support::gateway::Replied>) -> bool {
+    reply.is_some_and(|reply| reply.status == 200 && reply.body == b"success")
+}
+
+/// Bytes of a command to the admin listener.
+fn command(body: &str) -> Vec<u8> {
+    format!(
+        "POST /control HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {TOKEN}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+const RELOAD: &str = r#"{"reload":{"is_dry":false,"discard":[]}}"#;
+
+#[test]
+fn status_shows_the_addresses_of_now() {
+    let world = world("");
+    let gateway = world.start();
+    let new = free_address();
+    replace(&world, &format!("listen = \"{}\"", world.address), &format!("listen = \"{new}\""));
+    reload(&world, &gateway);
+    assert_eq!(world.json(&["status"])[0]["addresses"], json!([new.to_string()]));
+}
+
+#[test]
+fn a_node_that_drains_says_so_to_who_asks_for_a_reload() {
+    let mut world = world("");
+    replace(&world, "body_timeout = \"2s\"", "body_timeout = \"10m\"");
+    replace(&world, "drain_timeout = \"5s\"", "drain_timeout = \"10m\"");
+    let mut gateway = world.start();
+    let mut begun = TcpStream::connect(world.address).unwrap();
+    begun.set_read_timeout(Some(PATIENCE)).unwrap();
+    let bytes = wire("/notify/alipay", &world.payment("DRAIN-1", 1000));
+    begun.write_all(&bytes[..bytes.len() - 10]).unwrap();
+    wait_for("the connection", || (metric(&world, "tollbell_connections") == 1).then_some(()));
+    signal(&gateway, Signal::TERM);
+    wait_for("the drain", || get(world.admin, "/readyz").filter(|reply| reply.status == 503));
+    signal(&gateway, Signal::HUP);
+    let reply = exchange(world.admin, &command(RELOAD)).expect("an answer while it drains");
+    assert_eq!((reply.status, reply.text().contains("the node is stopping")), (500, true), "{}", reply.text());
+    assert!(!gateway.has_ended());
+    begun.write_all(&bytes[bytes.len() - 10..]).unwrap();
+    assert_eq!(read_reply(&mut begun).unwrap().body, b"success");
+    assert!(wait_for("the end", || gateway.child.try_wait().unwrap()).success());
+}
+
+fn make_pipe(path: &Path) {
+    assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
+}
+
+#[test]
+fn a_reload_whose_files_cannot_be_read_to_their_end_does_not_keep_the_node_from_ending() {
+    let mut world = world("");
+    let mut gateway = world.start();
+    fs::create_dir(world.path("channels.d")).unwrap();
+    make_pipe(&world.path("channels.d/hung.toml"));
+    signal(&gateway, Signal::HUP);
+    // The pipe is being read, by nobody else than the reload.
+    let _writer = fs::File::options().write(true).open(world.path("channels.d/hung.toml")).unwrap();
+    let payment = world.payment("HUNG-1", 1000);
+    assert!(is_success(world.send(&payment)), "callbacks go on");
+    wait_for("the reload to be given up", || {
+        (metric(&world, "tollbell_reload_total{result=\"broken\"}") == 1).then_some(())
+    });
+    assert!(world.log().contains("took longer than"));
+    signal(&gateway, Signal::HUP);
+    assert!(gateway.terminate().success());
+}
+
+#[test]
+fn a_hangup_while_the_node_starts_does_not_end_it() {
+    let world = world("");
+    fs::create_dir(world.path("channels.d")).unwrap();
+    let pipe = world.path("channels.d/later.toml");
+    make_pipe(&pipe);
+    let mut gateway = world.spawn(&[]);
+    // It starts: it reads the pipe.
+    let mut writer = fs::File::options().write(true).open(&pipe).unwrap();
+    signal(&gateway, Signal::HUP);
+    fs::remove_file(&pipe).unwrap();
+    writer.write_all(b"\n").unwrap();
+    drop(writer);
+    wait_for("the node to serve", || {
+        assert!(!gateway.has_ended(), "it ended by the signal");
+        get(world.admin, "/readyz").filter(|reply| reply.status == 200)
+    });
+    assert!(gateway.terminate().success());
+}
+
+#[test]
+fn a_crowd_of_silent_connections_at_the_admin_listener_shuts_nobody_out() {
+    let world = world("");
+    let gateway = world.start();
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut held = std::collections::VecDeque::new();
+            while !is_over.load(Ordering::Relaxed) {
+                if let Ok(mut stream) = TcpStream::connect(world.admin) {
+                    // Some say a little, and never the end of it.
+                    let _cut = held.len().is_multiple_of(2).then(|| stream.write_all(b"GET /healthz HTT"));
+                    held.push_back(stream);
+                }
+                if held.len() > 200 {
+                    held.pop_front();
+                }
+                std::thread::sleep(std::time::Duration::from_millis(2));
+            }
+        });
+        std::thread::sleep(std::time::Duration::from_millis(500));
+        let answered = (0..50)
+            .filter(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                get(world.admin, "/readyz").is_some_and(|reply| reply.status == 200)
+            })
+            .count();
+        is_over.store(true, Ordering::Relaxed);
+        assert_eq!(answered, 50, "answers to health checks beside the crowd");
+    });
+    drop(gateway);
+}
+
+#[test]
+fn reloads_give_nobody_a_new_allowance_and_no_more_places() {
+    let mut world = world("max_connections = 4\ntrusted_proxies = \"127.0.0.1\"\nrate_per_ip = 1\nrate_burst = 40\n");
+    replace(&world, "header_timeout = \"2s\"", "header_timeout = \"10m\"");
+    replace(&world, "body_timeout = \"2s\"", "body_timeout = \"10m\"");
+    let gateway = world.start();
+    let payment = world.payment("STORM-1", 1000);
+    let from = |address: &str| {
+        let text = wire("/notify/alipay", &payment);
+        let at = text.windows(2).position(|pair| pair == b"\r\n").unwrap() + 2;
+        [&text[..at], format!("x-forwarded-for: {address}\r\n").as_bytes(), &text[at..]].concat()
+    };
+    let ask = || exchange(world.address, &from("198.51.100.1")).unwrap().status;
+    wait_for("the sender's rate to be spent", || (ask() == 503).then_some(()));
+    for n in 0..3 {
+        replace(
+            &world,
+            "[[channel]]",
+            &format!("[[route]]\ntargets = [\"shop\"]\nevents = [\"refund.{n}*\"]\n[[channel]]"),
+        );
+        world.reconfigure(|text| text.replace(&format!("refund.{n}*"), "refund.*"));
+        reload(&world, &gateway);
+    }
+    let after: Vec<u16> = (0..20).map(|_| ask()).collect();
+    assert!(after.contains(&503), "the rate is still known: {after:?}");
+
+    let mut held = Vec::new();
+    for n in 0..6 {
+        for _ in 0..2 {
+            let mut stream = TcpStream::connect(world.address).unwrap();
+            stream.write_all(b"POST /notify/alipay HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n").unwrap();
+            held.push(stream);
+        }
+        world.reconfigure(|text| text.replacen("[server]\n", &format!("[server]\n#{n}\n"), 1));
+        let (old, new) = (format!("body_limit = \"{}KiB\"\n", 99 + n), format!("body_limit = \"{}KiB\"\n", 100 + n));
+        world.reconfigure(|text| text.replace(&old, "").replacen("[server]\n", &format!("[server]\n{new}"), 1));
+        reload(&world, &gateway);
+    }
+    assert!(metric(&world, "tollbell_connections") <= 4, "{}", metric(&world, "tollbell_connections"));
+    drop(held);
+    wait_for("places again", || is_success(exchange(world.address, &from("203.0.113.9"))).then_some(()));
+}
