@@ -98,6 +98,23 @@ fn a_node_that_drains_says_so_to_who_asks_for_a_reload() {
     assert!(wait_for("the end", || gateway.child.try_wait().unwrap()).success());
 }
 
+#[test]
+fn what_a_sender_writes_before_its_proxys_word_hides_nobody() {
+    let mut world = world("trusted_proxies = \"127.0.0.1\"\nrate_per_ip = 1\nrate_burst = 5\n");
+    let _gateway = world.start();
+    let payment = world.payment("HIDE-1", 1000);
+    let bytes = wire("/notify/alipay", &payment);
+    let at = bytes.windows(2).position(|pair| pair == b"\r\n").unwrap() + 2;
+    // As nginx passes it on: the sender's own line, a comma, and the address that it saw.
+    for hiding in [&b"\xe9"[..], b"\xff\xfe,", b"\xe6\xb5\x8b, 10.0.0.1", b"<x>"] {
+        let line = [b"x-forwarded-for: ", hiding, b", 198.51.100.1\r\n"].concat();
+        let asked = [&bytes[..at], &line, &bytes[at..]].concat();
+        let statuses: Vec<u16> = (0..20).map(|_| exchange(world.address, &asked).unwrap().status).collect();
+        assert!(statuses.contains(&503), "{}: {statuses:?}", String::from_utf8_lossy(hiding));
+    }
+    assert_eq!(metric(&world, "tollbell_forwarded_unreadable_total"), 0);
+}
+
 fn make_pipe(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }
