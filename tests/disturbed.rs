@@ -115,6 +115,70 @@ fn what_a_sender_writes_before_its_proxys_word_hides_nobody() {
     assert_eq!(metric(&world, "tollbell_forwarded_unreadable_total"), 0);
 }
 
+#[test]
+fn tokens_are_those_of_the_files_from_the_reload_on() {
+    let world = world("");
+    let gateway = world.start();
+    let status = |token: &str| {
+        exchange(world.admin, &String::from_utf8(command("\"status\"")).unwrap().replace(TOKEN, token).into_bytes())
+            .unwrap()
+            .status
+    };
+    let other = "other-token-other-token-other-tok1";
+    assert_eq!((status(TOKEN), status(other)), (200, 401));
+    fs::write(world.path("admin_token"), other).unwrap();
+    reload(&world, &gateway);
+    assert_eq!((status(TOKEN), status(other)), (401, 200));
+    // Open to others, or empty: the reload is refused as a whole, and who could come in still can.
+    fs::write(world.path("admin_token"), "").unwrap();
+    signal(&gateway, Signal::HUP);
+    wait_for("the refusal", || (metric(&world, "tollbell_reload_total{result=\"broken\"}") == 1).then_some(()));
+    assert_eq!((status(TOKEN), status(other), status("")), (401, 200, 401));
+    assert!(!world.log().contains(other) && !world.log().contains(TOKEN));
+}
+
+#[test]
+fn a_node_that_is_killed_in_a_reload_starts_again_with_what_it_had() {
+    let mut world = world("");
+    for n in 0..5 {
+        let mut gateway = world.start();
+        let payment = world.payment(&format!("KILL-{n}"), 1000);
+        assert!(is_success(world.send(&payment)));
+        let text = format!("body_limit = \"{}KiB\"\n", 100 + n);
+        world.reconfigure(|now| {
+            let kept: Vec<&str> = now.lines().filter(|line| !line.starts_with("body_limit")).collect();
+            kept.join("\n").replacen("[server]\n", &format!("[server]\n{text}"), 1) + "\n"
+        });
+        signal(&gateway, Signal::HUP);
+        std::thread::sleep(std::time::Duration::from_millis(n * 10));
+        gateway.kill_hard();
+    }
+    let _gateway = world.start();
+    assert_eq!(world.events().len(), 5);
+    assert_eq!(world.json(&["status"])[0]["state"], json!("ready"));
+}
+
+#[test]
+fn a_storm_of_reloads_is_answered_and_callbacks_go_on() {
+    let mut world = world("");
+    let _gateway = world.start();
+    let payments: Vec<_> = (0..20).map(|n| world.payment(&format!("RUSH-{n}"), 1000)).collect();
+    let world = &world;
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..24)
+            .map(|_| {
+                scope.spawn(|| {
+                    (0..10).filter(|_| exchange(world.admin, &command(RELOAD)).is_some_and(|r| r.status == 200)).count()
+                })
+            })
+            .collect();
+        assert!(payments.iter().all(|payment| is_success(world.send(payment))));
+        let answered: usize = asking.into_iter().map(|asked| asked.join().unwrap()).sum();
+        assert_eq!(answered, 240);
+    });
+    assert_eq!(world.events().len(), 20);
+}
+
 fn make_pipe(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }

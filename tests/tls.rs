@@ -261,7 +261,9 @@ fn a_reload_turns_tls_on_and_off_on_the_same_address() {
         assert!(is_plain() && connect(world.address).is_none());
         reload(&|text| text.replacen("[admin]\n", table, 1));
         assert!(is_taken(world.address, &payment) && !is_plain(), "plain bytes are not heard any more");
+        assert_ne!(metric_text(&world, "tollbell_tls_not_after_timestamp_seconds"), "0.0");
         reload(&|text| text.replacen(table, "[admin]\n", 1));
+        assert_eq!(metric_text(&world, "tollbell_tls_not_after_timestamp_seconds"), "0.0", "no certificate is in use");
     }
     assert_eq!(world.events().len(), 1);
 }

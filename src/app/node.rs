@@ -390,6 +390,9 @@ impl Node {
         self.tasks.tell(&What::Tls);
         if let Some(pair) = self.tls.clone() {
             self.tasks.spawn(What::Tls, |stop| pair.watch(stop));
+        } else {
+            // As before any: else the end of a certificate that nobody uses would call for somebody.
+            self.parts.metrics.network.tls_not_after.set(0.0);
         }
     }
 
