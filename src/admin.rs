@@ -307,8 +307,15 @@ impl Admin {
         }
         match inbox.last_genuine().await {
             Ok(rows) => {
+                let configured = self.control.node.as_ref().map(|node| (node.channels)());
                 for (channel, at) in rows {
+                    let is_missed = configured.as_ref().is_none_or(|ids| ids.contains(&channel));
                     let label = ByChannel { channel: channel.into() };
+                    if !is_missed {
+                        // Nobody waits for callbacks of a channel that was removed.
+                        self.metrics.last_genuine.remove(&label);
+                        continue;
+                    }
                     self.metrics.last_genuine.get_or_create(&label).set(at.as_duration().as_secs_f64());
                 }
             }

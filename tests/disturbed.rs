@@ -179,6 +179,23 @@ fn a_storm_of_reloads_is_answered_and_callbacks_go_on() {
     assert_eq!(world.events().len(), 20);
 }
 
+#[test]
+fn a_channel_that_was_removed_is_not_missed() {
+    let mut world = world("");
+    let gateway = world.start();
+    let (payment, second) = (world.payment("GONE-1", 1000), world.payment("GONE-2", 1000));
+    assert!(is_success(world.send(&payment)));
+    let has = |id: &str| {
+        let name = format!("tollbell_last_genuine_timestamp_seconds{{channel=\"{id}\"}}");
+        get(world.admin, "/metrics").unwrap().text().contains(&name)
+    };
+    assert!(has("alipay"));
+    replace(&world, "id = \"alipay\"", "id = \"other\"");
+    reload(&world, &gateway);
+    assert!(!has("alipay"), "the alert for silent channels would come for it");
+    assert!(is_success(world.send_to("/notify/other", &second)) && has("other"));
+}
+
 fn make_pipe(path: &Path) {
     assert!(Command::new("mkfifo").arg(path).status().unwrap().success());
 }

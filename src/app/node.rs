@@ -35,7 +35,7 @@ use crate::receive::tls::TlsPair;
 use crate::receive::{Receiver, Waiters};
 use crate::reload::{self, Asked, Order, Reloader, Standing};
 use crate::stop::{Stop, Stopper, stop_pair};
-use crate::telemetry::Metrics;
+use crate::telemetry::{ByChannel, Metrics};
 
 /// A running node.
 pub struct Node {
@@ -404,6 +404,10 @@ impl Node {
         for (id, keeper) in &self.keepers {
             if !is_kept(id, keeper, &keepers) {
                 self.tasks.tell(&What::Keys(id.clone()));
+            }
+            if !keepers.get(id).is_some_and(|keeper| keeper.has_source()) {
+                // Nobody waits for these keys any more.
+                self.parts.metrics.platform_key_expires.remove(&ByChannel { channel: id.clone() });
             }
         }
         for (id, keeper) in &keepers {
