@@ -4,11 +4,12 @@
 //! the socket the system says who asks. One request a connection, each wait and size with its limit.
 
 pub mod access;
+mod crowd;
 pub mod socket;
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -22,13 +23,13 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tracing::{debug, warn};
 
 use self::access::{Access, Refusal, Route};
+use self::crowd::{Asking, Crowd};
 use crate::control::{COMMAND_TIME_MAX, Caller, Command, Control, ControlError, Reply, State, note_gaps};
-use crate::descriptors::{Reserve, is_exhausted};
+use crate::descriptors::is_exhausted;
 use crate::inbox::Condition;
 use crate::stop::Stop;
 use crate::telemetry::{ByChannel, ByRefusal, ByTarget, Metrics};
@@ -83,33 +84,34 @@ const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// Serves until `end`, which is raised when the rest of the node has ended, so that a node that drains still says so.
 pub async fn serve(listener: Listener, admin: Arc<Admin>, mut end: Stop) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut crowd = Crowd::new(CONNECTIONS_MAX);
     let mut open: JoinSet<()> = JoinSet::new();
-    // When files run out, one connection at a time still gets its answer.
-    let reserve = Arc::new(Mutex::new(Reserve::new()));
-    let reserved = |reserve: &Mutex<Reserve>| reserve.lock().unwrap_or_else(PoisonError::into_inner).release();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = end.raised() => break,
         };
         while let Some(ended) = open.try_join_next() {
-            if let Err(error) = ended {
+            if let Err(error) = ended
+                && !error.is_cancelled()
+            {
                 warn!(%error, "an admin connection's task ended badly");
             }
         }
         match accepted {
             Ok((stream, way)) => {
-                let Ok(place) = places.clone().try_acquire_owned() else { continue };
-                let (admin, reserve) = (admin.clone(), reserve.clone());
-                open.spawn(async move {
-                    connection(stream, way, admin).await;
-                    // At once, before anybody else takes the descriptor that has just become free.
-                    reserve.lock().unwrap_or_else(PoisonError::into_inner).retake();
-                    drop(place);
+                let Some(held) = crowd.place().await else { continue };
+                let (admin, asking) = (admin.clone(), Asking::default());
+                let task = open.spawn({
+                    let asking = asking.clone();
+                    async move {
+                        let _held = held;
+                        connection(stream, way, admin, asking).await;
+                    }
                 });
+                crowd.note(asking, task);
             }
-            Err(error) if is_exhausted(&error) && reserved(&reserve) => {}
+            Err(error) if is_exhausted(&error) && crowd.release() => {}
             Err(error) => {
                 warn!(%error, "cannot accept an admin connection");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -150,15 +152,20 @@ impl Listener {
     }
 }
 
-async fn connection(stream: Box<dyn Stream>, way: Way, admin: Arc<Admin>) {
+async fn connection(stream: Box<dyn Stream>, way: Way, admin: Arc<Admin>, asking: Asking) {
     let time_max = match way {
         Way::Tcp => TCP_TIME_MAX,
         Way::Socket(_) => SOCKET_TIME_MAX,
     };
     let way = Arc::new(way);
     let service = service_fn(move |request| {
-        let (admin, way) = (admin.clone(), way.clone());
-        async move { Ok::<_, Infallible>(admin.answer(request, &way).await) }
+        let (admin, way, is_heard) = (admin.clone(), way.clone(), asking.begin());
+        async move {
+            if !is_heard {
+                return Ok(text(StatusCode::SERVICE_UNAVAILABLE, TEXT_TYPE, String::new()));
+            }
+            Ok::<_, Infallible>(admin.answer(request, &way).await)
+        }
     });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -300,8 +307,15 @@ impl Admin {
         }
         match inbox.last_genuine().await {
             Ok(rows) => {
+                let configured = self.control.node.as_ref().map(|node| (node.channels)());
                 for (channel, at) in rows {
+                    let is_missed = configured.as_ref().is_none_or(|ids| ids.contains(&channel));
                     let label = ByChannel { channel: channel.into() };
+                    if !is_missed {
+                        // Nobody waits for callbacks of a channel that was removed.
+                        self.metrics.last_genuine.remove(&label);
+                        continue;
+                    }
                     self.metrics.last_genuine.get_or_create(&label).set(at.as_duration().as_secs_f64());
                 }
             }

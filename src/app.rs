@@ -7,6 +7,7 @@ mod node;
 mod plan;
 mod reload;
 mod service;
+mod signals;
 mod sockets;
 mod supervisor;
 mod surface;
@@ -21,6 +22,7 @@ use tollbell_channels::platforms::PLATFORMS;
 use tollbell_channels::settings::{Settings, SettingsError};
 
 pub use node::Node;
+pub use signals::{Ends, Hangups};
 pub use sockets::Sockets;
 
 use crate::clock;

@@ -213,6 +213,27 @@ fn a_graceful_stop_lets_what_runs_end() {
     });
 }
 
+#[test]
+fn a_forger_on_a_shared_connection_cuts_off_nobody_else() {
+    let mut world = world("write_timeout = \"200ms\"\nbody_timeout = \"10m\"\n", "");
+    let _gateway = world.start();
+    let (payment, forged) = (world.payment("SHARED-1", 1000), forged(&world.payment("SHARED-2", 1000)));
+    run(async {
+        let mut client = connect(world.address).await;
+        let mut send = client.send.clone().ready().await.unwrap();
+        let (reply, mut stream) = send.send_request(head(&payment), false).unwrap();
+        let (first, rest) = (payment.body.slice(..20), payment.body.slice(20..));
+        stream.send_data(first, false).unwrap();
+        assert_eq!(client.ask(&forged).await.unwrap().0, 400);
+        // As long as the connection would have lived without the other request on it.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        stream.send_data(rest, true).unwrap();
+        assert_eq!(reply.await.expect("its own reply").status(), 200);
+        client.ended().await;
+    });
+    assert_eq!(world.events().len(), 1);
+}
+
 // ---- frames by hand ----
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

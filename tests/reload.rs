@@ -427,7 +427,9 @@ async fn a_dry_run_says_what_would_change_and_discarding_is_audited() {
     let (config, _) = app::load_config(&world.path("tollbell.toml")).unwrap();
     let node = app::Node::start(config).await.unwrap();
     let (reloader, inbox) = (node.reloader(), node.inbox());
-    let running = tokio::spawn(node.run_until_signal());
+    let running = tokio::spawn(
+        node.run_until_signal(app::Hangups::heard_from_now().unwrap(), app::Ends::heard_from_now().unwrap()),
+    );
     let world = tokio::task::spawn_blocking(move || {
         assert!(success(&world, "/notify/alipay", &payment));
         world

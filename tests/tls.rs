@@ -242,6 +242,33 @@ fn without_addresses_of_its_own_tls_is_everywhere() {
 }
 
 #[test]
+fn a_reload_turns_tls_on_and_off_on_the_same_address() {
+    let mut world = world("watch = false\n", "");
+    put_issue(&world, &issue(2099));
+    let gateway = world.start();
+    let payment = world.payment("TURN-1", 1000);
+    let reload = |change: &dyn Fn(String) -> String| {
+        let before = metric(&world, "tollbell_reload_total{result=\"applied\"}");
+        world.reconfigure(change);
+        let sent = Command::new("kill").arg("-HUP").arg(gateway.child.id().to_string()).status().unwrap();
+        assert!(sent.success());
+        wait_for("the reload", || (metric(&world, "tollbell_reload_total{result=\"applied\"}") > before).then_some(()));
+    };
+    let table = "[server.tls]\ncertificate_file = \"cert.pem\"\nprivate_key_file = \"key.pem\"\n[admin]\n";
+    let is_plain =
+        || converse(world.address, &wire("/notify/alipay", &payment)).is_some_and(|heard| status(&heard) == Some(200));
+    for _ in 0..3 {
+        assert!(is_plain() && connect(world.address).is_none());
+        reload(&|text| text.replacen("[admin]\n", table, 1));
+        assert!(is_taken(world.address, &payment) && !is_plain(), "plain bytes are not heard any more");
+        assert_ne!(metric_text(&world, "tollbell_tls_not_after_timestamp_seconds"), "0.0");
+        reload(&|text| text.replacen(table, "[admin]\n", 1));
+        assert_eq!(metric_text(&world, "tollbell_tls_not_after_timestamp_seconds"), "0.0", "no certificate is in use");
+    }
+    assert_eq!(world.events().len(), 1);
+}
+
+#[test]
 fn a_pair_is_changed_under_load_and_nobody_notices() {
     let (mut world, address) = secure_world("header_timeout = \"10m\"\n");
     let (old, new) = (issue(2098), issue(2099));

@@ -8,13 +8,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 use super::doors::{ChannelSignatures, ack_of, doors, fields_of};
 use super::lines::{lines, warn_of_orphans};
 use super::service::Service;
+use super::signals::{Ends, Hangups};
 use super::sockets::Sockets;
 use super::supervisor::{Ended, Supervisor, What};
 use super::surface::Surface;
@@ -29,12 +29,13 @@ use crate::inbox::sqlite::{ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention};
 use crate::keys::{self, Keeper, Outside};
 use crate::receive::guard::Guard;
+use crate::receive::listener::{self, Places};
 use crate::receive::refusals::Refusals;
 use crate::receive::tls::TlsPair;
-use crate::receive::{Receiver, Waiters, listener};
+use crate::receive::{Receiver, Waiters};
 use crate::reload::{self, Asked, Order, Reloader, Standing};
 use crate::stop::{Stop, Stopper, stop_pair};
-use crate::telemetry::Metrics;
+use crate::telemetry::{ByChannel, Metrics};
 
 /// A running node.
 pub struct Node {
@@ -47,10 +48,12 @@ pub struct Node {
     pub(super) replaced: Vec<Weak<Receiver>>,
     pub(super) tasks: Supervisor,
     pub(super) listening: Vec<Listening>,
+    /// Their addresses, for who asks.
+    pub(super) shown_addresses: Arc<ArcSwap<Vec<SocketAddr>>>,
     /// Certificate and key of the listeners that speak TLS.
     pub(super) tls: Option<Arc<TlsPair>>,
     /// Places for connections, of all listeners together.
-    pub(super) places: Arc<Semaphore>,
+    pub(super) places: Places,
     pub(super) lines: BTreeMap<Arc<str>, LineState>,
     pub(super) retention: watch::Sender<RetentionConfig>,
     pub(super) standing: Arc<Standing>,
@@ -161,9 +164,10 @@ impl Node {
         let standing = Arc::new(Standing::default());
         let (reloader, asked) = reload::channel();
         let channels = receiver.clone();
+        let shown_addresses = Arc::new(ArcSwap::from_pointee(local_addresses(&listening)));
         let about = NodeParts {
             started_at: (parts.clock)(),
-            addresses: listening.iter().map(|listening| listening.local).collect(),
+            addresses: shown_addresses.clone(),
             admin: config.admin.listen,
             socket: None,
             channels: Arc::new(move || channels.load().doors.iter().map(|door| door.id.to_string()).collect()),
@@ -179,8 +183,9 @@ impl Node {
             keepers: Keepers::new(),
             replaced: Vec::new(),
             tasks: Supervisor::default(),
-            places: places(&config, listening.len()),
+            places: Places::new(connections(&config), listening.len()),
             listening,
+            shown_addresses,
             tls,
             lines: BTreeMap::new(),
             retention: watch::Sender::new(config.retention.clone()),
@@ -209,7 +214,7 @@ impl Node {
             }
         }
         info!(
-            addresses = ?node.addresses(),
+            addresses = ?node.shown_addresses.load(),
             admin = %node.surface.address,
             channels = node.config.channels.len(),
             targets = node.config.targets.len(),
@@ -221,10 +226,6 @@ impl Node {
     /// The first public address.
     pub fn address(&self) -> SocketAddr {
         self.listening[0].local
-    }
-
-    fn addresses(&self) -> Vec<SocketAddr> {
-        self.listening.iter().map(|listening| listening.local).collect()
     }
 
     /// The admin listener's address.
@@ -248,9 +249,7 @@ impl Node {
     /// # Errors
     /// When a task ended by itself: a node with a dead part must not go on as if it were whole, and whoever
     /// supervises the process starts it again. Also when draining was cut short.
-    pub async fn run_until_signal(mut self) -> anyhow::Result<()> {
-        let mut ends = Ends::new()?;
-        let mut hangup = signal(SignalKind::hangup()).context("wait for SIGHUP")?;
+    pub async fn run_until_signal(mut self, mut hangups: Hangups, mut ends: Ends) -> anyhow::Result<()> {
         let mut service = Service::new(self.parts.inbox.clone());
         let mut looks = tokio::time::interval(LEAVING_EVERY);
         self.watch();
@@ -261,13 +260,21 @@ impl Node {
                     info!("{name}: draining");
                     break Ok(());
                 }
-                _ = hangup.recv() => {
-                    self.reload_as_service(Order::by("SIGHUP")).await;
+                () = hangups.next() => {
+                    if let Err(name) = self.reload_until(&mut ends, Order::by("SIGHUP")).await {
+                        info!("{name}: draining; the reload is given up");
+                        break Ok(());
+                    }
                 }
                 Some(Asked { order, report }) = self.asked.recv() => {
-                    let done = self.reload_as_service(order).await;
-                    // Who asked may have gone; the log has the report too.
-                    drop(report.send(done));
+                    match self.reload_until(&mut ends, order).await {
+                        // Who asked may have gone; the log has the report too.
+                        Ok(done) => drop(report.send(done)),
+                        Err(name) => {
+                            info!("{name}: draining; the reload is given up");
+                            break Ok(());
+                        }
+                    }
                 }
                 Some(ended) = self.tasks.next_end() => {
                     if let Err(error) = self.note_end(ended) {
@@ -298,6 +305,9 @@ impl Node {
     /// Stops taking work, lets what runs end, closes the inbox.
     pub async fn stop(mut self) {
         self.draining.stop();
+        // Who asks for a reload from here on is told at once that there will be none.
+        self.asked.close();
+        while self.asked.try_recv().is_ok() {}
         self.tasks.tell_all();
         let by = tokio::time::Instant::now() + self.config.server.drain_timeout + DRAIN_GRACE;
         // A kept socket would take connections that nobody serves.
@@ -317,6 +327,16 @@ impl Node {
         self.surface.stop().await;
         self.parts.inbox.close().await;
         info!("stopped");
+    }
+
+    /// Reloads, or gives it up for a signal: until the files are read and what they need is open, a reload changes
+    /// nothing, and what comes then waits for nothing.
+    async fn reload_until(&mut self, ends: &mut Ends, order: Order) -> Result<reload::Report, &'static str> {
+        tokio::select! {
+            biased;
+            report = self.reload_as_service(order) => Ok(report),
+            name = ends.next() => Err(name),
+        }
     }
 
     async fn reload_as_service(&mut self, order: Order) -> reload::Report {
@@ -359,7 +379,7 @@ impl Node {
             listening.socket.try_clone().and_then(TcpListener::from_std).context("share a listening socket")?;
         let (receiver, limits) = (self.receiver.clone(), limits(&self.config));
         let tls = self.tls.clone().filter(|_| listening.is_tls);
-        let places = self.places.clone();
+        let places = self.places.share();
         self.tasks.tell(&what);
         self.tasks.spawn(what, |stop| listener::serve(socket, tls, receiver, places, limits, stop));
         Ok(())
@@ -370,6 +390,9 @@ impl Node {
         self.tasks.tell(&What::Tls);
         if let Some(pair) = self.tls.clone() {
             self.tasks.spawn(What::Tls, |stop| pair.watch(stop));
+        } else {
+            // As before any: else the end of a certificate that nobody uses would call for somebody.
+            self.parts.metrics.network.tls_not_after.set(0.0);
         }
     }
 
@@ -381,6 +404,10 @@ impl Node {
         for (id, keeper) in &self.keepers {
             if !is_kept(id, keeper, &keepers) {
                 self.tasks.tell(&What::Keys(id.clone()));
+            }
+            if !keepers.get(id).is_some_and(|keeper| keeper.has_source()) {
+                // Nobody waits for these keys any more.
+                self.parts.metrics.platform_key_expires.remove(&ByChannel { channel: id.clone() });
             }
         }
         for (id, keeper) in &keepers {
@@ -498,27 +525,6 @@ impl Node {
     }
 }
 
-/// The signals that end a node.
-struct Ends {
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Ends {
-    fn new() -> anyhow::Result<Self> {
-        let terminate = signal(SignalKind::terminate()).context("wait for SIGTERM")?;
-        let interrupt = signal(SignalKind::interrupt()).context("wait for SIGINT")?;
-        Ok(Self { terminate, interrupt })
-    }
-
-    async fn next(&mut self) -> &'static str {
-        tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
-        }
-    }
-}
-
 impl Listening {
     /// Opens an address, or takes the socket that is open already.
     pub(super) fn open(configured: SocketAddr, is_tls: bool, sockets: &mut Sockets) -> std::io::Result<Self> {
@@ -528,14 +534,19 @@ impl Listening {
     }
 }
 
+/// The addresses that are served.
+pub(super) fn local_addresses(listening: &[Listening]) -> Vec<SocketAddr> {
+    listening.iter().map(|listening| listening.local).collect()
+}
+
 /// The public addresses of a node, and whether each speaks TLS: none when it does not receive.
 pub(super) fn public_addresses(config: &Config) -> Vec<(SocketAddr, bool)> {
     if config.server.roles.has(Role::Receive) { network::addresses(&config.server) } else { Vec::new() }
 }
 
-/// Places for the connections of so many listeners.
-pub(super) fn places(config: &Config, listeners: usize) -> Arc<Semaphore> {
-    listener::places(descriptors::fit(config.server.max_connections), listeners.max(1))
+/// Public connections at once.
+pub(super) fn connections(config: &Config) -> usize {
+    descriptors::fit(config.server.max_connections)
 }
 
 impl Parts {

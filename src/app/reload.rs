@@ -4,12 +4,14 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::{error, info, warn};
 
 use super::lines::lines;
 use super::node::{
-    Keepers, Leaving, LineState, LineTask, Listening, Node, keepers, places, public_addresses, receiver,
+    Keepers, Leaving, LineState, LineTask, Listening, Node, connections, keepers, local_addresses, public_addresses,
+    receiver,
 };
 use super::plan::{Open, Plan, plan};
 use super::sockets::Sockets;
@@ -20,6 +22,9 @@ use crate::messages::Message;
 use crate::receive::tls::TlsPair;
 use crate::reload::{Finding, How, Order, Outcome, Report};
 use crate::telemetry::ByResult;
+
+/// Longest that reading the files may take: beyond it a disk or a pipe hangs, and the node has other things to do.
+const READ_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// A configuration that can be taken into use, with what has been opened for it.
 struct Prepared {
@@ -47,13 +52,13 @@ impl Node {
 
     async fn try_reload(&mut self, order: &Order) -> Report {
         let path = self.config.file.clone();
-        let read = tokio::task::spawn_blocking(move || load_config(&path)).await;
-        let (config, warnings) = match read {
-            Ok(Ok(read)) => read,
-            Ok(Err(problems)) => return Report::broken(problems.iter().map(Finding::from).collect()),
-            Err(_) => {
-                return Report::broken(vec![Finding::refusal(String::new(), &Message::new("reload.interrupted"))]);
-            }
+        let read = tokio::task::spawn_blocking(move || load_config(&path));
+        let unread = |message: Message| Report::broken(vec![Finding::refusal(String::new(), &message)]);
+        let (config, warnings) = match tokio::time::timeout(READ_TIME_MAX, read).await {
+            Ok(Ok(Ok(read))) => read,
+            Ok(Ok(Err(problems))) => return Report::broken(problems.iter().map(Finding::from).collect()),
+            Ok(Err(_)) => return unread(Message::new("reload.interrupted")),
+            Err(_) => return unread(Message::new("reload.hung").with("seconds", READ_TIME_MAX.as_secs())),
         };
         let mut findings: Vec<Finding> = warnings.iter().map(Finding::from).collect();
         let prepared = match self.prepare(config, order).await {
@@ -195,9 +200,9 @@ impl Node {
         }
         let kept = self.listening.len();
         self.listening.extend(opened);
-        if are_changed {
-            self.places = places(&self.config, self.listening.len());
-        }
+        self.shown_addresses.store(Arc::new(local_addresses(&self.listening)));
+        // Always the same places: connections that end in peace still hold theirs.
+        self.places.resize(connections(&self.config), self.listening.len());
         for index in (0..self.listening.len()).filter(|index| are_changed || *index >= kept) {
             if let Err(error) = self.serve(index) {
                 // The task that serves it goes on by the settings before.

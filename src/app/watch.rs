@@ -35,7 +35,12 @@ pub(super) async fn watch_files(path: PathBuf, reloader: Reloader, mut stop: Sto
             () = tokio::time::sleep(LOOK_EVERY) => {}
             () = stop.raised() => return,
         }
-        let Some(now) = look(&path).await else { continue };
+        // Looking may hang with a disk, and does not keep the node from ending.
+        let looked = tokio::select! {
+            looked = look(&path) => looked,
+            () = stop.raised() => return,
+        };
+        let Some(now) = looked else { continue };
         if now == known {
             changing = None;
             continue;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use serde::{Deserialize, Serialize};
 use tollbell_channels::model::Timestamp;
 
@@ -16,8 +17,8 @@ use crate::telemetry::Metrics;
 pub struct NodeParts {
     /// When it started.
     pub started_at: Timestamp,
-    /// The public addresses.
-    pub addresses: Vec<SocketAddr>,
+    /// The public addresses as they are served now.
+    pub addresses: Arc<ArcSwap<Vec<SocketAddr>>>,
     /// The admin listener's address.
     pub admin: SocketAddr,
     /// The socket for commands, when it is on.
@@ -146,7 +147,7 @@ impl NodeParts {
             now,
             state,
             cause,
-            addresses: self.addresses.clone(),
+            addresses: self.addresses.load().to_vec(),
             admin: self.admin,
             socket: self.socket.clone(),
             channels: self.channel_rows(inbox.last_genuine().await?),

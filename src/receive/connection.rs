@@ -226,7 +226,11 @@ where
                     return Err(UNREAD.into());
                 }
                 if close_by.is_some_and(|by| Instant::now() >= by) {
-                    return Ok(());
+                    if !traffic.has_unanswered() {
+                        return Ok(());
+                    }
+                    // A proxy carries several senders' requests: one forger's reply is not the end of the others.
+                    close_by = Some(Instant::now() + limits.write);
                 }
                 if close_by.is_some() || !is_idle || quiet <= limits.header {
                     continue;

@@ -54,7 +54,7 @@ pub(super) async fn answer(
     limits: Limits,
     carrier: Carrier,
 ) -> Response<ReplyBody> {
-    let running = match &carrier {
+    let mut running = match &carrier {
         Carrier::One(_) => None,
         Carrier::Many(_, traffic) => Some(traffic.begin()),
     };
@@ -63,6 +63,9 @@ pub(super) async fn answer(
         Carrier::Many(_, traffic) => Some(&**traffic),
     };
     let outgoing = exchange(request, peer, receiver, limits, traffic).await;
+    if let Some(running) = &mut running {
+        running.answered();
+    }
     respond(outgoing, carrier, running)
 }
 

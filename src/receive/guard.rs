@@ -65,13 +65,20 @@ pub struct Guard {
     rules: Rules,
     metrics: Arc<Metrics>,
     shared: Arc<Shared>,
+    budgets: Arc<Budgets>,
+    has_warned: AtomicBool,
+}
+
+/// What is used up, under limits that stay as they are: it outlives changes of other settings, because each would
+/// give everybody a fresh allowance otherwise.
+struct Budgets {
+    limits: [usize; 4],
     rates: Keyed,
     neighbourhoods: Keyed,
     /// There are more senders than are known one by one.
     is_crowded: AtomicBool,
     suspects: DefaultDirectRateLimiter,
     bodies: Semaphore,
-    has_warned: AtomicBool,
 }
 
 /// What outlives a change of the configuration.
@@ -118,30 +125,20 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Guard {
     /// Nothing is known yet.
     pub fn new(rules: Rules, metrics: Arc<Metrics>) -> Self {
-        Self::with(rules, metrics, Arc::default())
+        let budgets = Arc::new(Budgets::new(&rules));
+        Self::with(rules, metrics, Arc::default(), budgets)
     }
 
     /// The same guard under other rules: it still knows who is connected and who brought what.
     #[must_use]
     pub fn renewed(&self, rules: Rules) -> Self {
-        Self::with(rules, self.metrics.clone(), self.shared.clone())
+        let is_same = self.budgets.limits == Budgets::limits(&rules);
+        let budgets = if is_same { self.budgets.clone() } else { Arc::new(Budgets::new(&rules)) };
+        Self::with(rules, self.metrics.clone(), self.shared.clone(), budgets)
     }
 
-    fn with(rules: Rules, metrics: Arc<Metrics>, shared: Arc<Shared>) -> Self {
-        let some = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
-        let quota = |rate: u32, burst: u32| Quota::per_second(some(rate)).allow_burst(some(burst));
-        let many = |n: u32| n.saturating_mul(NEIGHBOURS);
-        Self {
-            rates: RateLimiter::hashmap(quota(rules.rate, rules.burst)),
-            neighbourhoods: RateLimiter::hashmap(quota(many(rules.rate), many(rules.burst))),
-            suspects: RateLimiter::direct(quota(rules.suspect_rate, rules.suspect_rate)),
-            bodies: Semaphore::new(rules.bodies_bytes.min(Semaphore::MAX_PERMITS)),
-            is_crowded: AtomicBool::new(false),
-            has_warned: AtomicBool::new(false),
-            rules,
-            metrics,
-            shared,
-        }
+    fn with(rules: Rules, metrics: Arc<Metrics>, shared: Arc<Shared>, budgets: Arc<Budgets>) -> Self {
+        Self { rules, metrics, shared, budgets, has_warned: AtomicBool::new(false) }
     }
 
     /// What a connection's peer is; asked once a connection.
@@ -192,12 +189,12 @@ impl Guard {
             return true;
         }
         let sender = Sender::of(source.address);
-        if self.is_crowded.load(Ordering::Relaxed) {
-            return self.neighbourhoods.check_key(&sender.neighbourhood()).is_ok();
+        if self.budgets.is_crowded.load(Ordering::Relaxed) {
+            return self.budgets.neighbourhoods.check_key(&sender.neighbourhood()).is_ok();
         }
-        let is_allowed = self.rates.check_key(&sender).is_ok();
-        if self.rates.len() > RATED_MAX {
-            self.is_crowded.store(true, Ordering::Relaxed);
+        let is_allowed = self.budgets.rates.check_key(&sender).is_ok();
+        if self.budgets.rates.len() > RATED_MAX {
+            self.budgets.is_crowded.store(true, Ordering::Relaxed);
         }
         is_allowed
     }
@@ -214,7 +211,7 @@ impl Guard {
                 None => records.len() >= RECORDS_MAX,
             }
         };
-        !is_suspect || self.suspects.check().is_ok()
+        !is_suspect || self.budgets.suspects.check().is_ok()
     }
 
     /// Notes that a sender brought something whose verification failed after the costly part.
@@ -250,19 +247,40 @@ impl Guard {
 
     /// Memory for a piece of a large body; none is left when there is none.
     pub fn room(&self, bytes: usize) -> Option<SemaphorePermit<'_>> {
-        self.bodies.try_acquire_many(u32::try_from(bytes).ok()?).ok()
+        self.budgets.bodies.try_acquire_many(u32::try_from(bytes).ok()?).ok()
     }
 
     /// Drops what nobody needs any more.
     pub fn sweep(&self) {
-        self.rates.retain_recent();
-        self.rates.shrink_to_fit();
-        self.neighbourhoods.retain_recent();
-        self.neighbourhoods.shrink_to_fit();
-        self.is_crowded.store(self.rates.len() > RATED_MAX, Ordering::Relaxed);
+        self.budgets.rates.retain_recent();
+        self.budgets.rates.shrink_to_fit();
+        self.budgets.neighbourhoods.retain_recent();
+        self.budgets.neighbourhoods.shrink_to_fit();
+        self.budgets.is_crowded.store(self.budgets.rates.len() > RATED_MAX, Ordering::Relaxed);
         let now = Instant::now();
         shrink(&mut locked(&self.shared.records), |record| record.is_needed(now));
         shrink(&mut locked(&self.shared.connections), |count| *count > 0);
+    }
+}
+
+impl Budgets {
+    fn limits(rules: &Rules) -> [usize; 4] {
+        let number = |n: u32| usize::try_from(n).unwrap_or(usize::MAX);
+        [number(rules.rate), number(rules.burst), number(rules.suspect_rate), rules.bodies_bytes]
+    }
+
+    fn new(rules: &Rules) -> Self {
+        let some = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
+        let quota = |rate: u32, burst: u32| Quota::per_second(some(rate)).allow_burst(some(burst));
+        let many = |n: u32| n.saturating_mul(NEIGHBOURS);
+        Self {
+            limits: Self::limits(rules),
+            rates: RateLimiter::hashmap(quota(rules.rate, rules.burst)),
+            neighbourhoods: RateLimiter::hashmap(quota(many(rules.rate), many(rules.burst))),
+            suspects: RateLimiter::direct(quota(rules.suspect_rate, rules.suspect_rate)),
+            bodies: Semaphore::new(rules.bodies_bytes.min(Semaphore::MAX_PERMITS)),
+            is_crowded: AtomicBool::new(false),
+        }
     }
 }
 
@@ -357,11 +375,11 @@ mod tests {
             let crowd = IpAddr::V4((0x0b00_0000 + n).into());
             guard.has_rate(&Source { address: crowd, is_exempt: false });
         }
-        assert!(guard.is_crowded.load(Ordering::Relaxed));
-        let known = guard.rates.len();
+        assert!(guard.budgets.is_crowded.load(Ordering::Relaxed));
+        let known = guard.budgets.rates.len();
         assert!((48..=49).contains(&allowed("1.9.3.4")), "a neighbourhood has more");
         assert!(allowed("1.9.3.5") <= 1, "and shares it");
-        assert_eq!(guard.rates.len(), known, "the memory is bounded");
+        assert_eq!(guard.budgets.rates.len(), known, "the memory is bounded");
     }
 
     #[test]

@@ -42,10 +42,44 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Failures of `accept` in a row between two lines in the log: ten seconds.
 const FAILURES_A_LINE: u32 = 100;
 
-/// The places of so many listeners together. Each one holds a place for who comes next, so that none of them
-/// starves another that waits for its first.
-pub fn places(connections: usize, listeners: usize) -> Arc<Semaphore> {
-    Arc::new(Semaphore::new((connections + listeners).saturating_sub(1).clamp(1, Semaphore::MAX_PERMITS)))
+/// The places for connections, of all listeners together.
+pub struct Places {
+    all: Arc<Semaphore>,
+    count: usize,
+}
+
+impl Places {
+    /// For so many connections. Each listener holds a place for who comes next, so that none of them starves
+    /// another that waits for its first.
+    pub fn new(connections: usize, listeners: usize) -> Self {
+        let count = Self::count(connections, listeners);
+        Self { all: Arc::new(Semaphore::new(count)), count }
+    }
+
+    /// Changes their number. Connections keep theirs: of places that are taken, fewer come back.
+    pub fn resize(&mut self, connections: usize, listeners: usize) {
+        let count = Self::count(connections, listeners);
+        self.all.add_permits(count.saturating_sub(self.count));
+        let surplus = self.count.saturating_sub(count);
+        self.count = count;
+        let all = self.all.clone();
+        tokio::spawn(async move {
+            // One by one, so that listeners get some of what becomes free.
+            for _ in 0..surplus {
+                let Ok(place) = all.acquire().await else { return };
+                place.forget();
+            }
+        });
+    }
+
+    /// For a listener.
+    pub fn share(&self) -> Arc<Semaphore> {
+        self.all.clone()
+    }
+
+    fn count(connections: usize, listeners: usize) -> usize {
+        (connections + listeners).saturating_sub(1).clamp(1, Semaphore::MAX_PERMITS / 2)
+    }
 }
 
 /// Serves until the stop signal, then drains. With `tls`, every connection speaks TLS.

@@ -28,13 +28,13 @@ pub fn behind(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> Result<Ip
     let lines = headers.get_all(FORWARDED_FOR);
     let mut hops = 0;
     for line in lines.iter().rev() {
-        // A line that is not ASCII may still have a readable right end; but no proxy writes one.
-        let line = line.to_str().map_err(|_| Unreadable)?;
-        for entry in line.rsplit(',') {
+        // As bytes: proxies put their word behind the sender's own on one line, and that one may be anything.
+        for entry in line.as_bytes().rsplit(|byte| *byte == b',') {
             hops += 1;
             if hops > HOPS_MAX {
                 return Err(Unreadable);
             }
+            let entry = std::str::from_utf8(entry).map_err(|_| Unreadable)?;
             source = address(entry.trim_matches([' ', '\t'])).ok_or(Unreadable)?;
             if !contains(trusted, source) {
                 return Ok(source);
@@ -137,6 +137,8 @@ mod tests {
             // What the sender wrote to the left is not looked at.
             (&["<script>, 1.2.3.4"], Ok("1.2.3.4")),
             (&["\u{1}", "1.2.3.4"], Ok("1.2.3.4")),
+            (&["\u{1}, 1.2.3.4"], Ok("1.2.3.4")),
+            (&["\u{1}, 10.0.0.1"], Err(Unreadable)),
             (&["10.0.0.3, 10.0.0.2"], Ok("10.0.0.3")),
             (&["1.2.3.4:5678"], Ok("1.2.3.4")),
             (&["[2400:cb00::1]:443"], Ok("2400:cb00::1")),

@@ -84,6 +84,8 @@ impl Drop for ReplyBody {
 pub(super) struct Traffic {
     began: Instant,
     running: AtomicUsize,
+    /// Of them, those that have no reply yet.
+    unanswered: AtomicUsize,
     /// Milliseconds from the beginning to the last request's beginning or end.
     moved: AtomicU64,
     /// Bytes that the peer may send: they grow with each request and its body.
@@ -103,6 +105,7 @@ impl Traffic {
         Arc::new(Self {
             began: Instant::now(),
             running: AtomicUsize::new(0),
+            unanswered: AtomicUsize::new(0),
             moved: AtomicU64::new(0),
             allowance: AtomicU64::new(ALLOWANCE),
             closing: Notify::new(),
@@ -112,9 +115,10 @@ impl Traffic {
     /// A request begins; it ends when what is returned is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Running {
         self.running.fetch_add(1, Ordering::Relaxed);
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
         self.allowance.fetch_add(ALLOWANCE_OF_REQUEST, Ordering::Relaxed);
         self.note();
-        Running(self.clone())
+        Running { traffic: self.clone(), is_answered: false }
     }
 
     /// A piece of a body came.
@@ -127,6 +131,11 @@ impl Traffic {
         self.moved.store(millis, Ordering::Relaxed);
     }
 
+    /// Whether a request waits for its reply to be made.
+    pub(super) fn has_unanswered(&self) -> bool {
+        self.unanswered.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether no request runs, and since when none began or ended.
     pub(super) fn quiet(&self) -> (bool, Duration) {
         let moved = Duration::from_millis(self.moved.load(Ordering::Relaxed));
@@ -135,12 +144,25 @@ impl Traffic {
 }
 
 /// A running request.
-pub(super) struct Running(Arc<Traffic>);
+pub(super) struct Running {
+    traffic: Arc<Traffic>,
+    is_answered: bool,
+}
+
+impl Running {
+    /// Its reply is made, and has to be written yet.
+    pub(super) fn answered(&mut self) {
+        if !std::mem::replace(&mut self.is_answered, true) {
+            self.traffic.unanswered.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
-        self.0.note();
+        self.answered();
+        self.traffic.running.fetch_sub(1, Ordering::Relaxed);
+        self.traffic.note();
     }
 }
 
