@@ -258,6 +258,20 @@ pub struct Advice {
     pub word: &'static str,
 }
 
+/// A setting that is a time above zero and up to `most`.
+fn duration(
+    settings: &Settings,
+    name: &'static str,
+    default: Duration,
+    most: Duration,
+) -> Result<Duration, SettingsError> {
+    let value = settings.duration(name).unwrap_or(default);
+    if value.is_zero() || value > most {
+        return Err(SettingsError::new(name, "out_of_range").because(format!("{value:?}")));
+    }
+    Ok(value)
+}
+
 /// Every kind of target.
 pub static KINDS: &[&Kind] = &[&fastcgi::KIND, &http::KIND];
 

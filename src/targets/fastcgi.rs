@@ -25,7 +25,7 @@ use self::params::Site;
 use self::pool::{Bounds, Pool};
 use self::stream::Address;
 use super::success::Rule;
-use super::{Advice, Attempted, Confirmation, Demands, Envelope, Format, Kind, Outcome, Reason, Target};
+use super::{Advice, Attempted, Confirmation, Demands, Envelope, Format, Kind, Outcome, Reason, Target, duration};
 
 pub use self::diagnosis::REASONS;
 
@@ -295,20 +295,6 @@ fn build(settings: &Settings) -> Result<Arc<dyn Target>, SettingsError> {
         first_byte_timeout,
         demands: Demands { format: Format::Raw, concurrency: connections_max, attempt_timeout, wait_after_unknown },
     }))
-}
-
-/// A time above zero.
-fn duration(
-    settings: &Settings,
-    name: &'static str,
-    default: Duration,
-    most: Duration,
-) -> Result<Duration, SettingsError> {
-    let value = settings.duration(name).unwrap_or(default);
-    if value.is_zero() || value > most {
-        return Err(SettingsError::new(name, "out_of_range").because(format!("{value:?}")));
-    }
-    Ok(value)
 }
 
 struct FastCgi {

@@ -23,7 +23,9 @@ use self::settings::SETTINGS;
 use self::sign::Secrets;
 use super::answer::Answer;
 use super::success::Rule;
-use super::{Advice, Attempted, Confirmation, Demands, Envelope, Format, Kind, Outcome, Reason, Target, forwarded};
+use super::{
+    Advice, Attempted, Confirmation, Demands, Envelope, Format, Kind, Outcome, Reason, Target, duration, forwarded,
+};
 use crate::egress::{
     Class, ClientCertificate, ClientSettings, Egress, EgressError, Got, Guard, Host, Roots, Scheme, Setup, Url,
 };
@@ -221,20 +223,6 @@ fn setup_error(error: &EgressError) -> SettingsError {
         EgressError::Setup(Setup::CertificateKey) => SettingsError::new("client_key", "not_a_key"),
         _ => SettingsError::new("ca", "not_a_certificate"),
     }
-}
-
-/// A time above zero.
-fn duration(
-    settings: &Settings,
-    name: &'static str,
-    default: Duration,
-    most: Duration,
-) -> Result<Duration, SettingsError> {
-    let value = settings.duration(name).unwrap_or(default);
-    if value.is_zero() || value > most {
-        return Err(SettingsError::new(name, "out_of_range").because(format!("{value:?}")));
-    }
-    Ok(value)
 }
 
 struct Http {

@@ -135,7 +135,7 @@ fn read(raw: &RawValue, depth: usize, left: &mut usize) -> Result<Json, JsonErro
     let text = raw.get();
     match text.as_bytes().first() {
         Some(b'{') => {
-            let Members(members) = serde_json::from_str(text).map_err(|_| JsonError::Malformed)?;
+            let Members::<VALUES_MAX>(members) = serde_json::from_str(text).map_err(|_| JsonError::Malformed)?;
             if let Some(name) = duplicate(&members) {
                 return Err(JsonError::Twice(name.to_owned()));
             }
@@ -154,20 +154,21 @@ fn read(raw: &RawValue, depth: usize, left: &mut usize) -> Result<Json, JsonErro
     }
 }
 
-fn duplicate<'m>(members: &'m [(String, &RawValue)]) -> Option<&'m str> {
+/// A name that came twice.
+pub(crate) fn duplicate<'m>(members: &'m [(String, &RawValue)]) -> Option<&'m str> {
     let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
     names.sort_unstable();
     names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
 }
 
-/// An object's members as they are written, a name that came twice twice.
-struct Members<'a>(Vec<(String, &'a RawValue)>);
+/// An object's members as they are written, a name that came twice twice, and at most so many.
+pub(crate) struct Members<'a, const MOST: usize>(pub(crate) Vec<(String, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Members<'de> {
+impl<'de, const MOST: usize> Deserialize<'de> for Members<'de, MOST> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Members<'de>;
+        struct Reader<const MOST: usize>;
+        impl<'de, const MOST: usize> Visitor<'de> for Reader<MOST> {
+            type Value = Members<'de, MOST>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
@@ -176,7 +177,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
                 let mut members = Vec::new();
                 while let Some(member) = map.next_entry::<String, &RawValue>()? {
-                    if members.len() == VALUES_MAX {
+                    if members.len() == MOST {
                         return Err(M::Error::invalid_length(members.len() + 1, &self));
                     }
                     members.push(member);

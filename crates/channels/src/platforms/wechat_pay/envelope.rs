@@ -6,11 +6,11 @@ use std::fmt;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::settings::API_V3_KEY_BYTES;
 use crate::channel::{Rejection, quote};
+use crate::json;
 
 /// Most members of one object.
 pub(super) const MEMBERS_MAX: usize = 1024;
@@ -132,8 +132,8 @@ impl<'a> Members<'a> {
     /// Reads an object. `prefix` goes before names in a refusal.
     fn parse(prefix: &'static str, text: &'a [u8]) -> Result<Self, Rejection> {
         let whole = if prefix.is_empty() { "body" } else { prefix.trim_end_matches('.') };
-        let Pairs(members) = serde_json::from_slice(text).map_err(|_| malformed(whole))?;
-        match duplicate(&members) {
+        let json::Members::<MEMBERS_MAX>(members) = serde_json::from_slice(text).map_err(|_| malformed(whole))?;
+        match json::duplicate(&members) {
             Some(name) => Err(Rejection::Duplicate { field: quote(&format!("{prefix}{name}")) }),
             None => Ok(Self(members, prefix)),
         }
@@ -151,40 +151,6 @@ impl<'a> Members<'a> {
 
     fn required(&self, name: &str) -> Result<String, Rejection> {
         self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| missing(&format!("{}{name}", self.1)))
-    }
-}
-
-fn duplicate<'m>(members: &'m [(String, &RawValue)]) -> Option<&'m str> {
-    let mut names: Vec<&str> = members.iter().map(|(name, _)| name.as_str()).collect();
-    names.sort_unstable();
-    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
-}
-
-/// An object's members as they are written, a name that came twice twice.
-struct Pairs<'a>(Vec<(String, &'a RawValue)>);
-
-impl<'de> Deserialize<'de> for Pairs<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Reader;
-        impl<'de> Visitor<'de> for Reader {
-            type Value = Pairs<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
-                let mut members = Vec::new();
-                while let Some(member) = map.next_entry::<String, &RawValue>()? {
-                    if members.len() == MEMBERS_MAX {
-                        return Err(M::Error::custom("too many members"));
-                    }
-                    members.push(member);
-                }
-                Ok(Pairs(members))
-            }
-        }
-        deserializer.deserialize_map(Reader)
     }
 }
 
@@ -280,8 +246,8 @@ fn read(raw: &RawValue, depth: usize, left: &mut usize, tree: &mut Tree) -> Valu
     *left -= 1;
     let text = raw.get();
     let found = match text.as_bytes().first() {
-        Some(b'{') => serde_json::from_str(text).ok().map(|Pairs(members)| {
-            if let Some(name) = duplicate(&members) {
+        Some(b'{') => serde_json::from_str(text).ok().map(|json::Members::<MEMBERS_MAX>(members)| {
+            if let Some(name) = json::duplicate(&members) {
                 tree.twice = Some(name.to_owned());
             }
             let members = members.into_iter().map(|(name, raw)| (name, read(raw, depth + 1, left, tree)));
