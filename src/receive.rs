@@ -112,7 +112,7 @@ impl Receiver {
         let door = self.door_of(entrance);
         let channel: Arc<str> = door.map_or_else(|| NO_CHANNEL.into(), |door| door.id.clone());
         self.metrics.received.get_or_create(&ByChannel { channel: channel.clone() }).inc();
-        self.note_refusal(door.map(|door| &door.id), rejection, request, Read::Nothing);
+        self.note_refusal(door.map(|door| &**door), rejection, request, Read::Nothing);
         let reply = match door {
             Some(door) => door.channel().answer(Cause::Refused.answer()),
             None => Reply { status: NO_CHANNEL_STATUS, content_type: None, body: bytes::Bytes::new() },
@@ -162,25 +162,22 @@ impl Receiver {
                 proven
             }
             Verdict::Refused(rejection) => {
-                if let Some(shadowed) = shadowed {
-                    shadowed.refused(&self.inbox, rejection.word());
-                }
                 self.note_cost(&rejection, request.source);
                 if rejection == Rejection::Undecryptable {
                     self.keep_undecryptable(door, &request).await;
                     return answered(Cause::Undecryptable, None);
                 }
-                self.note_refusal(Some(&door.id), &rejection, &request, Read::Whole);
+                self.note_refusal(Some(door), &rejection, &request, Read::Whole);
                 return answered(Cause::Refused, None);
             }
             Verdict::NeedsKey(needed) => {
                 let rejection = Rejection::UnknownKey { serial: quote(&needed.serial) };
-                self.note_refusal(Some(&door.id), &rejection, &request, Read::Whole);
+                self.note_refusal(Some(door), &rejection, &request, Read::Whole);
                 return answered(Cause::KeyUnavailable, None);
             }
             Verdict::Hint(_) => {
                 // No platform in the list gives hints; one that does comes with the poller that follows them.
-                self.note_refusal(Some(&door.id), &Rejection::Signature, &request, Read::Whole);
+                self.note_refusal(Some(door), &Rejection::Signature, &request, Read::Whole);
                 return answered(Cause::Refused, None);
             }
         };
@@ -272,26 +269,29 @@ impl Receiver {
     }
 
     /// Counts, logs and keeps a refusal; never waits.
-    fn note_refusal(&self, channel: Option<&Arc<str>>, rejection: &Rejection, request: &RawRequest, read: Read) {
-        self.say_refused(channel, rejection, request);
+    fn note_refusal(&self, door: Option<&Door>, rejection: &Rejection, request: &RawRequest, read: Read) {
+        self.say_refused(door, rejection, request);
         let is_read = read == Read::Whole;
-        self.inbox.note_rejection(Refused { channel: channel.map(|id| &**id), rejection, request, is_read });
+        self.inbox.note_rejection(Refused { channel: door.map(|door| &*door.id), rejection, request, is_read });
     }
 
     /// Keeps what is genuine and cannot be read here: on disk before the reply, because this copy may be the
     /// last. The reply is a failure either way.
     async fn keep_undecryptable(&self, door: &Door, request: &RawRequest) {
         let rejection = &Rejection::Undecryptable;
-        self.say_refused(Some(&door.id), rejection, request);
+        self.say_refused(Some(door), rejection, request);
         let refused = Refused { channel: Some(&door.id), rejection, request, is_read: true };
         if let Err(error) = self.inbox.store_rejection(refused).await {
             error!(channel = %door.id, %error, "cannot keep a genuine callback that cannot be decrypted");
         }
     }
 
-    fn say_refused(&self, channel: Option<&Arc<str>>, rejection: &Rejection, request: &RawRequest) {
+    fn say_refused(&self, door: Option<&Door>, rejection: &Rejection, request: &RawRequest) {
         let reason = rejection.word();
-        let channel = channel.map_or_else(|| NO_CHANNEL.into(), Arc::clone);
+        if let Some(shadowed) = door.and_then(|door| Shadowed::of(door, request)) {
+            shadowed.refused(&self.inbox, reason);
+        }
+        let channel = door.map_or_else(|| NO_CHANNEL.into(), |door| door.id.clone());
         self.refusals.tell("refused", &channel, reason, rejection, request.source);
         self.metrics.refused.get_or_create(&ByReason { channel, reason }).inc();
     }

@@ -219,6 +219,47 @@ fn the_page_is_followed_step_by_step() {
     drop(gateway);
 }
 
+/// Whatever the reason of a refusal, the comparison knows of it: a request that it does not find stands against
+/// switching, as one whose copy did not arrive.
+#[test]
+fn every_kind_of_refusal_is_noted() {
+    let fpm = PhpFpm::start(&Options::default());
+    let script = fpm.script("notify.php", SCRIPT);
+    let mut setup = Setup::new(&fpm.address(), &script);
+    setup.platform = "wechat_pay";
+    setup.channel = "shadow = true\n".into();
+    let mut world = World::new(&setup);
+    let _gateway = world.start();
+    let genuine = world.payment("ORDER-1", 100);
+    let named = |request: &RawRequest, id: &str| {
+        let mut request = request.clone();
+        request.headers.insert("x-request-id", id.parse().unwrap());
+        request
+    };
+    let mut of_another_key = genuine.clone();
+    of_another_key.headers.insert("wechatpay-serial", "5157F09EFDC096DE15EBE81A47057A72".parse().unwrap());
+    let mut forged = genuine.clone();
+    forged.body = [&forged.body[..], b" "].concat().into();
+    let mut too_large = genuine.clone();
+    too_large.body = vec![b' '; 2 * 1024 * 1024].into();
+    let requests =
+        [("genuine", 204, genuine), ("key", 401, of_another_key), ("forged", 401, forged), ("large", 401, too_large)];
+    let mut lines = Vec::new();
+    for (id, status, request) in &requests {
+        let reply = world.send_to("/notify/wechat_pay", &named(request, id)).unwrap();
+        assert_eq!(reply.status, *status, "{id}");
+        lines.push(format!("{{\"id\":\"{id}\",\"at\":\"\",\"status\":\"{status}\",\"bytes\":\"0\",\"framing\":\"\"}}"));
+    }
+    let log = world.path("old.log");
+    fs::write(&log, lines.join("\n")).unwrap();
+    let found = wait_for("every request to be noted", || {
+        let output = world.cli(&["--json", "shadow", "wechat_pay", "--log", log.to_str().unwrap()]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        found["not_seen"].as_array().unwrap().is_empty().then_some(found)
+    });
+    assert_eq!((&found["both_accepted"], &found["both_refused"]), (&1.into(), &3.into()), "{found}");
+}
+
 #[test]
 fn both_pages_name_the_same_snippets() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operate");

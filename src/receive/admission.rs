@@ -29,7 +29,7 @@ impl Receiver {
             }
             Standing::Refused => {
                 self.metrics.received.get_or_create(&ByChannel { channel: door.id.clone() }).inc();
-                self.note_refusal(Some(&door.id), &Rejection::Source, request, Read::Whole);
+                self.note_refusal(Some(door), &Rejection::Source, request, Read::Whole);
                 return Some(failed(door, Cause::Refused, request.received_at));
             }
         }
