@@ -2,6 +2,7 @@
 //! that the platform still signs with them is refused during the change.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::channel::{
     Answer, Channel, FetchedKey, HttpAnswer, HttpAsk, KeyNote, KeyRefused, KeyRequest, KeySource, Likeness, Rejection,
@@ -79,6 +80,10 @@ impl Channel for Succession {
         read.by_ref().map(longest).max_by_key(Vec::len).unwrap_or_default()
     }
 
+    fn freshness(&self) -> Option<Duration> {
+        self.current.freshness()
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         let mut notes = self.current.keys();
         for former in &self.former {
@@ -98,8 +103,13 @@ impl Channel for Succession {
         self.current.key_source().map(|_| self as &dyn KeySource)
     }
 
+    /// The key of the gateway's own must not be one that is believed, nor one that was.
     fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
-        self.current.resigner(key)
+        let resigner = self.current.resigner(key)?;
+        for former in &self.former {
+            former.channel.resigner(key)?;
+        }
+        Ok(resigner)
     }
 }
 
@@ -134,8 +144,6 @@ impl KeySource for Succession {
 
 #[cfg(all(test, feature = "simulate"))]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::platforms::{PLATFORMS, Platform};
     use crate::simulate::{OtherSide, Story};
@@ -171,6 +179,13 @@ mod tests {
             // It says and hears what the channel as it is says and hears.
             for answer in Answer::ALL {
                 assert_eq!(both.answer(*answer), channel(platform, &*new).answer(*answer));
+            }
+            assert_eq!(both.freshness(), channel(platform, &*new).freshness(), "{}", platform.kind);
+            // The other side's own private key, which a careless operator might give as the gateway's.
+            let refused = |key: &[u8]| both.resigner(key).err().map(|error| error.word);
+            for side in [&new, &old] {
+                let mine = channel(platform, &**side).resigner(&side.export()).err().map(|error| error.word);
+                assert_eq!(refused(&side.export()), mine, "{}", platform.kind);
             }
             let mut spoiled = told(&*old, at());
             spoiled.body = [&spoiled.body[..], b" "].concat().into();
