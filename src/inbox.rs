@@ -103,8 +103,6 @@ pub trait Intake: Send + Sync {
 /// A proven notification on its way in.
 #[derive(Debug)]
 pub struct Arrival {
-    /// Given by the caller, so that logs know it from the first line. Time-ordered.
-    pub id: NotificationId,
     /// The channel's id.
     pub channel: Arc<str>,
     /// The merchant.
@@ -136,6 +134,8 @@ pub struct RoutedTarget {
 pub enum Stored {
     /// It was new.
     New {
+        /// Its id. Those that are stored later sort later.
+        id: NotificationId,
         /// The events that it brought; empty when all its facts were known.
         events: Vec<NewEvent>,
         /// Whether any of it is held for a person.
@@ -158,10 +158,10 @@ pub enum Stored {
 }
 
 impl Stored {
-    /// The notification that stands for the message: this one, or the first of its repetitions.
-    pub fn notification(&self, this: NotificationId) -> NotificationId {
+    /// The notification that stands for the message: the new one, or the first of its repetitions.
+    pub fn notification(&self) -> NotificationId {
         match self {
-            Self::New { .. } => this,
+            Self::New { id, .. } => *id,
             Self::Repeated { first, .. } => *first,
         }
     }

@@ -187,13 +187,12 @@ impl Receiver {
             _ => Vec::new(),
         };
         let arrival = arrival(door, proven, request);
-        let id = arrival.id;
         let stored = self.inbox.store(arrival).await;
         if let (Some(shadowed), Ok(stored)) = (shadowed, &stored) {
-            shadowed.genuine(&self.inbox, stored.notification(id));
+            shadowed.genuine(&self.inbox, stored.notification());
         }
         match stored {
-            Ok(Stored::New { events, is_held }) => {
+            Ok(Stored::New { id, events, is_held }) => {
                 self.metrics.stored.get_or_create(&by_channel).inc();
                 if is_held {
                     self.metrics.held.get_or_create(&by_channel).inc();
@@ -221,7 +220,7 @@ impl Receiver {
             }
             Err(error) => {
                 self.metrics.busy.get_or_create(&by_channel).inc();
-                error!(notification.id = %id, channel = %door.id, %error, "cannot store; answered busy");
+                error!(channel = %door.id, %error, "cannot store; answered busy");
                 answered(Cause::Busy, None)
             }
         }
@@ -308,7 +307,6 @@ enum Read {
 fn arrival(door: &Door, notification: Proven<Notification>, request: RawRequest) -> Arrival {
     let routes = notification.value().facts.iter().map(|fact| door.routes(fact.kind).to_vec()).collect();
     Arrival {
-        id: NotificationId::new(),
         channel: door.id.clone(),
         merchant: door.merchant.clone(),
         platform: door.platform,

@@ -1,4 +1,4 @@
--- Refused requests, bounded by quotas; who did what; and holds that were ended.
+-- Refused requests, bounded by quotas.
 
 -- One row for each refused request that was kept. A request with the same bytes is counted on its row.
 CREATE TABLE rejections (
@@ -42,12 +42,3 @@ CREATE TABLE rejected_requests (
     body_bytes  INTEGER,
     is_redacted INTEGER NOT NULL
 ) STRICT;
-
--- Who did what to what. Rows from before have all of it in `what`.
-ALTER TABLE audit ADD COLUMN subjects TEXT NOT NULL DEFAULT '[]';
-ALTER TABLE audit ADD COLUMN why TEXT;
-ALTER TABLE audit ADD COLUMN result INTEGER;
-
--- NULL while the hold of an event with concerns is open; 1 released, 2 discarded.
-ALTER TABLE events ADD COLUMN hold_end INTEGER;
-CREATE INDEX notifications_held ON notifications (seq) WHERE is_held = 1;

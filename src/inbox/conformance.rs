@@ -47,7 +47,6 @@ pub(crate) trait Keeper: Send + Sync {
 /// A message without its proof.
 #[derive(Clone, Debug)]
 pub(crate) struct Letter {
-    pub(crate) id: NotificationId,
     pub(crate) notification: Notification,
     pub(crate) request: RawRequest,
     pub(crate) routes: Vec<Vec<RoutedTarget>>,
@@ -109,7 +108,6 @@ pub(crate) fn letter(now: Timestamp, number: &str, facts: Vec<Fact>, targets: &[
     headers.append("x-twice", HeaderValue::from_static("one"));
     headers.append("x-twice", HeaderValue::from_static("two"));
     Letter {
-        id: NotificationId::new(),
         routes: vec![targets.to_vec(); facts.len()],
         is_shadow: false,
         notification: Notification {
@@ -160,9 +158,8 @@ impl World<'_> {
         targets: &[RoutedTarget],
     ) -> (NotificationId, Vec<NewEvent>) {
         let letter = letter(self.0.now(), number, facts, targets);
-        let id = letter.id;
         match self.0.store(letter).await.unwrap() {
-            Stored::New { events, .. } => (id, events),
+            Stored::New { id, events, .. } => (id, events),
             repeated @ Stored::Repeated { .. } => panic!("not new: {repeated:?}"),
         }
     }
@@ -283,8 +280,8 @@ pub(crate) use conformance_suite;
 pub(crate) async fn what_is_stored_comes_back_to_the_byte(keeper: &dyn Keeper) {
     let world = World(keeper);
     let letter = letter(keeper.now(), "N1", vec![payment("P1", 1000)], &[event_target("shop")]);
-    keeper.store(letter.clone()).await.unwrap();
-    let stored = world.inbox().notification(letter.id).await.unwrap();
+    let id = keeper.store(letter.clone()).await.unwrap().notification();
+    let stored = world.inbox().notification(id).await.unwrap();
     let request = stored.request.unwrap();
     assert_eq!(request.body, letter.request.body);
     assert_eq!(request.headers, letter.request.headers);
@@ -334,19 +331,18 @@ async fn futures_of<T>(futures: Vec<std::pin::Pin<Box<dyn Future<Output = T> + S
 
 pub(crate) async fn a_repetition_after_the_ack_is_told_apart(keeper: &dyn Keeper) {
     let again = || letter(keeper.now(), "N1", vec![payment("P1", 1000)], &[]);
-    let first = again();
-    keeper.store(first.clone()).await.unwrap();
+    let id = keeper.store(again()).await.unwrap().notification();
     let before = keeper.store(again()).await.unwrap();
     assert!(matches!(before, Stored::Repeated { is_after_ack: false, repeats: 1, .. }), "{before:?}");
-    keeper.inbox().acked(first.id, keeper.now());
+    keeper.inbox().acked(id, keeper.now());
     let after = keeper.store(again()).await.unwrap();
     assert!(
-        matches!(after, Stored::Repeated { is_after_ack: true, repeats: 2, first: id, .. } if id == first.id),
+        matches!(after, Stored::Repeated { is_after_ack: true, repeats: 2, first, .. } if first == id),
         "{after:?}"
     );
     // The counts reach the disk with the next thing that is written.
     World(keeper).store("N2", vec![payment("P2", 1)]).await;
-    let record = keeper.inbox().notification(first.id).await.unwrap();
+    let record = keeper.inbox().notification(id).await.unwrap();
     assert_eq!((record.repeats, record.repeated_after_ack, record.acked_at), (2, 1, Some(keeper.now())));
 }
 
@@ -605,10 +601,10 @@ pub(crate) async fn held_things_stay(keeper: &dyn Keeper) {
     let mut held = letter(keeper.now(), "N1", vec![payment("P1", 1000)], &[event_target("shop")]);
     held.notification.concerns = vec![Concern::ForeignPayee { payee: "stranger".to_owned() }];
     let stored = keeper.store(held.clone()).await.unwrap();
-    assert!(matches!(stored, Stored::New { is_held: true, .. }));
+    let Stored::New { id, is_held: true, .. } = stored else { panic!("{stored:?}") };
     assert!(matches!(keeper.store(held.clone()).await.unwrap(), Stored::Repeated { is_held: true, .. }));
-    assert_eq!(world.replay(ReplayWhat::Notification(held.id)).await, 0);
-    assert_eq!(world.states(held.id).await, [DeliveryState::Held]);
+    assert_eq!(world.replay(ReplayWhat::Notification(id)).await, 0);
+    assert_eq!(world.states(id).await, [DeliveryState::Held]);
     let (refund, _) = world.store("N2", vec![refund("R1", "P1", 10)]).await;
     assert_eq!(world.states(refund).await, [DeliveryState::Waiting]);
     let backlog = world.inbox().backlog().await.unwrap();
@@ -618,10 +614,10 @@ pub(crate) async fn held_things_stay(keeper: &dyn Keeper) {
 pub(crate) async fn old_captures_are_held(keeper: &dyn Keeper) {
     let mut old = letter(keeper.now(), "N1", vec![payment("P1", 1000)], &[event_target("shop")]);
     old.notification.sent_at = Some("2001-01-01T00:00:00Z".parse().unwrap());
-    keeper.store(old.clone()).await.unwrap();
-    let record = keeper.inbox().notification(old.id).await.unwrap();
+    let id = keeper.store(old).await.unwrap().notification();
+    let record = keeper.inbox().notification(id).await.unwrap();
     assert_eq!(record.concerns, [Concern::TooOld]);
-    assert_eq!(World(keeper).states(old.id).await, [DeliveryState::Held]);
+    assert_eq!(World(keeper).states(id).await, [DeliveryState::Held]);
 }
 
 pub(crate) async fn dead_ones_are_replayed_with_fresh_tries(keeper: &dyn Keeper) {

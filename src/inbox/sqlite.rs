@@ -52,7 +52,6 @@ use self::session::{Lazy, Session};
 use self::writer::{Shared, Writer};
 use crate::clock::Clock;
 
-use super::redact;
 use super::rejections::RejectionLimits;
 use super::shadow::{Shadow, ShadowNote};
 use super::{
@@ -180,7 +179,7 @@ impl SqliteInbox {
     async fn submit<T, F>(&self, urgency: Urgency, bytes: usize, work: F) -> Result<T, Error>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Session) -> Result<T, Fault> + Send + 'static,
+        F: FnMut(&mut Session) -> Result<T, Fault> + Send + 'static,
     {
         let (job, answer) = Asked::new(work);
         self.shared.queue.push(Box::new(job), bytes, urgency)?;
@@ -188,14 +187,13 @@ impl SqliteInbox {
     }
 
     /// The write path behind [`Intake::store`].
-    async fn store_parts(&self, mut parts: Parts) -> Result<Stored, Error> {
-        redact::redact(&mut parts.request);
+    async fn store_parts(&self, parts: Parts) -> Result<Stored, Error> {
         let request = &parts.request;
         let bytes = request.body.len() + request.path.len() + request.query.as_ref().map_or(0, String::len);
         let now = (self.options.clock)();
         let remembered_from = now.checked_sub(self.options.identities_kept).unwrap_or(Timestamp::MIN);
         self.submit(Urgency::Intake, bytes, move |session| {
-            intake::store(session, parts, Moment { now, remembered_from })
+            intake::store(session, &parts, Moment { now, remembered_from })
         })
         .await
     }

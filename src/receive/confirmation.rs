@@ -210,7 +210,7 @@ mod tests {
     use super::*;
     use crate::inbox::sqlite::{Options, SqliteInbox};
     use crate::inbox::{
-        Admin as _, Arrival, AttemptRecord, Claim, DeliveryId, Finish, Finished, Intake as _, Next, NotificationId,
+        Admin as _, Arrival, AttemptRecord, Claim, DeliveryId, Finish, Finished, Intake as _, Next,
         RoutedTarget, Work as _,
     };
     use crate::stop::stop_pair;
@@ -256,7 +256,6 @@ mod tests {
         };
         let routes = vec![vec![RoutedTarget { target: "shop".into(), is_raw: true }]; notification.value().facts.len()];
         Arrival {
-            id: NotificationId::new(),
             channel: "one".into(),
             merchant: "default".into(),
             platform: platform.kind,

@@ -87,10 +87,9 @@ impl Receiver {
             Verdict::Hint(_) => return refused(Rejection::Signature),
         };
         let arrival = arrival(&door, proven, request);
-        let notification = arrival.id;
         let by_channel = ByChannel { channel: door.id.clone() };
         match self.inbox.store_reverified(arrival, id, by).await? {
-            Stored::New { events, is_held } => {
+            Stored::New { id: notification, events, is_held } => {
                 self.metrics.stored.get_or_create(&by_channel).inc();
                 if is_held {
                     self.metrics.held.get_or_create(&by_channel).inc();

@@ -7,12 +7,20 @@ fn stranger() -> Vec<Concern> {
     vec![Concern::ForeignPayee { payee: "stranger".to_owned() }]
 }
 
+/// A message that was stored.
+struct Told {
+    id: NotificationId,
+    letter: Letter,
+}
+
 /// Stores a message that is held as a whole.
-async fn held(keeper: &dyn Keeper, number: &str, facts: Vec<Fact>, targets: &[RoutedTarget]) -> Letter {
+async fn held(keeper: &dyn Keeper, number: &str, facts: Vec<Fact>, targets: &[RoutedTarget]) -> Told {
     let mut letter = letter(keeper.now(), number, facts, targets);
     letter.notification.concerns = stranger();
-    assert!(matches!(keeper.store(letter.clone()).await.unwrap(), Stored::New { is_held: true, .. }));
-    letter
+    match keeper.store(letter.clone()).await.unwrap() {
+        Stored::New { id, is_held: true, .. } => Told { id, letter },
+        stored => panic!("{stored:?}"),
+    }
 }
 
 async fn end(keeper: &dyn Keeper, what: HoldWhat, end: HoldEnd) -> EndedHold {
@@ -43,7 +51,7 @@ pub(crate) async fn a_released_hold_is_delivered(keeper: &dyn Keeper) {
     let leased = world.claim().await.remove(0);
     assert_eq!(leased.notification, letter.id);
     world.finish(&leased, Next::Delivered).await;
-    let repeated = keeper.store(letter.clone()).await.unwrap();
+    let repeated = keeper.store(letter.letter.clone()).await.unwrap();
     assert!(matches!(repeated, Stored::Repeated { is_held: false, .. }), "still a success");
     let record = keeper.inbox().notification(letter.id).await.unwrap();
     assert_eq!(record.concerns, stranger(), "why it was held stays on record");
@@ -76,7 +84,7 @@ pub(crate) async fn a_discarded_hold_never_goes_out(keeper: &dyn Keeper) {
     assert_eq!(world.states(refund).await, [DeliveryState::Pending], "it waits for nothing any more");
     assert_eq!(world.claim().await.len(), 1);
     assert!(open_holds(keeper).await.is_empty());
-    assert!(matches!(keeper.store(letter).await.unwrap(), Stored::Repeated { .. }));
+    assert!(matches!(keeper.store(letter.letter).await.unwrap(), Stored::Repeated { .. }));
 }
 
 pub(crate) async fn a_released_refund_waits_for_its_payment(keeper: &dyn Keeper) {

@@ -169,26 +169,28 @@ pub(crate) async fn a_rejection_becomes_a_notification_once(keeper: &dyn Keeper)
     let id = rows_when(inbox, all(), |rows| rows.len() == 1).await[0].id;
     keeper.advance(Duration::from_hours(2));
     assert!(matches!(keeper.store_reverified(letter.clone(), RejectionId::new()).await, Err(Error::NotFound)));
-    assert!(inbox.notification(letter.id).await.is_err(), "nothing is stored without its rejection");
+    let stored = inbox.notifications(NotificationFilter { limit: 1, ..NotificationFilter::default() }).await.unwrap();
+    assert!(stored.is_empty(), "nothing is stored without its rejection");
 
     let stored = keeper.store_reverified(letter.clone(), id).await.unwrap();
-    assert!(matches!(&stored, Stored::New { events, is_held: false } if events.len() == 1));
-    let notification = inbox.notification(letter.id).await.unwrap();
+    assert!(matches!(&stored, Stored::New { events, is_held: false, .. } if events.len() == 1));
+    let became = stored.notification();
+    let notification = inbox.notification(became).await.unwrap();
     assert_eq!(notification.received_at, letter.request.received_at, "as it arrived");
     let record = inbox.rejection(id).await.unwrap();
-    assert_eq!((record.notification, record.reverified_at), (Some(letter.id), Some(keeper.now())));
+    assert_eq!((record.notification, record.reverified_at), (Some(became), Some(keeper.now())));
     assert_eq!(inbox.rejections(RejectionFilter { is_open: true, ..all() }).await.unwrap().len(), 0);
     assert_eq!(World(keeper).claim().await.len(), 1);
 
-    let again = Letter { id: NotificationId::new(), ..letter.clone() };
+    let again = letter.clone();
     let stored = keeper.store_reverified(again, id).await.unwrap();
-    assert!(matches!(stored, Stored::Repeated { first, .. } if first == letter.id));
+    assert!(matches!(stored, Stored::Repeated { first, .. } if first == became));
     assert!(matches!(keeper.store(letter.clone()).await.unwrap(), Stored::Repeated { .. }));
     let audit = inbox.audit_log(10).await.unwrap();
     assert_eq!(audit.len(), 2);
     for row in audit {
         assert_eq!((row.who.as_str(), row.what.as_str(), row.result), ("test", "reverify", Some(1)));
-        assert_eq!(row.subjects, [id.to_string(), letter.id.to_string()]);
+        assert_eq!(row.subjects, [id.to_string(), became.to_string()]);
     }
 }
 

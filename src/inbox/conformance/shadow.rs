@@ -14,8 +14,7 @@ pub(crate) async fn in_shadow_nothing_goes_out_until_it_is_told_again(keeper: &d
     // Told again by the same notification, and by another one with the same fact.
     for (number, (payment_no, again)) in [("P1", "N1-P1"), ("P2", "N2-P2")].into_iter().enumerate() {
         let first = told(&format!("N1-{payment_no}"), vec![payment(payment_no, 1000)]);
-        let id = first.id;
-        keeper.store(in_shadow(first)).await.unwrap();
+        let id = keeper.store(in_shadow(first)).await.unwrap().notification();
         assert_eq!(world.states(id).await, [DeliveryState::Skipped], "{number}");
         // While the channel stays in shadow, a repetition changes nothing.
         keeper.store(in_shadow(told(&format!("N1-{payment_no}"), vec![payment(payment_no, 1000)]))).await.unwrap();
@@ -36,15 +35,13 @@ pub(crate) async fn in_shadow_nothing_goes_out_until_it_is_told_again(keeper: &d
     let paid = told("N4", vec![payment("P4", 1000)]);
     keeper.store(in_shadow(paid)).await.unwrap();
     let refunded = told("N5", vec![refund("R4", "P4", 500)]);
-    let id = refunded.id;
-    keeper.store(refunded).await.unwrap();
+    let id = keeper.store(refunded).await.unwrap().notification();
     assert_eq!(world.states(id).await, [DeliveryState::Pending]);
     // What is held stays so when it is told again.
     let mut held = told("N6", vec![payment("P6", 1000)]);
     held.notification.concerns = vec![Concern::ForeignPayee { payee: "stranger".to_owned() }];
-    let id = held.id;
-    let again = Letter { id: NotificationId::new(), ..held.clone() };
-    keeper.store(in_shadow(held)).await.unwrap();
+    let again = held.clone();
+    let id = keeper.store(in_shadow(held)).await.unwrap().notification();
     keeper.store(again).await.unwrap();
     assert_eq!(world.states(id).await, [DeliveryState::Held]);
 }
@@ -55,27 +52,23 @@ pub(crate) async fn what_ended_in_shadow_stays_ended(keeper: &dyn Keeper) {
     // A refund's message tells of its payment too. That is no repetition of the payment, which the old application
     // has dealt with, perhaps months ago.
     let paid = told("N1", vec![payment("P1", 1000)]);
-    let id = paid.id;
-    keeper.store(in_shadow(paid)).await.unwrap();
+    let id = keeper.store(in_shadow(paid)).await.unwrap().notification();
     let both = told("N2", vec![payment("P1", 1000), refund("R1", "P1", 10)]);
-    let refunded = both.id;
-    keeper.store(both).await.unwrap();
+    let refunded = keeper.store(both).await.unwrap().notification();
     assert_eq!(world.states(id).await, [DeliveryState::Skipped]);
     assert_eq!(world.states(refunded).await, [DeliveryState::Pending]);
     // News that the payment has made old in the meantime.
     let pending = told("N3", vec![of_order("O3", before_payment(EventKind::PaymentPending, "P3"))]);
-    let again = Letter { id: NotificationId::new(), ..pending.clone() };
-    let id = pending.id;
-    keeper.store(in_shadow(pending)).await.unwrap();
+    let again = pending.clone();
+    let id = keeper.store(in_shadow(pending)).await.unwrap().notification();
     keeper.store(in_shadow(told("N4", vec![of_order("O3", payment("P3", 1000))]))).await.unwrap();
     keeper.store(again).await.unwrap();
     assert_eq!(world.states(id).await, [DeliveryState::Skipped]);
     // A hold that a person has ended by discarding it.
     let mut held = told("N5", vec![payment("P5", 1000)]);
     held.notification.concerns = vec![Concern::ForeignPayee { payee: "stranger".to_owned() }];
-    let again = Letter { id: NotificationId::new(), ..held.clone() };
-    let id = held.id;
-    keeper.store(in_shadow(held)).await.unwrap();
+    let again = held.clone();
+    let id = keeper.store(in_shadow(held)).await.unwrap().notification();
     let end = EndHold {
         what: HoldWhat::Notification(id),
         end: HoldEnd::Discard,

@@ -140,9 +140,9 @@ pub(crate) async fn a_released_success_speaks_like_any_other(keeper: &dyn Keeper
         let paid = vec![of_order(&order, payment(&number("P"), 1000))];
         let mut held = letter(keeper.now(), &number("N1"), paid, &[event_target("shop")]);
         held.notification.concerns = vec![Concern::ForeignPayee { payee: "stranger".to_owned() }];
-        let what = HoldWhat::Notification(held.id);
-        keeper.store(held.clone()).await.unwrap();
-        let mut settled = world.inbox().settled(&[world.inbox().deliveries_of(held.id).await.unwrap()[0].id]);
+        let id = keeper.store(held).await.unwrap().notification();
+        let what = HoldWhat::Notification(id);
+        let mut settled = world.inbox().settled(&[world.inbox().deliveries_of(id).await.unwrap()[0].id]);
         let ended = EndHold { what, end, by: "test".to_owned(), why: None, at: keeper.now() };
         keeper.inbox().end_hold(ended).await.unwrap();
         if end == HoldEnd::Discard {

@@ -8,7 +8,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension as _};
 use tollbell_channels::model::Timestamp;
 
 use super::fault::Fault;
-use super::rows::{state_code, to_ms};
+use super::rows::{delivery_seq, event_seq, notification_seq, state_code, to_ms};
 use super::session::{NamesSweep, Session};
 use super::{audit, files, rejections, schema};
 use crate::inbox::{AuditRecord, DeliveryState, Error, Replay, ReplayWhat, Retained, Retention};
@@ -69,36 +69,38 @@ pub(super) fn audit(conn: &Connection, at_ms: i64, by: &str, what: &str) -> Resu
 }
 
 fn select_for_replay(conn: &Connection, what: &ReplayWhat, target: Option<i64>) -> Result<Vec<i64>, Fault> {
-    let list = |sql: &str, id: &[u8; 16]| -> Result<Vec<i64>, Fault> {
-        Ok(conn.prepare_cached(sql)?.query_map((id, target), |row| row.get(0))?.collect::<Result<_, _>>()?)
+    let list = |sql: &str, seq: i64| -> Result<Vec<i64>, Fault> {
+        Ok(conn.prepare_cached(sql)?.query_map((seq, target), |row| row.get(0))?.collect::<Result<_, _>>()?)
     };
     let exists =
-        |sql: &str, id: &[u8; 16]| -> Result<(), Fault> { Ok(conn.prepare_cached(sql)?.query_row([id], |_| Ok(()))?) };
+        |sql: &str, seq: i64, id: &[u8; 16]| -> Result<(), Fault> {
+            Ok(conn.prepare_cached(sql)?.query_row((seq, id), |_| Ok(()))?)
+        };
     match what {
         ReplayWhat::Event(id) => {
-            exists("SELECT 1 FROM events WHERE id = ?1", id.as_bytes())?;
+            exists("SELECT 1 FROM events WHERE seq = ?1 AND id = ?2", event_seq(*id), id.as_bytes())?;
             list(
-                "SELECT d.seq FROM events e CROSS JOIN deliveries d ON d.notification = e.notification
-                 WHERE e.id = ?1 AND (?2 IS NULL OR d.target = ?2) AND d.state BETWEEN 4 AND 7 AND (d.event = e.seq
+                "SELECT d.seq FROM events e CROSS JOIN deliveries d ON d.seq BETWEEN (e.seq >> 16) << 16 AND (e.seq | 65535)
+                 WHERE e.seq = ?1 AND (?2 IS NULL OR d.target = ?2) AND d.state BETWEEN 4 AND 7 AND (d.event = e.seq
                      OR EXISTS (SELECT 1 FROM delivery_events x WHERE x.delivery = d.seq AND x.event = e.seq))",
-                id.as_bytes(),
+                event_seq(*id),
             )
         }
         ReplayWhat::Notification(id) => {
-            exists("SELECT 1 FROM notifications WHERE id = ?1", id.as_bytes())?;
+            exists("SELECT 1 FROM notifications WHERE seq = ?1 AND id = ?2", notification_seq(*id), id.as_bytes())?;
             list(
-                "SELECT d.seq FROM notifications n CROSS JOIN deliveries d ON d.notification = n.seq
-                 WHERE n.id = ?1 AND (?2 IS NULL OR d.target = ?2) AND d.state BETWEEN 4 AND 7",
-                id.as_bytes(),
+                "SELECT d.seq FROM deliveries d
+                 WHERE d.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND (?2 IS NULL OR d.target = ?2) AND d.state BETWEEN 4 AND 7",
+                notification_seq(*id),
             )
         }
         // Named by itself, a delivery that waits goes out: a person decided not to wait for its payment.
         ReplayWhat::Delivery(id) => {
-            exists("SELECT 1 FROM deliveries WHERE id = ?1", id.as_bytes())?;
+            exists("SELECT 1 FROM deliveries WHERE seq = ?1 AND id = ?2", delivery_seq(*id), id.as_bytes())?;
             list(
-                "SELECT seq FROM deliveries WHERE id = ?1 AND (?2 IS NULL OR target = ?2)
+                "SELECT seq FROM deliveries WHERE seq = ?1 AND (?2 IS NULL OR target = ?2)
                      AND (state BETWEEN 4 AND 7 OR state = 0)",
-                id.as_bytes(),
+                delivery_seq(*id),
             )
         }
         ReplayWhat::Dead(max) => Ok(conn
@@ -132,6 +134,12 @@ pub(super) fn retain(session: &mut Session, retention: Retention, now: Timestamp
     }
     let is_done = sweep_names(session, identities_before, slice)?;
     if is_done {
+        for sql in [
+            "DELETE FROM channel_blocks WHERE block < (SELECT min(seq) >> 10 FROM notifications)",
+            "DELETE FROM kind_blocks WHERE block < (SELECT min(seq) >> 10 FROM notifications)",
+        ] {
+            session.conn.prepare_cached(sql)?.execute([])?;
+        }
         session.conn.prepare_cached("DELETE FROM audit WHERE at < ?1")?.execute([identities_before])?;
         session.sweep.bodies_after = 0;
         session.sweep.notifications_after = 0;
@@ -140,13 +148,13 @@ pub(super) fn retain(session: &mut Session, retention: Retention, now: Timestamp
 }
 
 /// A delivery of the notification may still go out, or another one waits for it.
-const IS_OPEN: &str = "EXISTS (SELECT 1 FROM deliveries d WHERE d.notification = n.seq AND (d.state < 4
+const IS_OPEN: &str = "EXISTS (SELECT 1 FROM deliveries d WHERE d.seq BETWEEN n.seq << 16 AND (n.seq << 16 | 65535) AND (d.state < 4
     OR EXISTS (SELECT 1 FROM deliveries f WHERE f.waits_for = d.seq)))";
 
 /// Looks at the next rows in the order of their commits and stops at the first that is too young.
 fn remove_bodies(session: &mut Session, before_ms: i64, slice: i64) -> Result<(u64, bool), Fault> {
     let sql = format!(
-        "SELECT b.notification, n.received_at < ?2, {IS_OPEN} FROM bodies b
+        "SELECT b.notification, n.received_at < ?2, {IS_OPEN}, 0 FROM bodies b
          CROSS JOIN notifications n ON n.seq = b.notification WHERE b.notification > ?1 ORDER BY b.notification LIMIT ?3"
     );
     let looked_at = look(&session.conn, &sql, session.sweep.bodies_after, before_ms, slice)?;
@@ -166,7 +174,7 @@ fn remove_bodies(session: &mut Session, before_ms: i64, slice: i64) -> Result<(u
 
 fn remove_notifications(session: &mut Session, before_ms: i64, slice: i64) -> Result<(u64, bool), Fault> {
     let sql = format!(
-        "SELECT n.seq, n.received_at < ?2, {IS_OPEN} FROM notifications n WHERE n.seq > ?1 ORDER BY n.seq LIMIT ?3"
+        "SELECT n.seq, n.received_at < ?2, {IS_OPEN}, n.seq = (SELECT max(seq) FROM notifications) FROM notifications n WHERE n.seq > ?1 ORDER BY n.seq LIMIT ?3"
     );
     let looked_at = look(&session.conn, &sql, session.sweep.notifications_after, before_ms, slice)?;
     let mut removed = 0;
@@ -175,7 +183,8 @@ fn remove_notifications(session: &mut Session, before_ms: i64, slice: i64) -> Re
             return Ok((removed, true));
         }
         session.sweep.notifications_after = row.seq;
-        if !row.is_open {
+        // The newest one stays, however old: the next number follows it.
+        if !row.is_open && !row.is_newest {
             remove_notification(&session.conn, row.seq)?;
             session.sweep.has_loose_names = true;
             removed += 1;
@@ -188,27 +197,29 @@ struct LookedAt {
     seq: i64,
     is_old: bool,
     is_open: bool,
+    is_newest: bool,
 }
 
 fn look(conn: &Connection, sql: &str, after: i64, before_ms: i64, slice: i64) -> Result<Vec<LookedAt>, Fault> {
     Ok(conn
         .prepare_cached(sql)?
         .query_map((after, before_ms, slice), |row| {
-            Ok(LookedAt { seq: row.get(0)?, is_old: row.get(1)?, is_open: row.get(2)? })
+            Ok(LookedAt { seq: row.get(0)?, is_old: row.get(1)?, is_open: row.get(2)?, is_newest: row.get(3)? })
         })?
         .collect::<Result<_, _>>()?)
 }
 
 fn remove_notification(conn: &Connection, seq: i64) -> Result<(), Fault> {
     for sql in [
-        "DELETE FROM attempts WHERE delivery IN (SELECT seq FROM deliveries WHERE notification = ?1)",
-        "DELETE FROM delivery_events WHERE delivery IN (SELECT seq FROM deliveries WHERE notification = ?1)",
+        "DELETE FROM attempts WHERE delivery IN (SELECT seq FROM deliveries WHERE seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535))",
+        "DELETE FROM delivery_events WHERE delivery IN (SELECT seq FROM deliveries WHERE seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535))",
         "DELETE FROM awaited WHERE (scope, payment) IN
-             (SELECT scope, payment FROM events WHERE notification = ?1 AND payment IS NOT NULL)
-             AND delivery IN (SELECT seq FROM deliveries WHERE notification = ?1)",
-        "DELETE FROM deliveries WHERE notification = ?1",
-        "DELETE FROM events WHERE notification = ?1",
+             (SELECT scope, payment FROM events WHERE seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND payment IS NOT NULL)
+             AND delivery IN (SELECT seq FROM deliveries WHERE seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535))",
+        "DELETE FROM deliveries WHERE seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535)",
+        "DELETE FROM events WHERE seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535)",
         "DELETE FROM bodies WHERE notification = ?1",
+        "DELETE FROM acks WHERE notification = ?1",
         "DELETE FROM notifications WHERE seq = ?1",
     ] {
         conn.prepare_cached(sql)?.execute([seq])?;

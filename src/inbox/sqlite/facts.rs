@@ -40,6 +40,8 @@ pub(super) struct NewFact {
     pub(super) conflict: Option<Conflict>,
     /// Names that lead to the new event.
     pub(super) names: Vec<Identity>,
+    /// The name of a payment of which the message proves that nothing had been refunded, in this currency.
+    pub(super) unrefunded: Option<(Identity, Currency)>,
 }
 
 /// What a new event contradicts.
@@ -75,8 +77,16 @@ pub(super) fn resolve(
 
     let differs = match known.as_slice() {
         [] => {
-            let outcome = new_fact(session, scope, fact, &unknown, now_ms)?;
-            note_baseline(session, scope, fact, now_ms)?;
+            let mut outcome = new_fact(session, scope, fact, &unknown, now_ms)?;
+            match (&mut outcome, &fact.baseline) {
+                // Most payments: it is kept with the name, which is written anyway.
+                (Outcome::New(new), Some((series, currency)))
+                    if fact.kind == EventKind::PaymentSucceeded && new.names.contains(&series.0) =>
+                {
+                    new.unrefunded = Some((series.0.clone(), *currency));
+                }
+                _ => note_baseline(session, scope, fact, now_ms)?,
+            }
             return Ok(outcome);
         }
         [event] => event.difference(fact),
@@ -84,7 +94,7 @@ pub(super) fn resolve(
     };
     let Some(differs) = differs else {
         let event = &known[0];
-        add_names(session, scope, kind, fact.kind, &unknown, event.seq, learned)?;
+        add_names(session, scope, kind, fact.kind, &unknown, None, event.seq, learned)?;
         event.learn(session, fact)?;
         if let Amount::Cumulative { series, total, .. } = &fact.amount {
             raise_total(session, scope, series, *total, now_ms)?;
@@ -95,7 +105,7 @@ pub(super) fn resolve(
     let name = conflict_name(&known, fact);
     let conflict_kind = session.word(CONFLICT_KIND)?;
     if let Some(event) = Known::find(session, scope, conflict_kind, &name)? {
-        add_names(session, scope, kind, fact.kind, &unknown, event.seq, learned)?;
+        add_names(session, scope, kind, fact.kind, &unknown, None, event.seq, learned)?;
         return Ok(Outcome::Nothing);
     }
     let (amount, basis, total) = match &fact.amount {
@@ -115,6 +125,7 @@ pub(super) fn resolve(
             name,
         }),
         names: unknown,
+        unrefunded: None,
     }))
 }
 
@@ -128,25 +139,28 @@ pub(super) fn name_event(
     learned: &mut Vec<(i64, String)>,
 ) -> Result<(), Fault> {
     let kind = session.word(fact.kind.as_str())?;
-    add_names(session, scope, kind, fact.kind, &new.names, event, learned)?;
+    add_names(session, scope, kind, fact.kind, &new.names, new.unrefunded.as_ref(), event, learned)?;
     if let Some(conflict) = &new.conflict {
         let kind = session.word(CONFLICT_KIND)?;
-        add_name(session, scope, kind, &conflict.name, event)?;
+        add_name(session, scope, kind, &conflict.name, event, None)?;
     }
     Ok(())
 }
 
+#[expect(clippy::too_many_arguments, reason = "one row of a name, from three callers")]
 fn add_names(
     session: &Session,
     scope: i64,
     kind: i64,
     event_kind: EventKind,
     names: &[Identity],
+    unrefunded: Option<&(Identity, Currency)>,
     event: i64,
     learned: &mut Vec<(i64, String)>,
 ) -> Result<(), Fault> {
     for name in names {
-        add_name(session, scope, kind, name.as_str(), event)?;
+        let unrefunded = unrefunded.filter(|(unrefunded, _)| unrefunded == name).map(|(_, currency)| *currency);
+        add_name(session, scope, kind, name.as_str(), event, unrefunded)?;
         if event_kind == EventKind::PaymentSucceeded {
             learned.push((scope, name.as_str().to_owned()));
         }
@@ -155,11 +169,18 @@ fn add_names(
 }
 
 /// A name whose event has been removed by retention is free again.
-fn add_name(session: &Session, scope: i64, kind: i64, text: &str, event: i64) -> Result<(), Fault> {
+fn add_name(
+    session: &Session,
+    scope: i64,
+    kind: i64,
+    text: &str,
+    event: i64,
+    unrefunded: Option<Currency>,
+) -> Result<(), Fault> {
     session
         .conn
-        .prepare_cached("INSERT OR REPLACE INTO identities (scope, kind, text, event) VALUES (?1, ?2, ?3, ?4)")?
-        .execute((scope, kind, text, event))?;
+        .prepare_cached("INSERT OR REPLACE INTO identities (scope, kind, text, event, unrefunded) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute((scope, kind, text, event, unrefunded.as_ref().map(Currency::code)))?;
     Ok(())
 }
 
@@ -282,6 +303,7 @@ fn new_fact(session: &mut Session, scope: i64, fact: &Fact, names: &[Identity], 
         currency: fact.signed_money().map(|money| money.currency),
         conflict: None,
         names: names.to_vec(),
+        unrefunded: None,
     };
     Ok(Outcome::New(match &fact.amount {
         Amount::Stated(money) => plain(Some(money.minor), AmountBasis::Stated),
@@ -329,12 +351,21 @@ fn forget_difference(session: &mut Session, scope: i64, fact: &Fact, late: Money
     Ok(())
 }
 
-fn highest_total(session: &Session, scope: i64, series: &Series, currency: Currency) -> Result<Option<i64>, Fault> {
-    Ok(session
+fn highest_total(session: &mut Session, scope: i64, series: &Series, currency: Currency) -> Result<Option<i64>, Fault> {
+    let total = session
         .conn
         .prepare_cached("SELECT total FROM totals WHERE scope = ?1 AND series = ?2 AND currency = ?3")?
         .query_row((scope, series.0.as_str(), currency.code()), |row| row.get(0))
-        .optional()?)
+        .optional()?;
+    if total.is_some() {
+        return Ok(total);
+    }
+    let paid = session.word(EventKind::PaymentSucceeded.as_str())?;
+    let is_unrefunded = session
+        .conn
+        .prepare_cached("SELECT 1 FROM identities WHERE scope = ?1 AND kind = ?2 AND text = ?3 AND unrefunded = ?4")?
+        .exists((scope, paid, series.0.as_str(), currency.code()))?;
+    Ok(is_unrefunded.then_some(0))
 }
 
 /// Totals only rise: a message that is older than what is known lowers nothing.

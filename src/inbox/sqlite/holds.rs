@@ -1,15 +1,15 @@
 //! Holds, listed and ended.
 
 use async_trait::async_trait;
-use rusqlite::{Connection, OptionalExtension as _};
+use rusqlite::Connection;
 
 use super::fault::Fault;
 use super::queue::Urgency;
-use super::rows::{self, DELIVERY_SELECT, EVENT_COLUMNS, EVENT_TABLES, state_code, to_ms};
+use super::rows::{self, DELIVERY_SELECT, EVENT_COLUMNS, EVENT_TABLES, delivery_seq, event_seq, notification_seq, state_code, to_ms};
 use super::session::Session;
 use super::{SqliteInbox, audit, search, waits};
 use crate::inbox::holds::{EndHold, EndedHold, HoldEnd, HoldRecord, HoldWhat, Holds};
-use crate::inbox::{AuditRecord, DeliveryId, DeliveryState, Error, NotificationId, PAGE_MAX};
+use crate::inbox::{AuditRecord, DeliveryId, DeliveryState, Error, EventId, NotificationId, PAGE_MAX};
 
 #[async_trait]
 impl Holds for SqliteInbox {
@@ -25,11 +25,7 @@ impl Holds for SqliteInbox {
 fn list(conn: &Connection, after: Option<NotificationId>, limit: usize) -> Result<Vec<HoldRecord>, Fault> {
     let after: i64 = match after {
         None => 0,
-        Some(id) => conn
-            .prepare_cached("SELECT seq FROM notifications WHERE id <= ?1 ORDER BY id DESC LIMIT 1")?
-            .query_row([id.as_bytes()], |row| row.get(0))
-            .optional()?
-            .unwrap_or(0),
+        Some(id) => notification_seq(id),
     };
     let sql = format!(
         "{} WHERE n.is_held = 1 AND n.seq > ?1 ORDER BY n.seq LIMIT {}",
@@ -38,10 +34,10 @@ fn list(conn: &Connection, after: Option<NotificationId>, limit: usize) -> Resul
     );
     let events = format!(
         "SELECT {EVENT_COLUMNS} FROM {EVENT_TABLES}
-         WHERE e.notification = ?1 AND e.concerns IS NOT NULL AND e.hold_end IS NULL ORDER BY e.seq LIMIT {PAGE_MAX}"
+         WHERE e.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND e.concerns IS NOT NULL AND e.hold_end IS NULL ORDER BY e.seq LIMIT {PAGE_MAX}"
     );
     let deliveries =
-        format!("{DELIVERY_SELECT} WHERE d.notification = ?1 AND d.state = 1 ORDER BY d.seq LIMIT {PAGE_MAX}");
+        format!("{DELIVERY_SELECT} WHERE d.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND d.state = 1 ORDER BY d.seq LIMIT {PAGE_MAX}");
     let found = search::many(conn, &sql, [after], search::notification_of)?;
     found
         .into_iter()
@@ -72,9 +68,9 @@ pub(super) const COVERED: &str =
 fn end_hold(session: &mut Session, end: &EndHold) -> Result<EndedHold, Fault> {
     let code = end_code(end.end);
     let (notification, deliveries, mut events) = match end.what {
-        HoldWhat::Notification(id) => of_notification(session, id.as_bytes(), end.end)?,
-        HoldWhat::Event(id) => of_event(session, id.as_bytes(), end.end)?,
-        HoldWhat::Delivery(id) => of_delivery(session, id.as_bytes(), end.end)?,
+        HoldWhat::Notification(id) => of_notification(session, id, end.end)?,
+        HoldWhat::Event(id) => of_event(session, id, end.end)?,
+        HoldWhat::Delivery(id) => of_delivery(session, id, end.end)?,
     };
     let now_ms = to_ms(end.at);
     let mut ended = EndedHold { deliveries: 0, waiting: 0, holds: 0 };
@@ -102,18 +98,18 @@ fn end_hold(session: &mut Session, end: &EndHold) -> Result<EndedHold, Fault> {
         events = session
             .conn
             .prepare_cached(&format!(
-                "UPDATE events AS e SET hold_end = ?2 WHERE e.notification = ?3 AND {IS_OPEN}
-                 AND EXISTS (SELECT 1 FROM deliveries d WHERE d.id = ?1 AND {COVERED})
-                 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.notification = e.notification AND d.state = 1 AND {COVERED})"
+                "UPDATE events AS e SET hold_end = ?2 WHERE e.seq BETWEEN ?3 << 16 AND (?3 << 16 | 65535) AND {IS_OPEN}
+                 AND EXISTS (SELECT 1 FROM deliveries d WHERE d.seq = ?1 AND {COVERED})
+                 AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq BETWEEN (e.seq >> 16) << 16 AND (e.seq | 65535) AND d.state = 1 AND {COVERED})"
             ))?
-            .execute((id.as_bytes(), code, notification))?;
+            .execute((delivery_seq(id), code, notification))?;
     }
     let closed = session
         .conn
         .prepare_cached(&format!(
             "UPDATE notifications AS n SET is_held = 0 WHERE n.seq = ?1 AND n.is_held = 1
-             AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.notification = n.seq AND d.state = 1)
-             AND NOT EXISTS (SELECT 1 FROM events e WHERE e.notification = n.seq AND {IS_OPEN})"
+             AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq BETWEEN n.seq << 16 AND (n.seq << 16 | 65535) AND d.state = 1)
+             AND NOT EXISTS (SELECT 1 FROM events e WHERE e.seq BETWEEN n.seq << 16 AND (n.seq << 16 | 65535) AND {IS_OPEN})"
         ))?
         .execute([notification])?;
     ended.holds = u64::try_from(events.max(closed)).unwrap_or(0);
@@ -132,26 +128,28 @@ fn end_hold(session: &mut Session, end: &EndHold) -> Result<EndedHold, Fault> {
 /// The notification, its deliveries with how they end, and how many events were closed.
 type Found = (i64, Vec<(i64, HoldEnd)>, usize);
 
-fn of_notification(session: &Session, id: &[u8; 16], end: HoldEnd) -> Result<Found, Fault> {
+fn of_notification(session: &Session, id: NotificationId, end: HoldEnd) -> Result<Found, Fault> {
     let conn = &session.conn;
     let seq: i64 =
-        conn.prepare_cached("SELECT seq FROM notifications WHERE id = ?1")?.query_row([id], |row| row.get(0))?;
+        conn
+        .prepare_cached("SELECT seq FROM notifications WHERE seq = ?1 AND id = ?2")?
+        .query_row((notification_seq(id), id.as_bytes()), |row| row.get(0))?;
     let events = conn
-        .prepare_cached(&format!("UPDATE events AS e SET hold_end = ?2 WHERE e.notification = ?1 AND {IS_OPEN}"))?
+        .prepare_cached(&format!("UPDATE events AS e SET hold_end = ?2 WHERE e.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND {IS_OPEN}"))?
         .execute((seq, end_code(end)))?;
     let deliveries = conn
-        .prepare_cached("SELECT seq FROM deliveries WHERE notification = ?1 AND state = 1 ORDER BY seq")?
+        .prepare_cached("SELECT seq FROM deliveries WHERE seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND state = 1 ORDER BY seq")?
         .query_map([seq], |row| row.get(0))?
         .map(|delivery| Ok((delivery?, end)))
         .collect::<Result<_, Fault>>()?;
     Ok((seq, deliveries, events))
 }
 
-fn of_event(session: &Session, id: &[u8; 16], end: HoldEnd) -> Result<Found, Fault> {
+fn of_event(session: &Session, id: EventId, end: HoldEnd) -> Result<Found, Fault> {
     let conn = &session.conn;
     let (event, notification): (i64, i64) = conn
-        .prepare_cached("SELECT seq, notification FROM events WHERE id = ?1")?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        .prepare_cached("SELECT seq, seq >> 16 FROM events WHERE seq = ?1 AND id = ?2")?
+        .query_row((event_seq(id), id.as_bytes()), |row| Ok((row.get(0)?, row.get(1)?)))?;
     let events = conn
         .prepare_cached(&format!("UPDATE events AS e SET hold_end = ?2 WHERE e.seq = ?1 AND {IS_OPEN}"))?
         .execute((event, end_code(end)))?;
@@ -159,10 +157,10 @@ fn of_event(session: &Session, id: &[u8; 16], end: HoldEnd) -> Result<Found, Fau
     // even when another event in it was discarded.
     let deliveries = conn
         .prepare_cached(&format!(
-            "SELECT d.seq, EXISTS (SELECT 1 FROM events e WHERE e.notification = ?2 AND e.hold_end = 1 AND {COVERED})
+            "SELECT d.seq, EXISTS (SELECT 1 FROM events e WHERE e.seq BETWEEN ?2 << 16 AND (?2 << 16 | 65535) AND e.hold_end = 1 AND {COVERED})
              FROM deliveries d CROSS JOIN events e ON e.seq = ?1
-             WHERE d.notification = ?2 AND d.state = 1 AND {COVERED}
-                 AND NOT EXISTS (SELECT 1 FROM events e WHERE e.notification = ?2 AND {IS_OPEN} AND {COVERED})
+             WHERE d.seq BETWEEN ?2 << 16 AND (?2 << 16 | 65535) AND d.state = 1 AND {COVERED}
+                 AND NOT EXISTS (SELECT 1 FROM events e WHERE e.seq BETWEEN ?2 << 16 AND (?2 << 16 | 65535) AND {IS_OPEN} AND {COVERED})
              ORDER BY d.seq"
         ))?
         .query_map((event, notification), |row| Ok((row.get(0)?, row.get(1)?)))?
@@ -174,11 +172,11 @@ fn of_event(session: &Session, id: &[u8; 16], end: HoldEnd) -> Result<Found, Fau
     Ok((notification, deliveries, events))
 }
 
-fn of_delivery(session: &Session, id: &[u8; 16], end: HoldEnd) -> Result<Found, Fault> {
+fn of_delivery(session: &Session, id: DeliveryId, end: HoldEnd) -> Result<Found, Fault> {
     let (seq, notification, is_held): (i64, i64, bool) = session
         .conn
-        .prepare_cached("SELECT seq, notification, state = 1 FROM deliveries WHERE id = ?1")?
-        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        .prepare_cached("SELECT seq, seq >> 16, state = 1 FROM deliveries WHERE seq = ?1 AND id = ?2")?
+        .query_row((delivery_seq(id), id.as_bytes()), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
     let deliveries = if is_held { vec![(seq, end)] } else { Vec::new() };
     Ok((notification, deliveries, 0))
 }

@@ -8,7 +8,7 @@ use tollbell_channels::model::Timestamp;
 
 use super::fault::Fault;
 use super::files;
-use super::rows::{state_code, to_ms};
+use super::rows::{PLACE_BITS, PLACES_MAX, state_code, to_ms};
 use super::session::Session;
 use crate::inbox::{BACKLOG_COUNT_MAX, DeliveryId, DeliveryState, Size};
 
@@ -18,6 +18,9 @@ const UNFINISHED: [DeliveryState; 4] =
 /// Deliveries that one call discards at most, so that intake never waits long.
 const DISCARD_MAX: usize = 500;
 
+/// Notifications whose events are counted to tell how many events there are.
+const EVENTS_SAMPLED: u64 = 10_000;
+
 /// How large the inbox is. No table is counted.
 pub(super) fn size(conn: &Connection, path: &Path) -> Result<Size, Fault> {
     let number = |sql: &str| -> Result<u64, Fault> {
@@ -25,19 +28,23 @@ pub(super) fn size(conn: &Connection, path: &Path) -> Result<Size, Fault> {
         u64::try_from(found).map_err(|_| Fault::corrupt("a size"))
     };
     let page = number("PRAGMA page_size")?;
-    // Numbers are given in order and never twice, so that a range tells about how many there are.
-    let about = |table: &str| {
-        number(&format!(
-            "SELECT coalesce((SELECT seq FROM {table} ORDER BY seq DESC LIMIT 1)
-                 - (SELECT seq FROM {table} ORDER BY seq LIMIT 1) + 1, 0)"
-        ))
-    };
+    // Numbers are given in order and never twice, so that their range tells about how many there are.
+    let notifications = number(
+        "SELECT coalesce((SELECT seq FROM notifications ORDER BY seq DESC LIMIT 1)
+             - (SELECT seq FROM notifications ORDER BY seq LIMIT 1) + 1, 0)",
+    )?;
+    // Events have no such row; how many the newest notifications brought tells about how many all did.
+    let sampled = notifications.min(EVENTS_SAMPLED);
+    let of_sample = number(&format!(
+        "SELECT count(*) FROM events
+         WHERE seq > (SELECT max(seq) - {sampled} FROM notifications) << {PLACE_BITS} | {PLACES_MAX}"
+    ))?;
     Ok(Size {
         bytes: number("PRAGMA page_count")? * page,
         free_bytes: number("PRAGMA freelist_count")? * page,
         wal_bytes: files::length(&files::beside(path, "-wal")),
-        notifications: about("notifications")?,
-        events: about("events")?,
+        notifications,
+        events: if sampled == 0 { 0 } else { notifications.saturating_mul(of_sample) / sampled },
     })
 }
 

@@ -7,14 +7,45 @@ use tollbell_channels::model::{Concern, Fact, Notification, Proof, RawRequest, T
 
 use super::facts::{self, NewFact, Outcome};
 use super::fault::Fault;
-use super::rows::{address_bytes, basis_code, concerns_text, from_ms, headers_bytes, state_code, to_ms};
+use super::rows::{
+    PLACE_BITS, PLACES_MAX, address_bytes, basis_code, concerns_text, from_ms, headers_bytes, state_code, to_ms,
+};
 use super::session::Session;
 use super::{shadow, superseded, waits};
-use crate::inbox::{Arrival, DeliveryId, DeliveryState, EventId, NewEvent, NotificationId, RoutedTarget, Stored};
+use crate::inbox::{Arrival, DeliveryState, Error, EventId, NewEvent, NotificationId, RoutedTarget, Stored, redact};
+
+/// An arrival in the shape of its rows. What can be made ready is, because the writer is one thread for all.
+pub(super) struct Parts {
+    pub(super) channel: Arc<str>,
+    pub(super) merchant: Arc<str>,
+    pub(super) platform: &'static str,
+    pub(super) notification: Notification,
+    pub(super) proof: String,
+    pub(super) request: RawRequest,
+    pub(super) routes: Vec<Vec<RoutedTarget>>,
+    pub(super) is_shadow: bool,
+    assertion: i64,
+    headers: Vec<u8>,
+}
+
+impl From<Arrival> for Parts {
+    fn from(arrival: Arrival) -> Self {
+        let (notification, proof) = arrival.notification.into_parts();
+        Self::new(Unpacked {
+            channel: arrival.channel,
+            merchant: arrival.merchant,
+            platform: arrival.platform,
+            notification,
+            proof,
+            request: arrival.request,
+            routes: arrival.routes,
+            is_shadow: arrival.is_shadow,
+        })
+    }
+}
 
 /// An arrival whose proof was taken apart, because the row keeps both halves.
-pub(super) struct Parts {
-    pub(super) id: NotificationId,
+pub(super) struct Unpacked {
     pub(super) channel: Arc<str>,
     pub(super) merchant: Arc<str>,
     pub(super) platform: &'static str,
@@ -25,20 +56,14 @@ pub(super) struct Parts {
     pub(super) is_shadow: bool,
 }
 
-impl From<Arrival> for Parts {
-    fn from(arrival: Arrival) -> Self {
-        let (notification, proof) = arrival.notification.into_parts();
-        Self {
-            id: arrival.id,
-            channel: arrival.channel,
-            merchant: arrival.merchant,
-            platform: arrival.platform,
-            notification,
-            proof,
-            request: arrival.request,
-            routes: arrival.routes,
-            is_shadow: arrival.is_shadow,
-        }
+impl Parts {
+    pub(super) fn new(unpacked: Unpacked) -> Self {
+        let Unpacked { channel, merchant, platform, notification, proof, mut request, routes, is_shadow } = unpacked;
+        redact::redact(&mut request);
+        let assertion = i64::from_be_bytes(notification.key().assertion);
+        let headers = headers_bytes(&request.headers);
+        let proof = serde_json::to_string(&proof).expect("a proof is plain texts");
+        Self { channel, merchant, platform, notification, proof, request, routes, is_shadow, assertion, headers }
     }
 }
 
@@ -52,21 +77,20 @@ pub(super) struct Moment {
 }
 
 /// The whole of it, inside one transaction.
-pub(super) fn store(session: &mut Session, mut parts: Parts, moment: Moment) -> Result<Stored, Fault> {
+pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Result<Stored, Fault> {
+    let now_ms = to_ms(moment.now);
     let scope = session.scope(&parts.notification.scope)?;
-    let key = parts.notification.key();
-    if let Some(repeated) = repetition(session, scope, key.as_str(), parts.is_shadow, moment.now)? {
+    if let Some(repeated) = repetition(session, scope, parts, now_ms)? {
         return Ok(repeated);
     }
-    if parts.notification.sent_at.is_some_and(|sent_at| sent_at < moment.remembered_from) {
-        parts.notification.concerns.push(Concern::TooOld);
-    }
-    let notification = insert_notification(session, &parts, scope, key.as_str())?;
-    insert_body(session, &parts.request, notification)?;
+    let is_too_old = parts.notification.sent_at.is_some_and(|sent_at| sent_at < moment.remembered_from);
+    let mut concerns = parts.notification.concerns.clone();
+    concerns.extend(is_too_old.then_some(Concern::TooOld));
+    let (notification, id) = session.next_notification(now_ms)?;
+    insert_body(session, parts, notification)?;
 
-    let now_ms = to_ms(moment.now);
     let mut learned = Vec::new();
-    let mut events = Vec::new();
+    let mut events: Vec<(Inserted, &[RoutedTarget])> = Vec::with_capacity(parts.notification.facts.len());
     let mut sources = Vec::new();
     let mut known = Vec::new();
     for (index, fact) in parts.notification.facts.iter().enumerate() {
@@ -77,8 +101,15 @@ pub(super) fn store(session: &mut Session, mut parts: Parts, moment: Moment) -> 
         };
         let doubt = superseded::contradiction(session, fact_scope, fact)?;
         let routes = parts.routes.get(index).map_or(&[][..], Vec::as_slice);
-        let event =
-            insert_event(session, &parts, notification, fact_scope, fact, &new, doubt, routes.is_empty(), now_ms)?;
+        let event = EventRow {
+            seq: place(notification, events.len())?,
+            scope: fact_scope,
+            fact,
+            new: &new,
+            is_unrouted: routes.is_empty(),
+            created_at: now_ms,
+        };
+        let event = insert_event(session, &event, &concerns, doubt)?;
         facts::name_event(session, fact_scope, fact, &new, event.seq, &mut learned)?;
         events.push((event, routes));
         sources.push((fact_scope, index));
@@ -90,6 +121,8 @@ pub(super) fn store(session: &mut Session, mut parts: Parts, moment: Moment) -> 
         }
     }
     let deliveries = insert_deliveries(session, notification, &events, parts.is_shadow, now_ms)?;
+    let is_held = !concerns.is_empty() || events.iter().any(|(event, _)| event.is_held);
+    insert_notification(session, parts, &Row { seq: notification, id, scope, concerns: &concerns, is_held })?;
     // What is held says nothing about its order yet.
     for ((event, _), (scope, index)) in events.iter().zip(&sources).filter(|((event, _), _)| !event.is_held) {
         superseded::skip(session, *scope, &parts.notification.facts[*index], event.seq, now_ms)?;
@@ -97,80 +130,87 @@ pub(super) fn store(session: &mut Session, mut parts: Parts, moment: Moment) -> 
     for (scope, payment) in learned {
         waits::payment_known(session, scope, &payment, now_ms)?;
     }
-
-    let is_held = !parts.notification.concerns.is_empty() || events.iter().any(|(event, _)| event.is_held);
-    if is_held {
-        session.conn.prepare_cached("UPDATE notifications SET is_held = 1 WHERE seq = ?1")?.execute([notification])?;
-    }
     let events = events
         .into_iter()
         .zip(deliveries)
         .map(|((event, _), deliveries)| NewEvent { id: event.id, kind: event.kind, deliveries, is_held: event.is_held })
         .collect();
-    Ok(Stored::New { events, is_held })
+    Ok(Stored::New { id, events, is_held })
+}
+
+/// The row of an event or delivery by its position within its notification.
+fn place(notification: i64, position: usize) -> Result<i64, Fault> {
+    let place = i64::try_from(position).unwrap_or(i64::MAX).saturating_add(1);
+    if place > PLACES_MAX {
+        return Err(Error::Unavailable(format!("more than {PLACES_MAX} events or deliveries of one message")).into());
+    }
+    Ok((notification << PLACE_BITS) | place)
 }
 
 /// Recognises a notification that is stored, and counts it without writing.
-fn repetition(
-    session: &mut Session,
-    scope: i64,
-    key: &str,
-    is_shadow: bool,
-    now: Timestamp,
-) -> Result<Option<Stored>, Fault> {
+fn repetition(session: &mut Session, scope: i64, parts: &Parts, now_ms: i64) -> Result<Option<Stored>, Fault> {
     let first = session
         .conn
         .prepare_cached(
-            "SELECT id, received_at, repeats, acked_at, is_held, is_shadow, seq FROM notifications WHERE scope = ?1 AND key = ?2",
+            "SELECT id, received_at, repeats, EXISTS (SELECT 1 FROM acks WHERE notification = seq), is_held, is_shadow, seq
+             FROM notifications WHERE scope = ?1 AND platform_id = ?2 AND digest = ?3",
         )?
-        .query_row((scope, key), |row| {
+        .query_row((scope, &parts.notification.platform_id, parts.assertion), |row| {
             Ok((
                 row.get(0)?,
                 row.get::<_, i64>(1)?,
                 row.get::<_, u32>(2)?,
-                row.get::<_, Option<i64>>(3)?,
+                row.get::<_, bool>(3)?,
                 row.get(4)?,
                 row.get::<_, bool>(5)?,
                 row.get::<_, i64>(6)?,
             ))
         })
         .optional()?;
-    let Some((id, received_at, stored_repeats, acked_at, is_held, was_shadow, seq)) = first else { return Ok(None) };
-    if was_shadow && !is_shadow {
-        shadow::leave(session, seq, to_ms(now))?;
+    let Some((id, received_at, stored_repeats, is_acked, is_held, was_shadow, seq)) = first else { return Ok(None) };
+    if was_shadow && !parts.is_shadow {
+        shadow::leave(session, seq, now_ms)?;
     }
-    let first = NotificationId::from_bytes(id);
-    let is_after_ack = acked_at.is_some() || session.lazy.acks.contains_key(&first);
-    let waiting = session.lazy.repeats.entry(first).or_default();
-    waiting.count = waiting.count.saturating_add(1);
-    waiting.after_ack = waiting.after_ack.saturating_add(u32::from(is_after_ack));
-    waiting.last_at = waiting.last_at.max(to_ms(now));
+    let is_after_ack = is_acked || session.lazy.acks.contains_key(&seq);
+    let waiting = session.count_repetition(seq, is_after_ack, now_ms);
     Ok(Some(Stored::Repeated {
-        first,
+        first: NotificationId::from_bytes(id),
         first_received_at: from_ms(received_at)?,
-        repeats: stored_repeats.saturating_add(waiting.count),
+        repeats: stored_repeats.saturating_add(waiting),
         is_after_ack,
         is_held,
     }))
 }
 
-fn insert_notification(session: &mut Session, parts: &Parts, scope: i64, key: &str) -> Result<i64, Fault> {
+/// What the notification's row says beyond the parts.
+struct Row<'a> {
+    seq: i64,
+    id: NotificationId,
+    scope: i64,
+    concerns: &'a [Concern],
+    is_held: bool,
+}
+
+fn insert_notification(session: &mut Session, parts: &Parts, row: &Row<'_>) -> Result<(), Fault> {
     let channel = session.word(&parts.channel)?;
     let merchant = session.word(&parts.merchant)?;
     let platform = session.word(parts.platform)?;
-    let proof = session.word(&serde_json::to_string(&parts.proof).expect("a proof is plain texts"))?;
-    Ok(session
+    let proof = session.word(&parts.proof)?;
+    session.note_channel(channel, row.seq)?;
+    session
         .conn
         .prepare_cached(
             "INSERT INTO notifications
-                 (id, scope, key, channel, merchant, platform, platform_kind, received_at, sent_at, proof, concerns, is_held,
-                  is_shadow)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 0, ?12)",
+                 (seq, id, scope, platform_id, digest, channel, merchant, platform, platform_kind, received_at, sent_at,
+                  proof, concerns, is_held, is_shadow)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
         )?
-        .insert((
-            parts.id.as_bytes(),
-            scope,
-            key,
+        .execute((
+            row.seq,
+            row.id.as_bytes(),
+            row.scope,
+            &parts.notification.platform_id,
+            parts.assertion,
             channel,
             merchant,
             platform,
@@ -178,12 +218,15 @@ fn insert_notification(session: &mut Session, parts: &Parts, scope: i64, key: &s
             to_ms(parts.request.received_at),
             parts.notification.sent_at.map(to_ms),
             proof,
-            concerns_text(&parts.notification.concerns),
+            concerns_text(row.concerns),
+            row.is_held,
             parts.is_shadow,
-        ))?)
+        ))?;
+    Ok(())
 }
 
-fn insert_body(session: &Session, request: &RawRequest, notification: i64) -> Result<(), Fault> {
+fn insert_body(session: &Session, parts: &Parts, notification: i64) -> Result<(), Fault> {
+    let request = &parts.request;
     session
         .conn
         .prepare_cached(
@@ -196,7 +239,7 @@ fn insert_body(session: &Session, request: &RawRequest, notification: i64) -> Re
             &request.path,
             &request.query,
             request.source.map(address_bytes),
-            headers_bytes(&request.headers),
+            &parts.headers,
             &request.body[..],
         ))?;
     Ok(())
@@ -210,48 +253,56 @@ struct Inserted {
     is_held: bool,
 }
 
-#[expect(clippy::too_many_arguments, reason = "one row of many columns, from one caller")]
+/// An event to be inserted.
+struct EventRow<'a> {
+    seq: i64,
+    scope: i64,
+    fact: &'a Fact,
+    new: &'a NewFact,
+    is_unrouted: bool,
+    created_at: i64,
+}
+
 fn insert_event(
     session: &mut Session,
-    parts: &Parts,
-    notification: i64,
-    scope: i64,
-    fact: &Fact,
-    new: &NewFact,
+    row: &EventRow<'_>,
+    concerns: &[Concern],
     doubt: Option<Concern>,
-    is_unrouted: bool,
-    now_ms: i64,
 ) -> Result<Inserted, Fault> {
-    let id = EventId::new();
+    let EventRow { seq, fact, new, .. } = *row;
+    let id = session.event_id(seq);
     let kind = session.word(fact.kind.as_str())?;
-    let mut concerns = parts.notification.concerns.clone();
+    session.note_kind(kind, seq >> PLACE_BITS)?;
+    let mut concerns = concerns.to_vec();
     concerns.extend(new.conflict.as_ref().map(|conflict| conflict.concern.clone()).or(doubt));
     let payment = fact.payment.as_ref().filter(|_| fact.kind.follows_payment());
-    let mut insert = session.conn.prepare_cached(
-        "INSERT INTO events
-             (id, notification, scope, kind, order_no, platform_no, payee, amount, basis, total, currency,
-              occurred_at, created_at, concerns, payment, contradicts, is_unrouted)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
-    )?;
-    let seq = insert.insert(rusqlite::params![
-        id.as_bytes(),
-        notification,
-        scope,
-        kind,
-        fact.order_no,
-        fact.platform_no,
-        fact.payee,
-        new.amount,
-        basis_code(new.basis),
-        new.total,
-        new.currency.as_ref().map(tollbell_channels::model::Currency::code),
-        fact.occurred_at.map(to_ms),
-        now_ms,
-        concerns_text(&concerns),
-        payment.map(tollbell_channels::model::Identity::as_str),
-        new.conflict.as_ref().map(|conflict| conflict.contradicts),
-        is_unrouted,
-    ])?;
+    session
+        .conn
+        .prepare_cached(
+            "INSERT INTO events
+                 (seq, id, scope, kind, order_no, platform_no, payee, amount, basis, total, currency,
+                  occurred_at, created_at, concerns, payment, contradicts, is_unrouted)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
+        )?
+        .execute(rusqlite::params![
+            seq,
+            id.as_bytes(),
+            row.scope,
+            kind,
+            fact.order_no,
+            fact.platform_no,
+            fact.payee,
+            new.amount,
+            basis_code(new.basis),
+            new.total,
+            new.currency.as_ref().map(tollbell_channels::model::Currency::code),
+            fact.occurred_at.map(to_ms),
+            row.created_at,
+            concerns_text(&concerns),
+            payment.map(tollbell_channels::model::Identity::as_str),
+            new.conflict.as_ref().map(|conflict| conflict.contradicts),
+            row.is_unrouted,
+        ])?;
     Ok(Inserted { seq, id, kind: fact.kind, is_held: !concerns.is_empty() })
 }
 
@@ -286,7 +337,7 @@ fn insert_deliveries(
     }
     let mut counts = vec![0; events.len()];
     let mut followers = Vec::new();
-    for draft in drafts {
+    for (position, draft) in drafts.into_iter().enumerate() {
         let covered = || draft.events.iter().map(|position| &events[*position].0);
         let is_held = covered().any(|event| event.is_held);
         let (state, due_at) = if is_shadow {
@@ -298,15 +349,17 @@ fn insert_deliveries(
         };
         let target = session.target(&draft.target.target)?;
         let primary = &events[draft.events[0]].0;
-        let delivery = session
+        let delivery = place(notification, position)?;
+        let id = session.delivery_id(delivery);
+        session
             .conn
             .prepare_cached(
-                "INSERT INTO deliveries (id, notification, event, target, is_raw, state, due_at, changed_at)
+                "INSERT INTO deliveries (seq, id, event, target, is_raw, state, due_at, changed_at)
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
             )?
-            .insert((
-                DeliveryId::new().as_bytes(),
-                notification,
+            .execute((
+                delivery,
+                id.as_bytes(),
                 primary.seq,
                 target,
                 draft.target.is_raw,

@@ -33,15 +33,17 @@ pub(super) enum Urgency {
 
 /// Something to do inside the writer's transaction.
 pub(super) trait Job: Send {
-    /// Does it. An error fails the whole batch; a failure of this job alone is kept for its answer.
-    fn run(&mut self, session: &mut Session) -> Result<(), Fault>;
+    /// Does it, as often as it is asked to: the batch's transaction may be undone and run again. `alone` says
+    /// whether its failure must undo only its own writes; then the failure is kept for its answer, unless it
+    /// spoils the connection. Any other error fails the batch.
+    fn run(&mut self, session: &mut Session, alone: bool) -> Result<(), Fault>;
     /// Tells the caller, after the commit or the failure of the batch.
     fn answer(self: Box<Self>, batch: Result<(), Error>);
 }
 
 /// A job made of a function, answered through a channel.
 pub(super) struct Asked<T, F> {
-    work: Option<F>,
+    work: F,
     result: Option<Result<T, Error>>,
     caller: oneshot::Sender<Result<T, Error>>,
     needs_caller: bool,
@@ -49,11 +51,11 @@ pub(super) struct Asked<T, F> {
 
 impl<T, F> Asked<T, F>
 where
-    F: FnOnce(&mut Session) -> Result<T, Fault>,
+    F: FnMut(&mut Session) -> Result<T, Fault>,
 {
     pub(super) fn new(work: F) -> (Self, oneshot::Receiver<Result<T, Error>>) {
         let (caller, answer) = oneshot::channel();
-        (Self { work: Some(work), result: None, caller, needs_caller: false }, answer)
+        (Self { work, result: None, caller, needs_caller: false }, answer)
     }
 
     /// Not done when the caller has gone by then: a claim that nobody receives would only cost a lease.
@@ -65,17 +67,13 @@ where
 impl<T, F> Job for Asked<T, F>
 where
     T: Send,
-    F: FnOnce(&mut Session) -> Result<T, Fault> + Send,
+    F: FnMut(&mut Session) -> Result<T, Fault> + Send,
 {
-    fn run(&mut self, session: &mut Session) -> Result<(), Fault> {
+    fn run(&mut self, session: &mut Session, alone: bool) -> Result<(), Fault> {
         if self.needs_caller && self.caller.is_closed() {
             return Ok(());
         }
-        let work = self.work.take().expect("a job runs once");
-        match session.within_savepoint(work)? {
-            Ok(value) => self.result = Some(Ok(value)),
-            Err(error) => self.result = Some(Err(error)),
-        }
+        self.result = Some(if alone { session.within_savepoint(&mut self.work)? } else { Ok((self.work)(session)?) });
         Ok(())
     }
 

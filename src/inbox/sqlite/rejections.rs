@@ -15,7 +15,6 @@ use super::refused::{Row, Slice};
 use super::rows::{self, from_ms, to_ms};
 use super::session::Session;
 use super::{SqliteInbox, audit};
-use crate::inbox::redact;
 use crate::inbox::rejections::{
     Refused, RejectedRequest, RejectionFilter, RejectionGroup, RejectionLimits, RejectionRecord, Rejections, Shelf,
 };
@@ -67,21 +66,16 @@ impl SqliteInbox {
     /// The write path behind [`Rejections::store_reverified`].
     pub(super) async fn reverified_parts(
         &self,
-        mut parts: Parts,
+        parts: Parts,
         rejection: RejectionId,
         by: String,
         now: Timestamp,
     ) -> Result<Stored, Error> {
-        redact::redact(&mut parts.request);
         let remembered_from = now.checked_sub(self.options.identities_kept).unwrap_or(Timestamp::MIN);
         let bytes = parts.request.body.len();
         self.submit(Urgency::Work, bytes, move |session| {
-            let id = parts.id;
-            let stored = intake::store(session, parts, Moment { now, remembered_from })?;
-            let became = match &stored {
-                Stored::New { .. } => id,
-                Stored::Repeated { first, .. } => *first,
-            };
+            let stored = intake::store(session, &parts, Moment { now, remembered_from })?;
+            let became = stored.notification();
             mark(session, rejection, became, now)?;
             let subjects = vec![rejection.to_string(), became.to_string()];
             audit::note(session, &AuditRecord::new(now, &by, "reverify", subjects).changed(1))?;

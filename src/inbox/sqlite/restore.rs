@@ -282,7 +282,7 @@ fn not_a_backup(fault: Fault) -> RestoreError {
 /// The time of the newest thing that is there. It reads the tables, as the check did before.
 const NEWEST: &str = "SELECT max(at) FROM (
     SELECT max(received_at) AS at FROM notifications UNION ALL SELECT max(last_repeated_at) FROM notifications
-    UNION ALL SELECT max(acked_at) FROM notifications UNION ALL SELECT max(ended_at) FROM attempts
+    UNION ALL SELECT max(at) FROM acks UNION ALL SELECT max(ended_at) FROM attempts
     UNION ALL SELECT max(changed_at) FROM deliveries UNION ALL SELECT max(at) FROM audit)";
 
 fn open_gap(conn: &mut Connection, by: &str, backup: &Path, now: Timestamp) -> Result<Gap, Fault> {

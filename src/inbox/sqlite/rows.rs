@@ -8,7 +8,9 @@ use rusqlite::Row;
 use tollbell_channels::model::{Concern, Currency, Environment, EventKind, Money, RawRequest, Timestamp};
 
 use super::fault::Fault;
-use crate::inbox::{AmountBasis, AttemptRecord, DeliveryRecord, DeliveryState, EventRecord};
+use crate::inbox::{
+    AmountBasis, AttemptRecord, DeliveryId, DeliveryRecord, DeliveryState, EventId, EventRecord, NotificationId,
+};
 
 /// A time as it is stored.
 pub(super) fn to_ms(at: Timestamp) -> i64 {
@@ -18,6 +20,34 @@ pub(super) fn to_ms(at: Timestamp) -> i64 {
 /// A time as it was stored.
 pub(super) fn from_ms(ms: i64) -> Result<Timestamp, Fault> {
     Timestamp::from_millisecond(ms).map_err(|_| Fault::corrupt("a time"))
+}
+
+/// Bits of the position of an event or a delivery within its notification. Statements say it as a number: the rows
+/// of notification `n` are `BETWEEN n << 16 AND (n << 16 | 65535)`, and those beside event `e` `BETWEEN (e >> 16) << 16
+/// AND (e | 65535)`.
+pub(super) const PLACE_BITS: u32 = 16;
+/// Events of one notification at most, and deliveries; more than any platform's facts times any shop's targets.
+pub(super) const PLACES_MAX: i64 = (1 << PLACE_BITS) - 1;
+/// Notifications of one block of `channel_blocks` and `kind_blocks`.
+pub(super) const BLOCK_BITS: u32 = 10;
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).expect("56 bits")
+}
+
+/// The row of a notification, if it is one.
+pub(super) fn notification_seq(id: NotificationId) -> i64 {
+    signed(id.number() >> PLACE_BITS)
+}
+
+/// The row of an event, if it is one.
+pub(super) fn event_seq(id: EventId) -> i64 {
+    signed(id.number())
+}
+
+/// The row of a delivery, if it is one.
+pub(super) fn delivery_seq(id: DeliveryId) -> i64 {
+    signed(id.number())
 }
 
 /// The state's number in the schema.
@@ -80,7 +110,7 @@ pub(super) fn currency_of(code: &str) -> Result<Currency, Fault> {
 pub(super) const EVENT_COLUMNS: &str = "e.id, n.id, c.text, m.text, s.environment, k.text, e.order_no, e.platform_no,
     e.amount, e.basis, e.total, e.currency, e.occurred_at, e.created_at, e.concerns, e.seq";
 /// Outer joins, so that the planner keeps `events` in front: every row has its partners.
-pub(super) const EVENT_TABLES: &str = "events e LEFT JOIN notifications n ON n.seq = e.notification
+pub(super) const EVENT_TABLES: &str = "events e LEFT JOIN notifications n ON n.seq = e.seq >> 16
     LEFT JOIN words c ON c.id = n.channel LEFT JOIN words m ON m.id = n.merchant
     LEFT JOIN words k ON k.id = e.kind LEFT JOIN scopes s ON s.id = e.scope";
 
@@ -97,8 +127,8 @@ pub(super) fn event(row: &Row<'_>) -> Result<EventRecord, Fault> {
     let occurred_at: Option<i64> = row.get(12)?;
     let concerns: Option<String> = row.get(14)?;
     Ok(EventRecord {
-        id: crate::inbox::EventId::from_bytes(row.get(0)?),
-        notification: crate::inbox::NotificationId::from_bytes(row.get(1)?),
+        id: EventId::from_bytes(row.get(0)?),
+        notification: NotificationId::from_bytes(row.get(1)?),
         channel: row.get(2)?,
         merchant: row.get(3)?,
         environment: environment_of(&row.get::<_, String>(4)?)?,
@@ -117,7 +147,7 @@ pub(super) fn event(row: &Row<'_>) -> Result<EventRecord, Fault> {
 /// The columns and tables that [`delivery`] reads.
 pub(super) const DELIVERY_SELECT: &str = "SELECT d.id, e.id, n.id, t.text, d.is_raw, d.state,
     coalesce(d.due_at, d.changed_at), d.attempts, d.changed_at, w.id, s.id
-    FROM deliveries d LEFT JOIN events e ON e.seq = d.event LEFT JOIN notifications n ON n.seq = d.notification
+    FROM deliveries d LEFT JOIN events e ON e.seq = d.event LEFT JOIN notifications n ON n.seq = d.seq >> 16
     LEFT JOIN words t ON t.id = d.target LEFT JOIN deliveries w ON w.seq = d.waits_for
     LEFT JOIN events s ON s.seq = d.superseded_by";
 
@@ -126,17 +156,17 @@ pub(super) fn delivery(row: &Row<'_>) -> Result<DeliveryRecord, Fault> {
     let waits_for: Option<[u8; 16]> = row.get(9)?;
     let superseded_by: Option<[u8; 16]> = row.get(10)?;
     Ok(DeliveryRecord {
-        id: crate::inbox::DeliveryId::from_bytes(row.get(0)?),
-        event: crate::inbox::EventId::from_bytes(row.get(1)?),
-        notification: crate::inbox::NotificationId::from_bytes(row.get(2)?),
+        id: DeliveryId::from_bytes(row.get(0)?),
+        event: EventId::from_bytes(row.get(1)?),
+        notification: NotificationId::from_bytes(row.get(2)?),
         target: row.get(3)?,
         is_raw: row.get(4)?,
         state: state_of(row.get(5)?)?,
         due_at: from_ms(row.get(6)?)?,
         attempts: row.get(7)?,
         changed_at: from_ms(row.get(8)?)?,
-        waits_for: waits_for.map(crate::inbox::DeliveryId::from_bytes),
-        superseded_by: superseded_by.map(crate::inbox::EventId::from_bytes),
+        waits_for: waits_for.map(DeliveryId::from_bytes),
+        superseded_by: superseded_by.map(EventId::from_bytes),
     })
 }
 

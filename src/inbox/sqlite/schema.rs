@@ -14,7 +14,7 @@ use crate::inbox::Error;
 /// longer than any of their transactions, shorter than a platform's patience.
 pub(super) const BUSY_WAIT: Duration = Duration::from_secs(1);
 /// Four of our rows with their bodies fill a page of this size well; with 4096 a quarter would stay empty.
-const PAGE_BYTES: u32 = 8192;
+const PAGE_BYTES: u32 = 4096;
 /// Page cache of the writing connection: holds the inner pages of every index at ten million rows.
 const WRITER_CACHE_KIB: u32 = 64 * 1024;
 /// Page cache of each reading connection.
@@ -38,9 +38,8 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 1, sql: include_str!("../../../migrations/sqlite/0001_inbox.sql") },
     Migration { number: 2, sql: include_str!("../../../migrations/sqlite/0002_platform_keys.sql") },
     Migration { number: 3, sql: include_str!("../../../migrations/sqlite/0003_rejections.sql") },
-    Migration { number: 4, sql: include_str!("../../../migrations/sqlite/0004_superseded.sql") },
-    Migration { number: 5, sql: include_str!("../../../migrations/sqlite/0005_gaps.sql") },
-    Migration { number: 6, sql: include_str!("../../../migrations/sqlite/0006_shadow.sql") },
+    Migration { number: 4, sql: include_str!("../../../migrations/sqlite/0004_gaps.sql") },
+    Migration { number: 5, sql: include_str!("../../../migrations/sqlite/0005_shadow.sql") },
 ];
 
 /// Opens the connection that writes, and migrates.

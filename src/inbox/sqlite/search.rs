@@ -6,8 +6,8 @@ use tollbell_channels::model::Timestamp;
 
 use super::fault::Fault;
 use super::rows::{
-    self, ATTEMPT_COLUMNS, DELIVERY_SELECT, EVENT_COLUMNS, EVENT_TABLES, concerns_of, environment_of, from_ms,
-    state_code,
+    self, ATTEMPT_COLUMNS, BLOCK_BITS, DELIVERY_SELECT, EVENT_COLUMNS, EVENT_TABLES, PLACE_BITS, concerns_of,
+    delivery_seq, environment_of, event_seq, from_ms, notification_seq, state_code,
 };
 use super::work;
 use crate::inbox::{
@@ -16,25 +16,27 @@ use crate::inbox::{
 };
 
 pub(super) const NOTIFICATION_SELECT: &str =
-    "SELECT n.id, c.text, m.text, p.text, s.environment, n.key, n.platform_kind,
-    n.received_at, n.sent_at, f.text, n.concerns, n.repeats, n.repeated_after_ack, n.last_repeated_at, n.acked_at, n.seq
-    FROM notifications n LEFT JOIN words c ON c.id = n.channel LEFT JOIN words m ON m.id = n.merchant
+    "SELECT n.id, c.text, m.text, p.text, s.environment, n.platform_id, n.platform_kind,
+    n.received_at, n.sent_at, f.text, n.concerns, n.repeats, n.repeated_after_ack, n.last_repeated_at, a.at, n.seq
+    FROM notifications n LEFT JOIN acks a ON a.notification = n.seq LEFT JOIN words c ON c.id = n.channel LEFT JOIN words m ON m.id = n.merchant
     LEFT JOIN words p ON p.id = n.platform LEFT JOIN words f ON f.id = n.proof LEFT JOIN scopes s ON s.id = n.scope";
 
 pub(super) fn notification(conn: &Connection, id: NotificationId) -> Result<NotificationRecord, Fault> {
-    let sql = format!("{NOTIFICATION_SELECT} WHERE n.id = ?1");
-    let (mut record, seq) = one(conn, &sql, id.as_bytes(), notification_of)?;
+    let sql = format!("{NOTIFICATION_SELECT} WHERE n.seq = ?1 AND n.id = ?2");
+    let (mut record, seq) = one(conn, &sql, notification_seq(id), id.as_bytes(), notification_of)?;
     record.events = events_of(conn, seq)?;
     record.request = work::body(conn, seq)?;
     Ok(record)
 }
 
 pub(super) fn event(conn: &Connection, id: EventId) -> Result<EventRecord, Fault> {
-    one(conn, &format!("SELECT {EVENT_COLUMNS} FROM {EVENT_TABLES} WHERE e.id = ?1"), id.as_bytes(), rows::event)
+    let sql = format!("SELECT {EVENT_COLUMNS} FROM {EVENT_TABLES} WHERE e.seq = ?1 AND e.id = ?2");
+    one(conn, &sql, event_seq(id), id.as_bytes(), rows::event)
 }
 
 pub(super) fn delivery(conn: &Connection, id: DeliveryId) -> Result<DeliveryRecord, Fault> {
-    one(conn, &format!("{DELIVERY_SELECT} WHERE d.id = ?1"), id.as_bytes(), rows::delivery)
+    let sql = format!("{DELIVERY_SELECT} WHERE d.seq = ?1 AND d.id = ?2");
+    one(conn, &sql, delivery_seq(id), id.as_bytes(), rows::delivery)
 }
 
 /// Events, newest first. The most selective part of the filter decides where the search begins.
@@ -47,17 +49,24 @@ pub(super) fn events(conn: &Connection, filter: &EventFilter) -> Result<Vec<Even
         }
         conditions.push(text.replace('?', &format!("?{}", values.len())));
     };
-    // With nothing more selective a channel's events are found by its notifications.
-    let by_channel =
-        filter.channel.is_some() && filter.order_no.is_none() && filter.state.is_none() && !filter.is_unrouted;
-    let tables = if by_channel {
-        "notifications n CROSS JOIN events e ON e.notification = n.seq
-         LEFT JOIN words c ON c.id = n.channel LEFT JOIN words m ON m.id = n.merchant
-         LEFT JOIN words k ON k.id = e.kind LEFT JOIN scopes s ON s.id = e.scope"
-    } else {
-        EVENT_TABLES
+    // Where nothing is more selective, a channel or a kind leads to the blocks that hold any of it.
+    let is_selective = filter.order_no.is_some() || filter.is_unrouted || filter.state.is_some_and(|state| state != DeliveryState::Delivered);
+    let word = |text: &str| -> Result<Option<i64>, Fault> {
+        Ok(conn.prepare_cached("SELECT id FROM words WHERE text = ?1")?.query_row([text], |row| row.get(0)).optional()?)
     };
-    let order = if by_channel { "n.seq DESC, e.seq DESC" } else { "e.seq DESC" };
+    let before = filter.before.map_or(i64::MAX, event_seq);
+    let last = before >> (PLACE_BITS + BLOCK_BITS);
+    let mut blocks = None;
+    if let Some(channel) = &filter.channel {
+        let Some(channel) = word(channel)? else { return Ok(Vec::new()) };
+        blocks = Some(Blocks::new(Blocks::OF_CHANNEL, channel, 0, last, false));
+    }
+    // There are more kinds than channels, so a kind is the rarer one.
+    if let Some(kind) = filter.kind {
+        let Some(kind) = word(kind.as_str())? else { return Ok(Vec::new()) };
+        blocks = Some(Blocks::new(Blocks::OF_KIND, kind, 0, last, false));
+    }
+    let mut blocks = blocks.filter(|_| !is_selective);
     if let Some(order_no) = &filter.order_no {
         condition("e.order_no = ?", Some(Value::Text(order_no.clone())));
     }
@@ -70,7 +79,7 @@ pub(super) fn events(conn: &Connection, filter: &EventFilter) -> Result<Vec<Even
     match filter.state {
         // Nearly all are delivered: walk the events. All other states have an index of few rows.
         Some(DeliveryState::Delivered) => condition(
-            "EXISTS (SELECT 1 FROM deliveries d WHERE d.notification = e.notification AND d.state = 4 AND (d.event = e.seq
+            "EXISTS (SELECT 1 FROM deliveries d WHERE d.seq BETWEEN (e.seq >> 16) << 16 AND (e.seq | 65535) AND d.state = 4 AND (d.event = e.seq
                  OR EXISTS (SELECT 1 FROM delivery_events x WHERE x.delivery = d.seq AND x.event = e.seq)))",
             None,
         ),
@@ -85,25 +94,32 @@ pub(super) fn events(conn: &Connection, filter: &EventFilter) -> Result<Vec<Even
     if filter.is_unrouted {
         condition("e.is_unrouted = 1", None);
     }
-    if let Some(before) = filter.before {
-        let bound: Option<i64> = conn
-            .prepare_cached("SELECT seq FROM events WHERE id >= ?1 ORDER BY id LIMIT 1")?
-            .query_row([before.as_bytes()], |row| row.get(0))
-            .optional()?;
-        if let Some(bound) = bound {
-            condition("e.seq < ?", Some(Value::Integer(bound)));
-        }
+    condition("e.seq < ?", Some(Value::Integer(before)));
+    if blocks.is_some() {
+        let shift = PLACE_BITS + BLOCK_BITS;
+        condition(&format!("e.seq BETWEEN ? << {shift} AND (? << {shift} | ((1 << {shift}) - 1))"), Some(Value::Null));
     }
-    let filters = if conditions.is_empty() { "1".to_owned() } else { conditions.join(" AND ") };
+    let limit = filter.limit.min(PAGE_MAX);
     let sql = format!(
-        "SELECT {EVENT_COLUMNS} FROM {tables} WHERE {filters} ORDER BY {order} LIMIT {}",
-        filter.limit.min(PAGE_MAX)
+        "SELECT {EVENT_COLUMNS} FROM {EVENT_TABLES} WHERE {} ORDER BY e.seq DESC LIMIT {limit}",
+        conditions.join(" AND ")
     );
     let mut select = conn.prepare_cached(&sql)?;
-    let mut found = select.query(params_from_iter(values))?;
     let mut events = Vec::new();
-    while let Some(row) = found.next()? {
-        events.push(rows::event(row)?);
+    loop {
+        if let Some(blocks) = &mut blocks {
+            let Some(block) = blocks.next(conn)? else { break };
+            *values.last_mut().expect("the block's place") = Value::Integer(block);
+        }
+        let mut found = select.query(params_from_iter(&values))?;
+        while events.len() < limit
+            && let Some(row) = found.next()?
+        {
+            events.push(rows::event(row)?);
+        }
+        if events.len() >= limit || blocks.is_none() {
+            break;
+        }
     }
     Ok(events)
 }
@@ -111,55 +127,100 @@ pub(super) fn events(conn: &Connection, filter: &EventFilter) -> Result<Vec<Even
 /// Notifications in the order of their commits, so that following misses none that was committed later
 /// than one with a younger id.
 pub(super) fn notifications(conn: &Connection, filter: &NotificationFilter) -> Result<Vec<NotificationRecord>, Fault> {
-    let before = match filter.before {
-        Some(id) => {
-            position(conn, "SELECT seq FROM notifications WHERE id >= ?1 ORDER BY id LIMIT 1", id)?.unwrap_or(i64::MAX)
-        }
-        None => i64::MAX,
-    };
-    let after = match filter.after {
-        Some(id) => {
-            position(conn, "SELECT seq FROM notifications WHERE id <= ?1 ORDER BY id DESC LIMIT 1", id)?.unwrap_or(0)
-        }
-        None => 0,
-    };
-    let direction = if filter.after.is_some() { "ASC" } else { "DESC" };
-    let channel = if filter.channel.is_some() {
-        "AND n.channel = (SELECT id FROM words WHERE text = ?3)"
-    } else {
-        "AND ?3 IS NULL"
-    };
-    let sql = format!(
-        "{NOTIFICATION_SELECT} WHERE n.seq < ?1 AND n.seq > ?2 {channel} ORDER BY n.seq {direction} LIMIT {}",
-        filter.limit.min(PAGE_MAX)
-    );
-    let mut select = conn.prepare_cached(&sql)?;
-    let mut found = select.query((before, after, &filter.channel))?;
+    let before = filter.before.map_or(i64::MAX, notification_seq);
+    let after = filter.after.map_or(0, notification_seq);
+    let is_upward = filter.after.is_some();
+    let limit = filter.limit.min(PAGE_MAX);
+    let direction = if is_upward { "ASC" } else { "DESC" };
     let mut records = Vec::new();
-    while let Some(row) = found.next()? {
-        let (mut record, seq) = notification_of(row)?;
-        record.events = events_of(conn, seq)?;
-        records.push(record);
+    let Some(channel) = &filter.channel else {
+        let sql = format!("{NOTIFICATION_SELECT} WHERE n.seq < ?1 AND n.seq > ?2 ORDER BY n.seq {direction} LIMIT {limit}");
+        add_notifications(conn, &sql, (before, after), limit, &mut records)?;
+        return Ok(records);
+    };
+    let channel: Option<i64> =
+        conn.prepare_cached("SELECT id FROM words WHERE text = ?1")?.query_row([channel], |row| row.get(0)).optional()?;
+    let Some(channel) = channel else { return Ok(records) };
+    let sql = format!(
+        "{NOTIFICATION_SELECT} WHERE n.seq < ?1 AND n.seq > ?2 AND n.seq BETWEEN ?3 << 10 AND (?3 << 10 | 1023)
+             AND n.channel = ?4 ORDER BY n.seq {direction} LIMIT {limit}"
+    );
+    let mut blocks = Blocks::new(Blocks::OF_CHANNEL, channel, (after + 1) >> BLOCK_BITS, before >> BLOCK_BITS, is_upward);
+    while records.len() < limit
+        && let Some(block) = blocks.next(conn)?
+    {
+        add_notifications(conn, &sql, (before, after, block, channel), limit, &mut records)?;
     }
     Ok(records)
 }
 
-fn position(conn: &Connection, sql: &str, id: NotificationId) -> Result<Option<i64>, Fault> {
-    Ok(conn.prepare_cached(sql)?.query_row([id.as_bytes()], |row| row.get(0)).optional()?)
+fn add_notifications(
+    conn: &Connection,
+    sql: &str,
+    values: impl Params,
+    limit: usize,
+    records: &mut Vec<NotificationRecord>,
+) -> Result<(), Fault> {
+    let mut select = conn.prepare_cached(sql)?;
+    let mut found = select.query(values)?;
+    while records.len() < limit
+        && let Some(row) = found.next()?
+    {
+        let (mut record, seq) = notification_of(row)?;
+        record.events = events_of(conn, seq)?;
+        records.push(record);
+    }
+    Ok(())
+}
+
+/// A walk over the blocks of notifications that hold something of a channel, or of a kind of event.
+struct Blocks {
+    sql: &'static str,
+    word: i64,
+    first: i64,
+    last: i64,
+}
+
+impl Blocks {
+    const OF_CHANNEL: [&'static str; 2] = [
+        "SELECT block FROM channel_blocks WHERE channel = ?1 AND block BETWEEN ?2 AND ?3 ORDER BY block DESC LIMIT 1",
+        "SELECT block FROM channel_blocks WHERE channel = ?1 AND block BETWEEN ?2 AND ?3 ORDER BY block LIMIT 1",
+    ];
+    const OF_KIND: [&'static str; 2] = [
+        "SELECT block FROM kind_blocks WHERE kind = ?1 AND block BETWEEN ?2 AND ?3 ORDER BY block DESC LIMIT 1",
+        "SELECT block FROM kind_blocks WHERE kind = ?1 AND block BETWEEN ?2 AND ?3 ORDER BY block LIMIT 1",
+    ];
+
+    fn new(sql: [&'static str; 2], word: i64, first: i64, last: i64, is_upward: bool) -> Self {
+        Self { sql: sql[usize::from(is_upward)], word, first, last }
+    }
+
+    fn next(&mut self, conn: &Connection) -> Result<Option<i64>, Fault> {
+        let block: Option<i64> = conn
+            .prepare_cached(self.sql)?
+            .query_row((self.word, self.first, self.last), |row| row.get(0))
+            .optional()?;
+        if let Some(block) = block {
+            let is_upward = self.sql == Self::OF_CHANNEL[1] || self.sql == Self::OF_KIND[1];
+            if is_upward { self.first = block + 1 } else { self.last = block - 1 }
+        }
+        Ok(block)
+    }
 }
 
 pub(super) fn deliveries_of(conn: &Connection, id: NotificationId) -> Result<Vec<DeliveryRecord>, Fault> {
     let sql = format!(
-        "{DELIVERY_SELECT} WHERE d.notification = (SELECT seq FROM notifications WHERE id = ?1) ORDER BY d.seq LIMIT {PAGE_MAX}"
+        "{DELIVERY_SELECT} WHERE d.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND n.id = ?2 ORDER BY d.seq LIMIT {PAGE_MAX}"
     );
-    many(conn, &sql, [id.as_bytes()], rows::delivery)
+    many(conn, &sql, (notification_seq(id), id.as_bytes()), rows::delivery)
 }
 
 pub(super) fn attempts_of(conn: &Connection, id: DeliveryId) -> Result<Vec<AttemptRecord>, Fault> {
     let sql = format!(
-        "SELECT {ATTEMPT_COLUMNS} FROM attempts WHERE delivery = (SELECT seq FROM deliveries WHERE id = ?1) ORDER BY number"
+        "SELECT {ATTEMPT_COLUMNS} FROM attempts
+         WHERE delivery = (SELECT seq FROM deliveries WHERE seq = ?1 AND id = ?2) ORDER BY number"
     );
-    many(conn, &sql, [id.as_bytes()], rows::attempt)
+    many(conn, &sql, (delivery_seq(id), id.as_bytes()), rows::attempt)
 }
 
 /// What waits for each target. The oldest is looked for among the rows that are counted.
@@ -174,7 +235,7 @@ pub(super) fn backlog(conn: &Connection) -> Result<Vec<Backlog>, Fault> {
         for state in states {
             let (counted, first): (i64, Option<i64>) = conn
                 .prepare_cached(
-                    "SELECT count(*), min(notification) FROM (SELECT notification FROM deliveries
+                    "SELECT count(*), min(seq) >> 16 FROM (SELECT seq FROM deliveries
                          WHERE state = ?1 AND state <> 4 AND target = ?2 ORDER BY due_at LIMIT ?3)",
                 )?
                 .query_row(
@@ -212,19 +273,15 @@ pub(super) fn backlog(conn: &Connection) -> Result<Vec<Backlog>, Fault> {
     Ok(backlog)
 }
 
-/// The last notification of each channel, one look into the index for each.
+/// The last notification of each channel: in the last block that has one.
 pub(super) fn last_genuine(conn: &Connection) -> Result<Vec<(String, Timestamp)>, Fault> {
     let found: Vec<(String, i64)> = conn
         .prepare_cached(
-            "WITH RECURSIVE channels (id) AS (
-                 SELECT min(channel) FROM notifications
-                 UNION ALL
-                 SELECT (SELECT min(channel) FROM notifications WHERE channel > channels.id) FROM channels
-                 WHERE channels.id IS NOT NULL)
-             SELECT w.text, n.received_at FROM channels
-             CROSS JOIN words w ON w.id = channels.id
-             CROSS JOIN notifications n ON n.seq = (SELECT max(seq) FROM notifications WHERE channel = channels.id)
-             WHERE channels.id IS NOT NULL",
+            "SELECT w.text, n.received_at FROM (SELECT channel, max(block) AS block FROM channel_blocks GROUP BY channel) b
+             CROSS JOIN words w ON w.id = b.channel
+             CROSS JOIN notifications n ON n.seq = (SELECT seq FROM notifications
+                 WHERE seq BETWEEN b.block << 10 AND (b.block << 10 | 1023) AND channel = b.channel
+                 ORDER BY seq DESC LIMIT 1)",
         )?
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
@@ -232,8 +289,6 @@ pub(super) fn last_genuine(conn: &Connection) -> Result<Vec<(String, Timestamp)>
 }
 
 pub(super) fn notification_of(row: &Row<'_>) -> Result<(NotificationRecord, i64), Fault> {
-    let key: String = row.get(5)?;
-    let (platform_id, _digest) = key.rsplit_once('#').ok_or_else(|| Fault::corrupt("a notification's key"))?;
     let proof: String = row.get(9)?;
     let concerns: Option<String> = row.get(10)?;
     let time = |ms: Option<i64>| ms.map(from_ms).transpose();
@@ -243,7 +298,7 @@ pub(super) fn notification_of(row: &Row<'_>) -> Result<(NotificationRecord, i64)
         merchant: row.get(2)?,
         platform: row.get(3)?,
         environment: environment_of(&row.get::<_, String>(4)?)?,
-        platform_id: platform_id.to_owned(),
+        platform_id: row.get(5)?,
         platform_kind: row.get(6)?,
         received_at: from_ms(row.get(7)?)?,
         sent_at: time(row.get(8)?)?,
@@ -261,7 +316,7 @@ pub(super) fn notification_of(row: &Row<'_>) -> Result<(NotificationRecord, i64)
 
 pub(super) fn events_of(conn: &Connection, notification: i64) -> Result<Vec<EventId>, Fault> {
     let ids: Vec<[u8; 16]> = conn
-        .prepare_cached("SELECT id FROM events WHERE notification = ?1 ORDER BY seq")?
+        .prepare_cached("SELECT id FROM events WHERE seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) ORDER BY seq")?
         .query_map([notification], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     Ok(ids.into_iter().map(EventId::from_bytes).collect())
@@ -270,11 +325,12 @@ pub(super) fn events_of(conn: &Connection, notification: i64) -> Result<Vec<Even
 fn one<T>(
     conn: &Connection,
     sql: &str,
+    seq: i64,
     id: &[u8; 16],
     read: impl Fn(&Row<'_>) -> Result<T, Fault>,
 ) -> Result<T, Fault> {
     let mut select = conn.prepare_cached(sql)?;
-    let mut found = select.query([id])?;
+    let mut found = select.query((seq, id))?;
     found.next()?.map(read).ok_or(Fault::Told(Error::NotFound))?
 }
 

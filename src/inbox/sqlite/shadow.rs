@@ -62,7 +62,7 @@ pub(super) fn leave_by_fact(session: &mut Session, scope: i64, fact: &Fact, now_
             .conn
             .prepare_cached(
                 "SELECT n.seq FROM identities i CROSS JOIN events e ON e.seq = i.event
-                 CROSS JOIN notifications n ON n.seq = e.notification
+                 CROSS JOIN notifications n ON n.seq = e.seq >> 16
                  WHERE i.scope = ?1 AND i.kind = ?2 AND i.text = ?3 AND n.is_shadow = 1",
             )?
             .query_row((scope, kind, name.as_str()), |row| row.get(0))
@@ -87,9 +87,9 @@ pub(super) fn leave(session: &mut Session, notification: i64, now_ms: i64) -> Re
     }
     // What a person discarded meanwhile, and what a payment made pointless, stays where it is.
     let sql = format!(
-        "SELECT d.seq, d.id, EXISTS (SELECT 1 FROM events e WHERE e.notification = ?1 AND {IS_OPEN} AND {COVERED})
-         FROM deliveries d WHERE d.notification = ?1 AND d.state = ?2 AND d.superseded_by IS NULL
-             AND EXISTS (SELECT 1 FROM events e WHERE e.notification = ?1 AND e.hold_end IS NOT 2 AND {COVERED})
+        "SELECT d.seq, d.id, EXISTS (SELECT 1 FROM events e WHERE e.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND {IS_OPEN} AND {COVERED})
+         FROM deliveries d WHERE d.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND d.state = ?2 AND d.superseded_by IS NULL
+             AND EXISTS (SELECT 1 FROM events e WHERE e.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND e.hold_end IS NOT 2 AND {COVERED})
          ORDER BY d.seq"
     );
     let skipped: Vec<(i64, [u8; 16], bool)> = session

@@ -176,7 +176,7 @@ fn skip_deliveries_of(session: &mut Session, event: i64, by: i64, now_ms: i64) -
     let deliveries: Vec<(i64, [u8; 16])> = session
         .conn
         .prepare_cached(
-            "SELECT d.seq, d.id FROM events e CROSS JOIN deliveries d ON d.notification = e.notification
+            "SELECT d.seq, d.id FROM events e CROSS JOIN deliveries d ON d.seq BETWEEN (e.seq >> 16) << 16 AND (e.seq | 65535)
              WHERE e.seq = ?1 AND d.state IN (?2, ?3) AND d.superseded_by IS NULL AND (d.event = e.seq
                  OR EXISTS (SELECT 1 FROM delivery_events x WHERE x.delivery = d.seq AND x.event = e.seq))",
         )?

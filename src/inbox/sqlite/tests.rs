@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use tollbell_channels::model::Proof;
 
+use super::intake::Unpacked;
 use super::*;
 use crate::inbox::conformance::{self, Keeper, Letter, conformance_suite, event_target, letter, payment};
 use crate::inbox::{Inbox, RejectionId};
@@ -51,8 +52,7 @@ fn options(clock: &Arc<AtomicI64>) -> Options {
 }
 
 fn parts(letter: Letter) -> Parts {
-    Parts {
-        id: letter.id,
+    Parts::new(Unpacked {
         channel: "test".into(),
         merchant: "default".into(),
         platform: "testpay",
@@ -61,7 +61,7 @@ fn parts(letter: Letter) -> Parts {
         request: letter.request,
         routes: letter.routes,
         is_shadow: letter.is_shadow,
-    }
+    })
 }
 
 #[async_trait]
@@ -127,10 +127,9 @@ async fn one_process_serves_and_others_may_read() {
     let world = Temporary::new();
     let lock = SqliteInbox::lock_for_serving(world.path()).unwrap();
     assert!(matches!(SqliteInbox::lock_for_serving(world.path()), Err(Error::AlreadyServed)));
-    let letter = world.letter("N1");
-    world.store(letter.clone()).await.unwrap();
+    let id = world.store(world.letter("N1")).await.unwrap().notification();
     let other = SqliteInbox::open(world.path(), options(&world.clock)).unwrap();
-    assert!(other.notification(letter.id).await.is_ok());
+    assert!(other.notification(id).await.is_ok());
     world.store(world.letter("N2")).await.unwrap();
     other.close().await;
     world.store(world.letter("N3")).await.unwrap();
@@ -183,7 +182,7 @@ async fn a_full_disk_is_told_and_survived() {
         let mut letter = world.letter(&format!("N{}", stored.len()));
         letter.request.body = vec![b'x'; 5000].into();
         match world.store(letter.clone()).await {
-            Ok(_) => stored.push(letter.id),
+            Ok(new) => stored.push(new.notification()),
             Err(error) => {
                 assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
                 break letter;
@@ -211,10 +210,9 @@ async fn a_failing_job_fails_alone_and_a_panicking_one_is_survived() {
         session.word("never kept")?;
         Err::<(), _>(Fault::corrupt("a test"))
     });
-    let letter = world.letter("N1");
-    let (failed, stored) = tokio::join!(failing, world.store(letter.clone()));
+    let (failed, stored) = tokio::join!(failing, world.store(world.letter("N1")));
     assert!(matches!(failed, Err(Error::Corrupt(_))));
-    assert!(matches!(stored, Ok(Stored::New { .. })));
+    let Ok(Stored::New { id, .. }) = stored else { panic!("{stored:?}") };
     let words: i64 = world
         .inbox
         .shared
@@ -230,7 +228,7 @@ async fn a_failing_job_fails_alone_and_a_panicking_one_is_survived() {
         assert!(Instant::now() < deadline, "never recovered");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    assert!(world.inbox.notification(letter.id).await.is_ok());
+    assert!(world.inbox.notification(id).await.is_ok());
 }
 
 #[tokio::test]
@@ -239,12 +237,13 @@ async fn a_call_that_is_dropped_loses_only_its_answer() {
     let letter = world.letter("N1");
     let inbox = Arc::clone(&world.inbox);
     let (started, running) = tokio::sync::oneshot::channel();
+    let mut started = Some(started);
     // The writer is busy until the store has been given up.
     let (release, blocked) = std::sync::mpsc::sync_channel::<()>(1);
     let busy = tokio::spawn(async move {
         inbox
             .submit(Urgency::Work, 0, move |_| {
-                started.send(()).unwrap();
+                started.take().expect("once").send(()).unwrap();
                 blocked.recv().unwrap();
                 Ok(())
             })
@@ -256,10 +255,10 @@ async fn a_call_that_is_dropped_loses_only_its_answer() {
     release.send(()).unwrap();
     busy.await.unwrap().unwrap();
     let again = world.store(letter.clone()).await.unwrap();
-    assert!(matches!(again, Stored::Repeated { first, .. } if first == letter.id), "{again:?}");
-    let record = world.inbox.notification(letter.id).await.unwrap();
+    let Stored::Repeated { first, .. } = again else { panic!("{again:?}") };
+    let record = world.inbox.notification(first).await.unwrap();
     assert_eq!(record.events.len(), 1);
-    assert_eq!(world.inbox.deliveries_of(letter.id).await.unwrap().len(), 1);
+    assert_eq!(world.inbox.deliveries_of(first).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -271,11 +270,12 @@ async fn a_full_queue_refuses_at_once() {
     let world = Temporary { directory, inbox, clock };
     let inbox = Arc::clone(&world.inbox);
     let (started, running) = tokio::sync::oneshot::channel();
+    let mut started = Some(started);
     let (release, blocked) = std::sync::mpsc::sync_channel::<()>(1);
     let busy = tokio::spawn(async move {
         inbox
             .submit(Urgency::Work, 0, move |_| {
-                started.send(()).unwrap();
+                started.take().expect("once").send(()).unwrap();
                 blocked.recv().unwrap();
                 Ok(())
             })
@@ -300,7 +300,7 @@ async fn a_row_that_cannot_be_read_does_not_stand_in_the_way() {
     world.store(world.letter("N1")).await.unwrap();
     world.store(world.letter("N2")).await.unwrap();
     let spoil =
-        world.inbox.submit(Urgency::Work, 0, |session| session.run("UPDATE events SET currency = '???' WHERE seq = 1"));
+        world.inbox.submit(Urgency::Work, 0, |session| session.run("UPDATE events SET currency = '???' WHERE seq >> 16 = 1"));
     spoil.await.unwrap();
     let claim = Claim {
         target: "shop".into(),
@@ -318,21 +318,22 @@ async fn a_row_that_cannot_be_read_does_not_stand_in_the_way() {
 async fn a_backup_opens_and_has_everything() {
     let world = Temporary::new();
     let letter = world.letter("N1");
-    world.store(letter.clone()).await.unwrap();
+    let id = world.store(letter.clone()).await.unwrap().notification();
     let copy = world.directory.path().join("copy.db");
     world.inbox.backup(&copy).await.unwrap();
     assert_eq!(mode(&copy), 0o600);
     assert!(matches!(world.inbox.backup(&copy).await, Err(Error::Unavailable(_))), "never over a file");
     let copied = SqliteInbox::open(&copy, options(&world.clock)).unwrap();
-    assert_eq!(copied.notification(letter.id).await.unwrap().request.unwrap().body, letter.request.body);
+    assert_eq!(copied.notification(id).await.unwrap().request.unwrap().body, letter.request.body);
     assert!(matches!(copied.store_parts(parts(world.letter("N1"))).await, Ok(Stored::Repeated { .. })));
 }
 
 #[tokio::test]
 async fn a_backup_ends_with_its_node_and_leaves_nothing() {
     let world = Temporary::new();
-    for number in 0..200 {
-        world.store(world.letter(&format!("N{number}"))).await.unwrap();
+    let letters = (0..1000).map(|number| world.store(world.letter(&format!("N{number}"))));
+    for stored in conformance::futures_of(letters.collect()).await {
+        stored.unwrap();
     }
     let copy = world.directory.path().join("copy.db");
     world.inbox.close().await;
@@ -375,8 +376,7 @@ async fn store_for_ever(path: String) {
         let now = Timestamp::from_millisecond(START_MS).unwrap();
         let number = format!("N{number}");
         let letter = letter(now, &number, vec![payment(&number, 1)], &[event_target("shop")]);
-        let id = letter.id;
-        inbox.store_parts(parts(letter)).await.unwrap();
+        let id = inbox.store_parts(parts(letter)).await.unwrap().notification();
         let mut out = std::io::stdout().lock();
         writeln!(out, "\nacked {id}").unwrap();
         out.flush().unwrap();

@@ -123,7 +123,7 @@ fn what_stands_before(session: &mut Session, delivery: i64) -> Result<Before, Fa
     for (scope, payment) in follows {
         let paying: Option<(i64, i64)> = conn
             .prepare_cached(
-                "SELECT e.seq, e.notification FROM identities i CROSS JOIN events e ON e.seq = i.event
+                "SELECT e.seq, e.seq >> 16 FROM identities i CROSS JOIN events e ON e.seq = i.event
                  WHERE i.scope = ?1 AND i.kind = ?2 AND i.text = ?3",
             )?
             .query_row((scope, paid, &payment), |row| Ok((row.get(0)?, row.get(1)?)))
@@ -135,7 +135,7 @@ fn what_stands_before(session: &mut Session, delivery: i64) -> Result<Before, Fa
         let before: Option<i64> = conn
             .prepare_cached(
                 "SELECT d.seq FROM deliveries d
-                 WHERE d.notification = ?1 AND d.target = ?2 AND d.state IN (0, 1, 2, 3, 5)
+                 WHERE d.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND d.target = ?2 AND d.state IN (0, 1, 2, 3, 5)
                    AND (d.event = ?3 OR EXISTS (SELECT 1 FROM delivery_events x WHERE x.delivery = d.seq AND x.event = ?3))
                  ORDER BY d.seq LIMIT 1",
             )?

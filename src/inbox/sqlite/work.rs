@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use tollbell_channels::model::{Fact, Timestamp};
 
 use super::fault::Fault;
-use super::rows::{self, BODY_COLUMNS, EVENT_COLUMNS, EVENT_TABLES, state_code, to_ms};
+use super::rows::{self, BODY_COLUMNS, EVENT_COLUMNS, EVENT_TABLES, delivery_seq, state_code, to_ms};
 use super::session::Session;
 use super::{superseded, waits};
 use crate::inbox::{
@@ -99,9 +99,9 @@ fn renew(session: &Session, running: &[(DeliveryId, LeaseToken)], until: Timesta
         session
             .conn
             .prepare_cached(
-                "UPDATE deliveries SET due_at = ?3 WHERE id = ?1 AND token = ?2 AND state = ?4 AND due_at < ?3",
+                "UPDATE deliveries SET due_at = ?3 WHERE seq = ?1 AND id = ?5 AND token = ?2 AND state = ?4 AND due_at < ?3",
             )?
-            .execute((delivery.as_bytes(), token.as_bytes(), to_ms(until), state_code(DeliveryState::Leased)))?;
+            .execute((delivery_seq(*delivery), token.as_bytes(), to_ms(until), state_code(DeliveryState::Leased), delivery.as_bytes()))?;
     }
     Ok(())
 }
@@ -128,8 +128,8 @@ fn pull_in(
 pub(super) fn load(conn: &Connection, lease: Lease) -> Result<Leased, Fault> {
     let (delivery, notification, is_raw, seq, platform) = conn
         .prepare_cached(
-            "SELECT d.id, n.id, d.is_raw, d.notification, p.text FROM deliveries d
-             CROSS JOIN notifications n ON n.seq = d.notification
+            "SELECT d.id, n.id, d.is_raw, n.seq, p.text FROM deliveries d
+             CROSS JOIN notifications n ON n.seq = d.seq >> 16
              CROSS JOIN words p ON p.id = n.platform WHERE d.seq = ?1",
         )?
         .query_row([lease.seq], |row| {
@@ -209,10 +209,16 @@ pub(super) fn bury(session: &mut Session, lease: Lease, cause: &str, now: Timest
 pub(super) fn finish(session: &mut Session, finish: &Finish) -> Result<Finished, Fault> {
     let held: Option<(i64, u32)> = session
         .conn
-        .prepare_cached("SELECT seq, attempts FROM deliveries WHERE id = ?1 AND state = ?2 AND token = ?3")?
-        .query_row((finish.delivery.as_bytes(), state_code(DeliveryState::Leased), finish.token.as_bytes()), |row| {
-            Ok((row.get(0)?, row.get(1)?))
-        })
+        .prepare_cached("SELECT seq, attempts FROM deliveries WHERE seq = ?1 AND id = ?4 AND state = ?2 AND token = ?3")?
+        .query_row(
+            (
+                delivery_seq(finish.delivery),
+                state_code(DeliveryState::Leased),
+                finish.token.as_bytes(),
+                finish.delivery.as_bytes(),
+            ),
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
         .optional()?;
     let Some((seq, number)) = held else { return Ok(Finished::LeaseLost) };
     let attempt = &finish.attempt;
@@ -267,7 +273,7 @@ pub(super) fn standing(conn: &Connection, facts: &[Fact], target: &str) -> Resul
         for identity in fact.identities() {
             let mut select = conn.prepare_cached(
                 "SELECT d.id, d.state FROM identities i CROSS JOIN events e ON e.seq = i.event
-                 CROSS JOIN deliveries d ON d.notification = e.notification
+                 CROSS JOIN deliveries d ON d.seq BETWEEN (e.seq >> 16) << 16 AND (e.seq | 65535)
                  WHERE i.scope = (SELECT id FROM scopes WHERE account = ?1 AND family = ?2 AND environment = ?3)
                    AND i.kind = (SELECT id FROM words WHERE text = ?4) AND i.text = ?5
                    AND d.target = (SELECT id FROM words WHERE text = ?6) AND (d.event = e.seq

@@ -17,6 +17,7 @@ use super::files::InPlace;
 use super::queue::{Queue, Taken, Waiting};
 use super::readers::Readers;
 use super::refused::{Log, Row, WriteSlice};
+use super::rows::notification_seq;
 use super::schema;
 use super::session::{LAZY_MAX, Lazy, Session};
 use crate::inbox::settled::Hub;
@@ -53,7 +54,7 @@ pub(super) struct Shared {
     pub(super) wakes: watch::Sender<u64>,
     pub(super) settled: Arc<Hub>,
     condition: Mutex<Condition>,
-    acks: Mutex<Vec<(NotificationId, i64)>>,
+    acks: Mutex<Vec<(i64, i64)>>,
 }
 
 impl Shared {
@@ -79,7 +80,7 @@ impl Shared {
     pub(super) fn note_ack(&self, id: NotificationId, at: i64) {
         let mut acks = lock(&self.acks);
         if acks.len() < LAZY_MAX {
-            acks.push((id, at));
+            acks.push((notification_seq(id), at));
         }
     }
 
@@ -209,8 +210,6 @@ impl Writer {
         let is_failing = self.shared.condition() != Condition::Good;
         let session = self.session.as_mut().expect("reopened above");
         session.lazy.acks.extend(std::mem::take(&mut *lock(&self.shared.acks)));
-        session.made_due = false;
-        session.settled.clear();
         let outcome = catch_unwind(AssertUnwindSafe(|| run_batch(session, batch, is_idle, is_failing)));
         let fault = match outcome {
             Ok(Ok(has_written)) => return Ok(has_written),
@@ -357,16 +356,25 @@ fn open_and_check(path: &std::path::Path) -> Result<rusqlite::Connection, Fault>
 }
 
 /// The transaction itself.
+///
+/// Jobs hardly ever fail, and a savepoint around each makes SQLite copy every page that it touches. So the batch first
+/// runs as one; when a job fails, all is undone and each runs alone.
 fn run_batch(session: &mut Session, batch: &mut [Waiting], is_idle: bool, is_failing: bool) -> Result<bool, Fault> {
-    session.run("BEGIN IMMEDIATE")?;
-    let before = session.conn.total_changes();
-    for waiting in batch {
-        waiting.job.run(session)?;
+    let done = run_jobs(session, batch, false);
+    if let Err(fault) = &done
+        && !fault.spoils_connection()
+        && !session.conn.is_autocommit()
+    {
+        session.run("ROLLBACK")?;
+        session.undo_batch();
+        run_jobs(session, batch, true)?;
+    } else {
+        done?;
     }
     if is_idle && is_failing {
         session.run("INSERT OR REPLACE INTO probe (id, at) VALUES (1, unixepoch() * 1000)")?;
     }
-    let has_written = session.conn.total_changes() != before;
+    let has_written = session.has_written();
     let writes_counts = has_written || is_idle || session.lazy.is_full();
     if writes_counts {
         session.write_lazy()?;
@@ -377,6 +385,15 @@ fn run_batch(session: &mut Session, batch: &mut [Waiting], is_idle: bool, is_fai
         session.lazy = Lazy::default();
     }
     Ok(has_written || writes_counts)
+}
+
+fn run_jobs(session: &mut Session, batch: &mut [Waiting], alone: bool) -> Result<(), Fault> {
+    session.run("BEGIN IMMEDIATE")?;
+    session.begin_batch()?;
+    for waiting in batch {
+        waiting.job.run(session, alone)?;
+    }
+    Ok(())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

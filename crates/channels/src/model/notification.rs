@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Amount, Fact, Scope, Timestamp};
-use crate::signature::key::hex;
 
 /// One message from a platform, read but not yet kept. Only inside [`super::Proven`] does it count.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,25 +117,16 @@ pub const CONCERN_WORDS: &[&str] = &[
 
 /// What makes two notifications the same: the platform's number and what it asserts. A platform that
 /// used one number for two different assertions would give two notifications, and lose nothing.
+///
+/// The number stands in front: on most platforms it begins with a date, so that keys arrive nearly in order and a
+/// B-tree stays cheap.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NotificationKey(String);
-
-impl NotificationKey {
-    /// The text; it begins with the platform's number, which on most platforms begins with a date,
-    /// so that keys arrive nearly in order and a B-tree stays cheap.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// A key as it was stored.
-    pub fn from_stored(text: String) -> Self {
-        Self(text)
-    }
+pub struct NotificationKey {
+    /// The platform's number.
+    pub platform_id: String,
+    /// A digest of what is asserted: eight bytes separate the few assertions that one number could ever carry.
+    pub assertion: [u8; 8],
 }
-
-/// Bytes of the digest that stands behind the platform's number in a key: 8 bytes separate the few
-/// assertions that one number could ever carry.
-const KEY_DIGEST_BYTES: usize = 8;
 
 impl Notification {
     /// The key under which a repetition is recognised, within [`Notification::scope`].
@@ -162,7 +152,7 @@ impl Notification {
             say(fact.payee.as_deref().unwrap_or(""), '\u{1e}');
         }
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-        let key = format!("{}#{}", self.platform_id, hex(&digest.as_ref()[..KEY_DIGEST_BYTES]));
-        NotificationKey(key)
+        let (assertion, _) = digest.as_ref().split_first_chunk().expect("SHA-256 has 32 bytes");
+        NotificationKey { platform_id: self.platform_id.clone(), assertion: *assertion }
     }
 }

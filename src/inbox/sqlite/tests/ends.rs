@@ -50,7 +50,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 struct History {
     world: Temporary,
-    told: Vec<Letter>,
+    told: Vec<(NotificationId, Letter)>,
     leases: Vec<Leased>,
     confirmed: BTreeMap<DeliveryId, u32>,
 }
@@ -119,11 +119,11 @@ impl History {
                 if *is_doubted {
                     letter.notification.concerns = vec![Concern::ForeignPayee { payee: "stranger".to_owned() }];
                 }
-                self.told.push(letter.clone());
-                self.world.store(letter).await.unwrap();
+                let id = self.world.store(letter.clone()).await.unwrap().notification();
+                self.told.push((id, letter));
             }
             Step::Repeat(index) if !self.told.is_empty() => {
-                let again = Letter { id: NotificationId::new(), is_shadow: false, ..index.get(&self.told).clone() };
+                let again = Letter { is_shadow: false, ..index.get(&self.told).1.clone() };
                 self.world.store(again).await.unwrap();
             }
             Step::Claim => drop(self.claim(2).await),
@@ -182,8 +182,8 @@ async fn run(steps: &[Step]) {
         history.step(step).await;
     }
     history.confirm_everything().await;
-    for letter in &history.told {
-        for delivery in history.world.inbox.deliveries_of(letter.id).await.unwrap() {
+    for (id, letter) in &history.told {
+        for delivery in history.world.inbox.deliveries_of(*id).await.unwrap() {
             let times = history.confirmed.get(&delivery.id).copied().unwrap_or_default();
             let is_ended = match delivery.state {
                 DeliveryState::Delivered => times == 1,

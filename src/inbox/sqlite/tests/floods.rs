@@ -189,7 +189,7 @@ async fn no_file_of_the_inbox_holds_a_credential() {
     };
     let mut letter = world.letter("N1");
     letter.request = armed(letter.request);
-    world.store(letter.clone()).await.unwrap();
+    let id = world.store(letter).await.unwrap().notification();
     let refused = armed(sent(world.now(), "192.0.2.7", "a=1"));
     note(&*world.inbox, &unknown_key(), &refused);
     let rejection = Rejection::Undecryptable;
@@ -211,7 +211,7 @@ async fn no_file_of_the_inbox_holds_a_credential() {
         looked_at.push((path.extension().map(|e| e.to_string_lossy().into_owned()), has(b"[removed]")));
     }
     assert!(looked_at.iter().filter(|(_, has_mark)| *has_mark).count() >= 2, "the mark is where it was: {looked_at:?}");
-    let stored = world.inbox.notification(letter.id).await.unwrap().request.unwrap();
+    let stored = world.inbox.notification(id).await.unwrap().request.unwrap();
     assert_eq!(stored.headers["authorization"], "[removed]");
     assert_eq!(stored.headers.get_all("x-twice").iter().count(), 2, "all else is as it came");
 }

@@ -231,8 +231,8 @@ async fn run(steps: Vec<Step>) {
                 };
                 let fact = of_order(&paid, fact);
                 let letter = letter(now, &format!("N{key:?}{message}"), vec![fact], &[event_target("shop")]);
-                let id = letter.id;
                 let stored = world.store(letter).await.unwrap();
+                let id = stored.notification();
                 let told = match stored {
                     Stored::New { events, .. } => (true, !events.is_empty()),
                     Stored::Repeated { .. } => (false, false),

@@ -464,7 +464,7 @@ proptest::proptest! {
         pairs.push((field, &value));
         let (notification, _) = genuine(&own_settings(), signed(&pairs));
         proptest::prop_assert!(!notification.facts.is_empty());
-        proptest::prop_assert!(!notification.key().as_str().is_empty());
+        proptest::prop_assert!(!notification.key().platform_id.is_empty());
     }
 }
 

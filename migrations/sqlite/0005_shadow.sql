@@ -1,8 +1,5 @@
 -- Channels that run beside an application that still does the work.
 
--- Whether a notification arrived while its channel ran so: its deliveries were skipped.
-ALTER TABLE notifications ADD COLUMN is_shadow INTEGER NOT NULL DEFAULT 0;
-
 -- What was thought of each request, under the id that the proxy in front gave it; the newest ones only.
 CREATE TABLE shadow (
     seq          INTEGER PRIMARY KEY AUTOINCREMENT,
