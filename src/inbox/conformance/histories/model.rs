@@ -387,6 +387,9 @@ impl Model {
             .collect();
         for place in &chosen {
             let delivery = &mut self.deliveries[*place];
+            if delivery.state == DeliveryState::Leased {
+                delivery.attempts.push("interrupted".to_owned());
+            }
             (delivery.state, delivery.due_ms, delivery.token, delivery.waits_for) =
                 (DeliveryState::Discarded, None, None, None);
         }
