@@ -3,6 +3,7 @@
 
 pub(crate) mod histories;
 mod house;
+pub(crate) mod interleavings;
 mod keys;
 mod settled;
 mod shadow;
