@@ -13,6 +13,7 @@ use crate::inbox::conformance::histories::Reopens;
 use crate::inbox::conformance::{self, Keeper, Letter, conformance_suite, event_target, letter, payment};
 use crate::inbox::{Inbox, RejectionId};
 
+mod cancelled;
 mod ends;
 mod floods;
 mod growth;
