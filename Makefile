@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-apt setup-tools demo test check fmt clippy doc deny clean
+.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny clean
 
 VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -37,10 +37,14 @@ demo: setup ## build, and run a gateway with a small PHP shop; ARGS=--once ends 
 	cargo build --release --quiet
 	@target/release/tollbell demo $(ARGS)
 
-test: setup ## every test, against real servers
+test: setup loom ## every test, against real servers
 	@if command -v cargo-nextest >/dev/null 2>&1; then \
 	  cargo nextest run --workspace --all-features && cargo test --workspace --all-features --doc --quiet; \
 	else cargo test --workspace --all-features; fi
+
+# With another `cfg` every crate is built afresh: a folder of its own keeps the other builds.
+loom: ## every interleaving of the queue before the inbox's writer
+	RUSTFLAGS="--cfg loom" cargo test -p tollbell-group-commit --test loom --profile loom --quiet --target-dir target/loom
 
 check: setup-tools fmt clippy doc deny ## everything that needs no server
 

@@ -5,6 +5,8 @@
 //! A wake-up and a periodic scan trigger the same step: losing a wake-up costs latency, never data.
 
 pub mod backoff;
+#[cfg(test)]
+mod cancelled;
 pub mod decide;
 pub mod signatures;
 

@@ -4,6 +4,8 @@
 
 pub mod admin;
 pub mod app;
+#[cfg(test)]
+mod cancelled;
 pub mod cli;
 pub mod clock;
 pub mod config;

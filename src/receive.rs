@@ -2,6 +2,8 @@
 //! on the platform's clock, so nothing is done here that the reply does not need.
 
 mod admission;
+#[cfg(test)]
+mod cancelled;
 pub mod confirmation;
 mod connection;
 pub mod door;

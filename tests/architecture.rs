@@ -9,18 +9,20 @@ use tollbell_channels::platforms::PLATFORMS;
 /// Which modules of the program a module may use (and itself). What is not listed is not allowed.
 const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    // For tests.
+    ("cancelled", &[]),
     ("stop", &[]),
     ("descriptors", &[]),
     ("messages", &[]),
     ("config", &["messages"]),
     ("telemetry", &[]),
     ("reload", &["config", "messages"]),
-    ("inbox", &["clock"]),
+    ("inbox", &["cancelled", "clock"]),
     ("egress", &[]),
-    ("keys", &["clock", "stop", "inbox", "egress", "telemetry"]),
+    ("keys", &["cancelled", "clock", "stop", "inbox", "egress", "telemetry"]),
     ("targets", &["clock", "egress"]),
-    ("receive", &["clock", "stop", "descriptors", "inbox", "keys", "telemetry"]),
-    ("deliver", &["clock", "stop", "inbox", "targets", "telemetry"]),
+    ("receive", &["cancelled", "clock", "stop", "descriptors", "inbox", "keys", "telemetry"]),
+    ("deliver", &["cancelled", "clock", "stop", "inbox", "targets", "telemetry"]),
     ("control", &["clock", "stop", "inbox", "receive", "reload", "telemetry"]),
     ("admin", &["clock", "stop", "descriptors", "control", "inbox", "reload", "telemetry"]),
 ];

@@ -1,7 +1,9 @@
 //! What every inbox must do, written against its traits alone, so that each implementation runs the same
 //! suite: it implements [`Keeper`] and calls [`conformance_suite`].
 
+pub(crate) mod histories;
 mod house;
+pub(crate) mod interleavings;
 mod keys;
 mod settled;
 mod shadow;

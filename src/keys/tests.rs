@@ -12,6 +12,7 @@ use tollbell_channels::simulate::{Conduct, KeyOffice, Story};
 
 use super::keeper::WAITING_MAX;
 use super::*;
+use crate::cancelled::{at_every_await, polled};
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::stop::{Stopper, stop_pair};
 
@@ -134,6 +135,30 @@ async fn settle(world: &World, mut is_done: impl FnMut() -> bool) {
         assert!(since.elapsed() < Duration::from_secs(20), "waited too long; {} asked", world.network.asked());
         tokio::task::yield_now().await;
         std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[tokio::test]
+async fn a_wait_may_be_left_at_every_await() {
+    for world in &worlds().await {
+        let awaits = at_every_await(|polls, way| async move {
+            // A keeper that knows nothing yet.
+            let folder = tempfile::tempdir().unwrap();
+            let inbox = SqliteInbox::open(folder.path().join("inbox.db"), Options::new(Arc::new(at))).unwrap();
+            let parts = Parts { inbox, ..world.parts.clone() };
+            let keeper = open([("pay".into(), world.configured.clone())], &parts).await.remove(0);
+            world.plan([Plan::Slow(Duration::from_millis(5))]);
+            let before = world.network.asked();
+            let waited = polled(keeper.wait(&world.needed, None), polls, way).await;
+            assert!(waited.as_ref().is_none_or(Option::is_some), "the key came in time");
+            // The download went on, and it is the only one.
+            let channel = keeper.wait(&world.needed, None).await.expect("the key came");
+            assert!(matches!(channel.verify(&world.callback, at()), Verdict::Genuine(_)));
+            assert_eq!(world.network.asked(), before + 1);
+            waited.is_some()
+        })
+        .await;
+        assert!(awaits >= 1, "{awaits} awaits");
     }
 }
 

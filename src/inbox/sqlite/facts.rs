@@ -337,7 +337,7 @@ fn forget_difference(session: &mut Session, scope: i64, fact: &Fact, late: Money
         .prepare_cached(
             "UPDATE events SET amount = NULL, basis = ?6 WHERE seq = (
                  SELECT seq FROM events
-                 WHERE order_no = ?1 AND scope = ?2 AND kind = ?3 AND total > ?4 AND contradicts IS NULL
+                 WHERE order_no = ?1 AND scope = ?2 AND kind = ?3 AND total > ?4 AND payment IS ?7 AND contradicts IS NULL
                  ORDER BY total LIMIT 1) AND basis = ?5",
         )?
         .execute((
@@ -347,6 +347,8 @@ fn forget_difference(session: &mut Session, scope: i64, fact: &Fact, late: Money
             late.minor,
             basis_code(AmountBasis::Difference),
             basis_code(AmountBasis::Unknown),
+            // An order that was paid twice has two running totals.
+            fact.payment.as_ref().map(Identity::as_str),
         ))?;
     Ok(())
 }

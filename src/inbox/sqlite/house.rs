@@ -95,6 +95,15 @@ pub(super) fn discard_open(session: &mut Session, target: &str, who: &str, at: T
     seqs.truncate(DISCARD_MAX);
     let at_ms = to_ms(at);
     for (seq, id) in &seqs {
+        // The attempt of a process that died left no row yet.
+        session
+            .conn
+            .prepare_cached(
+                "INSERT INTO attempts (delivery, number, started_at, ended_at, outcome, reason, detail, body_head, stderr)
+                 SELECT seq, attempts, changed_at, ?2, 'interrupted', 'discarded', '', '', '' FROM deliveries
+                 WHERE seq = ?1 AND state = ?3",
+            )?
+            .execute((seq, at_ms, state_code(DeliveryState::Leased)))?;
         session
             .conn
             .prepare_cached(

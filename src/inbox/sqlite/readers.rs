@@ -12,7 +12,7 @@ use super::schema;
 use crate::inbox::Error;
 
 /// Reads at the same time; more would only fight for the same processors as the callbacks.
-const READERS_MAX: usize = 4;
+pub(super) const READERS_MAX: usize = 4;
 /// A read that takes longer is interrupted: while it lasts, the WAL cannot be emptied.
 const READ_TIME_MAX: Duration = Duration::from_secs(5);
 /// Steps of SQLite's virtual machine between two looks at the time, well below a millisecond.
@@ -83,6 +83,12 @@ impl Readers {
         let mut idle = self.lock();
         idle.generation += 1;
         idle.connections.clear();
+    }
+
+    /// Places for further reads.
+    #[cfg(test)]
+    pub(super) fn free(&self) -> usize {
+        self.slots.available_permits()
     }
 
     /// No reads from now on.

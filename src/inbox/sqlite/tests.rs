@@ -10,12 +10,15 @@ use tollbell_channels::model::Proof;
 
 use super::intake::Unpacked;
 use super::*;
+use crate::inbox::conformance::histories::Reopens;
 use crate::inbox::conformance::{self, Keeper, Letter, conformance_suite, event_target, letter, payment};
 use crate::inbox::{Inbox, RejectionId};
 
+mod cancelled;
 mod ends;
 mod floods;
 mod growth;
+mod histories;
 mod model;
 
 /// An inbox in a directory of its own.
@@ -84,6 +87,14 @@ impl Keeper for Temporary {
 
     fn advance(&self, by: Duration) {
         self.clock.fetch_add(i64::try_from(by.as_millis()).unwrap(), Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl Reopens for Temporary {
+    async fn reopen(&mut self) {
+        self.inbox.close().await;
+        self.inbox = SqliteInbox::open(self.path(), options(&self.clock)).unwrap();
     }
 }
 
