@@ -9,6 +9,7 @@
 mod form;
 #[cfg(test)]
 mod replayed;
+mod xml;
 
 use std::path::Path;
 
@@ -22,7 +23,8 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] = &[Target { name: "form", check: form::check }];
+pub const TARGETS: &[Target] =
+    &[Target { name: "form", check: form::check }, Target { name: "xml", check: xml::check }];
 
 /// The target of this name.
 ///

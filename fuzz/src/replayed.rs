@@ -41,7 +41,8 @@ fn the_corpus_has_a_folder_a_target_and_is_small() {
     let mut known: Vec<&str> = TARGETS.iter().map(|target| target.name).collect();
     known.sort_unstable();
     assert_eq!(names, known);
-    let bytes: u64 = files(&corpus()).iter().flat_map(|folder| files(folder)).map(|f| f.metadata().unwrap().len()).sum();
+    let bytes: u64 =
+        files(&corpus()).iter().flat_map(|folder| files(folder)).map(|f| f.metadata().unwrap().len()).sum();
     assert!(bytes <= CORPUS_BYTES_MAX, "the corpus has {bytes} bytes");
 }
 
