@@ -22,10 +22,10 @@ pub(crate) fn check(data: &[u8]) {
     }
 }
 
-type Decoded = Vec<(Vec<u8>, Vec<u8>)>;
+pub(crate) type Decoded = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The second reading: byte by byte, one state, no slices. The error is the place of a broken percent sign.
-fn read(body: &[u8]) -> Result<Decoded, usize> {
+pub(crate) fn read(body: &[u8]) -> Result<Decoded, usize> {
     let mut pairs: Decoded = Vec::new();
     let mut at = 0;
     while at < body.len() {

@@ -6,9 +6,12 @@
 //! Each target compares the code with something else that knows the answer: a second, slower reading that is
 //! written here, a signer of its own, or the same input in other pieces. "It did not panic" is never all.
 
+mod alipay;
 mod form;
 #[cfg(test)]
 mod replayed;
+mod stage;
+mod wechat;
 mod xml;
 
 use std::path::Path;
@@ -23,8 +26,12 @@ pub struct Target {
 }
 
 /// Every target.
-pub const TARGETS: &[Target] =
-    &[Target { name: "form", check: form::check }, Target { name: "xml", check: xml::check }];
+pub const TARGETS: &[Target] = &[
+    Target { name: "alipay", check: alipay::check },
+    Target { name: "form", check: form::check },
+    Target { name: "wechat", check: wechat::check },
+    Target { name: "xml", check: xml::check },
+];
 
 /// The target of this name.
 ///
