@@ -7,7 +7,11 @@
 //! written here, a signer of its own, or the same input in other pieces. "It did not panic" is never all.
 
 mod alipay;
+mod config;
+mod fastcgi;
 mod form;
+mod forwarded;
+mod http;
 #[cfg(test)]
 mod replayed;
 mod stage;
@@ -28,7 +32,11 @@ pub struct Target {
 /// Every target.
 pub const TARGETS: &[Target] = &[
     Target { name: "alipay", check: alipay::check },
+    Target { name: "config", check: config::check },
+    Target { name: "fastcgi", check: fastcgi::check },
     Target { name: "form", check: form::check },
+    Target { name: "forwarded", check: forwarded::check },
+    Target { name: "http", check: http::check },
     Target { name: "wechat", check: wechat::check },
     Target { name: "xml", check: xml::check },
 ];
