@@ -59,10 +59,8 @@ fn rejoins(form: &Form<'_>, body: &[u8]) {
     let segments: Vec<&[u8]> = body.split(|byte| *byte == b'&').filter(|segment| !segment.is_empty()).collect();
     assert_eq!(segments.len(), form.pairs().len(), "one pair a segment");
     for (pair, segment) in form.pairs().iter().zip(segments) {
-        let joined = match segment.contains(&b'=') {
-            true => [pair.raw_name, b"=", pair.raw_value].concat(),
-            false => [pair.raw_name, pair.raw_value].concat(),
-        };
+        let between: &[u8] = if segment.contains(&b'=') { b"=" } else { b"" };
+        let joined = [pair.raw_name, between, pair.raw_value].concat();
         assert_eq!(joined, segment, "the raw slices of a pair");
     }
 }

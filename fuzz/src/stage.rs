@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use tollbell_channels::channel::{Channel, Rejection, Verdict};
 use tollbell_channels::model::fact::NAME_BYTES_MAX;
-use tollbell_channels::model::{Amount, Notification, RawRequest, Timestamp};
+use tollbell_channels::model::{Amount, Identity, Notification, RawRequest, Timestamp};
 use tollbell_channels::platforms::by_kind;
 use tollbell_channels::settings::Settings;
 use tollbell_channels::simulate::{OtherSide, Story};
@@ -89,7 +89,7 @@ fn is_bounded(notification: &Notification) {
     assert!(!notification.platform_id.is_empty() && notification.platform_id.len() <= NAME_BYTES_MAX);
     for fact in &notification.facts {
         let names = [&fact.order_no, &fact.platform_no, &fact.payee].into_iter().flatten().map(String::as_str);
-        for name in names.chain(fact.identities().map(|identity| identity.as_str())) {
+        for name in names.chain(fact.identities().map(Identity::as_str)) {
             assert!(!name.is_empty() && name.len() <= NAME_BYTES_MAX, "a name of {} bytes", name.len());
         }
         // A merchant and a sub-merchant.

@@ -44,6 +44,9 @@ fn limits_hold(document: &[u8], flat: &Flat) {
     }
 }
 
+/// A word of the declaration that has no value.
+struct Broken;
+
 /// The second reader: what is left of the document.
 struct Rest<'d>(&'d str);
 
@@ -88,9 +91,9 @@ impl Rest<'_> {
 
     fn declaration(&mut self) -> Option<()> {
         self.eat("<?xml")?;
-        let version = self.said("version")??;
-        let encoding = self.said("encoding")?;
-        let standalone = self.said("standalone")?;
+        let version = self.said("version").ok()??;
+        let encoding = self.said("encoding").ok()?;
+        let standalone = self.said("standalone").ok()?;
         self.blanks();
         self.eat("?>")?;
         let is_taken = version == "1.0"
@@ -99,20 +102,24 @@ impl Rest<'_> {
         is_taken.then_some(())
     }
 
-    /// An attribute of the declaration: nothing outside when it is broken, nothing inside when it is not there.
-    fn said(&mut self, name: &str) -> Option<Option<String>> {
+    /// A word of the declaration, where it is there.
+    fn said(&mut self, name: &str) -> Result<Option<String>, Broken> {
         let start = self.0;
         let is_apart = self.blanks() > 0;
         if !is_apart || self.eat(name).is_none() {
             self.0 = start;
-            return Some(None);
+            return Ok(None);
         }
+        self.quoted().map(Some).ok_or(Broken)
+    }
+
+    fn quoted(&mut self) -> Option<String> {
         self.eat("=")?;
         let quote = self.0.chars().next().filter(|c| matches!(c, '"' | '\''))?;
         let (inner, after) = self.0[1..].split_once(quote)?;
         let inner = inner.to_owned();
         self.0 = after;
-        Some(Some(inner))
+        Some(inner)
     }
 
     fn name(&mut self) -> Option<String> {

@@ -292,14 +292,13 @@ const CDATA_END: &str = "]]>";
 
 /// Writes a flat document as platforms do: every text in CDATA. The names are the caller's own.
 pub fn encode<'f>(root: &str, fields: impl IntoIterator<Item = (&'f str, &'f str)>) -> String {
-    let mut document = format!("<{root}>");
-    for (name, text) in fields {
+    let field = |(name, text): (&str, &str)| {
         // The end of CDATA inside a text is written as two pieces.
         let text = text.replace(CDATA_END, "]]]]><![CDATA[>");
-        document.push_str(&format!("<{name}><![CDATA[{text}]]></{name}>"));
-    }
-    document.push_str(&format!("</{root}>"));
-    document
+        ["<", name, "><![CDATA[", &text, "]]></", name, ">"].concat()
+    };
+    let fields: Vec<String> = fields.into_iter().map(field).collect();
+    format!("<{root}>{}</{root}>", fields.concat())
 }
 
 #[cfg(test)]
