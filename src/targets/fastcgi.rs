@@ -9,6 +9,9 @@ mod answer;
 mod codec;
 mod connection;
 mod diagnosis;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod params;
 mod pool;
 mod stream;

@@ -4,6 +4,9 @@
 //! This file holds the settings and says what an answer or its absence means; `request` writes what goes
 //! out, `sign` signs it. The way there is `egress`; whether an answer confirms is `success`'s beside this file.
 
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod request;
 mod settings;
 mod sign;
@@ -151,6 +154,10 @@ fn format(settings: &Settings) -> Result<Format, SettingsError> {
 }
 
 fn build(settings: &Settings) -> Result<Arc<dyn Target>, SettingsError> {
+    Ok(Arc::new(assemble(settings)?))
+}
+
+fn assemble(settings: &Settings) -> Result<Http, SettingsError> {
     let template = Template::from_settings(settings)?;
     let format = format(settings)?;
     let attempt_timeout = duration(settings, "attempt_timeout", ATTEMPT_TIMEOUT_DEFAULT, ATTEMPT_TIMEOUT_MAX)?;
@@ -198,12 +205,12 @@ fn build(settings: &Settings) -> Result<Arc<dyn Target>, SettingsError> {
         forwards_query: settings.flag("forward_query"),
         asked_headers: forwarded::asked_headers(settings, "forward_headers")?,
     };
-    Ok(Arc::new(Http {
+    Ok(Http {
         writer,
         rule: Rule::from_settings(settings, default)?,
         egress,
         demands: Demands { format, concurrency: connections_max, attempt_timeout, wait_after_unknown },
-    }))
+    })
 }
 
 fn certificate(settings: &Settings) -> Result<Option<ClientCertificate>, SettingsError> {

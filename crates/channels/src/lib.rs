@@ -10,7 +10,7 @@
 //! * [`recognition`]: whose request is this, when the URL does not say.
 //! * [`resign`]: a proven request signed afresh, for an application that checks the signature later.
 //! * `simulate` (a feature): the platforms' other side.
-//! * [`form`], [`json`], [`charset`], [`signature`]: what several platforms share.
+//! * [`form`], [`json`], [`xml`], [`charset`], [`signature`]: what several platforms share.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
@@ -27,3 +27,4 @@ pub mod signature;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 pub mod succession;
+pub mod xml;

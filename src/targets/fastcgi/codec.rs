@@ -178,6 +178,7 @@ pub(super) enum DecodeError {
 #[derive(Debug, Default)]
 pub(super) struct Decoder {
     state: State,
+    has_read_a_header: bool,
 }
 
 #[derive(Debug)]
@@ -200,6 +201,11 @@ impl Decoder {
         matches!(self.state, State::Header { have: 0, .. } | State::Skip { left: 0 })
     }
 
+    /// Whether any record began as FastCGI says, so that it is FastCGI that answers.
+    pub(super) fn has_read_a_header(&self) -> bool {
+        self.has_read_a_header
+    }
+
     /// The next part; `None` when `input` is used up. Moves `input` on.
     pub(super) fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Part<'a>>, DecodeError> {
         loop {
@@ -213,6 +219,7 @@ impl Decoder {
                     }
                     if *have == HEADER_BYTES {
                         let header = *bytes;
+                        self.has_read_a_header = true;
                         self.state = State::after_header(header)?;
                     }
                 }

@@ -218,7 +218,7 @@ impl Exchange<'_> {
         match cause {
             Cause::Refused(End::CannotMultiplex | End::Overloaded | End::UnknownRole) => Work::NotBegun,
             // The very first bytes are another protocol's: no PHP saw this request.
-            Cause::Decode(DecodeError::Version(_)) if !self.has_begun_to_answer => Work::NotBegun,
+            Cause::Decode(DecodeError::Version(_)) if !self.decoder.has_read_a_header() => Work::NotBegun,
             Cause::Closed | Cause::Io(_)
                 if !self.has_begun_to_answer && ended_at.is_some_and(|at| at.elapsed() < LATE_CLOSE) =>
             {
@@ -232,4 +232,49 @@ impl Exchange<'_> {
 /// Whether an error only says "not now".
 fn is_passing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+/// Takes an answer in pieces, as [`Connection::exchange`] does when the whole request was sent; then the other
+/// side closes.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(super) fn hear<'p>(pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<(Answer, bool), Broken> {
+    let request = Encoded { bytes: Vec::new(), head_bytes: 0 };
+    let mut exchange = Exchange {
+        request: &request,
+        written: 0,
+        write_error: None,
+        decoder: Decoder::default(),
+        streams: Streams::default(),
+        has_begun_to_answer: false,
+    };
+    let mut taken = pieces.into_iter().filter(|piece| !piece.is_empty()).map(|piece| exchange.take(piece));
+    let end = taken.find_map(Result::transpose).unwrap_or(Err(Cause::Closed));
+    match end {
+        Ok(is_clean) => Ok((exchange.streams.into_answer(), is_clean)),
+        Err(cause) => {
+            let work = exchange.work(&cause, None);
+            Err(Broken { cause, work, streams: exchange.streams })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_very_first_byte_proves_that_no_php_saw_the_request() {
+        let management = [1, 10, 0, 0, 0, 0, 0, 0];
+        for (pieces, work) in [
+            (vec![&b"HTTP/1.1 400"[..]], Work::NotBegun),
+            (vec![&b"H"[..], b"TTP/1.1 400"], Work::NotBegun),
+            // Behind a record of FastCGI, in one piece with it or not.
+            (vec![&[management.as_slice(), b"HTTP"].concat()[..]], Work::Unknown),
+            (vec![management.as_slice(), b"HTTP"], Work::Unknown),
+        ] {
+            let broken = hear(pieces.clone()).expect_err("this is no answer");
+            assert!(matches!(broken.cause, Cause::Decode(DecodeError::Version(b'H'))), "{:?}", broken.cause);
+            assert_eq!(broken.work, work, "{pieces:?}");
+        }
+    }
 }

@@ -1,0 +1,4 @@
+//! Alipay notifications.
+#![cfg_attr(fuzzing, no_main)]
+
+tollbell_fuzz::program!("alipay");

@@ -1,0 +1,4 @@
+//! Form bodies.
+#![cfg_attr(fuzzing, no_main)]
+
+tollbell_fuzz::program!("form");

@@ -1,0 +1,4 @@
+//! `X-Forwarded-For`.
+#![cfg_attr(fuzzing, no_main)]
+
+tollbell_fuzz::program!("forwarded");

@@ -1,0 +1,4 @@
+//! HTTP answers of an application.
+#![cfg_attr(fuzzing, no_main)]
+
+tollbell_fuzz::program!("http");
