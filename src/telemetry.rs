@@ -3,6 +3,7 @@
 //! Labels are ids from the configuration and closed sets of words, never text from a request. Logs name
 //! things by id; bodies, signatures, keys and buyer data never come here.
 
+mod lines;
 mod network;
 
 use std::io::IsTerminal as _;
@@ -18,6 +19,8 @@ use prometheus_client::registry::{Registry, Unit};
 use tollbell_channels::channel::REJECTION_WORDS;
 
 pub use network::{ByLimit, NetworkMetrics};
+
+use self::lines::Lines;
 
 /// Label: the channel's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -72,6 +75,19 @@ pub struct ByKeyOutcome {
     pub channel: Arc<str>,
     /// `fetched`, `held_back` when there were too many, or the word of what was wrong.
     pub outcome: &'static str,
+}
+
+/// What is counted for each callback of one channel; see the fields of the same names in [`Metrics`].
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "they are described in `Metrics`")]
+pub struct ChannelMetrics {
+    pub received: Counter,
+    pub stored: Counter,
+    pub duplicate: Counter,
+    pub repeated_after_ack: Counter,
+    pub held: Counter,
+    pub busy: Counter,
+    pub ack_seconds: Histogram,
 }
 
 /// Every number that the product counts.
@@ -298,7 +314,22 @@ impl Metrics {
         }
     }
 
-    /// The same for a target.
+    /// A channel's counters, to be looked up once and not for each callback.
+    pub fn of_channel(&self, id: &Arc<str>) -> ChannelMetrics {
+        let label = ByChannel { channel: id.clone() };
+        let counter = |family: &Family<ByChannel, Counter>| Counter::clone(&family.get_or_create(&label));
+        ChannelMetrics {
+            received: counter(&self.received),
+            stored: counter(&self.stored),
+            duplicate: counter(&self.duplicate),
+            repeated_after_ack: counter(&self.repeated_after_ack),
+            held: counter(&self.held),
+            busy: counter(&self.busy),
+            ack_seconds: Histogram::clone(&self.ack_seconds.get_or_create(&label)),
+        }
+    }
+
+    /// What [`Metrics::announce_channel`] does, for a target.
     pub fn announce_target(&self, id: &Arc<str>) {
         let label = ByTarget { target: id.clone() };
         drop(self.dead.get_or_create(&label));
@@ -325,25 +356,40 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to stderr. `level` is a directive such as `info` or `tollbell=debug`.
+/// Logging that was started. Dropping it writes what is left; it is the last thing of a process.
+pub struct Logging(Option<Lines>);
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        if let Some(lines) = &self.0 {
+            lines.end();
+        }
+    }
+}
+
+/// Starts logging to stderr. `level` is a directive such as `info` or `tollbell=debug`. Lines are written by a
+/// thread of their own until what is returned is dropped.
 ///
 /// # Errors
 /// A sentence when the directive cannot be read. A second call changes nothing.
-pub fn start_logging(format: LogFormat, level: &str) -> Result<(), String> {
+pub fn start_logging(format: LogFormat, level: &str) -> Result<Logging, String> {
     let filter = tracing_subscriber::EnvFilter::try_new(level).map_err(|error| error.to_string())?;
+    let lines = Lines::to(std::io::stderr());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(lines.clone())
         .with_target(false);
     let started = match format {
         LogFormat::Pretty => builder.compact().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
     };
     if started.is_err() {
+        lines.end();
         tracing::debug!("logging had been started before");
+        return Ok(Logging(None));
     }
-    Ok(())
+    Ok(Logging(Some(lines)))
 }
 
 #[cfg(test)]
