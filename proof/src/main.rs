@@ -2,9 +2,12 @@
 //!
 //! Exit codes: 0 when everything held, 1 when a promise was broken, 2 when the proof itself could not run.
 
+use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
+use tollbell_proof::crash;
 
 /// Shows from outside that the gateway keeps its promises.
 #[derive(Debug, Parser)]
@@ -15,8 +18,59 @@ struct Cli {
 }
 
 #[derive(Debug, Subcommand)]
-enum What {}
+enum What {
+    /// Kills the gateway at any moment, disturbs all that is around it, and compares the books.
+    Crash(CrashArgs),
+}
+
+#[derive(Debug, Args)]
+struct CrashArgs {
+    /// The program.
+    #[arg(long, default_value = "target/debug/tollbell")]
+    program: PathBuf,
+    /// How often it is killed.
+    #[arg(long, default_value_t = 300)]
+    kills: u64,
+    /// The seed of the first round; a fresh one by default.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Leaves out the connections that are cut at every byte.
+    #[arg(long)]
+    no_sweep: bool,
+}
+
+/// A promise was broken.
+const BROKEN: u8 = 1;
+/// The proof itself could not run.
+const FAILED: u8 = 2;
 
 fn main() -> ExitCode {
-    match Cli::parse().command {}
+    let cli = Cli::parse();
+    // A panic of the harness says nothing about the gateway.
+    let done = std::panic::catch_unwind(|| match cli.command {
+        What::Crash(args) => prove_crashes(args),
+    });
+    match done {
+        Ok(Ok(true)) => ExitCode::SUCCESS,
+        Ok(Ok(false)) => ExitCode::from(BROKEN),
+        Ok(Err(error)) => {
+            let _unheard = writeln!(std::io::stderr(), "the proof could not run: {error:#}");
+            ExitCode::from(FAILED)
+        }
+        Err(_) => ExitCode::from(FAILED),
+    }
+}
+
+fn prove_crashes(args: CrashArgs) -> anyhow::Result<bool> {
+    let options = crash::Options {
+        program: args.program,
+        kills: args.kills,
+        seed: args.seed,
+        has_sweep: !args.no_sweep,
+        is_loud: true,
+    };
+    let mut out = std::io::stdout();
+    let verdict = crash::run(&options, &mut out)?;
+    write!(out, "{verdict}")?;
+    Ok(verdict.holds())
 }
