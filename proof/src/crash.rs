@@ -435,7 +435,7 @@ impl Round<'_> {
         verdict.notifications = notifications.len();
         verdict.facts = notifications.iter().map(|one| one.events.len()).sum();
         verdict.runs = runs.len();
-        verdict.confirmed = runs.iter().filter(|(_, run)| run.end.is_some_and(|end| end.is_confirmed)).count();
+        verdict.confirmed = runs.iter().filter(|(_, run)| run.is_confirmed()).count();
         for delivery in notifications.iter().flat_map(|one| &one.deliveries) {
             *verdict.states.entry(delivery.state.clone()).or_default() += 1;
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::gateway::{ATTEMPT_TIMEOUT, TERMINATE_SECONDS, TRIES};
 use super::inbox::{Delivery, Event, Notification};
-use super::notes::{Ack, BegunRun, Hang, sha256};
+use super::notes::{Ack, BegunRun, Hang, How, Run, sha256};
 use super::plan::{Fact, Message, NEVER_CONFIRMED, Origin};
 use super::post::Letter;
 
@@ -265,14 +265,13 @@ impl<'e> Judge<'e> {
     fn confirmations_add_up(&mut self) {
         let confirmed: BTreeSet<(&str, u64)> =
             self.confirmed().map(|run| (run.delivery.as_str(), u64::from(run.attempt))).collect();
-        let known: BTreeSet<(&str, u64)> = self
-            .evidence
-            .runs
-            .iter()
-            .map(|(_, run)| (run.delivery.as_str(), u64::from(run.attempt)))
-            .collect();
-        if known.len() != self.evidence.runs.len() {
-            self.breaks("books", "two runs have the number of one attempt");
+        let mut answered: HashMap<(&str, u32), bool> = HashMap::new();
+        for (_, run) in self.evidence.runs {
+            // A request may go out again within an attempt, when its worker died before it had said anything.
+            let has_answered = run.end.is_some_and(|end| end.how != How::Died);
+            if answered.insert((&run.delivery, run.attempt), has_answered) == Some(true) {
+                self.breaks("books", format!("attempt {} of {} was answered and run again", run.attempt, run.delivery));
+            }
         }
         for one in self.evidence.notifications {
             for delivery in &one.deliveries {
@@ -292,9 +291,9 @@ impl<'e> Judge<'e> {
         }
     }
 
-    fn confirmed(&self) -> impl Iterator<Item = &'e super::notes::Run> {
+    fn confirmed(&self) -> impl Iterator<Item = &'e Run> {
         let runs = self.evidence.runs.iter().map(|(_, run)| run);
-        runs.filter(|run| run.end.is_some_and(|end| end.is_confirmed))
+        runs.filter(|run| run.is_confirmed())
     }
 }
 

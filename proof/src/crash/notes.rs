@@ -110,8 +110,26 @@ pub struct End {
     pub at: u64,
     /// The line of its note: what stands on a lower one was written before.
     pub line: usize,
-    /// Whether the work was done, so that the answer says so.
-    pub is_confirmed: bool,
+    /// How.
+    pub how: How,
+}
+
+/// What a run did at its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The work was done, and the answer says so.
+    Confirmed,
+    /// It gave an answer that is no confirmation.
+    Wrong,
+    /// It died without an answer.
+    Died,
+}
+
+impl Run {
+    /// Whether the work was done.
+    pub fn is_confirmed(&self) -> bool {
+        self.end.is_some_and(|end| end.how == How::Confirmed)
+    }
 }
 
 /// A run and the line on which it began.
@@ -151,7 +169,13 @@ fn parse_runs(text: &str) -> anyhow::Result<Vec<BegunRun>> {
             }
             ["end", run, at, how] => {
                 let place = places.get(run).with_context(|| format!("an end without a beginning: {line}"))?;
-                runs[*place].1.end = Some(End { at: at.parse()?, line: number, is_confirmed: how == "confirmed" });
+                let how = match how {
+                    "confirmed" => How::Confirmed,
+                    "wrong" => How::Wrong,
+                    "died" => How::Died,
+                    _ => anyhow::bail!("a spoiled mark in the shop's book: {line}"),
+                };
+                runs[*place].1.end = Some(End { at: at.parse()?, line: number, how });
             }
             _ => anyhow::bail!("a spoiled mark in the shop's book: {line}"),
         }
@@ -195,8 +219,8 @@ mod tests {
         let runs = parse_runs(text).unwrap();
         let (line, first) = &runs[0];
         assert_eq!((*line, first.attempt, first.events[1].1.as_str()), (0, 2, "refund.succeeded"));
-        assert_eq!(first.end, Some(End { at: 4, line: 3, is_confirmed: true }));
-        assert!(!runs[1].1.end.unwrap().is_confirmed);
+        assert_eq!(first.end, Some(End { at: 4, line: 3, how: How::Confirmed }));
+        assert!(!runs[1].1.is_confirmed());
         assert!(parse_runs("end\tx\t1\twrong\n").is_err());
         assert!(parse_runs("what\n").is_err());
     }
