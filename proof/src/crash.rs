@@ -44,6 +44,8 @@ const KILLS_PER_ROUND: u64 = 100;
 const KILLS_PER_CENSUS: u64 = 12;
 /// Longest wait for a moment at which to kill.
 const MOMENT_MAX: Duration = Duration::from_secs(2);
+/// Longest wait for a checkpoint: the one at the start has come by then.
+const CHECKPOINT_MAX: Duration = Duration::from_millis(700);
 /// Longest wait for the ladders to end, and for the deliveries to.
 const END_MAX: Duration = Duration::from_secs(180);
 /// Kept end of a connection's cut sweep: bytes of a success reply and some more.
@@ -294,7 +296,6 @@ impl Round<'_> {
     /// Kills and restarts. None when the gateway did not start once.
     fn harm(&mut self, kills: u64) -> anyhow::Result<Option<Gateway>> {
         for kill in 0..kills {
-            self.begin_orders();
             let takes_census = kill % KILLS_PER_CENSUS == KILLS_PER_CENSUS - 1;
             if !self.one_life(takes_census)? {
                 return Ok(None);
@@ -311,6 +312,11 @@ impl Round<'_> {
     /// A gateway's life from its start to its kill. False when it ended by itself.
     fn one_life(&mut self, takes_census: bool) -> anyhow::Result<bool> {
         let way = if takes_census { 9 } else { self.random.below(10) };
+        // What waits for a callback gets fresh ones when they can be taken.
+        let is_for_traffic = way >= 4;
+        if !is_for_traffic {
+            self.begin_orders();
+        }
         let mut gateway = self.spawn()?;
         self.victim.set(gateway.pid());
         // Four of ten do not wait until it serves: starting is work too.
@@ -329,6 +335,7 @@ impl Round<'_> {
                     if takes_census {
                         self.census.take(self.site)?;
                     }
+                    self.begin_orders();
                     self.wait_for_moment(way);
                 }
                 serves
@@ -352,7 +359,7 @@ impl Round<'_> {
                 self.verdict.aimed += u64::from(has_begun);
                 std::thread::sleep(self.random.between(Duration::ZERO, Duration::from_millis(200)));
             }
-            _ => std::thread::sleep(self.random.between(Duration::ZERO, Duration::from_millis(600))),
+            _ => std::thread::sleep(self.random.between(Duration::ZERO, Duration::from_millis(900))),
         }
     }
 
@@ -368,7 +375,7 @@ impl Round<'_> {
         let path = self.site.database();
         let written = || -> Option<SystemTime> { fs::metadata(&path).ok()?.modified().ok() };
         let before = written();
-        wait(MOMENT_MAX, || written() != before)
+        wait(CHECKPOINT_MAX, || written() != before)
     }
 
     fn spawn(&mut self) -> anyhow::Result<Gateway> {

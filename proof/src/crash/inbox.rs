@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::gateway::Site;
 
@@ -59,9 +59,9 @@ pub struct Delivery {
     pub attempts: Vec<(u64, String)>,
 }
 
-/// Notifications that were ever listed. A list holds [`LISTED`] of them, so it is asked for often enough.
+/// Notifications that were ever listed, and whether they brought events. A list holds [`LISTED`] of them, so it is asked for often enough.
 #[derive(Debug, Default)]
-pub struct Census(BTreeSet<String>);
+pub struct Census(BTreeMap<String, bool>);
 
 impl Census {
     /// Lists the newest.
@@ -73,8 +73,9 @@ impl Census {
         let is_first = self.0.is_empty();
         let mut is_joined = listed.len() < LISTED;
         for line in &listed {
-            let is_new = self.0.insert(text(line, "id")?);
-            is_joined |= !is_new;
+            let brought_events = !list(line, "events")?.is_empty();
+            let is_known = self.0.insert(text(line, "id")?, brought_events).is_some();
+            is_joined |= is_known;
         }
         ensure!(is_joined || is_first, "between two lists more came than one list holds");
         Ok(())
@@ -88,15 +89,16 @@ impl Census {
     /// # Panics
     /// Never: no reader panics with the list.
     pub fn read(&self, site: &Site) -> anyhow::Result<Vec<Notification>> {
-        let ids: Vec<&String> = self.0.iter().collect();
+        let ids: Vec<(&String, &bool)> = self.0.iter().collect();
         let next = AtomicUsize::new(0);
         let read = Mutex::new(BTreeMap::new());
         std::thread::scope(|scope| {
             let readers: Vec<_> = (0..READERS)
                 .map(|_| {
                     scope.spawn(|| -> anyhow::Result<()> {
-                        while let Some(id) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
-                            let notification = read_one(site, id).with_context(|| format!("read {id}"))?;
+                        while let Some((id, brought_events)) = ids.get(next.fetch_add(1, Ordering::Relaxed)) {
+                            let notification =
+                                read_one(site, id, **brought_events).with_context(|| format!("read {id}"))?;
                             read.lock().expect("no reader panics").insert((*id).clone(), notification);
                         }
                         Ok(())
@@ -141,16 +143,18 @@ pub fn has_open_deliveries(site: &Site) -> anyhow::Result<bool> {
     Ok(false)
 }
 
-fn read_one(site: &Site, id: &str) -> anyhow::Result<Notification> {
-    let shown = site.json(&["show", id])?;
-    let shown = shown.first().context("nothing was shown")?;
+fn read_one(site: &Site, id: &str, brought_events: bool) -> anyhow::Result<Notification> {
+    // Only events have deliveries, so the story of a mere repetition is its body.
+    let shown = if brought_events { site.json(&["show", id])?.pop() } else { None };
+    let shown = shown.unwrap_or_else(|| json!({ "events": [], "deliveries": [] }));
     let raw = site.command(&["show", id, "--raw"])?;
-    let head = raw.windows(4).position(|window| window == b"\r\n\r\n").context("a raw request without an end of its head")?;
+    let head =
+        raw.windows(4).position(|window| window == b"\r\n\r\n").context("a raw request without an end of its head")?;
     Ok(Notification {
         id: id.to_owned(),
         body: raw[head + 4..].to_vec(),
-        events: list(shown, "events")?.iter().map(event).collect::<Result<_, _>>()?,
-        deliveries: list(shown, "deliveries")?.iter().map(delivery).collect::<Result<_, _>>()?,
+        events: list(&shown, "events")?.iter().map(event).collect::<Result<_, _>>()?,
+        deliveries: list(&shown, "deliveries")?.iter().map(delivery).collect::<Result<_, _>>()?,
     })
 }
 

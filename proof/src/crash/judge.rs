@@ -26,8 +26,19 @@ pub struct Evidence<'e> {
 
 /// A broken promise begins with its word; the mutants are known by it.
 pub const PROMISES: &[&str] = &[
-    "lost", "changed", "forged", "refused", "doubled", "id", "unconfirmed", "stuck", "unexplained", "order", "overlap",
-    "books", "start",
+    "lost",
+    "changed",
+    "forged",
+    "refused",
+    "doubled",
+    "id",
+    "unconfirmed",
+    "stuck",
+    "unexplained",
+    "order",
+    "overlap",
+    "books",
+    "start",
 ];
 
 /// Every broken promise, in words.
@@ -149,7 +160,8 @@ impl<'e> Judge<'e> {
     /// Every fact of an acked message was confirmed by the shop under its event's id, or stands in a state that says
     /// why not.
     fn every_fact_has_its_end(&mut self) {
-        let confirmed: BTreeSet<&str> = self.confirmed().flat_map(|run| &run.events).map(|(id, _)| id.as_str()).collect();
+        let confirmed: BTreeSet<&str> =
+            self.confirmed().flat_map(|run| &run.events).map(|(id, _)| id.as_str()).collect();
         let acked: BTreeSet<Fact> =
             self.evidence.acks.iter().flat_map(|ack| self.evidence.letters[ack.message].message.facts()).collect();
         for fact in &acked {
@@ -161,14 +173,20 @@ impl<'e> Judge<'e> {
             for (event, one) in events {
                 // The shop takes whole messages: one delivery has all the events that a message brought.
                 let [delivery] = &one.deliveries[..] else {
-                    self.breaks("unconfirmed", format!("{} of {fact:?} has {} deliveries", one.id, one.deliveries.len()));
+                    self.breaks(
+                        "unconfirmed",
+                        format!("{} of {fact:?} has {} deliveries", one.id, one.deliveries.len()),
+                    );
                     continue;
                 };
                 let is_confirmed = confirmed.contains(event.id.as_str());
                 match delivery.state.as_str() {
                     "delivered" if is_confirmed => {}
                     "delivered" => {
-                        self.breaks("unconfirmed", format!("{} is delivered, and the shop never confirmed {fact:?}", delivery.id));
+                        self.breaks(
+                            "unconfirmed",
+                            format!("{} is delivered, and the shop never confirmed {fact:?}", delivery.id),
+                        );
                     }
                     "pending" | "leased" => self.breaks("stuck", format!("{delivery:?} of {fact:?}")),
                     _ => {
@@ -214,7 +232,8 @@ impl<'e> Judge<'e> {
         let mut confirmed_at: HashMap<Fact, usize> = HashMap::new();
         for run in self.confirmed() {
             let (Some(message), Some(end)) = (self.by_body.get(&run.body), run.end) else { continue };
-            for fact in message.facts().into_iter().filter(|fact| run.events.iter().any(|(_, kind)| kind == fact.kind)) {
+            for fact in message.facts().into_iter().filter(|fact| run.events.iter().any(|(_, kind)| kind == fact.kind))
+            {
                 let line = confirmed_at.entry(fact).or_insert(end.line);
                 *line = end.line.min(*line);
             }
@@ -227,7 +246,10 @@ impl<'e> Judge<'e> {
             }
             let payment = Fact { order_no: message.order_no.clone(), kind: "payment.succeeded", mark: 0 };
             if confirmed_at.get(&payment).is_none_or(|confirmed| confirmed > line) {
-                self.breaks("order", format!("the shop was told of {:?} before it had confirmed {payment:?}", run.events));
+                self.breaks(
+                    "order",
+                    format!("the shop was told of {:?} before it had confirmed {payment:?}", run.events),
+                );
             }
         }
     }
@@ -235,7 +257,8 @@ impl<'e> Judge<'e> {
     /// A delivery's next attempt begins when the script of the one before cannot run any more. A shop that stood
     /// still is not held to its own limit.
     fn runs_do_not_overlap(&mut self) {
-        let slack = u64::try_from(ATTEMPT_TIMEOUT.as_nanos()).unwrap_or_default() + (TERMINATE_SECONDS + 1) * 1_000_000_000;
+        let slack =
+            u64::try_from(ATTEMPT_TIMEOUT.as_nanos()).unwrap_or_default() + (TERMINATE_SECONDS + 1) * 1_000_000_000;
         let was_hung = |from: u64, to: u64| {
             self.evidence.hangs.iter().any(|hang| hang.from < to && hang.to.saturating_add(slack) > from)
         };

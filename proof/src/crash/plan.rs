@@ -319,13 +319,8 @@ mod tests {
     fn a_plan_has_all_that_hurts() {
         let messages: Vec<Message> = (0..400).flat_map(|index| Plan::new(5).order(index)).collect();
         let kinds: BTreeSet<&str> = messages.iter().map(|message| message.kind.as_str()).collect();
-        let expected = [
-            "payment.closed",
-            "payment.finalized",
-            "payment.pending",
-            "payment.succeeded",
-            "refund.succeeded",
-        ];
+        let expected =
+            ["payment.closed", "payment.finalized", "payment.pending", "payment.succeeded", "refund.succeeded"];
         assert_eq!(kinds.into_iter().collect::<Vec<_>>(), expected);
         for platform in Platform::ALL {
             assert!(messages.iter().any(|message| message.platform == *platform));

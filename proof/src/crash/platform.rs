@@ -58,7 +58,9 @@ impl Platform {
             // "The program must print these 7 characters": success, and nothing else.
             Self::Alipay => status == 200 && body == b"success",
             // Status 200 or 204; a body that says FAIL is none.
-            Self::WechatPay => status == 204 && body.is_empty() || status == 200 && !body.windows(4).any(|w| w == b"FAIL"),
+            Self::WechatPay => {
+                status == 204 && body.is_empty() || status == 200 && !body.windows(4).any(|w| w == b"FAIL")
+            }
         }
     }
 

@@ -270,7 +270,8 @@ impl Post {
         }
         let message = &letter.message;
         let sides = if message.origin == Origin::Stranger { &self.strangers } else { &self.sides };
-        let (_, side) = sides.iter().find(|(platform, _)| *platform == message.platform).context("a platform's side")?;
+        let (_, side) =
+            sides.iter().find(|(platform, _)| *platform == message.platform).context("a platform's side")?;
         let at = if message.platform == Platform::Alipay { self.began } else { now() };
         let story = Story {
             kind: message.kind,

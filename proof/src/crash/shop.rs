@@ -114,7 +114,7 @@ impl Shop {
     pub fn disturb(&self, random: &mut Random, is_over: &AtomicBool) -> usize {
         let mut disturbances = 0;
         loop {
-            let pause = random.between(Duration::from_millis(1500), Duration::from_secs(8));
+            let pause = random.between(Duration::from_millis(200), Duration::from_millis(2500));
             if !rest(pause, is_over) {
                 return disturbances;
             }
@@ -128,7 +128,7 @@ impl Shop {
                     fpm.launch();
                 }
                 _ => {
-                    let length = random.between(Duration::from_millis(200), Duration::from_millis(2500));
+                    let length = random.between(Duration::from_millis(200), Duration::from_millis(1500));
                     self.hang(&fpm, length, is_over);
                 }
             }

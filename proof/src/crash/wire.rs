@@ -51,7 +51,8 @@ pub fn write_request(path: &str, request: &RawRequest) -> Vec<u8> {
 pub fn exchange(address: SocketAddr, request: &[u8], cut: Cut, connected: impl FnOnce()) -> Came {
     let Ok(mut stream) = TcpStream::connect_timeout(&address, PATIENCE) else { return Came::Refused };
     connected();
-    let has_limits = stream.set_read_timeout(Some(PATIENCE)).is_ok() && stream.set_write_timeout(Some(PATIENCE)).is_ok();
+    let has_limits =
+        stream.set_read_timeout(Some(PATIENCE)).is_ok() && stream.set_write_timeout(Some(PATIENCE)).is_ok();
     if !has_limits {
         return Came::Nothing;
     }
