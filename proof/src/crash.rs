@@ -47,7 +47,7 @@ const MOMENT_MAX: Duration = Duration::from_secs(2);
 /// Longest wait for a checkpoint: the one at the start has come by then.
 const CHECKPOINT_MAX: Duration = Duration::from_millis(700);
 /// Longest wait for the ladders to end, and for the deliveries to.
-const END_MAX: Duration = Duration::from_secs(180);
+const END_MAX: Duration = Duration::from_mins(3);
 /// Kept end of a connection's cut sweep: bytes of a success reply and some more.
 const REPLY_BYTES: usize = wire::REPLY_BYTES;
 /// Fewer acks than this part of the messages prove nothing.

@@ -3,6 +3,11 @@
 //!
 //! A machine without PHP-FPM fails these tests: the feature is promised, so it is shown.
 
+#![expect(
+    clippy::missing_panics_doc,
+    reason = "it is for tests and proofs, where a machine that does not obey is the end"
+)]
+
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream};

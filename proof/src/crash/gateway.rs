@@ -19,7 +19,7 @@ use super::platform::Platform;
 use crate::random::Random;
 
 /// Longest wait for the program to serve, or to end: it has at most some thousand rows to look at.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Between two looks.
 const LOOK: Duration = Duration::from_millis(3);
 /// The shop's limit for a script, in seconds: PHP-FPM counts in whole ones.

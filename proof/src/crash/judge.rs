@@ -202,27 +202,25 @@ impl<'e> Judge<'e> {
     /// Why a state that is not delivered is no explanation; none when it is one.
     fn unexplained(&self, fact: &Fact, event: &Event, delivery: &Delivery) -> Option<&'static str> {
         match delivery.state.as_str() {
-            "skipped" if !matches!(fact.kind, "payment.pending" | "payment.closed") => Some("skipped"),
-            "skipped" if delivery.superseded_by.is_none() => Some("skipped for nothing"),
-            "skipped" => None,
-            "held" if fact.kind != "payment.closed" || !event.is_doubted => Some("held for nothing"),
-            "held" => None,
+            "skipped" => {
+                let may_be = matches!(fact.kind, "payment.pending" | "payment.closed");
+                (!may_be || delivery.superseded_by.is_none()).then_some("skipped for nothing")
+            }
+            "held" => (fact.kind != "payment.closed" || !event.is_doubted).then_some("held for nothing"),
             "dead" => {
                 let tried = delivery.attempts.iter().map(|(number, _)| *number).max().unwrap_or_default();
                 let is_spent = tried >= TRIES as u64;
                 (!is_spent || !fact.order_no.ends_with(NEVER_CONFIRMED)).then_some("given up")
             }
-            "waiting" => match &delivery.waits_for {
-                Some(payment) => {
+            "waiting" => {
+                if let Some(payment) = &delivery.waits_for {
                     let state = self.deliveries.get(payment.as_str()).map(|payment| payment.state.as_str());
                     (!matches!(state, Some("dead" | "held" | "waiting"))).then_some("waits for what has ended")
-                }
-                None => {
-                    let payment = payment_of(fact);
-                    let is_known = self.events.contains_key(&payment);
+                } else {
+                    let is_known = self.events.contains_key(&payment_of(fact));
                     (is_known || !follows_payment(fact.kind)).then_some("waits for a payment that is there")
                 }
-            },
+            }
             _ => Some("a state that nobody expected"),
         }
     }
@@ -281,7 +279,9 @@ impl<'e> Judge<'e> {
                 *latest = (run.began, ended, run.attempt);
             }
         }
-        broken.into_iter().for_each(|broken| self.breaks("overlap", broken));
+        for overlap in broken {
+            self.breaks("overlap", overlap);
+        }
     }
 
     /// What the inbox counts as delivered was confirmed, by a run of that very delivery and attempt.

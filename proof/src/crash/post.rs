@@ -167,17 +167,14 @@ impl Post {
                 self.open.fetch_sub(1, Ordering::SeqCst);
                 continue;
             }
-            match letter.message.platform.gap(due.attempt) {
-                Some(gap) => {
-                    self.schedule(Due { at: Instant::now() + gap / CLOCK, attempt: due.attempt + 1, ..due });
-                }
-                None => {
-                    if letter.message.origin == Origin::Genuine {
-                        self.counts.given_up.fetch_add(1, Ordering::Relaxed);
-                    }
-                    self.open.fetch_sub(1, Ordering::SeqCst);
-                }
+            if let Some(gap) = letter.message.platform.gap(due.attempt) {
+                self.schedule(Due { at: Instant::now() + gap / CLOCK, attempt: due.attempt + 1, ..due });
+                continue;
             }
+            if letter.message.origin == Origin::Genuine {
+                self.counts.given_up.fetch_add(1, Ordering::Relaxed);
+            }
+            self.open.fetch_sub(1, Ordering::SeqCst);
         }
         Ok(())
     }

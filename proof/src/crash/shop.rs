@@ -2,8 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -107,7 +107,7 @@ impl Shop {
 
     /// When it was hung.
     pub fn hangs(&self) -> Vec<Hang> {
-        self.hangs.lock().expect("nobody panicked with it").clone()
+        lock(&self.hangs).clone()
     }
 
     /// Restarts and hangs it now and then, until told to end; it is well afterwards. Returns how often.
@@ -119,7 +119,7 @@ impl Shop {
                 return disturbances;
             }
             disturbances += 1;
-            let mut fpm = self.fpm.lock().expect("nobody panicked with it");
+            let mut fpm = lock(&self.fpm);
             match random.below(4) {
                 0 => fpm.restart(),
                 1 => {
@@ -148,8 +148,12 @@ impl Shop {
         tell(Signal::STOP);
         rest(length, is_over);
         tell(Signal::CONT);
-        self.hangs.lock().expect("nobody panicked with it").push(Hang { from, to: now_ns() });
+        lock(&self.hangs).push(Hang { from, to: now_ns() });
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Waits; false when all is over before.
