@@ -5,5 +5,6 @@
 //! the program's commands say.
 
 pub mod crash;
+pub mod mutants;
 pub mod php_fpm;
 pub mod random;

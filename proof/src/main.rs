@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use tollbell_proof::crash;
+use tollbell_proof::{crash, mutants};
 
 /// Shows from outside that the gateway keeps its promises.
 #[derive(Debug, Parser)]
@@ -21,6 +21,8 @@ struct Cli {
 enum What {
     /// Kills the gateway at any moment, disturbs all that is around it, and compares the books.
     Crash(CrashArgs),
+    /// Puts known faults into copies of the program; each has to be caught.
+    Mutants(MutantsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -39,6 +41,25 @@ struct CrashArgs {
     no_sweep: bool,
 }
 
+#[derive(Debug, Args)]
+struct MutantsArgs {
+    /// The program as it is.
+    #[arg(long, default_value = "target/debug/tollbell")]
+    program: PathBuf,
+    /// The tree that it was built from.
+    #[arg(long, default_value = ".")]
+    source: PathBuf,
+    /// Where copies are made and built.
+    #[arg(long, default_value = "target/mutants")]
+    work: PathBuf,
+    /// Only these; all by default.
+    #[arg(long)]
+    only: Vec<String>,
+    /// The first seed; a fresh one by default.
+    #[arg(long)]
+    seed: Option<u64>,
+}
+
 /// A promise was broken.
 const BROKEN: u8 = 1;
 /// The proof itself could not run.
@@ -49,6 +70,7 @@ fn main() -> ExitCode {
     // A panic of the harness says nothing about the gateway.
     let done = std::panic::catch_unwind(|| match cli.command {
         What::Crash(args) => prove_crashes(args),
+        What::Mutants(args) => prove_mutants(args),
     });
     match done {
         Ok(Ok(true)) => ExitCode::SUCCESS,
@@ -72,5 +94,15 @@ fn prove_crashes(args: CrashArgs) -> anyhow::Result<bool> {
     let mut out = std::io::stdout();
     let verdict = crash::run(&options, &mut out)?;
     write!(out, "{verdict}")?;
+    Ok(verdict.holds())
+}
+
+fn prove_mutants(args: MutantsArgs) -> anyhow::Result<bool> {
+    let MutantsArgs { program, source, work, only, seed } = args;
+    let options = mutants::Options { source, program, work, only, seed };
+    let mut out = std::io::stdout();
+    let verdict = mutants::run(&options, &mut out)?;
+    write!(out, "{verdict}")?;
+    anyhow::ensure!(!verdict.is_spoiled(), "a mutant that does not fit, build or run says nothing: make it again");
     Ok(verdict.holds())
 }
