@@ -9,7 +9,7 @@ SHELL := /bin/bash
 VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # program:the Debian package that brings it
-APT := php-fpm8.2:php8.2-fpm nginx:nginx-light openssl:openssl strace:strace faketime:faketime curl:curl python3:python3-venv
+APT := php-fpm8.2:php8.2-fpm nginx:nginx-light openssl:openssl strace:strace faketime:faketime curl:curl python3:python3-venv patch:patch
 # Static checks that come from crates; built once, without optimisation.
 CARGO_TOOLS := cargo-deny cargo-machete
 ARGS ?=

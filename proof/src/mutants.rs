@@ -5,6 +5,7 @@
 //! neither caught nor missed: it is to be made again from the sentence on its first line.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::fs;
 use std::io::Write;
@@ -137,11 +138,14 @@ pub fn run(options: &Options, out: &mut dyn Write) -> anyhow::Result<Verdict> {
         // The tests are one proof each; the others are one for all their mutants.
         let subject = if mutant.check == Check::Test { mutant.sign } else { "" };
         let proof = (mutant.check, subject);
-        if !baseline.contains_key(&proof) {
-            shop.restore()?;
-            baseline.insert(proof, shop.holds_unchanged(mutant));
-        }
-        let fate = match &baseline[&proof] {
+        let sound = match baseline.entry(proof) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(unknown) => {
+                shop.restore()?;
+                unknown.insert(shop.holds_unchanged(mutant))
+            }
+        };
+        let fate = match sound {
             Err(why) => Fate::Spoiled(format!("on the program as it is: {why}")),
             Ok(()) => shop.fate(mutant)?,
         };
