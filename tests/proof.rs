@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tollbell_proof::crash::{Options, run};
 
 /// Few enough for a test, and more than any release gets by hand.
-const KILLS: u64 = 20;
+const KILLS: u64 = 12;
 
 #[test]
 fn what_was_acked_outlives_kills_and_a_disturbed_shop() {

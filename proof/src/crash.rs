@@ -83,6 +83,8 @@ pub struct Verdict {
     pub sent: usize,
     /// Of them, cut by us.
     pub cut: usize,
+    /// Of those, one at each byte of a request and of its reply.
+    pub swept: usize,
     /// Success replies that were read.
     pub acks: usize,
     /// Messages whose ladder ended without one.
@@ -120,6 +122,7 @@ impl Verdict {
         self.starts += other.starts;
         self.sent += other.sent;
         self.cut += other.cut;
+        self.swept += other.swept;
         self.acks += other.acks;
         self.given_up += other.given_up;
         self.forged += other.forged;
@@ -154,7 +157,7 @@ impl fmt::Display for Verdict {
         writeln!(
             f,
             "kills {} ({} at the moment aimed at) · starts {} · shop restarted or hung {}\n\
-             connections {} ({} cut by us, {} forged) · acks {} · ladders ended without {}\n\
+             connections {} ({} cut by us, {} of them byte by byte; {} forged) · acks {} · ladders ended without {}\n\
              notifications {} · facts {} · script runs {} ({} confirmed) · deliveries: {}",
             self.kills,
             self.aimed,
@@ -162,6 +165,7 @@ impl fmt::Display for Verdict {
             self.disturbances,
             self.sent,
             self.cut,
+            self.swept,
             self.forged,
             self.acks,
             self.given_up,
@@ -273,7 +277,7 @@ impl Round<'_> {
                     has_failed.store(true, Ordering::SeqCst);
                 }
                 if let Some(sweeper) = sweeper {
-                    sweeper.join().map_err(|_| anyhow::anyhow!("the sweep panicked"))??;
+                    self.verdict.swept += sweeper.join().map_err(|_| anyhow::anyhow!("the sweep panicked"))??;
                 }
                 is_well.store(true, Ordering::SeqCst);
                 self.verdict.disturbances +=
@@ -457,13 +461,14 @@ impl Round<'_> {
 }
 
 /// Cuts one message of each platform at every byte, then lets it be told.
-fn sweep(post: &Post, plan: Plan, has_failed: &AtomicBool) -> anyhow::Result<()> {
+fn sweep(post: &Post, plan: Plan, has_failed: &AtomicBool) -> anyhow::Result<usize> {
+    let mut swept = 0;
     for platform in Platform::ALL {
         let letter = post.take(plan.swept(*platform));
-        post.sweep(letter, REPLY_BYTES, has_failed)?;
+        swept += post.sweep(letter, REPLY_BYTES, has_failed)?;
         post.send(letter, Duration::ZERO);
     }
-    Ok(())
+    Ok(swept)
 }
 
 /// Waits for a state; false when it does not come.

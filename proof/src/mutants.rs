@@ -173,10 +173,14 @@ impl<'o> Workshop<'o> {
     fn new(options: &'o Options) -> anyhow::Result<Self> {
         fs::create_dir_all(&options.work)?;
         let work = fs::canonicalize(&options.work)?;
+        let built = work.join("built");
+        if let Some(from) = options.program.parent().filter(|_| !built.exists()) {
+            lend(from, &built.join("debug")).context("take over what was built of other crates")?;
+        }
         Ok(Self {
             options,
             tree: work.join("tree"),
-            built: work.join("built"),
+            built,
             prover: std::env::current_exe().context("find this program")?,
             seed: options.seed.unwrap_or_else(fresh_seed),
         })
@@ -345,6 +349,56 @@ fn end_of(bytes: &[u8]) -> String {
     lines[lines.len().saturating_sub(LINES)..].join("\n")
 }
 
+/// Gives a build folder what another one has built of other people's crates, which takes minutes. Our own are left
+/// out, and are built from the copy.
+fn lend(from: &Path, to: &Path) -> anyhow::Result<()> {
+    /// What cargo keeps beside the crates themselves, and may write into.
+    const NOTES: &[&str] = &[".fingerprint", "build"];
+    /// Crates as other crates use them; programs and tests are not among them.
+    const CRATES: &[&str] = &["rlib", "rmeta", "so", "d"];
+    let is_ours = |name: &str| name.trim_start_matches("lib").starts_with("tollbell") || name.starts_with("proof");
+    for folder in NOTES {
+        let Ok(entries) = fs::read_dir(from.join(folder)) else { continue };
+        for entry in entries {
+            let entry = entry?;
+            if !is_ours(&entry.file_name().to_string_lossy()) {
+                copy_with_times(&entry.path(), &to.join(folder).join(entry.file_name()))?;
+            }
+        }
+    }
+    fs::create_dir_all(to.join("deps"))?;
+    let Ok(entries) = fs::read_dir(from.join("deps")) else { return Ok(()) };
+    for entry in entries {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_crate = path.extension().is_some_and(|end| CRATES.iter().any(|known| end == *known));
+        if is_crate && !is_ours(&name) {
+            // Not written again as long as the crate's version stays.
+            let link = to.join("deps").join(&*name);
+            fs::hard_link(&path, &link).or_else(|_| copy_with_times(&path, &link))?;
+        }
+    }
+    Ok(())
+}
+
+/// Copies a file or a folder; cargo compares times.
+fn copy_with_times(from: &Path, to: &Path) -> std::io::Result<()> {
+    let about = fs::symlink_metadata(from)?;
+    if about.is_dir() {
+        fs::create_dir_all(to)?;
+        for entry in fs::read_dir(from)? {
+            let entry = entry?;
+            copy_with_times(&entry.path(), &to.join(entry.file_name()))?;
+        }
+        return Ok(());
+    }
+    if about.is_file() {
+        fs::copy(from, to)?;
+        fs::File::options().write(true).open(to)?.set_modified(about.modified()?)?;
+    }
+    Ok(())
+}
+
 /// Makes `to` hold what `from` holds, and nothing else.
 fn mirror(from: &Path, to: &Path) -> anyhow::Result<()> {
     fs::create_dir_all(to)?;
@@ -418,6 +472,25 @@ mod tests {
         mirror(&from, &to).unwrap();
         assert_eq!(fs::metadata(to.join("src/a")).unwrap().modified().unwrap(), written);
         assert!(!to.join("src/stray").exists() && !to.join("target").exists());
+    }
+
+    #[test]
+    fn what_others_built_is_lent_with_its_times_and_ours_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        for name in [".fingerprint/serde-1", ".fingerprint/tollbell-2", "build/ring-3", "deps"] {
+            fs::create_dir_all(from.join(name)).unwrap();
+        }
+        for name in [".fingerprint/serde-1/lib", "deps/libserde-1.rlib", "deps/libtollbell-2.rlib", "deps/serde-1"] {
+            fs::write(from.join(name), name).unwrap();
+        }
+        lend(&from, &to).unwrap();
+        let time = |of: &Path| fs::metadata(of.join(".fingerprint/serde-1/lib")).unwrap().modified().unwrap();
+        assert_eq!(time(&from), time(&to));
+        assert!(to.join("deps/libserde-1.rlib").exists() && to.join("build/ring-3").exists());
+        for absent in ["deps/libtollbell-2.rlib", "deps/serde-1", ".fingerprint/tollbell-2"] {
+            assert!(!to.join(absent).exists(), "{absent}");
+        }
     }
 
     #[test]
