@@ -22,8 +22,7 @@ enum What {
     Power(power::Options),
 }
 
-fn main() -> ExitCode { ExitCode::SUCCESS }
-fn _m() -> ExitCode {
+fn main() -> ExitCode {
     let outcome = match &Cli::parse().command {
         What::Power(options) => power::run(options).map(|verdict| (verdict.to_string(), verdict.holds())),
     };

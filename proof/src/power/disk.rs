@@ -10,7 +10,7 @@
 //! ("powersafe overwrite").
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::dice::Dice;
 use super::record::{Deed, Kind, Node, Recording, Step, WORLD, apply};
@@ -132,18 +132,27 @@ impl<'a> Disk<'a> {
         self.seen.get(&file).map_or(&[], Vec::as_slice)
     }
 
-    /// What would be lost for certain if nothing more were flushed: paths with changes that are only in memory. A
-    /// path that no longer has its name has nothing to lose.
-    pub fn unflushed(&self, matters: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
-        let now = self.tree(&|_| true);
+    /// Names that a power cut may take away although programs see them.
+    pub fn unnamed(&self) -> Vec<PathBuf> {
+        let is_folder = |node: &Node| self.recording.kinds[*node] == Kind::Folder;
+        if !self.pending.keys().any(is_folder) {
+            return Vec::new();
+        }
         let kept = self.tree(&|_| false);
-        let mut found = Vec::new();
-        for (path, node) in &now {
-            let is_pending = self.recording.kinds[*node] == Kind::File && self.pending.contains_key(node);
-            if matters(path) && (is_pending || kept.get(path) != Some(node)) {
-                found.push(path.clone());
+        let now = self.tree(&|deed| self.ended.contains_key(&deed));
+        now.into_iter().filter(|(path, node)| kept.get(path) != Some(node)).map(|(path, _)| path).collect()
+    }
+
+    /// Files that a power cut may change, or take away, although programs see them as they are.
+    pub fn unflushed(&self) -> Vec<PathBuf> {
+        let mut found = self.unnamed();
+        for (path, node) in self.tree(&|_| true) {
+            if self.recording.kinds[node] == Kind::File && self.pending.contains_key(&node) {
+                found.push(path);
             }
         }
+        found.sort();
+        found.dedup();
         found
     }
 
@@ -295,6 +304,8 @@ fn tear(content: &mut Vec<u8>, offset: u64, bytes: &[u8], has_holes: bool, dice:
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn recording() -> Recording {
@@ -338,13 +349,13 @@ mod tests {
         disk.go_to(9);
         assert_eq!(bytes(&disk, Cut::Nothing), None, "the folder was not flushed");
         assert_eq!(bytes(&disk, Cut::Everything).unwrap(), b"onetwosix");
-        assert_eq!(disk.unflushed(|_| true), [Path::new("a")]);
+        assert_eq!(disk.unflushed(), [Path::new("a")]);
         disk.go_to(12);
         assert_eq!(bytes(&disk, Cut::Nothing).unwrap(), b"one");
         assert_eq!(bytes(&disk, Cut::AllButNewest).unwrap(), b"onetwo");
         assert_eq!(bytes(&disk, Cut::NewerHalf).unwrap(), b"one\0\0\0six");
         assert_eq!(disk.seen(1), b"onetwosix");
-        assert_eq!(disk.unflushed(|_| true), [Path::new("a")]);
+        assert_eq!(disk.unflushed(), [Path::new("a")]);
     }
 
     #[test]

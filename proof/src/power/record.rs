@@ -491,7 +491,8 @@ impl Life<'_> {
         if call.end.is_some() {
             bytes.truncate(usize::try_from(call.result.unwrap_or(0))?);
         }
-        let descriptor = self.open.get_mut(&number).with_context(|| format!("descriptor {number} comes from nowhere"))?;
+        let descriptor =
+            self.open.get_mut(&number).with_context(|| format!("descriptor {number} comes from nowhere"))?;
         match descriptor.target {
             Target::Elsewhere => {}
             Target::Folder(_) => bail!("bytes into a folder"),

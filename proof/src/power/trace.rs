@@ -186,8 +186,10 @@ impl Reader<'_> {
     }
 
     fn skip(&mut self) {
+        // What a call changed follows an arrow: `{flags=…} => {parent_tid=[7]}`.
         while let Some(b' ' | b',') = self.rest.first() {
             self.rest = &self.rest[1..];
+            self.rest = self.rest.strip_prefix(b"=> ").unwrap_or(self.rest);
         }
     }
 
@@ -309,6 +311,7 @@ mod tests {
 11 --- SIGCHLD {si_signo=SIGCHLD} ---
 11 sendto(7, "\x6f\x6b", 2, MSG_NOSIGNAL, NULL, 0) = -1 EPIPE (Broken pipe)
 10 fdatasync(5 <unfinished ...>
+10 clone3({flags=CLONE_VM|CLONE_FILES, stack_size=0x21} => {parent_tid=[12]}, 88) = 12
 12 exit_group(0) = ?
 12 +++ killed by SIGKILL +++
 "#;
@@ -323,9 +326,11 @@ mod tests {
                 ("accept4", 2, Some(4), Some(7)),
                 ("sendto", 6, Some(6), None),
                 ("fdatasync", 7, None, None),
-                ("exit_group", 8, None, None),
+                ("clone3", 8, Some(8), Some(12)),
+                ("exit_group", 9, None, None),
             ]
         );
+        assert!(calls[5].argument(0).unwrap().field("flags").unwrap().has_flag("CLONE_FILES"));
         assert_eq!(calls[0].argument(1).unwrap().bytes(), Some(&b"/a"[..]));
         assert!(calls[0].argument(2).unwrap().has_flag("O_CREAT"));
         assert_eq!(calls[1].argument(1).unwrap().bytes(), Some(&b"hi"[..]));
