@@ -111,7 +111,7 @@ impl World {
     pub(super) fn configure(&self, path: &Path, inbox: &Path) -> anyhow::Result<()> {
         let mut text = format!(
             "[server]\nlisten = \"{}\"\nwatch = false\n[admin]\nlisten = \"{}\"\nsocket = \"\"\n\
-             [inbox]\nurl = \"sqlite:{}\"\n[deliver]\nscan = \"100ms\"\nladder = [\"100ms\", \"100ms\", \"200ms\"]\n\
+             [inbox]\nurl = \"sqlite:{}\"\n[deliver]\nscan = \"100ms\"\nlease_margin = \"500ms\"\nladder = [\"100ms\", \"100ms\", \"200ms\"]\n\
              [[channel]]\nid = \"{PLATFORM}\"\nkind = \"{PLATFORM}\"\n",
             self.address,
             self.admin,
@@ -125,14 +125,22 @@ impl World {
                 SettingValue::Flag(value) => writeln!(text, "{name} = {value}")?,
                 SettingValue::Key(bytes) => {
                     let path = self.conf().join(setting.file_name.context("a key without a file")?);
-                    fs::write(&path, &bytes[..])?;
-                    fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+                    // Written once: another image's program may be reading it.
+                    if !path.exists() {
+                        fs::write(&path, &bytes[..])?;
+                        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+                    }
                     writeln!(text, "{name}_file = \"{}\"", path.display())?;
                 }
                 other => bail!("{name}: {other:?}"),
             }
         }
-        write!(text, "[[target]]\nid = \"shop\"\nkind = \"http\"\nurl = \"http://{}/paid\"\n", self.shop.address)?;
+        write!(
+            text,
+            "[[target]]\nid = \"shop\"\nkind = \"http\"\nurl = \"http://{}/paid\"\n\
+             attempt_timeout = \"5s\"\nterminate_timeout = \"100ms\"\n",
+            self.shop.address
+        )?;
         fs::write(path, text).context("write the configuration")
     }
 
