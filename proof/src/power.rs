@@ -10,8 +10,8 @@
 //!
 //! `damage` makes recordings of a gateway that does it wrong, so that the proof can be seen to fail.
 
+mod commands;
 pub mod damage;
-pub mod dice;
 pub mod disk;
 mod order;
 pub mod record;
@@ -28,34 +28,32 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use rustix::process::Signal;
 
-use self::dice::Dice;
 use self::order::Ledger;
 use self::record::{Recorder, Recording};
 use self::replay::{Case, Moment};
 use self::wal::History;
 use self::world::{Order, Talk, World, send};
+use crate::random::Random;
 
 /// Connections that callbacks come on at the same time.
 const CONNECTIONS: usize = 12;
+/// Of so many points one more is cut in the commands.
+const COMMANDS_SHARE: usize = 10;
 /// Breaches that are printed; the rest is counted.
 const PRINTED: usize = 20;
 /// Longer than what the gateway puts off: counts of repetitions and answers.
 const LAZY: Duration = Duration::from_millis(1300);
 
 /// How the proof is run.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// The gateway's program.
-    #[arg(long, value_name = "PATH")]
     pub program: PathBuf,
     /// What chance follows from.
-    #[arg(long, default_value_t = 1)]
     pub seed: u64,
     /// Moments at which the power goes.
-    #[arg(long, default_value_t = 700)]
     pub points: usize,
     /// Orders that are paid.
-    #[arg(long, default_value_t = 1200)]
     pub orders: usize,
 }
 
@@ -64,8 +62,17 @@ pub struct Options {
 pub struct Breach {
     /// At which step of the recording.
     pub place: usize,
+    /// The promise: `early` when something left, or a command ended, before what it stands for was on the disk, `lost`
+    /// when a power cut took it away.
+    pub word: &'static str,
     /// What is wrong.
     pub what: String,
+}
+
+impl Breach {
+    fn new(place: usize, word: &'static str, what: String) -> Self {
+        Self { place, word, what }
+    }
 }
 
 /// What was sent to the gateway.
@@ -111,6 +118,8 @@ pub struct Verdict {
     pub asked: usize,
     /// On how many images the program was started.
     pub started: usize,
+    /// At how many moments of backups, restores and the like the power went.
+    pub commands: usize,
     /// What is wrong.
     pub breaches: Vec<Breach>,
 }
@@ -136,12 +145,12 @@ impl fmt::Display for Verdict {
             self.points, self.asked, self.started
         )?;
         for breach in self.breaches.iter().take(PRINTED) {
-            writeln!(f, "step {}: {}", breach.place, breach.what)?;
+            writeln!(f, "BROKEN {}: step {}: {}", breach.word, breach.place, breach.what)?;
         }
         if self.breaches.len() > PRINTED {
             writeln!(f, "and {} more", self.breaches.len() - PRINTED)?;
         }
-        writeln!(f, "{}", if self.holds() { "nothing was lost" } else { "BROKEN" })
+        writeln!(f, "{}", if self.holds() { "nothing was lost" } else { "a promise was broken" })
     }
 }
 
@@ -151,6 +160,8 @@ pub struct Run {
     /// What it did.
     pub recording: Recording,
     traffic: Traffic,
+    /// What its commands did afterwards.
+    pub commands: Recording,
     folder: tempfile::TempDir,
 }
 
@@ -169,10 +180,10 @@ impl Run {
     /// # Errors
     /// When the proof itself cannot run.
     pub fn record(options: &Options) -> anyhow::Result<Self> {
-        let mut dice = Dice::new(options.seed);
+        let mut random = Random::new(options.seed);
         let folder = tempfile::Builder::new().prefix("tollbell-power-").tempdir()?;
         let world = World::new(&options.program, folder.path(), options.seed)?;
-        let orders = world.orders(options.orders, &mut dice);
+        let orders = world.orders(options.orders, &mut random);
         let mut recorder = Recorder::new(&world.root())?;
         let mut traffic = Traffic { orders, talks: Vec::new(), mark: world.mark(), answered: 0 };
         let count = traffic.orders.len();
@@ -182,7 +193,7 @@ impl Run {
         let gateway = world.serve("life-1")?;
         let kill = || gateway.end(Signal::KILL);
         let (talks, mut answered) =
-            send(world.address, &traffic.orders, &mixed(&left, &mut dice), CONNECTIONS, early, kill)?;
+            send(world.address, &traffic.orders, &mixed(&left, &mut random), CONNECTIONS, early, kill)?;
         traffic.talks.extend(talks);
         traffic.answered += answered.len();
         recorder.life(&trace::parse(&world.take_trace("life-1")?)?).context("the first life")?;
@@ -190,11 +201,11 @@ impl Run {
         // What was not answered comes again, and some of what was.
         answered.sort_unstable();
         answered.dedup();
-        let repeated: Vec<usize> = answered.iter().copied().filter(|_| dice.below(8) == 0).collect();
+        let repeated: Vec<usize> = answered.iter().copied().filter(|_| random.index(8) == 0).collect();
         left.retain(|order| answered.binary_search(order).is_err());
         let again: Vec<usize> = repeated.into_iter().chain(left).collect();
         let gateway = world.serve("life-2")?;
-        let todo = mixed(&again, &mut dice);
+        let todo = mixed(&again, &mut random);
         let (talks, answered) = send(world.address, &traffic.orders, &todo, CONNECTIONS, usize::MAX, || Ok(()))?;
         ensure!(answered.len() == todo.len(), "only {} of {} callbacks were answered", answered.len(), todo.len());
         traffic.talks.extend(talks);
@@ -212,7 +223,8 @@ impl Run {
         traffic.talks.extend(talks);
         traffic.answered += answered.len();
         recorder.life(&trace::parse(&world.take_trace("life-3")?)?).context("the third life")?;
-        Ok(Self { world, recording: recorder.finish(), traffic, folder })
+        let commands = commands::record(&world).context("the commands")?;
+        Ok(Self { world, recording: recorder.finish(), traffic, commands, folder })
     }
 
     /// Shows the order and replays power cuts.
@@ -244,6 +256,9 @@ impl Run {
         );
         let case = Case { world: &self.world, recording, traffic, history: &history, ledger: &ledger };
         let replayed = case.replay(options.points, options.seed, self.folder.path())?;
+        let points = options.points / COMMANDS_SHARE;
+        let mut random = Random::of(options.seed, "commands", 0);
+        let commands = case.replay_commands(&self.commands, points, &mut random, self.folder.path())?;
         let name = |(moment, count): (Moment, usize)| (format!("{moment:?}"), count);
         Ok(Verdict {
             replies: ledger.replies.len(),
@@ -253,18 +268,19 @@ impl Run {
             points: replayed.points.into_iter().map(name).collect(),
             asked: replayed.asked,
             started: replayed.started,
-            breaches: [ledger.breaches, replayed.breaches].concat(),
+            commands: points,
+            breaches: [ledger.breaches, replayed.breaches, commands::check_exits(&self.commands), commands].concat(),
         })
     }
 }
 
 /// The orders, with some of them told of twice, as platforms do.
-fn mixed(orders: &[usize], dice: &mut Dice) -> Vec<usize> {
+fn mixed(orders: &[usize], random: &mut Random) -> Vec<usize> {
     let mut todo = Vec::new();
     for (at, order) in orders.iter().enumerate() {
         todo.push(*order);
-        if at > 0 && dice.below(10) == 0 {
-            todo.push(orders[dice.below(at)]);
+        if at > 0 && random.index(10) == 0 {
+            todo.push(orders[random.index(at)]);
         }
     }
     todo

@@ -12,8 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use super::dice::Dice;
 use super::record::{Deed, Kind, Node, Recording, Step, WORLD, apply};
+use crate::random::Random;
 
 /// What a disk writes whole or not at all, in bytes.
 pub const SECTOR: usize = 512;
@@ -29,9 +29,9 @@ pub enum Cut {
     AllButNewest,
     /// Only the newer half of each node's.
     NewerHalf,
-    /// Each as the dice fall.
+    /// Each as chance falls.
     Some,
-    /// Each sector as the dice fall.
+    /// Each sector as chance falls.
     Torn,
     /// Torn, and files are as long as they were to become, with zeros or remains where the bytes are missing.
     Holes,
@@ -157,22 +157,22 @@ impl<'a> Disk<'a> {
     }
 
     /// The image that a power cut leaves.
-    pub fn image(&self, cut: Cut, dice: &mut Dice) -> Image {
-        let fates = self.fates(cut, dice);
+    pub fn image(&self, cut: Cut, random: &mut Random) -> Image {
+        let fates = self.fates(cut, random);
         let tree = self.tree(&|deed| fates.contains(&deed));
         let mut image = Image::default();
         for (path, node) in tree {
             if self.recording.kinds[node] == Kind::Folder {
                 image.folders.insert(path);
             } else {
-                image.files.insert(path, self.content(node, cut, &fates, dice));
+                image.files.insert(path, self.content(node, cut, &fates, random));
             }
         }
         image
     }
 
     /// Pending deeds that reach the disk whole.
-    fn fates(&self, cut: Cut, dice: &mut Dice) -> BTreeSet<usize> {
+    fn fates(&self, cut: Cut, random: &mut Random) -> BTreeSet<usize> {
         let mut landed = BTreeSet::new();
         for deeds in self.pending.values() {
             let count = deeds.len();
@@ -182,7 +182,7 @@ impl<'a> Disk<'a> {
                     Cut::Everything => true,
                     Cut::AllButNewest => nth + 1 < count,
                     Cut::NewerHalf => nth >= count / 2,
-                    Cut::Some | Cut::Torn | Cut::Holes => dice.coin(),
+                    Cut::Some | Cut::Torn | Cut::Holes => random.percent(50),
                 };
                 if lands {
                     landed.insert(*deed);
@@ -218,13 +218,13 @@ impl<'a> Disk<'a> {
         found
     }
 
-    fn content(&self, file: Node, cut: Cut, landed: &BTreeSet<usize>, dice: &mut Dice) -> Vec<u8> {
+    fn content(&self, file: Node, cut: Cut, landed: &BTreeSet<usize>, random: &mut Random) -> Vec<u8> {
         let mut content = self.files.get(&file).cloned().unwrap_or_default();
         for id in self.pending.get(&file).into_iter().flatten() {
             let deed = &self.recording.deeds[*id];
             match (cut, deed) {
                 (Cut::Torn | Cut::Holes, Deed::Write { offset, bytes, .. }) => {
-                    tear(&mut content, *offset, bytes, cut == Cut::Holes, dice);
+                    tear(&mut content, *offset, bytes, cut == Cut::Holes, random);
                 }
                 _ if landed.contains(id) => apply(&mut content, deed),
                 _ => {}
@@ -282,17 +282,17 @@ fn rename(names: &mut HashMap<(Node, String), Node>, deed: &Deed) {
 }
 
 /// Has some sectors of a write reach the disk.
-fn tear(content: &mut Vec<u8>, offset: u64, bytes: &[u8], has_holes: bool, dice: &mut Dice) {
+fn tear(content: &mut Vec<u8>, offset: u64, bytes: &[u8], has_holes: bool, random: &mut Random) {
     let start = usize::try_from(offset).expect("files of a proof fit into memory");
     let end = start + bytes.len();
     if has_holes && content.len() < end {
-        let remains = dice.coin();
-        content.resize_with(end, || if remains { dice.byte() } else { 0 });
+        let remains = random.percent(50);
+        content.resize_with(end, || if remains { random.number().to_le_bytes()[3] } else { 0 });
     }
     let mut from = start;
     while from < end {
         let to = ((from / SECTOR + 1) * SECTOR).min(end);
-        if dice.coin() {
+        if random.percent(50) {
             if content.len() < to {
                 content.resize(to, 0);
             }
@@ -339,7 +339,7 @@ mod tests {
     }
 
     fn bytes(disk: &Disk<'_>, cut: Cut) -> Option<Vec<u8>> {
-        disk.image(cut, &mut Dice::new(1)).files.remove(Path::new("a"))
+        disk.image(cut, &mut Random::new(1)).files.remove(Path::new("a"))
     }
 
     #[test]
@@ -364,7 +364,7 @@ mod tests {
         let mut seen = BTreeSet::new();
         for seed in 0..64 {
             let mut content = vec![1; 6 * SECTOR];
-            tear(&mut content, 256, &new, false, &mut Dice::new(seed));
+            tear(&mut content, 256, &new, false, &mut Random::new(seed));
             assert!(content[..256].iter().chain(&content[256 + new.len()..]).all(|byte| *byte == 1));
             for sector in content.chunks(SECTOR) {
                 seen.insert(sector.iter().filter(|byte| **byte == 7).count());

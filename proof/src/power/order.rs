@@ -81,7 +81,7 @@ impl Ledger {
     }
 
     fn breach(&mut self, place: usize, what: String) {
-        self.breaches.push(Breach { place, what });
+        self.breaches.push(Breach::new(place, "early", what));
     }
 
     /// How many commits have to survive a power cut at a place.

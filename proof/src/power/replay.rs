@@ -16,13 +16,13 @@ use rusqlite::Connection;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use super::dice::Dice;
 use super::disk::{Cut, Disk, Image};
 use super::order::Ledger;
 use super::record::{Deed, Kind, Recording, SHARED_MEMORY, Step};
 use super::wal::{History, Likeness};
 use super::world::{INBOX, PATIENCE, World, send};
 use super::{Breach, Traffic};
+use crate::random::Random;
 
 /// Images are looked at side by side.
 const CHECKERS: usize = 2;
@@ -119,7 +119,7 @@ impl Case<'_> {
     /// # Errors
     /// When an image cannot be made, or the recording has no moment of some kind: then it is no proof.
     pub(super) fn replay(&self, points: usize, seed: u64, folder: &Path) -> anyhow::Result<Replayed> {
-        let mut dice = Dice::new(seed);
+        let mut random = Random::new(seed);
         let places = self.places();
         for moment in Moment::ALL {
             ensure!(places.contains_key(moment), "the run had no moment of the kind {moment:?}");
@@ -129,7 +129,7 @@ impl Case<'_> {
                 let moment = Moment::ALL[number % Moment::ALL.len()];
                 // Their counts have no common divisor: every cut meets every kind of moment.
                 let cut = Cut::ALL[number % Cut::ALL.len()];
-                (*dice.one_of(&places[&moment]), moment, cut, number)
+                (*random.pick(&places[&moment]), moment, cut, number)
             })
             .collect();
         chosen.sort_unstable_by_key(|(place, _, _, number)| (*place, *number));
@@ -153,7 +153,7 @@ impl Case<'_> {
             let mut disk = Disk::new(self.recording);
             for (place, moment, cut, number) in chosen {
                 disk.go_to(place);
-                let image = disk.image(cut, &mut dice);
+                let image = disk.image(cut, &mut random);
                 if sender.send(Point { number, place, moment, cut, image }).is_err() {
                     break;
                 }
@@ -238,7 +238,7 @@ impl Case<'_> {
         let place = point.place;
         let mut lost = |what: String| {
             let what = format!("{what} (point {}, {:?}, {:?})", point.number, point.moment, point.cut);
-            looked.breaches.push(Breach { place, what });
+            looked.breaches.push(Breach::new(place, "lost", what));
         };
         let promised = self.ledger.promised(place);
         let mut is_asked = point.number % ASKED_EVERY == 0;
@@ -269,7 +269,7 @@ impl Case<'_> {
     }
 
     /// Asks the program, and compares its answers with what had left before `place`.
-    fn ask(&self, config: &Path, place: usize) -> anyhow::Result<Vec<String>> {
+    pub(super) fn ask(&self, config: &Path, place: usize) -> anyhow::Result<Vec<String>> {
         let mut wrong = Vec::new();
         let events = match self.events(config)? {
             Ok(events) => events,
@@ -370,19 +370,19 @@ impl Case<'_> {
         folder: &Path,
         result: &mut Replayed,
     ) -> anyhow::Result<()> {
-        let mut dice = Dice::new(seed ^ 0x5354_4152_5453);
+        let mut random = Random::of(seed, "starts", 0);
         for number in 0..STARTED {
-            let place = *dice.one_of(&places[&if number % 2 == 0 { Moment::Reply } else { Moment::Checkpoint }]);
+            let place = *random.pick(&places[&if number % 2 == 0 { Moment::Reply } else { Moment::Checkpoint }]);
             let cut = if number % 2 == 0 { Cut::Nothing } else { Cut::Torn };
             let mut disk = Disk::new(self.recording);
             disk.go_to(place);
-            let image = disk.image(cut, &mut dice);
+            let image = disk.image(cut, &mut random);
             let folder = folder.join(format!("start-{number}"));
             let config = folder.with_extension("toml");
             write_image(&image, &folder)?;
             self.world.configure(&config, &folder.join(INBOX))?;
             let mut lost = |what: String| {
-                result.breaches.push(Breach { place, what: format!("{what} (start {number}, {cut:?})") });
+                result.breaches.push(Breach::new(place, "lost", format!("{what} (start {number}, {cut:?})")));
             };
             let gateway = match self.world.serve_image(&config) {
                 Ok(gateway) => gateway,

@@ -19,8 +19,8 @@ use tollbell_channels::platforms::by_kind;
 use tollbell_channels::settings::SettingValue;
 use tollbell_channels::simulate::{OtherSide, Story};
 
-use super::dice::Dice;
 use super::record::TRACED;
+use crate::random::Random;
 
 /// How long a state may take to come, with a machine that does other things besides.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -104,6 +104,11 @@ impl World {
         self.folder.join("conf")
     }
 
+    /// The configuration.
+    pub(super) fn configuration(&self) -> PathBuf {
+        self.conf().join("tollbell.toml")
+    }
+
     /// Writes a configuration for an inbox that may lie elsewhere.
     ///
     /// # Errors
@@ -150,15 +155,15 @@ impl World {
     }
 
     /// Orders with their signed callbacks.
-    pub(super) fn orders(&self, count: usize, dice: &mut Dice) -> Vec<Order> {
+    pub(super) fn orders(&self, count: usize, random: &mut Random) -> Vec<Order> {
         (0..count)
             .map(|at| {
                 let number = format!("{}{at:06}", self.mark());
-                let amount = i64::try_from(1 + dice.below(100_000)).expect("a small number");
+                let amount = i64::try_from(1 + random.index(100_000)).expect("a small number");
                 let mut story = Story::paid(&number, amount, now());
                 story.serial = at as u64 + 1;
                 if at % LARGE_EVERY == 0 {
-                    story.note = "~".repeat(REMARK.0 + dice.below(REMARK.1 - REMARK.0));
+                    story.note = "~".repeat(REMARK.0 + random.index(REMARK.1 - REMARK.0));
                 }
                 Order { number, amount, request: self.side.callback(&story).request }
             })
@@ -170,7 +175,7 @@ impl World {
     /// # Errors
     /// When it does not come up.
     pub(super) fn serve(&self, trace: &str) -> anyhow::Result<Gateway> {
-        let mut command = self.traced(trace, &self.conf().join("tollbell.toml"), &["serve"])?;
+        let mut command = self.traced(trace, &self.configuration(), &["serve"])?;
         let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let child = child.context("start strace: is it installed?")?;
