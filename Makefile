@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-apt setup-tools demo test crash mutants check fmt clippy doc deny clean
+.PHONY: help setup setup-apt setup-tools demo test crash power mutants check fmt clippy doc deny clean
 
 VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -47,6 +47,10 @@ test: setup ## every test, against real servers
 crash: setup ## kill -9 at any moment, with an oracle outside; ARGS="--kills 1000" or "--seed N"
 	@cargo build --quiet --package tollbell --package tollbell-proof
 	@$(BUILT)/proof crash --program $(BUILT)/tollbell $(ARGS)
+
+power: setup ## what a power cut leaves, at hundreds of moments; ARGS="--points 5000" or "--seed N"
+	@cargo build --quiet --package tollbell --package tollbell-proof
+	@$(BUILT)/proof power --program $(BUILT)/tollbell $(ARGS)
 
 mutants: setup ## put known faults into copies of the program: each has to be caught
 	@cargo build --quiet --package tollbell --package tollbell-proof

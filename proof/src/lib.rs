@@ -7,4 +7,5 @@
 pub mod crash;
 pub mod mutants;
 pub mod php_fpm;
+pub mod power;
 pub mod random;

@@ -7,7 +7,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use tollbell_proof::{crash, mutants};
+use tollbell_proof::random::fresh_seed;
+use tollbell_proof::{crash, mutants, power};
 
 /// Shows from outside that the gateway keeps its promises.
 #[derive(Debug, Parser)]
@@ -21,6 +22,8 @@ struct Cli {
 enum What {
     /// Kills the gateway at any moment, disturbs all that is around it, and compares the books.
     Crash(CrashArgs),
+    /// The power goes: every reply waits for the disk, and what was answered is there afterwards.
+    Power(PowerArgs),
     /// Puts known faults into copies of the program; each has to be caught.
     Mutants(MutantsArgs),
 }
@@ -39,6 +42,22 @@ struct CrashArgs {
     /// Leaves out the connections that are cut at every byte.
     #[arg(long)]
     no_sweep: bool,
+}
+
+#[derive(Debug, Args)]
+struct PowerArgs {
+    /// The program.
+    #[arg(long, default_value = "target/debug/tollbell")]
+    program: PathBuf,
+    /// What chance follows from; fresh by default.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Moments at which the power goes.
+    #[arg(long, default_value_t = 700)]
+    points: usize,
+    /// Orders that are paid.
+    #[arg(long, default_value_t = 1200)]
+    orders: usize,
 }
 
 #[derive(Debug, Args)]
@@ -70,6 +89,7 @@ fn main() -> ExitCode {
     // A panic of the harness says nothing about the gateway.
     let done = std::panic::catch_unwind(|| match cli.command {
         What::Crash(args) => prove_crashes(args),
+        What::Power(args) => prove_power(args),
         What::Mutants(args) => prove_mutants(args),
     });
     match done {
@@ -94,6 +114,14 @@ fn prove_crashes(args: CrashArgs) -> anyhow::Result<bool> {
     let mut out = std::io::stdout();
     let verdict = crash::run(&options, &mut out)?;
     write!(out, "{verdict}")?;
+    Ok(verdict.holds())
+}
+
+fn prove_power(args: PowerArgs) -> anyhow::Result<bool> {
+    let PowerArgs { program, seed, points, orders } = args;
+    let options = power::Options { program, seed: seed.unwrap_or_else(fresh_seed), points, orders };
+    let verdict = power::run(&options)?;
+    write!(std::io::stdout(), "seed {}: {verdict}", options.seed)?;
     Ok(verdict.holds())
 }
 
