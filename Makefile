@@ -4,15 +4,17 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny fuzz fuzz-build fuzz-smoke clean
+.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny fuzz fuzz-build fuzz-smoke crash power mutants clean
 
 VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # program:the Debian package that brings it
-APT := php-fpm8.2:php8.2-fpm nginx:nginx-light openssl:openssl strace:strace faketime:faketime curl:curl python3:python3-venv
+APT := php-fpm8.2:php8.2-fpm nginx:nginx-light openssl:openssl strace:strace faketime:faketime curl:curl python3:python3-venv patch:patch
 # Static checks that come from crates; built once, without optimisation.
 CARGO_TOOLS := cargo-deny cargo-machete
 ARGS ?=
+# Where cargo puts what it builds without optimisation.
+BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +47,17 @@ test: setup loom ## every test, against real servers
 # With another `cfg` every crate is built afresh: a folder of its own keeps the other builds.
 loom: ## every interleaving of the queue before the inbox's writer
 	RUSTFLAGS="--cfg loom" cargo test -p tollbell-group-commit --test loom --profile loom --quiet --target-dir target/loom
+crash: setup ## kill -9 at any moment, with an oracle outside; ARGS="--kills 1000" or "--seed N"
+	@cargo build --quiet --package tollbell --package tollbell-proof
+	@$(BUILT)/proof crash --program $(BUILT)/tollbell $(ARGS)
+
+power: setup ## what a power cut leaves, at hundreds of moments; ARGS="--points 5000" or "--seed N"
+	@cargo build --quiet --package tollbell --package tollbell-proof
+	@$(BUILT)/proof power --program $(BUILT)/tollbell $(ARGS)
+
+mutants: setup ## put known faults into copies of the program: each has to be caught
+	@cargo build --quiet --package tollbell --package tollbell-proof
+	@$(BUILT)/proof mutants --program $(BUILT)/tollbell $(ARGS)
 
 check: setup-tools fmt clippy doc deny ## everything that needs no server
 

@@ -30,13 +30,26 @@ pub(super) fn prepare(path: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes the directory when it is not there.
+/// Makes the directory when it is not there, and has it survive a power cut: what is flushed into a file is lost
+/// with a folder on the way to it.
 pub(super) fn make_directory_of(path: &Path) -> Result<(), Error> {
+    let directory = directory_of(path);
+    let missing: Vec<&Path> = directory.ancestors().take_while(|one| is_missing(one)).collect();
     DirBuilder::new()
         .recursive(true)
         .mode(DIRECTORY_MODE)
-        .create(directory_of(path))
-        .map_err(|error| unavailable("make the directory of", path, &error))
+        .create(directory)
+        .map_err(|error| unavailable("make the directory of", path, &error))?;
+    for made in missing.iter().rev() {
+        sync_directory_of(made).map_err(|error| unavailable("sync the folder of", made, &error))?;
+    }
+    Ok(())
+}
+
+/// Whether a folder has to be made; the empty path is the folder that we are in.
+fn is_missing(folder: &Path) -> bool {
+    let found = std::fs::metadata(folder);
+    !folder.as_os_str().is_empty() && found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
 }
 
 /// The directory that a file is in.
@@ -87,8 +100,10 @@ const LOCK_TRIES: u32 = 10;
 /// Pause between two of them.
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// Takes the lock beside the database: beside the file itself, because it may have several names.
+/// Takes the lock beside the database: beside the file itself, because it may have several names. It comes before
+/// everything else that is made, so it makes the directory.
 pub(super) fn lock_for_serving(path: &Path) -> Result<ServingLock, Error> {
+    make_directory_of(path)?;
     let path = lock_of(path);
     let file = OpenOptions::new()
         .write(true)
