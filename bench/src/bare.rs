@@ -10,16 +10,21 @@ use anyhow::Context as _;
 use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
+/// Largest body, as in the gateway's default.
+const BODY_BYTES_MAX: usize = 1024 * 1024;
+
 /// Serves until it is killed.
 pub(crate) async fn serve(address: SocketAddr, public_key: Option<&Path>) -> anyhow::Result<()> {
-    let der = std::fs::read(public_key.context("the bare reference needs a public key")?).context("read the key")?;
+    let pem = std::fs::read_to_string(public_key.context("the bare reference needs a public key")?);
+    let text: String = pem.context("read the key")?.lines().filter(|line| !line.starts_with("-----")).collect();
+    let der = from_base64(text.as_bytes()).context("decode the key")?;
     let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &der).map_err(|_| anyhow::anyhow!("no public key"))?;
     let key = Arc::new(key);
     let listener = TcpListener::bind(address).await.context("listen")?;
@@ -35,7 +40,7 @@ pub(crate) async fn serve(address: SocketAddr, public_key: Option<&Path>) -> any
 }
 
 async fn answer(request: Request<Incoming>, key: Arc<ParsedPublicKey>) -> Result<Response<Full<Bytes>>, Infallible> {
-    let is_genuine = match request.into_body().collect().await {
+    let is_genuine = match Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await {
         Ok(body) => verify(&body.to_bytes(), &key),
         Err(_) => false,
     };

@@ -6,11 +6,13 @@
 mod bare;
 mod bodies;
 mod cpu;
+mod http;
 mod load;
 mod report;
 mod scenarios;
 mod servers;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -19,38 +21,57 @@ use clap::Parser;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Arguments of a run.
+/// Measures tollbell beside what merchants run today.
 #[derive(Debug, Parser)]
 struct Args {
     /// The program to measure.
     #[arg(long, default_value = "target/release/tollbell")]
     program: PathBuf,
-    /// Where signed callbacks are kept between runs, and where the raw figures go.
+    /// Where callbacks are kept between runs, servers get their data, and the figures are written.
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
-    /// Only scenarios whose name contains this.
-    #[arg(long)]
-    only: Option<String>,
-    /// Callbacks of each measurement.
+    /// Only these scenarios.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// Of `accept`, only these numbers of connections.
+    #[arg(long, value_delimiter = ',')]
+    connections: Vec<usize>,
+    /// Callbacks of one measurement.
     #[arg(long, default_value_t = 60_000)]
     requests: usize,
+    /// How often each measurement is repeated, in alternation with what it is compared with. Default 3.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// One round each, and the large inbox left out: for a first look.
+    #[arg(long)]
+    quick: bool,
+    /// Fail when a figure that is due is missed.
+    #[arg(long)]
+    strict: bool,
     /// Serve as the bare reference: verify and answer, store nothing. Used by the run itself.
     #[arg(long, hide = true)]
-    serve_bare: Option<std::net::SocketAddr>,
-    /// The public key of the bare reference, SPKI in DER.
+    serve_bare: Option<SocketAddr>,
+    /// The public key of the bare reference, in PEM.
     #[arg(long, hide = true)]
     public_key: Option<PathBuf>,
 }
 
+impl Args {
+    fn rounds(&self) -> usize {
+        self.rounds.unwrap_or(if self.quick { 1 } else { 3 }).max(1)
+    }
+}
+
 fn main() -> ExitCode {
-    let args = Args::parse();
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-    let done = runtime.block_on(async {
-        match args.serve_bare {
-            Some(address) => bare::serve(address, args.public_key.as_deref()).await,
-            None => scenarios::run(&args).await,
+    let mut args = Args::parse();
+    let done = match args.serve_bare {
+        Some(address) => {
+            // As in the gateway's own `main`.
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+            runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(bare::serve(address, args.public_key.as_deref())))
         }
-    });
+        None => measure(&mut args),
+    };
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -58,4 +79,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn measure(args: &mut Args) -> anyhow::Result<()> {
+    // Servers run in folders of their own and are told whole paths.
+    std::fs::create_dir_all(&args.folder)?;
+    args.folder = args.folder.canonicalize()?;
+    args.program = args.program.canonicalize()?;
+    let missed = scenarios::run(args)?;
+    anyhow::ensure!(!args.strict || missed == 0, "{missed} figures that are due were missed");
+    Ok(())
 }

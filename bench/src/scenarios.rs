@@ -1,121 +1,148 @@
-//! The measurements, in one run, side by side.
+//! The measurements. Each is repeated in alternation with what it is compared with, and the median of the
+//! rounds' ratios counts: the machine's noise meets both.
 
-use std::process::Command;
+mod accept;
+
+use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use tollbell_channels::model::Timestamp;
 
 use crate::Args;
 use crate::bodies::{self, Numbers, Signed};
-use crate::load::{self, Accepted, Measured, Plan, Requests};
-use crate::report::{Line, Report, say};
-use crate::servers::{self, Running};
 use crate::cpu;
+use crate::load::{self, Measured, Plan, Requests, Way};
+use crate::report::{Report, Sample, say};
+use crate::servers::{Deliveries, Gateway, Setup};
 
-/// Alipay's word.
-const SUCCESS: Accepted = Accepted { status: 200, body: b"success" };
-/// Requests that warm a server up, of those that are signed; they are counted as stored.
+/// Requests that warm a server up, before those that are measured.
 const WARM_UP: usize = 2_000;
 
-/// Runs everything and prints the table.
-pub(crate) async fn run(args: &Args) -> anyhow::Result<()> {
-    let now = now();
-    let alipay = bodies::signed(&args.folder, "alipay", Numbers::Ordered, args.requests + WARM_UP, now)?;
-    let mut report = Report::default();
-    for connections in [1, 16, 64, 256, 1024] {
-        accept(args, &alipay, connections, true, &mut report).await?;
+/// The server under measurement, in the table.
+const TOLLBELL: &str = "tollbell";
+/// The bare reference, in the table.
+const BARE: &str = "bare";
+
+/// A family of measurements.
+struct Scenario {
+    name: &'static str,
+    run: fn(&mut Bench<'_>) -> anyhow::Result<()>,
+}
+
+/// All of them, in the order in which they run.
+const SCENARIOS: &[Scenario] = &[Scenario { name: "accept", run: accept::run }];
+
+/// Runs what was asked for and prints the table; how many figures that were due were missed.
+pub(crate) fn run(args: &Args) -> anyhow::Result<usize> {
+    std::fs::create_dir_all(&args.folder)?;
+    for name in &args.only {
+        let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+        ensure!(known.contains(&name.as_str()), "no scenario {name}; there are {}", known.join(", "));
     }
-    accept(args, &alipay, 64, false, &mut report).await?;
-    ratios(&mut report);
-    report.write(&args.folder)?;
-    say(&report.table());
+    let mut bench = Bench { args, report: Report::default(), alipay: None };
+    for scenario in SCENARIOS {
+        if args.only.is_empty() || args.only.iter().any(|name| name == scenario.name) {
+            say(scenario.name);
+            (scenario.run)(&mut bench).with_context(|| format!("scenario {}", scenario.name))?;
+            // Whatever comes later, what is known is kept.
+            bench.report.write(&args.folder)?;
+        }
+    }
+    say(&format!("\n{}", bench.report.table()));
+    Ok(bench.report.missed())
+}
+
+/// What the scenarios share.
+struct Bench<'a> {
+    args: &'a Args,
+    report: Report,
+    alipay: Option<Signed>,
+}
+
+impl Bench<'_> {
+    /// Callbacks of Alipay with numbers in order, enough for one measurement.
+    fn alipay(&mut self) -> anyhow::Result<Signed> {
+        if let Some(signed) = &self.alipay {
+            return Ok(signed.clone());
+        }
+        let count = self.args.requests + WARM_UP;
+        say(&format!("  signing {count} callbacks, where they are not kept from before"));
+        let signed = bodies::alipay(&self.args.folder, Numbers::Ordered, count, now())?;
+        self.alipay = Some(signed.clone());
+        Ok(signed)
+    }
+
+    /// A gateway on a new folder whose deliveries are written and not made.
+    fn setup(&self, channels: &[&Signed]) -> Setup<'_> {
+        Setup {
+            program: &self.args.program,
+            parent: &self.args.folder,
+            channels: channels.iter().map(|signed| signed.channel.clone()).collect(),
+            deliveries: Deliveries::Paused,
+            under: Vec::new(),
+            tls: None,
+        }
+    }
+
+    /// So many requests are measured with so many connections: one cannot use up what 64 need.
+    fn count(&self, connections: usize) -> usize {
+        if connections == 1 { self.args.requests / 8 } else { self.args.requests }
+    }
+}
+
+/// Sends the warm-up, then what is measured; every request must be accepted. The processor time is that of
+/// the process tree below `pid`, per request.
+fn measure(pid: u32, plan: &Plan, requests: &Arc<Requests>, count: usize) -> anyhow::Result<(Measured, f64)> {
+    warm_up(plan, requests)?;
+    measure_range(pid, plan, requests, WARM_UP..WARM_UP + count)
+}
+
+fn warm_up(plan: &Plan, requests: &Arc<Requests>) -> anyhow::Result<()> {
+    let plan = Plan { rate: None, connections: plan.connections.min(64), ..plan.clone() };
+    all_accepted(&load::send(&plan, requests, 0..WARM_UP)?)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts of requests are small")]
+fn measure_range(pid: u32, plan: &Plan, requests: &Arc<Requests>, range: Range<usize>) -> anyhow::Result<(Measured, f64)> {
+    let count = range.len();
+    let before = cpu::used_by_tree(pid);
+    let measured = load::send(plan, requests, range)?;
+    let used = cpu::used_by_tree(pid).saturating_sub(before);
+    all_accepted(&measured)?;
+    Ok((measured, used.as_secs_f64() * 1e6 / count as f64))
+}
+
+fn all_accepted(measured: &Measured) -> anyhow::Result<()> {
+    let Measured { accepted, refused, first_refusal, .. } = measured;
+    let first = first_refusal.as_deref().unwrap_or_default();
+    ensure!(*refused == 0, "{refused} requests were refused, {accepted} accepted: {first}");
     Ok(())
 }
 
-/// Accepting: the gateway beside the bare reference, with the same callbacks.
-async fn accept(args: &Args, alipay: &Signed, connections: usize, keeps: bool, report: &mut Report) -> anyhow::Result<()> {
-    let way = if keeps { "kept" } else { "new" };
-    let scenario = format!("accept, {connections} {way}");
-    if args.only.as_ref().is_some_and(|only| !scenario.contains(only.as_str())) {
-        return Ok(());
-    }
-    // One connection cannot use up what 64 need.
-    let count = if connections == 1 { args.requests / 8 } else { args.requests };
-    let bare = servers::bare(alipay)?;
-    let (measured, used) = measure(&bare, alipay, "/notify/alipay", connections, keeps, count).await?;
-    report.lines.push(Line::new(&scenario, "bare", &measured, used, cpu::peak_memory(bare.pid)));
-    drop(bare);
-
-    // A target that is configured and not worked on: deliveries are written, none is made.
-    let paused = "[server.roles_placeholder]\n";
-    let gateway = servers::gateway(&args.program, &[alipay], paused, None)?;
-    let before = flushes(&gateway);
-    let (measured, used) = measure(&gateway, alipay, "/notify/alipay", connections, keeps, count).await?;
-    let mut line = Line::new(&scenario, "tollbell", &measured, used, cpu::peak_memory(gateway.pid));
-    line.more.push(("flushes", (flushes(&gateway).saturating_sub(before)) as f64 / measured.accepted as f64));
-    check_rows(&gateway, measured.accepted + WARM_UP)?;
-    report.lines.push(line);
-    say(&format!("{scenario}: done"));
+/// The run fails unless the rows stored equal the replies accepted.
+fn check_rows(stored: u64, accepted: usize) -> anyhow::Result<()> {
+    ensure!(stored == accepted as u64, "{accepted} replies were accepted, {stored} rows are stored");
     Ok(())
 }
 
-/// Warms a server up and measures it.
-async fn measure(
-    server: &Running,
-    signed: &Signed,
-    path: &str,
-    connections: usize,
-    keeps: bool,
-    count: usize,
-) -> anyhow::Result<(Measured, Duration)> {
-    let head = format!("POST {path} HTTP/1.1\r\nhost: pay.example.com\r\n");
-    let requests = |range: std::ops::Range<usize>| {
-        let bodies = signed.callbacks[range].iter().map(|(headers, body)| (headers.as_str(), body.as_slice()));
-        Arc::new(Requests::new(&head, keeps, bodies))
-    };
-    let plan = Plan { address: server.address, connections, keeps, rate: None, accepted: SUCCESS };
-    let warm = load::send(Plan { connections: connections.min(64), ..plan }, requests(0..WARM_UP)).await?;
-    ensure!(warm.refused == 0, "{} warming requests were refused", warm.refused);
-    let before = cpu::used_by_tree(server.pid);
-    let measured = load::send(plan, requests(WARM_UP..WARM_UP + count)).await?;
-    ensure!(measured.refused == 0, "{} requests were refused", measured.refused);
-    Ok((measured, cpu::used_by_tree(server.pid).saturating_sub(before)))
+/// The usual figures of a measurement.
+fn sample(scenario: &str, server: &str, round: usize, measured: &Measured, cpu_us: f64) -> Sample {
+    Sample::new(scenario, server, round)
+        .with("per_second", measured.rate())
+        .with("p50_ms", measured.percentile(50.0))
+        .with("p99_ms", measured.percentile(99.0))
+        .with("max_ms", measured.percentile(100.0))
+        .with("cpu_us", cpu_us)
 }
 
-/// Rows stored must equal replies accepted.
-fn check_rows(gateway: &Running, accepted: usize) -> anyhow::Result<()> {
-    let database = servers::database(gateway);
-    let output = Command::new("sqlite3")
-        .arg(format!("file:{}?mode=ro", database.display()))
-        .arg("SELECT count(*) FROM notifications")
-        .output()
-        .context("count the rows with sqlite3")?;
-    let rows: usize = String::from_utf8_lossy(&output.stdout).trim().parse().context("read the count")?;
-    ensure!(rows == accepted, "{accepted} replies were accepted, {rows} rows were stored");
-    Ok(())
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn megabytes(bytes: u64) -> f64 {
+    bytes as f64 / 1e6
 }
 
-/// Calls of fsync and fdatasync so far, from the kernel's count where it keeps one.
-fn flushes(_gateway: &Running) -> u64 {
-    0
-}
-
-fn ratios(report: &mut Report) {
-    let relation = |report: &Report, scenario: &str, of: fn(&Line) -> f64| {
-        Some(of(report.find(scenario, "tollbell")?) / of(report.find(scenario, "bare")?))
-    };
-    for (scenario, due) in [("accept, 64 kept", 0.55), ("accept, 256 kept", 0.60)] {
-        let found = relation(report, scenario, |line| line.rate);
-        report.due(&format!("{scenario}: rate of bare"), found, due, false);
-    }
-    let found = relation(report, "accept, 64 kept", |line| line.cpu_us);
-    report.due("accept, 64 kept: CPU of bare", found, 2.2, true);
-    let found = report.find("accept, 1 kept", "tollbell").map(|line| line.p50_ms);
-    report.due("accept, 1 kept: p50 in ms", found, 0.6, true);
-}
-
+#[expect(clippy::disallowed_methods, reason = "a measurement is made now")]
 fn now() -> Timestamp {
     Timestamp::now()
 }
