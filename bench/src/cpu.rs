@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
-/// The processor time that a process and everything below it has used, living processes only: compare two
-/// readings of the same tree.
-pub(crate) fn used_by_tree(root: u32) -> Duration {
-    tree(root).into_iter().filter_map(used).sum()
+/// The processor time that these processes and everything below them have used, living processes only: compare
+/// two readings of the same trees.
+pub(crate) fn used_by_trees(roots: &[u32]) -> Duration {
+    let all: BTreeSet<u32> = roots.iter().flat_map(|root| tree(*root)).collect();
+    all.into_iter().filter_map(used).sum()
 }
 
 /// The largest resident memory of a process so far, in bytes.

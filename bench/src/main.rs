@@ -8,6 +8,7 @@ mod bodies;
 mod cpu;
 mod http;
 mod load;
+mod references;
 mod report;
 mod scenarios;
 mod servers;

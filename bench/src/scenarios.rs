@@ -2,9 +2,13 @@
 //! rounds' ratios counts: the machine's noise meets both.
 
 mod accept;
+mod channels;
+mod flushes;
+mod open_loop;
+mod php;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, ensure};
@@ -15,6 +19,7 @@ use crate::bodies::{self, Numbers, Signed};
 use crate::cpu;
 use crate::load::{self, Measured, Plan, Requests, Way};
 use crate::report::{Report, Sample, say};
+use crate::references::Kind;
 use crate::servers::{Deliveries, Gateway, Setup};
 
 /// Requests that warm a server up, before those that are measured.
@@ -32,7 +37,18 @@ struct Scenario {
 }
 
 /// All of them, in the order in which they run.
-const SCENARIOS: &[Scenario] = &[Scenario { name: "accept", run: accept::run }];
+const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "accept", run: accept::run },
+    Scenario { name: "php", run: php::run },
+    Scenario { name: "redis", run: php::run_redis },
+    Scenario { name: "flushes", run: flushes::run },
+    Scenario { name: "slow-disk", run: flushes::run_slow },
+    Scenario { name: "duplicates", run: flushes::run_duplicates },
+    Scenario { name: "open-loop", run: open_loop::run },
+    Scenario { name: "channels", run: channels::run },
+    Scenario { name: "tls", run: channels::run_tls },
+    Scenario { name: "webhook", run: channels::run_webhook },
+];
 
 /// Runs what was asked for and prints the table; how many figures that were due were missed.
 pub(crate) fn run(args: &Args) -> anyhow::Result<usize> {
@@ -41,7 +57,7 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<usize> {
         let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
         ensure!(known.contains(&name.as_str()), "no scenario {name}; there are {}", known.join(", "));
     }
-    let mut bench = Bench { args, report: Report::default(), alipay: None };
+    let mut bench = Bench { args, report: Report::default(), alipay: None, pools: BTreeMap::new() };
     for scenario in SCENARIOS {
         if args.only.is_empty() || args.only.iter().any(|name| name == scenario.name) {
             say(scenario.name);
@@ -59,6 +75,8 @@ struct Bench<'a> {
     args: &'a Args,
     report: Report,
     alipay: Option<Signed>,
+    /// The pool that was fastest with each database.
+    pools: BTreeMap<Kind, php::Choice>,
 }
 
 impl Bench<'_> {
@@ -86,17 +104,43 @@ impl Bench<'_> {
         }
     }
 
+    /// Accepts callbacks of Alipay on a new folder, as fast as it goes.
+    fn accept(&mut self, connections: usize, way: Way) -> anyhow::Result<Accepted> {
+        let alipay = self.alipay()?;
+        let count = self.count(connections);
+        self.accept_of(&alipay, connections, way, count)
+    }
+
+    /// The same with callbacks of any channel.
+    fn accept_of(&self, signed: &Signed, connections: usize, way: Way, count: usize) -> anyhow::Result<Accepted> {
+        let gateway = Gateway::start(&self.setup(&[signed]))?;
+        let requests = Requests::new(&signed.channel.path(), way, &signed.callbacks);
+        let pid = gateway.pid()?;
+        let (measured, cpu_us) = measure(&[pid], &Plan::closed(gateway.address, connections), &requests, count)?;
+        let memory_mb = megabytes(cpu::peak_memory(pid));
+        check_rows(gateway.stored()?, count + WARM_UP)?;
+        Ok(Accepted { measured, cpu_us, memory_mb })
+    }
+
     /// So many requests are measured with so many connections: one cannot use up what 64 need.
     fn count(&self, connections: usize) -> usize {
         if connections == 1 { self.args.requests / 8 } else { self.args.requests }
     }
 }
 
+/// What accepting on a new folder gave.
+struct Accepted {
+    measured: Measured,
+    cpu_us: f64,
+    /// The largest so far.
+    memory_mb: f64,
+}
+
 /// Sends the warm-up, then what is measured; every request must be accepted. The processor time is that of
-/// the process tree below `pid`, per request.
-fn measure(pid: u32, plan: &Plan, requests: &Arc<Requests>, count: usize) -> anyhow::Result<(Measured, f64)> {
+/// the process trees below `pids`, per request.
+fn measure(pids: &[u32], plan: &Plan, requests: &Arc<Requests>, count: usize) -> anyhow::Result<(Measured, f64)> {
     warm_up(plan, requests)?;
-    measure_range(pid, plan, requests, WARM_UP..WARM_UP + count)
+    measure_range(pids, plan, requests, WARM_UP..WARM_UP + count)
 }
 
 fn warm_up(plan: &Plan, requests: &Arc<Requests>) -> anyhow::Result<()> {
@@ -105,11 +149,11 @@ fn warm_up(plan: &Plan, requests: &Arc<Requests>) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of requests are small")]
-fn measure_range(pid: u32, plan: &Plan, requests: &Arc<Requests>, range: Range<usize>) -> anyhow::Result<(Measured, f64)> {
+fn measure_range(pids: &[u32], plan: &Plan, requests: &Arc<Requests>, range: Range<usize>) -> anyhow::Result<(Measured, f64)> {
     let count = range.len();
-    let before = cpu::used_by_tree(pid);
+    let before = cpu::used_by_trees(pids);
     let measured = load::send(plan, requests, range)?;
-    let used = cpu::used_by_tree(pid).saturating_sub(before);
+    let used = cpu::used_by_trees(pids).saturating_sub(before);
     all_accepted(&measured)?;
     Ok((measured, used.as_secs_f64() * 1e6 / count as f64))
 }

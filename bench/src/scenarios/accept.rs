@@ -1,10 +1,10 @@
 //! Durable accept beside the bare reference: the same callbacks, the same connections.
 
-use super::{BARE, Bench, TOLLBELL, check_rows, measure, megabytes, sample};
+use super::{Accepted, BARE, Bench, TOLLBELL, measure, megabytes, sample};
 use crate::cpu;
 use crate::load::{Plan, Requests, Way};
 use crate::report::Bound;
-use crate::servers::{Bare, Gateway};
+use crate::servers::Bare;
 
 pub(super) fn name(connections: usize, way: Way) -> String {
     format!("accept {connections} {}", way.word())
@@ -31,23 +31,16 @@ fn bare(bench: &mut Bench<'_>, connections: usize, way: Way, round: usize) -> an
     let server = Bare::start(&bench.args.folder, &alipay)?;
     let requests = Requests::new(&alipay.channel.path(), way, &alipay.callbacks);
     let plan = Plan::closed(server.address, connections);
-    let (measured, used) = measure(server.running.pid, &plan, &requests, bench.count(connections))?;
+    let (measured, used) = measure(&[server.running.pid], &plan, &requests, bench.count(connections))?;
     let memory = megabytes(cpu::peak_memory(server.running.pid));
     bench.report.add(sample(&name(connections, way), BARE, round, &measured, used).with("memory_mb", memory));
     Ok(())
 }
 
 fn tollbell(bench: &mut Bench<'_>, connections: usize, way: Way, round: usize) -> anyhow::Result<()> {
-    let alipay = bench.alipay()?;
-    let gateway = Gateway::start(&bench.setup(&[&alipay]))?;
-    let requests = Requests::new(&alipay.channel.path(), way, &alipay.callbacks);
-    let plan = Plan::closed(gateway.address, connections);
-    let pid = gateway.pid()?;
-    let count = bench.count(connections);
-    let (measured, used) = measure(pid, &plan, &requests, count)?;
-    let memory = megabytes(cpu::peak_memory(pid));
-    check_rows(gateway.stored()?, count + super::WARM_UP)?;
-    bench.report.add(sample(&name(connections, way), TOLLBELL, round, &measured, used).with("memory_mb", memory));
+    let Accepted { measured, cpu_us, memory_mb } = bench.accept(connections, way)?;
+    let sample = sample(&name(connections, way), TOLLBELL, round, &measured, cpu_us);
+    bench.report.add(sample.with("memory_mb", memory_mb));
     Ok(())
 }
 
