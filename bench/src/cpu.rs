@@ -4,6 +4,9 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
+/// The unit of /proc/PID/stat, a hundredth of a second on every Linux that one meets.
+const TICK: Duration = Duration::from_millis(10);
+
 /// The processor time that these processes and everything below them have used, living processes only: compare
 /// two readings of the same trees.
 pub(crate) fn used_by_trees(roots: &[u32]) -> Duration {
@@ -45,24 +48,20 @@ pub(crate) fn tree(root: u32) -> BTreeSet<u32> {
     found
 }
 
-/// User and system time in clock ticks of a hundredth of a second; schedstat has nanoseconds and is taken
-/// where the kernel offers it.
+/// What the living threads of a process have used, in nanoseconds where the kernel offers them, and what its
+/// children had used that it has waited for.
 fn used(pid: u32) -> Option<Duration> {
-    let mut sum = Duration::ZERO;
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
+    let children = TICK * u32::try_from(ticks(13) + ticks(14)).unwrap_or(u32::MAX);
+    let mut own = Duration::ZERO;
     for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
         let text = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
         match text.split_whitespace().next().and_then(|nanos| nanos.parse().ok()) {
-            Some(nanos) => sum += Duration::from_nanos(nanos),
-            None => return ticks(pid),
+            Some(nanos) => own += Duration::from_nanos(nanos),
+            None => return Some(TICK * u32::try_from(ticks(11) + ticks(12)).unwrap_or(u32::MAX) + children),
         }
     }
-    Some(sum)
-}
-
-fn ticks(pid: u32) -> Option<Duration> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    let after = text.rsplit_once(')')?.1;
-    let fields: Vec<&str> = after.split_whitespace().collect();
-    let ticks: u64 = fields.get(11)?.parse::<u64>().ok()? + fields.get(12)?.parse::<u64>().ok()?;
-    Some(Duration::from_millis(ticks * 10))
+    Some(own + children)
 }

@@ -6,6 +6,8 @@
 mod bare;
 mod bodies;
 mod cpu;
+mod environment;
+mod filled;
 mod http;
 mod load;
 mod references;
@@ -46,6 +48,9 @@ struct Args {
     /// One round each, and the large inbox left out: for a first look.
     #[arg(long)]
     quick: bool,
+    /// Notifications of the large inbox; 0 leaves it out. Default 5,000,000.
+    #[arg(long)]
+    stored: Option<usize>,
     /// Fail when a figure that is due is missed.
     #[arg(long)]
     strict: bool,
@@ -60,6 +65,10 @@ struct Args {
 impl Args {
     fn rounds(&self) -> usize {
         self.rounds.unwrap_or(if self.quick { 1 } else { 3 }).max(1)
+    }
+
+    fn stored(&self) -> usize {
+        self.stored.unwrap_or(if self.quick { 0 } else { 5_000_000 })
     }
 }
 

@@ -8,7 +8,7 @@ mod webhook;
 use std::path::{Path, PathBuf};
 
 pub(crate) use self::database::{Database, Kind};
-pub(crate) use self::php::{Nginx, Pool, PoolSetup};
+pub(crate) use self::php::{Nginx, PHP_FPM, Pool, PoolSetup};
 pub(crate) use self::webhook::Webhook;
 
 /// Where distributions put programs that a user's path may leave out.

@@ -78,12 +78,17 @@ impl Due {
 /// All of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    pub(crate) environment: Value,
+    environment: Value,
     samples: Vec<Sample>,
     dues: Vec<Due>,
 }
 
 impl Report {
+    /// Nothing measured yet, in this environment.
+    pub(crate) fn new(environment: Value) -> Self {
+        Self { environment, ..Self::default() }
+    }
+
     pub(crate) fn add(&mut self, sample: Sample) {
         let Sample { scenario, server, round, figures } = &sample;
         let figures = figures.iter().map(|(name, value)| format!("{name} {}", number(*value))).collect::<Vec<_>>();

@@ -3,9 +3,11 @@
 
 mod accept;
 mod channels;
+mod delivery;
 mod flushes;
 mod open_loop;
 mod php;
+mod stored;
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -17,6 +19,7 @@ use tollbell_channels::model::Timestamp;
 use crate::Args;
 use crate::bodies::{self, Numbers, Signed};
 use crate::cpu;
+use crate::environment;
 use crate::load::{self, Measured, Plan, Requests, Way};
 use crate::report::{Report, Sample, say};
 use crate::references::Kind;
@@ -48,6 +51,11 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { name: "channels", run: channels::run },
     Scenario { name: "tls", run: channels::run_tls },
     Scenario { name: "webhook", run: channels::run_webhook },
+    Scenario { name: "delivery", run: delivery::run },
+    Scenario { name: "end-to-end", run: delivery::run_end_to_end },
+    Scenario { name: "first-line", run: delivery::run_first_line },
+    Scenario { name: "memory", run: accept::run_idle },
+    Scenario { name: "stored", run: stored::run },
 ];
 
 /// Runs what was asked for and prints the table; how many figures that were due were missed.
@@ -57,7 +65,8 @@ pub(crate) fn run(args: &Args) -> anyhow::Result<usize> {
         let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
         ensure!(known.contains(&name.as_str()), "no scenario {name}; there are {}", known.join(", "));
     }
-    let mut bench = Bench { args, report: Report::default(), alipay: None, pools: BTreeMap::new() };
+    let report = Report::new(environment::describe(&args.program, &args.folder));
+    let mut bench = Bench { args, report, alipay: None, pools: BTreeMap::new() };
     for scenario in SCENARIOS {
         if args.only.is_empty() || args.only.iter().any(|name| name == scenario.name) {
             say(scenario.name);
@@ -187,6 +196,6 @@ fn megabytes(bytes: u64) -> f64 {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a measurement is made now")]
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     Timestamp::now()
 }

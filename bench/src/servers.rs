@@ -20,6 +20,9 @@ use crate::{cpu, http};
 /// Longest wait for a server to listen, or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The id of the one target of every gateway here.
+pub(crate) const TARGET: &str = "shop";
+
 /// A started process; ended when dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
@@ -94,7 +97,9 @@ impl Drop for Running {
 fn signal(pid: u32, signal: rustix::process::Signal) {
     let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
     // Who has ended by itself needs no signal.
-    drop(pid.map(|pid| rustix::process::kill_process(pid, signal)));
+    if let Some(Err(error)) = pid.map(|pid| rustix::process::kill_process(pid, signal)) {
+        debug_assert_eq!(error, rustix::io::Errno::SRCH);
+    }
 }
 
 /// A port that nobody listens on, below those that outgoing connections get.
@@ -225,7 +230,7 @@ impl Gateway {
             }
             text.push_str(&channel.table.replace("{folder}", &folder.display().to_string()));
         }
-        text.push_str("[[target]]\nid = \"shop\"\nkind = \"fastcgi\"\nterminate_timeout = \"60s\"\n");
+        writeln!(text, "[[target]]\nid = \"{TARGET}\"\nkind = \"fastcgi\"\nterminate_timeout = \"60s\"")?;
         match &setup.deliveries {
             Deliveries::Paused => text.push_str("address = \"127.0.0.1:9\"\nscript = \"/nowhere/notify.php\"\n"),
             Deliveries::Made { address, script, connections } => {

@@ -4,13 +4,17 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use aws_lc_rs::rsa::KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tollbell_channels::form::{self, Form, Limits};
-use tollbell_channels::model::Timestamp;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue, Method};
+use tollbell_channels::channel::Verdict;
+use tollbell_channels::model::{Notification, RawRequest, Timestamp};
 use tollbell_channels::platforms::by_kind;
+use tollbell_channels::settings::Settings;
 use tollbell_channels::signature::rsa::sign_sha256;
 use tollbell_channels::simulate::Story;
 
@@ -30,6 +34,7 @@ pub(crate) struct Alipay {
     pair: KeyPair,
     headers: String,
     fields: Vec<(String, String)>,
+    settings: Settings,
     table: Channel,
     /// The day of which the numbers are that are measured, as eight digits.
     day: String,
@@ -66,6 +71,7 @@ impl Alipay {
             pair,
             headers: of_request(&request).headers,
             fields,
+            settings: side.settings(),
             table: Channel::of_settings(KIND, side.written_settings())?,
             day: at.strftime("%Y%m%d").to_string(),
         })
@@ -75,23 +81,38 @@ impl Alipay {
         self.table.clone()
     }
 
-    /// The fields of one callback, without the signature.
-    pub(crate) fn fields(&self, numbers: &Numbered) -> Vec<(String, String)> {
-        let mut fields = self.fields.clone();
-        for (name, value) in &mut fields {
-            match name.as_str() {
-                "notify_id" => value.clone_from(&numbers.notify_id),
-                "trade_no" => value.clone_from(&numbers.trade_no),
-                "out_trade_no" => value.clone_from(&numbers.order_no),
-                _ => {}
-            }
+    /// The first callback as the gateway's own channel reads it, with its request.
+    pub(crate) fn read(&self, numbers: Numbers, now: Timestamp) -> anyhow::Result<(Notification, RawRequest)> {
+        let channel = (by_kind(KIND).context("no Alipay")?.build)(&self.settings).context("build the channel")?;
+        let Callback { body, .. } = self.callback(numbers, 0);
+        let mut headers = HeaderMap::new();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        let path = self.table.path();
+        let body = body.into();
+        let request = RawRequest { method: Method::POST, path, query: None, headers, body, source: None, received_at: now };
+        match channel.verify(&request, now) {
+            Verdict::Genuine(proven) => Ok((proven.into_parts().0, request)),
+            other => bail!("the channel refuses its own callback: {other:?}"),
         }
-        fields
+    }
+
+    /// The day of the measured callbacks.
+    pub(crate) fn day(&self) -> &str {
+        &self.day
     }
 
     /// A genuine callback.
     pub(crate) fn callback(&self, numbers: Numbers, index: usize) -> Callback {
-        let mut fields = self.fields(&Numbered::new(numbers, &self.day, index));
+        let own = Numbered::new(numbers, &self.day, index);
+        let mut fields = self.fields.clone();
+        for (name, value) in &mut fields {
+            match name.as_str() {
+                "notify_id" => value.clone_from(&own.notify_id),
+                "trade_no" => value.clone_from(&own.trade_no),
+                "out_trade_no" => value.clone_from(&own.order_no),
+                _ => {}
+            }
+        }
         let mut sorted: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={value}")).collect();
         sorted.sort_unstable();
         let signature = sign_sha256(&self.pair, sorted.join("&").as_bytes()).expect("the key signs");
@@ -99,11 +120,6 @@ impl Alipay {
         fields.push(("sign_type".to_owned(), "RSA2".to_owned()));
         let body = form::encode(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
         Callback { headers: self.headers.clone(), body }
-    }
-
-    /// An unsigned body, for what is only stored.
-    pub(crate) fn body_of(fields: &[(String, String)]) -> Vec<u8> {
-        form::encode(fields.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
     }
 }
 

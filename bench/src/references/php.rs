@@ -82,8 +82,9 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts one that hands every request to one script. `kept` connections to the pool are kept by each
-    /// worker; none closes them after each request.
+    /// Starts one that hands every request to one script, and keeps so many connections to the pool; with none it
+    /// closes each after its request. Kept ones hold children, also those that another worker of nginx would need:
+    /// with them there is one worker.
     pub(crate) fn start(pool: &Pool, script: &Path, kept: usize) -> anyhow::Result<Self> {
         let folder = tempfile::tempdir().context("make a folder")?;
         let address = free_address()?;
@@ -92,9 +93,10 @@ impl Nginx {
         } else {
             (format!("keepalive {kept}; keepalive_requests 1000000000;"), "on")
         };
+        let workers = if kept == 0 { "auto" } else { "1" };
         let user = if is_root() { "user root;" } else { "" };
         let config = format!(
-            "{user}\nworker_processes auto;\npid {0}/nginx.pid;\nerror_log {0}/error.log warn;\nevents {{ worker_connections 4096; }}\n\
+            "{user}\nworker_processes {workers};\npid {0}/nginx.pid;\nerror_log {0}/error.log warn;\nevents {{ worker_connections 4096; }}\n\
              http {{\naccess_log off;\nclient_body_temp_path {0}/body;\nproxy_temp_path {0}/proxy;\nfastcgi_temp_path {0}/fastcgi;\n\
              uwsgi_temp_path {0}/uwsgi;\nscgi_temp_path {0}/scgi;\nkeepalive_requests 1000000000;\nclient_body_buffer_size 64k;\n\
              upstream php {{ server unix:{1}; {keep_upstream} }}\n\

@@ -1,10 +1,16 @@
 //! Durable accept beside the bare reference: the same callbacks, the same connections.
 
+use std::thread;
+use std::time::Duration;
+
 use super::{Accepted, BARE, Bench, TOLLBELL, measure, megabytes, sample};
 use crate::cpu;
 use crate::load::{Plan, Requests, Way};
-use crate::report::Bound;
-use crate::servers::Bare;
+use crate::report::{Bound, Sample};
+use crate::servers::{Bare, Gateway};
+
+/// How long a started gateway gets to come to rest.
+const SETTLES: Duration = Duration::from_secs(5);
 
 pub(super) fn name(connections: usize, way: Way) -> String {
     format!("accept {connections} {}", way.word())
@@ -41,6 +47,18 @@ fn tollbell(bench: &mut Bench<'_>, connections: usize, way: Way, round: usize) -
     let Accepted { measured, cpu_us, memory_mb } = bench.accept(connections, way)?;
     let sample = sample(&name(connections, way), TOLLBELL, round, &measured, cpu_us);
     bench.report.add(sample.with("memory_mb", memory_mb));
+    Ok(())
+}
+
+/// The memory of a gateway that has started and has nothing to do.
+pub(super) fn run_idle(bench: &mut Bench<'_>) -> anyhow::Result<()> {
+    const SCENARIO: &str = "idle";
+    let alipay = bench.alipay()?;
+    let gateway = Gateway::start(&bench.setup(&[&alipay]))?;
+    thread::sleep(SETTLES);
+    let memory = megabytes(cpu::memory(gateway.pid()?));
+    bench.report.add(Sample::new(SCENARIO, TOLLBELL, 0).with("memory_mb", memory));
+    bench.report.due("memory when idle, MB", Some(memory), Bound::AtMost(40.0), None);
     Ok(())
 }
 

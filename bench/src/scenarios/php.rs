@@ -9,8 +9,8 @@ use crate::report::{Bound, say};
 
 /// The connections of all of it.
 const CONNECTIONS: usize = 64;
-/// The pools that are tried first: children, and connections that each nginx worker keeps. A kept connection
-/// holds a child, so with fewer children than clients none is kept.
+/// The pools that are tried first: children, and connections that nginx keeps. A kept connection holds a child, so
+/// with fewer children than clients none is kept.
 const CHOICES: &[Choice] = &[
     Choice { children: 4, kept: 0 },
     Choice { children: 8, kept: 0 },
