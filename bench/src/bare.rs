@@ -39,6 +39,7 @@ pub(crate) async fn serve(address: SocketAddr, public_key: Option<&Path>) -> any
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the body is limited")]
 async fn answer(request: Request<Incoming>, key: Arc<ParsedPublicKey>) -> Result<Response<Full<Bytes>>, Infallible> {
     let is_genuine = match Limited::new(request.into_body(), BODY_BYTES_MAX).collect().await {
         Ok(body) => verify(&body.to_bytes(), &key),

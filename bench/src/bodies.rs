@@ -5,6 +5,7 @@ pub(crate) mod alipay;
 
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::thread;
@@ -152,7 +153,7 @@ pub(crate) fn hmac(count: usize, at: Timestamp) -> anyhow::Result<Signed> {
             "data": { "id": format!("pay_{index:016}"), "amount": 1000, "currency": "CNY", "reference": format!("H{index:019}"), "note": filler },
         });
         let body = body.to_string().into_bytes();
-        let tag = key.sign(&body).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
+        let tag = hex(&key.sign(&body));
         Callback { headers: format!("content-type: application/json\r\n{SIGNATURE}: {tag}\r\n"), body }
     })?;
     let table = format!(
@@ -170,27 +171,26 @@ pub(crate) fn hmac(count: usize, at: Timestamp) -> anyhow::Result<Signed> {
     Ok(Signed { channel: Channel { id: "examplepay", table, files }, callbacks: Arc::new(callbacks) })
 }
 
+/// Bytes as small hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |text, byte| text + &format!("{byte:02x}"))
+}
+
 /// Makes the callbacks of a range on all processors.
-fn side_by_side(
-    range: std::ops::Range<usize>,
-    make: impl Fn(usize) -> Callback + Sync,
-) -> anyhow::Result<Vec<Callback>> {
-    let count = range.len();
+fn side_by_side(range: Range<usize>, one: impl Fn(usize) -> Callback + Sync) -> anyhow::Result<Vec<Callback>> {
+    let wanted = range.len();
+    let shares = thread::available_parallelism().map_or(1, usize::from);
     let made = thread::scope(|scope| {
-        let threads = thread::available_parallelism().map_or(1, usize::from);
-        let share = count.div_ceil(threads);
-        let make = &make;
-        let parts: Vec<_> = (0..threads)
-            .map(|part| {
-                let bound = |part: usize| (range.start + part * share).min(range.end);
-                let own = bound(part)..bound(part + 1);
-                scope.spawn(move || own.map(make).collect::<Vec<_>>())
-            })
+        let one = &one;
+        let bound = |share: usize| range.start + wanted * share / shares;
+        let threads: Vec<_> = (0..shares)
+            .map(|share| bound(share)..bound(share + 1))
+            .map(|own| scope.spawn(move || own.map(one).collect::<Vec<_>>()))
             .collect();
-        parts.into_iter().map(thread::ScopedJoinHandle::join).collect::<Result<Vec<_>, _>>()
+        threads.into_iter().map(thread::ScopedJoinHandle::join).collect::<Result<Vec<_>, _>>()
     });
     let made: Vec<Callback> = made.map_err(|_| anyhow::anyhow!("signing panicked"))?.into_iter().flatten().collect();
-    ensure!(made.len() == count, "{count} callbacks were wanted, {} made", made.len());
+    ensure!(made.len() == wanted, "{wanted} callbacks were wanted, {} made", made.len());
     Ok(made)
 }
 

@@ -15,7 +15,8 @@ pub(crate) fn describe(program: &Path, folder: &Path) -> Value {
         let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default().to_owned();
         line.split_once(':').map_or(String::new(), |(_, value)| value.trim().to_owned())
     };
-    let version = |names: &[&str], argument: &str| references::version(names, argument).unwrap_or_else(|| "none".to_owned());
+    let version =
+        |names: &[&str], argument: &str| references::version(names, argument).unwrap_or_else(|| "none".to_owned());
     let program_name = program.to_string_lossy();
     json!({
         "at": crate::scenarios::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),

@@ -16,13 +16,14 @@ use tokio::task::JoinSet;
 use tollbell::clock;
 use tollbell::inbox::sqlite::{Options, SqliteInbox};
 use tollbell::inbox::{
-    Admin as _, Arrival, AttemptRecord, Claim, Finish, Intake as _, Leased, Next, NotificationId, RoutedTarget, Work as _,
+    Admin as _, Arrival, AttemptRecord, Claim, Finish, Intake as _, Leased, Next, NotificationId, RoutedTarget,
+    Work as _,
 };
 use tollbell_channels::model::{Identity, Notification, Proven, RawRequest, Timestamp};
 use tollbell_channels::signature::hmac::{HmacHash, HmacKey};
 
-use crate::bodies::Numbers;
 use crate::bodies::alipay::{Alipay, KIND, Numbered};
+use crate::bodies::{Numbers, hex};
 use crate::report::say;
 use crate::servers::TARGET;
 
@@ -56,7 +57,8 @@ pub(crate) fn inbox(folder: &Path, count: usize, numbers: Numbers, now: Timestam
 
 /// A short name of the form in which the inbox keeps things: another one needs another file.
 fn form() -> anyhow::Result<String> {
-    const FILES: &[&str] = &["src/inbox/sqlite/intake.rs", "src/inbox/ids.rs", "crates/channels/src/model/notification.rs"];
+    const FILES: &[&str] =
+        &["src/inbox/sqlite/intake.rs", "src/inbox/ids.rs", "crates/channels/src/model/notification.rs"];
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the workspace")?;
     let migrations = fs::read_dir(root.join("migrations/sqlite"))?.flatten().map(|entry| entry.path());
     let mut paths: Vec<PathBuf> = migrations.chain(FILES.iter().map(|file| root.join(file))).collect();
@@ -65,15 +67,11 @@ fn form() -> anyhow::Result<String> {
     for path in paths {
         digest.update(&fs::read(&path).with_context(|| format!("read {}", path.display()))?);
     }
-    Ok(digest.finish().as_ref()[..6].iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hex(&digest.finish().as_ref()[..6]))
 }
 
 async fn fill(path: &Path, pattern: Arc<Pattern>, count: usize) -> anyhow::Result<()> {
-    for old in ["", "-wal", "-shm"] {
-        let mut old_path = path.as_os_str().to_owned();
-        old_path.push(old);
-        drop(fs::remove_file(old_path));
-    }
+    remove(path, &["", "-wal", "-shm"]);
     let mut options = Options::new(clock::system());
     options.queue_jobs = 4 * CHUNK;
     let inbox = SqliteInbox::open(path, options)?;
@@ -93,7 +91,17 @@ async fn fill(path: &Path, pattern: Arc<Pattern>, count: usize) -> anyhow::Resul
         }
     }
     inbox.close().await;
+    remove(path, &["-wal", "-shm"]);
     Ok(())
+}
+
+/// Removes a database or what belongs to it, where it is there.
+fn remove(path: &Path, endings: &[&str]) {
+    for ending in endings {
+        let mut path = path.as_os_str().to_owned();
+        path.push(ending);
+        drop(fs::remove_file(path));
+    }
 }
 
 /// Writes down that these many were delivered.

@@ -47,8 +47,11 @@ impl Requests {
     /// Makes the wire form of callbacks: method, path and headers around each body.
     pub(crate) fn new(path: &str, way: Way, callbacks: &[Callback]) -> Arc<Self> {
         let size = callbacks.iter().map(|callback| callback.headers.len() + callback.body.len() + 160).sum();
-        let mut requests =
-            Self { bytes: Vec::with_capacity(size), ends: Vec::with_capacity(callbacks.len()), keeps: way == Way::Kept };
+        let mut requests = Self {
+            bytes: Vec::with_capacity(size),
+            ends: Vec::with_capacity(callbacks.len()),
+            keeps: way == Way::Kept,
+        };
         let connection = if requests.keeps { "keep-alive" } else { "close" };
         for Callback { headers, body, .. } in callbacks {
             let length = body.len();
@@ -166,7 +169,14 @@ async fn send_all(plan: &Plan, requests: &Arc<Requests>, range: Range<usize>) ->
         }
         None => (None, None),
     };
-    let shared = Arc::new(Shared { plan: plan.clone(), requests: requests.clone(), next: AtomicUsize::new(0), range, began, pace });
+    let shared = Arc::new(Shared {
+        plan: plan.clone(),
+        requests: requests.clone(),
+        next: AtomicUsize::new(0),
+        range,
+        began,
+        pace,
+    });
     for _ in 0..plan.connections {
         tasks.spawn(worker(shared.clone()));
     }

@@ -78,7 +78,9 @@ fn main() -> ExitCode {
         Some(address) => {
             // As in the gateway's own `main`.
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-            runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(bare::serve(address, args.public_key.as_deref())))
+            runtime
+                .map_err(Into::into)
+                .and_then(|runtime| runtime.block_on(bare::serve(address, args.public_key.as_deref())))
         }
         None => measure(&mut args),
     };

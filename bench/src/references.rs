@@ -19,7 +19,10 @@ fn program(names: &[&str]) -> anyhow::Result<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let folders: Vec<PathBuf> = std::env::split_paths(&path).chain(FOLDERS.iter().map(PathBuf::from)).collect();
     let found = names.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
-    found.into_iter().find(|path| path.is_file()).ok_or_else(|| anyhow::anyhow!("none of {names:?} is installed: run `make bench`"))
+    found
+        .into_iter()
+        .find(|path| path.is_file())
+        .ok_or_else(|| anyhow::anyhow!("none of {names:?} is installed: run `make bench`"))
 }
 
 fn is_root() -> bool {

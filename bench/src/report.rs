@@ -109,7 +109,8 @@ impl Report {
     /// The median of the rounds' ratios: two measurements of one round stand side by side in time.
     pub(crate) fn ratio(&self, over: Place<'_>, under: Place<'_>, figure: &str) -> Option<f64> {
         let under = self.values(under, figure);
-        let ratios = self.values(over, figure).into_iter().filter_map(|(round, value)| Some(value / under.get(&round)?));
+        let ratios =
+            self.values(over, figure).into_iter().filter_map(|(round, value)| Some(value / under.get(&round)?));
         median(ratios.collect())
     }
 
@@ -126,40 +127,36 @@ impl Report {
 
     /// The page: what was measured, and what was due.
     pub(crate) fn table(&self) -> String {
-        let mut text = String::from("| what | server |");
-        let mut rule = String::from("|---|---|");
-        for (_, heading, _) in COLUMNS {
-            text += &format!(" {heading} |");
-            rule += "---:|";
-        }
-        text += &format!(" more |\n{rule}---|\n");
         let mut shown: Vec<Place<'_>> = Vec::new();
+        let mut rows = vec![headings(), COLUMNS.iter().fold("|---|---|".to_owned(), |rule, _| rule + "---:|") + "---|"];
         for sample in &self.samples {
             let place = (sample.scenario.as_str(), sample.server.as_str());
-            if shown.contains(&place) {
-                continue;
+            if !shown.contains(&place) {
+                shown.push(place);
+                rows.push(self.row(sample, place));
             }
-            shown.push(place);
-            text += &format!("| {} | {} |", place.0, place.1);
-            for (figure, _, digits) in COLUMNS {
-                match self.median(place, figure) {
-                    Some(value) => text += &format!(" {value:.digits$} |"),
-                    None => text += " |",
-                }
-            }
-            let others = sample.figures.keys().filter(|name| COLUMNS.iter().all(|(known, ..)| known != *name));
-            let more: Vec<String> = others
-                .filter_map(|name| Some(format!("{} {}", name.replace('_', " "), number(self.median(place, name)?))))
-                .collect();
-            text += &format!(" {} |\n", more.join(", "));
         }
-        text += "\n| due | found | bound | prototype | |\n|---|---:|---:|---:|---|\n";
+        rows.push("\n| due | found | bound | prototype | |\n|---|---:|---:|---:|---|".to_owned());
         for due in &self.dues {
             let met = if due.is_met() { "met" } else { "**missed**" };
             let prototype = due.prototype.map_or_else(String::new, number);
-            text += &format!("| {} | {} | {} | {prototype} | {met} |\n", due.name, number(due.found), due.bound_text());
+            rows.push(format!("| {} | {} | {} | {prototype} | {met} |", due.name, number(due.found), due.bound_text()));
         }
-        text
+        rows.push(String::new());
+        rows.join("\n")
+    }
+
+    fn row(&self, sample: &Sample, place: Place<'_>) -> String {
+        let mut cells = vec![place.0.to_owned(), place.1.to_owned()];
+        cells.extend(COLUMNS.iter().map(|(figure, _, digits)| {
+            self.median(place, figure).map_or_else(String::new, |value| format!("{value:.digits$}"))
+        }));
+        let others = sample.figures.keys().filter(|name| COLUMNS.iter().all(|(known, ..)| known != *name));
+        let more: Vec<String> = others
+            .filter_map(|name| Some(format!("{} {}", name.replace('_', " "), number(self.median(place, name)?))))
+            .collect();
+        cells.push(more.join(", "));
+        format!("| {} |", cells.join(" | "))
     }
 
     /// Writes the raw figures and the page.
@@ -186,6 +183,11 @@ impl Report {
         }
         fs::write(folder.join("figures.md"), page + "\n" + &self.table()).context("write the page")
     }
+}
+
+fn headings() -> String {
+    let columns: Vec<&str> = COLUMNS.iter().map(|(_, heading, _)| *heading).collect();
+    format!("| what | server | {} | more |", columns.join(" | "))
 }
 
 /// The middle one; between two, their mean.

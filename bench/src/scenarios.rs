@@ -21,8 +21,8 @@ use crate::bodies::{self, Numbers, Signed};
 use crate::cpu;
 use crate::environment;
 use crate::load::{self, Measured, Plan, Requests, Way};
-use crate::report::{Report, Sample, say};
 use crate::references::Kind;
+use crate::report::{Report, Sample, say};
 use crate::servers::{Deliveries, Gateway, Setup};
 
 /// Requests that warm a server up, before those that are measured.
@@ -158,7 +158,12 @@ fn warm_up(plan: &Plan, requests: &Arc<Requests>) -> anyhow::Result<()> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of requests are small")]
-fn measure_range(pids: &[u32], plan: &Plan, requests: &Arc<Requests>, range: Range<usize>) -> anyhow::Result<(Measured, f64)> {
+fn measure_range(
+    pids: &[u32],
+    plan: &Plan,
+    requests: &Arc<Requests>,
+    range: Range<usize>,
+) -> anyhow::Result<(Measured, f64)> {
     let count = range.len();
     let before = cpu::used_by_trees(pids);
     let measured = load::send(plan, requests, range)?;

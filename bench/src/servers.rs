@@ -18,7 +18,7 @@ use crate::bodies::{Channel, Signed};
 use crate::{cpu, http};
 
 /// Longest wait for a server to listen, or to end.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The id of the one target of every gateway here.
 pub(crate) const TARGET: &str = "shop";

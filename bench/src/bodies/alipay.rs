@@ -8,10 +8,10 @@ use anyhow::{Context as _, bail};
 use aws_lc_rs::rsa::KeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tollbell_channels::form::{self, Form, Limits};
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
 use tollbell_channels::channel::Verdict;
+use tollbell_channels::form::{self, Form, Limits};
 use tollbell_channels::model::{Notification, RawRequest, Timestamp};
 use tollbell_channels::platforms::by_kind;
 use tollbell_channels::settings::Settings;
@@ -46,20 +46,18 @@ impl Alipay {
         let mut side = (by_kind(KIND).context("no Alipay")?.simulate)();
         let (keys, made) = (folder.join("alipay.keys"), folder.join("alipay.made"));
         let made_at = fs::read_to_string(&made).ok().and_then(|text| text.trim().parse::<i64>().ok());
-        let at = match made_at.filter(|at| now.as_second() - at < AGE_MAX).zip(fs::read(&keys).ok()) {
-            Some((at, exported)) => {
-                side.import(&exported).map_err(anyhow::Error::msg)?;
-                Timestamp::from_second(at)?
-            }
-            None => {
-                fs::write(&keys, side.export()).context("keep the keys")?;
-                fs::write(&made, now.as_second().to_string()).context("keep the time of the keys")?;
-                Timestamp::from_second(now.as_second())?
-            }
+        let young = made_at.filter(|at| now.as_second() - at < AGE_MAX).zip(fs::read(&keys).ok());
+        let at = if let Some((at, exported)) = young {
+            side.import(&exported).map_err(anyhow::Error::msg)?;
+            Timestamp::from_second(at)?
+        } else {
+            fs::write(&keys, side.export()).context("keep the keys")?;
+            fs::write(&made, now.as_second().to_string()).context("keep the time of the keys")?;
+            Timestamp::from_second(now.as_second())?
         };
         let pair = KeyPair::from_pkcs8(&side.export()).ok().context("read the key")?;
         let mut story = Story::paid("order", 1000, at);
-        story.note = NOTE.to_owned();
+        NOTE.clone_into(&mut story.note);
         let request = side.callback(&story).request;
         let form = Form::parse(&request.body, Limits { bytes_max: request.body.len(), pairs_max: FIELDS_MAX })
             .ok()
@@ -89,7 +87,8 @@ impl Alipay {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
         let path = self.table.path();
         let body = body.into();
-        let request = RawRequest { method: Method::POST, path, query: None, headers, body, source: None, received_at: now };
+        let request =
+            RawRequest { method: Method::POST, path, query: None, headers, body, source: None, received_at: now };
         match channel.verify(&request, now) {
             Verdict::Genuine(proven) => Ok((proven.into_parts().0, request)),
             other => bail!("the channel refuses its own callback: {other:?}"),

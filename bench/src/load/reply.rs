@@ -122,7 +122,11 @@ mod tests {
         check("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfail", false, Some((false, true)));
         check("HTTP/1.1 503 Busy\r\ncontent-length: 7\r\n\r\nsuccess", false, Some((false, true)));
         check("HTTP/1.1 204 No Content\r\n\r\n", false, Some((true, true)));
-        check("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nsuc\r\n4\r\ncess\r\n0\r\n\r\n", false, Some((true, true)));
+        check(
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nsuc\r\n4\r\ncess\r\n0\r\n\r\n",
+            false,
+            Some((true, true)),
+        );
         check("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nsuc\r\n4\r\ncess\r\n", false, None);
         check("HTTP/1.1 200 OK\r\n\r\nsuccess", false, None);
         check("HTTP/1.1 200 OK\r\n\r\nsuccess", true, Some((true, false)));

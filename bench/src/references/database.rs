@@ -1,4 +1,4 @@
-//! MariaDB and Redis, each with its log flushed before it answers.
+//! `MariaDB` and Redis, each with its log flushed before it answers.
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -59,7 +59,10 @@ impl Database {
         install.arg("--no-defaults").arg(format!("--datadir={}", text(&datadir)));
         install.args(["--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve"]);
         let mut server = Command::new(program(&["mariadbd", "mysqld"])?);
-        server.arg("--no-defaults").arg(format!("--datadir={}", text(&datadir))).arg(format!("--socket={}", text(&socket)));
+        server
+            .arg("--no-defaults")
+            .arg(format!("--datadir={}", text(&datadir)))
+            .arg(format!("--socket={}", text(&socket)));
         // As Debian sets it up, and as the durability of a commit asks: one flush with each, which is its default.
         server.args(["--skip-networking", "--innodb-flush-log-at-trx-commit=1", "--max-connections=300"]);
         server.arg(format!("--pid-file={}", text(&sockets.path().join("pid"))));
@@ -109,7 +112,9 @@ impl Database {
         let mut client = match self.kind {
             Kind::MariaDb => {
                 let mut client = Command::new(program(&["mariadb", "mysql"])?);
-                client.args(["--no-defaults", "--user=root", "--skip-column-names", "--batch", "--socket"]).arg(&self.socket);
+                client
+                    .args(["--no-defaults", "--user=root", "--skip-column-names", "--batch", "--socket"])
+                    .arg(&self.socket);
                 client.args(["--execute", text]);
                 client
             }
@@ -124,4 +129,3 @@ impl Database {
         Ok(String::from_utf8(output.stdout)?)
     }
 }
-

@@ -1,5 +1,6 @@
 //! nginx and PHP-FPM.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -53,7 +54,7 @@ impl Pool {
             setup.children
         );
         if let Some(database) = &setup.database {
-            config += &format!("env[DATABASE_SOCKET] = {}\n", text(database));
+            writeln!(config, "env[DATABASE_SOCKET] = {}", text(database))?;
         }
         let mut command = Command::new(program(PHP_FPM)?);
         command.arg("--nodaemonize").arg("--fpm-config").arg(folder.path().join("fpm.conf"));

@@ -10,11 +10,11 @@ use anyhow::{Context as _, ensure};
 
 use super::{Bench, TOLLBELL, WARM_UP, all_accepted, check_rows, measure, measure_range, sample, warm_up};
 use crate::bodies::{Callback, Signed};
+use crate::cpu;
 use crate::load::{self, Plan, Requests, Way, percentile};
 use crate::references::{Nginx, Pool, PoolSetup};
 use crate::report::{Bound, Sample, say};
 use crate::servers::{Deliveries, Gateway, Setup};
-use crate::cpu;
 
 const TRIVIAL: &str = include_str!("../../php/trivial.php");
 const STAMP: &str = include_str!("../../php/stamp.php");

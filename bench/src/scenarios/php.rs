@@ -98,7 +98,12 @@ pub(super) fn run(bench: &mut Bench<'_>) -> anyhow::Result<()> {
     let found = report.ratio((&new, TOLLBELL), (&new, php), "per_second");
     report.due("accept of nginx + PHP-FPM + MariaDB, new connections", found, Bound::AtLeast(8.0), Some(12.0));
     let found = report.ratio((&kept, TOLLBELL), (&kept, php), "cpu_us");
-    report.due("CPU per accepted notification of PHP's process tree", found, Bound::AtMost(1.0 / 16.0), Some(1.0 / 26.0));
+    report.due(
+        "CPU per accepted notification of PHP's process tree",
+        found,
+        Bound::AtMost(1.0 / 16.0),
+        Some(1.0 / 26.0),
+    );
     Ok(())
 }
 
