@@ -23,7 +23,7 @@ use crate::environment;
 use crate::load::{self, Measured, Plan, Requests, Way};
 use crate::references::Kind;
 use crate::report::{Report, Sample, say};
-use crate::servers::{Deliveries, Gateway, Setup};
+use crate::servers::{Claimed, Deliveries, Gateway, Setup};
 
 /// Requests that warm a server up, before those that are measured.
 const WARM_UP: usize = 2_000;
@@ -60,7 +60,7 @@ const SCENARIOS: &[Scenario] = &[
 
 /// Runs what was asked for and prints the table; how many figures that were due were missed.
 pub(crate) fn run(args: &Args) -> anyhow::Result<usize> {
-    std::fs::create_dir_all(&args.folder)?;
+    let _claimed = Claimed::take(&args.folder)?;
     for name in &args.only {
         let known: Vec<&str> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
         ensure!(known.contains(&name.as_str()), "no scenario {name}; there are {}", known.join(", "));

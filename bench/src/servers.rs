@@ -31,15 +31,21 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts it; its output goes into `log`.
+    /// Starts it; its output goes into `log`. It ends with this process, also when that is killed.
     pub(crate) fn start(command: &mut Command, log: &Path) -> anyhow::Result<Self> {
         let log = fs::File::create(log).with_context(|| format!("make {}", log.display()))?;
-        let child = command
+        // setpriv becomes the program: the process keeps its number.
+        let program = command.get_program();
+        let child = Command::new("setpriv")
+            .args(["--pdeathsig", "TERM", "--"])
+            .arg(program)
+            .args(command.get_args())
+            .envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
-            .with_context(|| format!("start {}", command.get_program().display()))?;
+            .with_context(|| format!("start {} through setpriv", program.display()))?;
         Ok(Self { pid: child.id(), child })
     }
 
@@ -119,10 +125,33 @@ pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
     bail!("no port is free")
 }
 
+/// The folder of a run, for one run at a time.
+pub(crate) struct Claimed {
+    _lock: fs::File,
+}
+
+impl Claimed {
+    /// Takes it, and removes what a run that was killed left there.
+    pub(crate) fn take(folder: &Path) -> anyhow::Result<Self> {
+        fs::create_dir_all(folder)?;
+        let lock = fs::File::create(folder.join("lock"))?;
+        let is_ours = rustix::fs::flock(&lock, rustix::fs::FlockOperation::NonBlockingLockExclusive);
+        is_ours.with_context(|| format!("another run uses {}", folder.display()))?;
+        for entry in fs::read_dir(folder)?.flatten() {
+            if entry.file_name().to_string_lossy().starts_with(PREFIX) {
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(Self { _lock: lock })
+    }
+}
+
+/// What the names of servers' folders begin with.
+const PREFIX: &str = "run-";
+
 /// A folder of its own below `parent`, removed with the value.
 pub(crate) fn folder(parent: &Path, name: &str) -> anyhow::Result<TempDir> {
-    fs::create_dir_all(parent)?;
-    tempfile::Builder::new().prefix(&format!("run-{name}-")).tempdir_in(parent).context("make a folder")
+    tempfile::Builder::new().prefix(&format!("{PREFIX}{name}-")).tempdir_in(parent).context("make a folder")
 }
 
 /// The bare reference: this program itself.

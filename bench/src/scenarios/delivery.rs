@@ -74,6 +74,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> anyhow::Result<()> {
         let mut gateway = Gateway::start(&setup)?;
         let callbacks = Requests::new(&alipay.channel.path(), Way::Kept, &alipay.callbacks);
         all_accepted(&load::send(&Plan::closed(gateway.address, CONNECTIONS), &callbacks, 0..count)?)?;
+        check_rows(gateway.stored()?, count)?;
         gateway.stop()?;
         gateway.launch(&Setup { deliveries: made(&pool), ..bench.setup(&[&alipay]) })?;
         let pids = [gateway.pid()?, pool.running.pid];
@@ -168,6 +169,7 @@ pub(super) fn run_first_line(bench: &mut Bench<'_>) -> anyhow::Result<()> {
         all_accepted(&measured)?;
         #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
         wait(&gateway, FIRST_LINES as f64)?;
+        check_rows(gateway.stored()?, FIRST_LINES)?;
         let took = first_lines(&pool, &alipay, &measured.sent)?;
         let sample = sample(SCENARIO, TOLLBELL, round, &measured, 0.0);
         let sample = sample.with("first_line_p50_ms", percentile(&took, 50.0));
