@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// The unit of /proc/PID/stat, a hundredth of a second on every Linux that one meets.
@@ -48,20 +49,55 @@ pub(crate) fn tree(root: u32) -> BTreeSet<u32> {
     found
 }
 
-/// What the living threads of a process have used, in nanoseconds where the kernel offers them, and what its
-/// children had used that it has waited for.
+/// What a process has used, and what its children had used that it has waited for. Of two counts the larger: the
+/// process's own has hundredths of a second, its living threads' has nanoseconds and misses threads that ended.
 fn used(pid: u32) -> Option<Duration> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let fields: Vec<&str> = text.rsplit_once(')')?.1.split_whitespace().collect();
-    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<u64>().ok()).unwrap_or_default();
-    let children = TICK * u32::try_from(ticks(13) + ticks(14)).unwrap_or(u32::MAX);
-    let mut own = Duration::ZERO;
-    for thread in fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten() {
-        let text = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
-        match text.split_whitespace().next().and_then(|nanos| nanos.parse().ok()) {
-            Some(nanos) => own += Duration::from_nanos(nanos),
-            None => return Some(TICK * u32::try_from(ticks(11) + ticks(12)).unwrap_or(u32::MAX) + children),
+    let ticks = |at: usize| fields.get(at).and_then(|text| text.parse::<u32>().ok()).unwrap_or_default();
+    let whole = TICK * (ticks(11) + ticks(12));
+    let threads: Duration =
+        fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten().map(|task| run_by(&task.path())).sum();
+    Some(whole.max(threads) + TICK * (ticks(13) + ticks(14)))
+}
+
+/// What a thread has used; nothing where the kernel does not say.
+fn run_by(task: &Path) -> Duration {
+    let text = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
+    Duration::from_nanos(text.split_whitespace().next().and_then(|nanos| nanos.parse().ok()).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn the_time_of_threads_and_children_that_ended_counts() {
+        let own = std::process::id();
+        let before = used_by_trees(&[own]);
+        let spins = || {
+            let until = Instant::now() + Duration::from_millis(60);
+            while Instant::now() < until {
+                std::hint::spin_loop();
+            }
+        };
+        while used_by_trees(&[own]) < before + Duration::from_millis(100) {
+            std::thread::spawn(spins).join().unwrap();
         }
+        let before = used_by_trees(&[own]);
+        while used_by_trees(&[own]) < before + Duration::from_millis(100) {
+            assert!(
+                Command::new("sh")
+                    .args(["-c", "i=0; while [ $i -lt 20000 ]; do i=$((i+1)); done"])
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        }
+        assert!(tree(own).contains(&own));
+        assert!(memory(own) > 0 && peak_memory(own) >= memory(own));
     }
-    Some(own + children)
 }

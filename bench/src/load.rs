@@ -355,3 +355,68 @@ impl AsyncWrite for Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one connection after the other: the first request after a wait, every other at once.
+    fn server(first_takes: Duration, reply: &'static str) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let mut wait = first_takes;
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut buffer = [0; 4096];
+                // A request comes in one piece here, and the next only after the reply.
+                while stream.read(&mut buffer).is_ok_and(|read| read > 0) {
+                    thread::sleep(std::mem::take(&mut wait));
+                    stream.write_all(reply.as_bytes()).unwrap();
+                }
+            }
+        });
+        address
+    }
+
+    fn requests(way: Way) -> Arc<Requests> {
+        let callback = Callback { headers: "content-type: text/plain\r\n".to_owned(), body: b"x=1".to_vec() };
+        Requests::new("/notify/alipay", way, &vec![callback; 8])
+    }
+
+    #[test]
+    fn a_stall_counts_for_every_request_that_it_kept_from_being_sent() {
+        const STALL: Duration = Duration::from_millis(200);
+        const RATE: f64 = 1000.0;
+        let address = server(STALL, "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\nsuccess");
+        let plan = Plan { rate: Some(RATE), ..Plan::closed(address, 1) };
+        let measured = send(&plan, &requests(Way::Kept), 0..8).unwrap();
+        assert_eq!((measured.accepted, measured.refused, measured.stalls()), (8, 0, 8));
+        // The last was planned for the eighth millisecond.
+        assert!(measured.latencies[0] >= 190_000, "{:?}", measured.latencies);
+    }
+
+    #[test]
+    fn every_request_of_the_range_is_sent_once_and_refusals_are_quoted() {
+        let refuses = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfail";
+        for way in [Way::Kept, Way::New] {
+            let plan = Plan { notes_times: true, ..Plan::closed(server(Duration::ZERO, refuses), 1) };
+            let measured = send(&plan, &requests(way), 2..7).unwrap();
+            assert_eq!((measured.accepted, measured.refused), (0, 5));
+            assert!(measured.first_refusal.unwrap().ends_with("fail"));
+            let sent: Vec<usize> = measured.sent.iter().map(|(index, _)| *index).collect();
+            assert_eq!(sent, [2, 3, 4, 5, 6]);
+        }
+    }
+
+    #[test]
+    fn percentiles_of_few_and_of_none() {
+        let shown = |sorted: &[u32], percent| format!("{:.1}", percentile(sorted, percent));
+        assert_eq!(shown(&[], 99.0), "0.0");
+        assert_eq!(shown(&[1000, 2000, 9000], 50.0), "2.0");
+        assert_eq!(shown(&[1000, 2000, 9000], 100.0), "9.0");
+    }
+}

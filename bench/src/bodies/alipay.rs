@@ -155,3 +155,42 @@ impl Numbered {
 fn day_seed(day: &str) -> u64 {
     day.parse::<u64>().unwrap_or_default() << 32
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_channel_takes_what_is_signed_here() {
+        let folder = tempfile::tempdir().unwrap();
+        let now = crate::scenarios::now();
+        let alipay = Alipay::new(folder.path(), now).unwrap();
+        for numbers in [Numbers::Ordered, Numbers::Random] {
+            let own = Numbered::new(numbers, alipay.day(), 0);
+            let (notification, request) = alipay.read(numbers, now).unwrap();
+            assert!((1_000..1_300).contains(&request.body.len()), "{} bytes", request.body.len());
+            assert_eq!(notification.facts[0].order_no.as_deref(), Some(own.order_no.as_str()));
+            assert!(notification.concerns.is_empty(), "{:?}", notification.concerns);
+        }
+        // The same key and the same callbacks in a later run.
+        let again = Alipay::new(folder.path(), now).unwrap();
+        assert_eq!(again.callback(Numbers::Ordered, 7), alipay.callback(Numbers::Ordered, 7));
+    }
+
+    #[test]
+    fn numbers_are_distinct_and_in_the_order_that_was_asked_for() {
+        for numbers in [Numbers::Ordered, Numbers::Random] {
+            let days = ["20261120", "20261121"];
+            let all: Vec<Numbered> =
+                days.iter().flat_map(|day| (0..2_000).map(|index| Numbered::new(numbers, day, index))).collect();
+            let names: [fn(&Numbered) -> &String; 3] = [|own| &own.notify_id, |own| &own.trade_no, |own| &own.order_no];
+            for name in names {
+                let names: Vec<&String> = all.iter().map(name).collect();
+                assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{numbers:?}");
+                assert_eq!(names.is_sorted(), numbers == Numbers::Ordered, "{numbers:?}");
+            }
+        }
+    }
+}
