@@ -4,17 +4,25 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny fuzz fuzz-build fuzz-smoke crash power mutants clean
+.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny fuzz fuzz-build fuzz-smoke crash power mutants setup-bench bench clean
 
 VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # program:the Debian package that brings it
 APT := php-fpm8.2:php8.2-fpm nginx:nginx-light openssl:openssl strace:strace faketime:faketime curl:curl python3:python3-venv patch:patch
+APT := php-fpm8.2:php8.2-fpm nginx:nginx-light openssl:openssl strace:strace faketime:faketime curl:curl python3:python3-venv
+# What the measurements stand beside, and the extensions of PHP that its scripts use.
+BENCH_APT := mariadbd:mariadb-server redis-server:redis-server redis-cli:redis-tools webhook:webhook
+BENCH_PHP := pdo_mysql:php8.2-mysql redis:php8.2-redis
 # Static checks that come from crates; built once, without optimisation.
 CARGO_TOOLS := cargo-deny cargo-machete
 ARGS ?=
 # Where cargo puts what it builds without optimisation.
 BUILT := $(or $(CARGO_TARGET_DIR),target)/debug
+
+# Installs $$missing, where there is any.
+INSTALL = if [ -n "$$missing" ]; then echo "installing Debian packages:$$missing"; \
+	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -24,8 +32,14 @@ setup: setup-apt $(VENV)/.done ## install what is missing
 setup-apt:
 	@missing=""; for pair in $(APT); do \
 	  command -v "$${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/$${pair%%:*}" ] || missing="$$missing $${pair##*:}"; done; \
-	if [ -n "$$missing" ]; then echo "installing Debian packages:$$missing"; \
-	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+	$(INSTALL)
+
+setup-bench: setup-apt
+	@missing=""; for pair in $(BENCH_APT); do \
+	  command -v "$${pair%%:*}" >/dev/null 2>&1 || [ -x "/usr/sbin/$${pair%%:*}" ] || missing="$$missing $${pair##*:}"; done; \
+	loaded="$$(/usr/sbin/php-fpm8.2 -m)"; for pair in $(BENCH_PHP); do \
+	  grep -qx "$${pair%%:*}" <<<"$$loaded" || missing="$$missing $${pair##*:}"; done; \
+	$(INSTALL)
 
 $(VENV)/.done: tests/oracles/requirements.txt
 	python3 -m venv $(VENV)
@@ -58,6 +72,9 @@ power: setup ## what a power cut leaves, at hundreds of moments; ARGS="--points 
 mutants: setup ## put known faults into copies of the program: each has to be caught
 	@cargo build --quiet --package tollbell --package tollbell-proof
 	@$(BUILT)/proof mutants --program $(BUILT)/tollbell $(ARGS)
+bench: setup-bench ## measure beside what merchants run today; ARGS=--quick for a first look, ARGS=--help for more
+	cargo build --release --quiet -p tollbell -p tollbell-bench
+	@out="$${CARGO_TARGET_DIR:-target}"; "$$out/release/tollbell-bench" --program "$$out/release/tollbell" --folder "$$out/bench" $(ARGS)
 
 check: setup-tools fmt clippy doc deny ## everything that needs no server
 
