@@ -83,9 +83,7 @@ impl World {
         let request = side.callback(&Story::paid(&format!("L{number}"), 1000, now)).request;
         let Verdict::Genuine(notification) = channel.verify(&request, now) else { panic!("a forgery") };
         let to_shop = vec![RoutedTarget { target: "shop".into(), is_raw: true }];
-        let id = NotificationId::new();
         let arrival = Arrival {
-            id,
             channel: "pay".into(),
             merchant: "default".into(),
             platform: platform.kind,
@@ -94,7 +92,7 @@ impl World {
             request,
             is_shadow: false,
         };
-        self.inbox.store(arrival).await.unwrap();
+        let id = self.inbox.store(arrival).await.unwrap().notification();
         self.inbox.deliveries_of(id).await.unwrap()[0].id
     }
 

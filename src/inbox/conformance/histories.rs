@@ -347,12 +347,12 @@ impl Story {
 
     async fn store(&mut self, keeper: &dyn Keeper, letter: Letter) {
         let notification = &letter.notification;
-        let key: Named = (notification.scope.account.clone(), notification.key().as_str().to_owned());
+        let key: Named = (notification.scope.account.clone(), format!("{:?}", notification.key()));
         let stored = keeper.store(letter.clone()).await.unwrap();
         let mut made = Vec::new();
-        if let Stored::New { events, .. } = &stored {
-            made = keeper.inbox().deliveries_of(letter.id).await.unwrap();
-            self.ids.push(letter.id);
+        if let Stored::New { id, events, .. } = &stored {
+            made = keeper.inbox().deliveries_of(*id).await.unwrap();
+            self.ids.push(*id);
             self.events.extend(events.iter().map(|event| event.id));
             self.deliveries.extend(made.iter().map(|delivery| delivery.id));
         }
@@ -481,8 +481,7 @@ pub(crate) async fn live<K: Reopens>(keeper: &mut K, history: Vec<Step>) {
             Does::Store(message) => story.store(keeper, written(&message, keeper.now())).await,
             Does::Again { message, is_shadow } => {
                 if !story.letters.is_empty() {
-                    let mut again =
-                        Letter { is_shadow, id: NotificationId::new(), ..message.get(&story.letters).clone() };
+                    let mut again = Letter { is_shadow, ..message.get(&story.letters).clone() };
                     again.request.received_at = keeper.now();
                     story.store(keeper, again).await;
                 }

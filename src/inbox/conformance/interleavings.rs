@@ -268,8 +268,7 @@ async fn walk(keeper: &dyn Keeper, target: String, mut truth: Truth, path: &[Act
     for at in 0..truth.deliveries.len() {
         let number = format!("{target}-{at}");
         let letter = letter(keeper.now(), &number, vec![payment(&number, 1000)], &[event_target(&target)]);
-        let id = letter.id;
-        keeper.store(letter).await.unwrap();
+        let id = keeper.store(letter).await.unwrap().notification();
         ids.push(inbox.deliveries_of(id).await.unwrap()[0].id);
     }
     let time = |ms| Timestamp::from_millisecond(ms).unwrap();

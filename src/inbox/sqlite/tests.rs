@@ -342,9 +342,13 @@ async fn a_backup_opens_and_has_everything() {
 #[tokio::test]
 async fn a_backup_ends_with_its_node_and_leaves_nothing() {
     let world = Temporary::new();
-    let letters = (0..1000).map(|number| world.store(world.letter(&format!("N{number}"))));
-    for stored in conformance::futures_of(letters.collect()).await {
-        stored.unwrap();
+    let mut letters = tokio::task::JoinSet::new();
+    for number in 0..1000 {
+        let (inbox, letter) = (Arc::clone(&world.inbox), world.letter(&format!("N{number}")));
+        letters.spawn(async move { inbox.store_parts(parts(letter)).await });
+    }
+    while let Some(stored) = letters.join_next().await {
+        stored.unwrap().unwrap();
     }
     let copy = world.directory.path().join("copy.db");
     world.inbox.close().await;

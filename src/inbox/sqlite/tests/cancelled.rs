@@ -16,7 +16,7 @@ fn claim(world: &Temporary) -> Claim {
 
 /// A number that was not used before.
 fn fresh() -> String {
-    format!("N{}", crate::inbox::NotificationId::new())
+    format!("N{}", NotificationId::new())
 }
 
 /// Whoever goes away: what was before it in the queue is done.
@@ -30,15 +30,14 @@ async fn a_store_that_nobody_waits_for_is_whole_or_nothing() {
     let awaits = at_every_await(|polls, way| async move {
         let number = fresh();
         let told = letter(world.now(), &number, vec![payment(&number, 1000)], &[event_target("shop")]);
-        let id = told.id;
         let stored = polled(world.inbox.store_parts(parts(told)), polls, way).await;
         let is_done = stored.is_some();
         settled(world).await;
         // It was in the queue, so that it is stored: the repetition finds it, with one event and one delivery.
         let again = letter(world.now(), &number, vec![payment(&number, 1000)], &[event_target("shop")]);
         let again = world.inbox.store_parts(parts(again)).await.unwrap();
-        assert!(matches!(again, Stored::Repeated { first, repeats: 1, .. } if first == id), "{again:?}");
-        assert_eq!(world.inbox.deliveries_of(id).await.unwrap().len(), 1);
+        let Stored::Repeated { first, repeats: 1, .. } = again else { panic!("{again:?}") };
+        assert_eq!(world.inbox.deliveries_of(first).await.unwrap().len(), 1);
         is_done
     })
     .await;
@@ -100,9 +99,7 @@ async fn a_finish_that_nobody_waits_for_counts_once() {
 #[tokio::test]
 async fn reads_that_nobody_waits_for_give_their_places_back() {
     let world = &Temporary::new();
-    let told = world.letter("N1");
-    let id = told.id;
-    world.inbox.store_parts(parts(told)).await.unwrap();
+    let id = world.inbox.store_parts(parts(world.letter("N1"))).await.unwrap().notification();
     for _ in 0..ROUNDS {
         let awaits = at_every_await(|polls, way| async move {
             // Kept back for a moment, so that there is something to wait for.

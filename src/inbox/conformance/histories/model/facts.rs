@@ -33,7 +33,7 @@ impl Model {
         if let Some(first) = known {
             return self.repeat(first, letter.is_shadow, stored, now_ms);
         }
-        let Stored::New { events: told, is_held } = stored else {
+        let Stored::New { id, events: told, is_held } = stored else {
             return Err(format!("a new message was taken for a repetition: {stored:?}"));
         };
         let mut general = letter.notification.concerns.clone();
@@ -42,7 +42,7 @@ impl Model {
         }
         let note = self.notes.len();
         self.notes.push(Note {
-            id: letter.id,
+            id: *id,
             key: key.clone(),
             received_ms: now_ms,
             is_held: false,
