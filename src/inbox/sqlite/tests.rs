@@ -18,7 +18,6 @@ mod ends;
 mod floods;
 mod growth;
 mod histories;
-mod model;
 
 /// An inbox in a directory of its own.
 pub(super) struct Temporary {

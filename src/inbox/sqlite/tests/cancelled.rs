@@ -16,7 +16,7 @@ fn claim(world: &Temporary) -> Claim {
 
 /// A number that was not used before.
 fn fresh() -> String {
-    format!("N{}", crate::inbox::NotificationId::new())
+    format!("N{}", NotificationId::new())
 }
 
 /// Whoever goes away: what was before it in the queue is done.
