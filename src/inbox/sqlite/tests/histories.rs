@@ -30,13 +30,13 @@ proptest! {
     #[test]
     fn random_histories_agree_with_a_model_of_the_rules(history in prop::collection::vec(step(), 1..STEPS)) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async { live(&mut Temporary::new(), history).await });
+        runtime.block_on(async { live(&mut Temporary::without_disk(), history).await });
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_interleaving_of_workers_agrees_with_the_rules() {
-    let world = Temporary::new();
+    let world = Temporary::without_disk();
     let mut walked = 0;
     for (deliveries, steps, choice) in INTERLEAVINGS {
         walked += every_interleaving_agrees(&world, deliveries, steps, choice).await;
