@@ -322,8 +322,8 @@ pub struct AttemptRecord {
     pub stderr: String,
 }
 
-/// Words of reasons that an inbox itself gives: for attempts whose process died.
-pub const REASONS: &[&str] = &["interrupted"];
+/// Words of reasons that an inbox itself gives: for attempts whose process died, and rows that cannot be read.
+pub const REASONS: &[&str] = &["lease_expired", "discarded", "unreadable_row"];
 
 /// The states of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

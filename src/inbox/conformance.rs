@@ -227,6 +227,7 @@ macro_rules! conformance_suite {
             a_fact_without_an_amount_contradicts_nothing
             totals_give_amounts_by_their_differences
             totals_out_of_order_are_never_guessed_at
+            a_late_total_doubts_only_its_own_payment
             a_refund_waits_for_its_payment
             a_refund_before_its_payment_waits_for_it
             a_refund_without_any_payment_goes_out_at_last
@@ -240,6 +241,7 @@ macro_rules! conformance_suite {
             dead_ones_are_replayed_with_fresh_tries
             lists_page_and_filter
             retention_keeps_what_is_open
+            a_discarded_lease_keeps_a_row_of_its_attempt
             platform_keys_come_back_and_are_replaced
             a_released_hold_is_delivered
             a_discarded_hold_never_goes_out
@@ -461,6 +463,21 @@ pub(crate) async fn totals_out_of_order_are_never_guessed_at(keeper: &dyn Keeper
     }
     let (_, next) = world.store("R3", vec![total_refund("R3", "P1", 900, false)]).await;
     assert_eq!(world.event(&next[0]).await.amount, Some(cny(200)));
+}
+
+pub(crate) async fn a_late_total_doubts_only_its_own_payment(keeper: &dyn Keeper) {
+    let world = World(keeper);
+    // An order that was paid twice.
+    for number in ["P1", "P2"] {
+        let paid = Fact { baseline: Some((series(number), Currency::CNY)), ..payment(number, 1000) };
+        world.store(&format!("N{number}"), vec![paid]).await;
+    }
+    let (_, other) = world.store("N1", vec![total_refund("R1", "P1", 300, true)]).await;
+    let (_, own) = world.store("N2", vec![total_refund("R2", "P2", 500, true)]).await;
+    let (_, late) = world.store("N3", vec![total_refund("R3", "P2", 200, true)]).await;
+    assert_eq!(world.event(&other[0]).await.amount, Some(cny(300)), "of the other payment");
+    assert_eq!(world.event(&own[0]).await.amount, None, "it spans two refunds");
+    assert_eq!(world.event(&late[0]).await.amount, None);
 }
 
 pub(crate) async fn a_refund_waits_for_its_payment(keeper: &dyn Keeper) {

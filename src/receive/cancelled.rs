@@ -230,7 +230,7 @@ async fn confirm_all(inbox: Arc<SqliteInbox>) {
 #[tokio::test]
 async fn who_waits_for_the_application_and_goes_gives_the_place_back() {
     let ack = Ack::Delivered { target: "shop".into(), within: PATIENCE };
-    let world = &World::new(&PLATFORMS[0], ack).await;
+    let world = &World::new(PLATFORMS[0], ack).await;
     let application = tokio::spawn(confirm_all(world.inbox.clone()));
     let awaits = at_every_await(|polls, way| async move {
         let order_no = world.order();
@@ -298,7 +298,7 @@ fn is_success(reply: &[u8]) -> bool {
 
 #[tokio::test]
 async fn a_connection_may_end_at_every_await() {
-    let world = &World::new(&PLATFORMS[0], Ack::Stored).await;
+    let world = &World::new(PLATFORMS[0], Ack::Stored).await;
     let receiver = &Arc::new(ArcSwap::new(world.receiver.clone()));
     let (_stopper, stop) = &stop_pair();
     let awaits = at_every_await(|polls, way| async move {
@@ -327,7 +327,7 @@ async fn a_connection_may_end_at_every_await() {
 async fn a_client_may_go_after_every_piece_of_its_request() {
     /// Bytes between two places at which a client goes.
     const STEP: usize = 48;
-    let world = World::new(&PLATFORMS[0], Ack::Stored).await;
+    let world = World::new(PLATFORMS[0], Ack::Stored).await;
     let (_stopper, stop) = stop_pair();
     let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = socket.local_addr().unwrap();

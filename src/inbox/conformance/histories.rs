@@ -230,8 +230,9 @@ fn fact_of(said: &Said) -> Fact {
     let other = PAYMENTS[(said.payment + 1) % 2].1;
     let own = match said.what {
         What::Paid { .. } | What::Before(_) | What::Finalized => vec![paid.to_owned(), format!("{paid}c")],
-        What::Refunded { number } => vec![format!("{paid}R{number}"), format!("{paid}r{number}")],
-        What::Total { number: Some(number), .. } => vec![format!("{paid}R{number}"), format!("{paid}r{number}")],
+        What::Refunded { number } | What::Total { number: Some(number), .. } => {
+            vec![format!("{paid}R{number}"), format!("{paid}r{number}")]
+        }
         What::Total { number: None, hundreds } => vec![format!("{paid}T{hundreds}"), format!("{paid}t{hundreds}")],
         What::Disputed => vec![format!("{paid}D"), format!("{paid}d")],
         What::Other => vec![format!("{paid}X"), format!("{paid}x")],

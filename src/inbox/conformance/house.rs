@@ -90,3 +90,18 @@ pub(crate) async fn retention_keeps_what_is_open(keeper: &dyn Keeper) {
     assert_eq!(world.store("N2 again", vec![payment("P2", 7)]).await.1.len(), 1, "forgotten");
     assert_eq!(world.store("N0 again", vec![payment("P0", 1000)]).await.1, [], "open ones are never forgotten");
 }
+
+pub(crate) async fn a_discarded_lease_keeps_a_row_of_its_attempt(keeper: &dyn Keeper) {
+    let world = World(keeper);
+    world.store("N1", vec![payment("P1", 1000)]).await;
+    let leased = world.claim().await.remove(0);
+    // The process that held it has died, and the target is gone from the configuration.
+    assert_eq!(world.inbox().discard_open("shop", "test", keeper.now()).await.unwrap(), 1);
+    assert_eq!(world.finish(&leased, Next::Delivered).await, Finished::LeaseLost);
+    assert_eq!(world.replay(ReplayWhat::Delivery(leased.delivery)).await, 1);
+    let again = world.claim().await.remove(0);
+    world.finish(&again, Next::Delivered).await;
+    let attempts = world.inbox().attempts_of(leased.delivery).await.unwrap();
+    let told: Vec<_> = attempts.iter().map(|attempt| (attempt.number, attempt.outcome.as_str())).collect();
+    assert_eq!(told, [(1, "interrupted"), (2, "delivered")]);
+}

@@ -19,7 +19,6 @@ mod ends;
 mod floods;
 mod growth;
 mod histories;
-mod model;
 
 /// An inbox in a directory of its own.
 pub(super) struct Temporary {
@@ -34,7 +33,16 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Temporary {
     pub(super) fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        Self::in_folder(tempfile::tempdir().unwrap())
+    }
+
+    /// Where nothing has to reach a disk, if there is such a place: for thousands of commits whose durability is not
+    /// what is tested.
+    fn without_disk() -> Self {
+        Self::in_folder(tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap())
+    }
+
+    fn in_folder(directory: tempfile::TempDir) -> Self {
         let clock = Arc::new(AtomicI64::new(START_MS));
         let inbox = SqliteInbox::open(directory.path().join("inbox.db"), options(&clock)).unwrap();
         Self { directory, inbox, clock }

@@ -32,6 +32,7 @@ pub(super) use same;
 /// A text in a scope, here the account.
 pub(super) type Named = (String, String);
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a question of its own, as it is of a row")]
 #[derive(Clone, Debug)]
 pub(super) struct Note {
     pub(super) id: NotificationId,

@@ -337,7 +337,7 @@ impl Model {
     ) -> Agreed {
         let first = self.deliveries.len();
         for (event, _, routes, _) in fresh {
-            for target in routes.iter() {
+            for target in *routes {
                 let same = self.deliveries[first..].iter_mut().find(|delivery| {
                     (delivery.target.as_str(), delivery.is_raw) == (&*target.target, target.is_raw)
                         && (target.is_raw || delivery.events.contains(event))
