@@ -53,9 +53,9 @@ pub static MUTANTS: &[Mutant] = &[
 ];
 
 /// Kills of one try of the crash proof.
-const KILLS: u64 = 40;
+const KILLS: u64 = 50;
 /// Tries, each with another seed: the harm is random, and so is what it hits.
-const TRIES: u64 = 3;
+const TRIES: u64 = 4;
 /// What is not copied: builds, histories, environments.
 const NOT_COPIED: &[&str] = &["target", ".git", ".venv", "node_modules"];
 
