@@ -178,7 +178,8 @@ impl fmt::Display for Verdict {
         let said = if self.holds() { "every promise was kept" } else { "PROMISES WERE BROKEN" };
         let (Some(first), Some(last)) = (self.seeds.first(), self.seeds.last()) else { return writeln!(f, "{said}") };
         let kills = self.kills.min(KILLS_PER_ROUND);
-        writeln!(f, "{said} · seeds {first} to {last} · once more: --seed {first} --kills {kills}")
+        // A run ends with the round in which something was broken.
+        writeln!(f, "{said} · seeds {first} to {last} · the last once more: --seed {last} --kills {kills}")
     }
 }
 

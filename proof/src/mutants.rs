@@ -42,7 +42,7 @@ pub enum Check {
 /// Every mutant.
 pub static MUTANTS: &[Mutant] = &[
     Mutant { name: "ack-before-commit", check: Check::Crash, sign: "lost" },
-    Mutant { name: "synchronous-off", check: Check::Power, sign: "" },
+    Mutant { name: "synchronous-off", check: Check::Power, sign: "early" },
     // One process never finishes under a lease that it has lost: it renews what still runs.
     Mutant { name: "finish-without-token", check: Check::Test, sign: "a_lease_that_ran_out_is_taken_over" },
     Mutant { name: "short-lease", check: Check::Crash, sign: "overlap" },
@@ -53,9 +53,9 @@ pub static MUTANTS: &[Mutant] = &[
 ];
 
 /// Kills of one try of the crash proof.
-const KILLS: u64 = 40;
+const KILLS: u64 = 50;
 /// Tries, each with another seed: the harm is random, and so is what it hits.
-const TRIES: u64 = 3;
+const TRIES: u64 = 4;
 /// What is not copied: builds, histories, environments.
 const NOT_COPIED: &[&str] = &["target", ".git", ".venv", "node_modules"];
 

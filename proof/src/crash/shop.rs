@@ -54,11 +54,11 @@ if ($chance < 8) {
     exec('kill -9 ' . getmypid());
 } elseif ($chance < 18) {
     sleep(30);
-} elseif ($chance < 22) {
+} elseif ($chance < 25) {
     usleep(850000);
     answer('confirmed', 200, $success);
-} elseif ($chance < 36) {
-    usleep(200000 + ($chance - 22) * 25000);
+} elseif ($chance < 40) {
+    usleep(200000 + ($chance - 25) * 25000);
     answer('confirmed', 200, $success);
 } elseif ($chance < 60) {
     usleep(20000);
