@@ -1,6 +1,7 @@
 //! Commands that make files: what a command has said it did outlives the power, and a backup or a restore that it
 //! interrupts takes nothing away.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
@@ -47,6 +48,7 @@ pub(super) fn record(world: &World) -> anyhow::Result<Recording> {
 /// What a command that has ended well has left to chance.
 pub(super) fn check_exits(recording: &Recording) -> Vec<Breach> {
     let mut breaches = Vec::new();
+    let mut known = BTreeSet::new();
     let mut disk = Disk::new(recording);
     for (place, step) in recording.steps.iter().enumerate() {
         disk.step();
@@ -55,7 +57,9 @@ pub(super) fn check_exits(recording: &Recording) -> Vec<Breach> {
         }
         for path in disk.unflushed() {
             let path = path.display().to_string();
-            if !PASSING.iter().any(|passing| path.ends_with(passing)) {
+            // What an earlier command left is told of once.
+            let is_known = !known.insert(path.clone());
+            if !is_known && !PASSING.iter().any(|passing| path.ends_with(passing)) {
                 breaches.push(Breach::new(place, "early", format!("a command has ended, and `{path}` is not flushed")));
             }
         }
