@@ -13,6 +13,7 @@
 mod commands;
 pub mod damage;
 pub mod disk;
+mod files;
 mod order;
 pub mod record;
 mod replay;

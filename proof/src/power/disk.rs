@@ -12,7 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use super::record::{Deed, Kind, Node, Recording, Step, WORLD, apply};
+use super::files::apply;
+use super::record::{Deed, Kind, Node, Recording, Step, WORLD};
 use crate::random::Random;
 
 /// What a disk writes whole or not at all, in bytes.

@@ -241,7 +241,7 @@ impl Case<'_> {
             looked.breaches.push(Breach::new(place, "lost", what));
         };
         let promised = self.ledger.promised(place);
-        let mut is_asked = point.number % ASKED_EVERY == 0;
+        let mut is_asked = point.number.is_multiple_of(ASKED_EVERY);
         write_image(&point.image, folder)?;
         match recover(&folder.join(INBOX), self.history)? {
             Recovered::Nothing if promised == 0 => {}
