@@ -11,6 +11,7 @@ mod gaps;
 mod holds;
 mod inbox;
 mod init;
+mod keep;
 mod listing;
 mod node;
 mod rejections;

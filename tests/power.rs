@@ -9,7 +9,7 @@ use tollbell_proof::random::fresh_seed;
 /// Every cut meets every kind of moment once.
 const POINTS: usize = 70;
 /// Enough for several checkpoints, and for the log to begin anew in the middle of the work.
-const ORDERS: usize = 240;
+const ORDERS: usize = 200;
 
 #[test]
 fn what_was_answered_is_on_the_disk() {

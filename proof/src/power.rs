@@ -13,6 +13,7 @@
 mod commands;
 pub mod damage;
 pub mod disk;
+mod files;
 mod order;
 pub mod record;
 mod replay;
@@ -39,8 +40,8 @@ use crate::random::Random;
 const CONNECTIONS: usize = 12;
 /// Of so many points one more is cut in the commands.
 const COMMANDS_SHARE: usize = 10;
-/// Breaches that are printed; the rest is counted.
-const PRINTED: usize = 20;
+/// Breaches of one word that are printed; the rest is counted.
+const PRINTED: usize = 8;
 /// Longer than what the gateway puts off: counts of repetitions and answers.
 const LAZY: Duration = Duration::from_millis(1300);
 
@@ -63,7 +64,7 @@ pub struct Breach {
     /// At which step of the recording.
     pub place: usize,
     /// The promise: `early` when something left, or a command ended, before what it stands for was on the disk, `lost`
-    /// when a power cut took it away.
+    /// when a power cut took it away, `stuck` when deliveries did not come even without one.
     pub word: &'static str,
     /// What is wrong.
     pub what: String,
@@ -83,6 +84,8 @@ pub struct Traffic {
     mark: String,
     /// Successes that the platform has read.
     answered: usize,
+    /// What was not delivered.
+    stuck: Option<String>,
 }
 
 impl Traffic {
@@ -144,11 +147,16 @@ impl fmt::Display for Verdict {
             "power cut at {all} points {:?}; asked at {}, started at {}",
             self.points, self.asked, self.started
         )?;
-        for breach in self.breaches.iter().take(PRINTED) {
-            writeln!(f, "BROKEN {}: step {}: {}", breach.word, breach.place, breach.what)?;
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for breach in &self.breaches {
+            let count = counts.entry(breach.word).or_default();
+            *count += 1;
+            if *count <= PRINTED {
+                writeln!(f, "BROKEN {}: step {}: {}", breach.word, breach.place, breach.what)?;
+            }
         }
-        if self.breaches.len() > PRINTED {
-            writeln!(f, "and {} more", self.breaches.len() - PRINTED)?;
+        for (word, count) in counts {
+            writeln!(f, "`{word}`: {count} times")?;
         }
         writeln!(f, "{}", if self.holds() { "nothing was lost" } else { "a promise was broken" })
     }
@@ -185,7 +193,7 @@ impl Run {
         let world = World::new(&options.program, folder.path(), options.seed)?;
         let orders = world.orders(options.orders, &mut random);
         let mut recorder = Recorder::new(&world.root())?;
-        let mut traffic = Traffic { orders, talks: Vec::new(), mark: world.mark(), answered: 0 };
+        let mut traffic = Traffic { orders, talks: Vec::new(), mark: world.mark(), answered: 0, stuck: None };
         let count = traffic.orders.len();
         let (early, late) = (count * 45 / 100, count * 95 / 100);
         let mut left: Vec<usize> = (0..late).collect();
@@ -211,7 +219,7 @@ impl Run {
         traffic.talks.extend(talks);
         traffic.answered += answered.len();
         let numbers: Vec<String> = traffic.orders[..late].iter().map(|order| order.number.clone()).collect();
-        world.shop.wait_for(&numbers)?;
+        traffic.stuck = world.shop.wait_for(&numbers).err().map(|error| format!("{error:#}"));
         std::thread::sleep(LAZY);
         gateway.end(Signal::TERM)?;
         recorder.life(&trace::parse(&world.take_trace("life-2")?)?).context("the second life")?;
@@ -259,6 +267,8 @@ impl Run {
         let points = options.points / COMMANDS_SHARE;
         let mut random = Random::of(options.seed, "commands", 0);
         let commands = case.replay_commands(&self.commands, points, &mut random, self.folder.path())?;
+        let end = recording.steps.len();
+        let stuck = traffic.stuck.iter().map(|what| Breach::new(end, "stuck", what.clone())).collect();
         let name = |(moment, count): (Moment, usize)| (format!("{moment:?}"), count);
         Ok(Verdict {
             replies: ledger.replies.len(),
@@ -269,7 +279,8 @@ impl Run {
             asked: replayed.asked,
             started: replayed.started,
             commands: points,
-            breaches: [ledger.breaches, replayed.breaches, commands::check_exits(&self.commands), commands].concat(),
+            breaches: [ledger.breaches, replayed.breaches, commands::check_exits(&self.commands), commands, stuck]
+                .concat(),
         })
     }
 }

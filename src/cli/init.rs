@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -13,6 +12,7 @@ use tollbell_channels::simulate::WrittenSetting;
 use zeroize::Zeroizing;
 
 use super::context::Context;
+use super::keep::{self, Existing};
 use super::resign_key;
 use super::{ExitCode, InitArgs, OK};
 use crate::app;
@@ -28,6 +28,8 @@ pub(super) const CONFIG_FILE: &str = "tollbell.toml";
 const INLINE_PAIRS_MAX: usize = 5;
 /// The file of the operator's token, from the folder of the configuration.
 pub(super) const TOKEN_FILE: &str = "keys/admin_token";
+/// Mode of what is written: keys and tokens are among it.
+const OWNER_ONLY: u32 = 0o600;
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;
 
@@ -130,7 +132,8 @@ pub(super) fn write(plan: &Plan<'_>) -> anyhow::Result<()> {
         bail!(Message::new("init.exists").with("path", path.display()).text(plan.lang));
     }
     for (path, bytes) in &files {
-        create(path, bytes, plan.lang)?;
+        let doing = || Message::new("doing.create").with("path", path.display()).text(plan.lang);
+        keep::write(path, bytes, OWNER_ONLY, Existing::Refuse).with_context(doing)?;
     }
     Ok(())
 }
@@ -259,16 +262,4 @@ fn toml_value(setting: &Setting, value: &str) -> Option<String> {
         _ => true,
     };
     (is_alone && is_fitting).then(|| value.to_owned())
-}
-
-/// Creates a file that only its owner may read, and its folders; an existing file is an error.
-fn create(path: &Path, bytes: &[u8], lang: Lang) -> anyhow::Result<()> {
-    let doing = |key| Message::new(key).with("path", path.display()).text(lang);
-    let creating = || doing("doing.create");
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(creating)?;
-    }
-    let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create_new(true).mode(0o600).open(path).with_context(creating)?;
-    file.write_all(bytes).with_context(|| doing("doing.write"))
 }

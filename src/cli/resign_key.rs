@@ -2,8 +2,7 @@
 //! half for the application. Run again, it keeps the key and writes the public half anew.
 
 use std::fs;
-use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
@@ -16,6 +15,7 @@ use tollbell_channels::signature::key::to_pem;
 use zeroize::Zeroizing;
 
 use super::context::Context;
+use super::keep::{self, Existing};
 use super::{ExitCode, OK, ResignKeyArgs};
 use crate::app;
 use crate::config::signature::is_missing_resign_key;
@@ -50,12 +50,13 @@ pub(super) fn run(context: &mut Context<'_>, args: &ResignKeyArgs) -> anyhow::Re
         }
     };
     if is_new {
-        write(&path, &key, SECRET_MODE, true).with_context(|| doing_write(context.lang, &path))?;
+        keep::write(&path, &key, SECRET_MODE, Existing::Refuse).with_context(|| doing_write(context.lang, &path))?;
     }
     let mut written = Vec::new();
     for file in resigner.public_half() {
         let public = path.with_file_name(public_name(&channel.id, file.name));
-        write(&public, &file.content, PUBLIC_MODE, false).with_context(|| doing_write(context.lang, &public))?;
+        keep::write(&public, &file.content, PUBLIC_MODE, Existing::Replace)
+            .with_context(|| doing_write(context.lang, &public))?;
         written.push((public, file));
     }
     if context.is_json {
@@ -109,15 +110,4 @@ pub(super) fn new_key() -> anyhow::Result<Zeroizing<Vec<u8>>> {
     let pair = RsaKeyPair::generate(KeySize::Rsa2048)?;
     let der: Pkcs8V1Der<'_> = pair.as_der()?;
     Ok(Zeroizing::new(to_pem("PRIVATE KEY", der.as_ref()).into_bytes()))
-}
-
-fn write(path: &Path, bytes: &[u8], mode: u32, is_new: bool) -> io::Result<()> {
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    let mut options = fs::OpenOptions::new();
-    options.write(true).mode(mode);
-    let mut file = if is_new { options.create_new(true) } else { options.create(true).truncate(true) }.open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }

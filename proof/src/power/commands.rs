@@ -1,13 +1,14 @@
 //! Commands that make files: what a command has said it did outlives the power, and a backup or a restore that it
 //! interrupts takes nothing away.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 
 use super::Breach;
 use super::disk::{Cut, Disk};
-use super::record::{Deed, Recorder, Recording, SHARED_MEMORY, Step};
+use super::record::{Deed, Recorder, Recording, Step, need_not_last};
 use super::replay::{Case, write_image};
 use super::trace;
 use super::world::{INBOX, World};
@@ -17,9 +18,6 @@ use crate::random::Random;
 const BACKUP: &str = "data/backup.db";
 /// A configuration inside the world, for the command that makes a key beside it.
 const OWN: &str = "own/tollbell.toml";
-/// Of the files that a command leaves, those that need not outlive it.
-const PASSING: &[&str] = &[SHARED_MEMORY, ".lock"];
-
 /// Runs the commands one after the other in a world whose inbox nobody serves.
 pub(super) fn record(world: &World) -> anyhow::Result<Recording> {
     let root = world.root();
@@ -37,7 +35,7 @@ pub(super) fn record(world: &World) -> anyhow::Result<Recording> {
         (&conf, &["restore", backup, "--force"]),
     ];
     for (config, words) in commands {
-        let output = world.traced("command", config, words)?.output().context("run strace")?;
+        let output = world.traced("command", config, words).output().context("run strace")?;
         ensure!(output.status.success(), "{}: {}", words[0], String::from_utf8_lossy(&output.stderr));
         recorder.life(&trace::parse(&world.take_trace("command")?)?).with_context(|| words[0].to_owned())?;
     }
@@ -47,6 +45,7 @@ pub(super) fn record(world: &World) -> anyhow::Result<Recording> {
 /// What a command that has ended well has left to chance.
 pub(super) fn check_exits(recording: &Recording) -> Vec<Breach> {
     let mut breaches = Vec::new();
+    let mut known = BTreeSet::new();
     let mut disk = Disk::new(recording);
     for (place, step) in recording.steps.iter().enumerate() {
         disk.step();
@@ -54,8 +53,9 @@ pub(super) fn check_exits(recording: &Recording) -> Vec<Breach> {
             continue;
         }
         for path in disk.unflushed() {
-            let path = path.display().to_string();
-            if !PASSING.iter().any(|passing| path.ends_with(passing)) {
+            // What an earlier command left is told of once.
+            if known.insert(path.clone()) && !need_not_last(&path) {
+                let path = path.display();
                 breaches.push(Breach::new(place, "early", format!("a command has ended, and `{path}` is not flushed")));
             }
         }

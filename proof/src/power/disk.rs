@@ -12,7 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 
-use super::record::{Deed, Kind, Node, Recording, Step, WORLD, apply};
+use super::files::apply;
+use super::record::{Deed, Kind, Node, Recording, Step, WORLD};
 use crate::random::Random;
 
 /// What a disk writes whole or not at all, in bytes.
@@ -367,7 +368,7 @@ mod tests {
             tear(&mut content, 256, &new, false, &mut Random::new(seed));
             assert!(content[..256].iter().chain(&content[256 + new.len()..]).all(|byte| *byte == 1));
             for sector in content.chunks(SECTOR) {
-                seen.insert(sector.iter().filter(|byte| **byte == 7).count());
+                seen.insert(sector.iter().map(|byte| usize::from(*byte == 7)).sum());
             }
         }
         assert_eq!(seen, BTreeSet::from([0, 256, SECTOR]));

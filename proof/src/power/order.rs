@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::disk::Disk;
-use super::record::{Connection, Recording, SHARED_MEMORY, Step};
+use super::record::{Connection, Recording, Step, need_not_last};
 use super::wal::History;
 use super::world::{Talk, delivered};
 use super::{Breach, Traffic};
@@ -66,8 +66,8 @@ impl Ledger {
                 None => ledger.breach(place, format!("{what} of {number} left, and it was never written")),
             }
             for path in disk.unnamed() {
-                let path = path.display().to_string();
-                if !path.ends_with(SHARED_MEMORY) && !path.ends_with(".lock") {
+                if !need_not_last(&path) {
+                    let path = path.display();
                     ledger.breach(place, format!("{what} of {number} left while the name `{path}` was not flushed"));
                 }
             }

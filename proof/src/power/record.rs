@@ -3,13 +3,14 @@
 //!
 //! Only one folder is looked at, the *world*; what the program does elsewhere is not its inbox. A file is itself and
 //! not its name: it may be renamed, unlinked and made again. Whatever could write into the world without being seen
-//! here (a shared mapping, an io_uring, a child process) makes the recording fail.
+//! here (a shared mapping, an `io_uring`, a child process) makes the recording fail.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 
+use super::files::{apply, snapshot};
 use super::trace::{Call, Value};
 
 /// The calls that a trace has to hold.
@@ -22,6 +23,12 @@ pub const TRACED: &str = "execve,fork,vfork,clone,clone3,open,openat,openat2,cre
 
 /// What the file ends in that SQLite maps and makes anew after every start; nothing in it has to last.
 pub const SHARED_MEMORY: &str = "-shm";
+
+/// Whether a file may go with the power: each start makes it anew.
+pub fn need_not_last(path: &Path) -> bool {
+    let name = path.to_string_lossy();
+    [SHARED_MEMORY, ".lock"].iter().any(|end| name.ends_with(end))
+}
 
 /// A file or a folder, whatever its name.
 pub type Node = usize;
@@ -130,8 +137,6 @@ pub enum Step {
 /// All that happened, over one or several lives of the program.
 #[derive(Clone, Debug, Default)]
 pub struct Recording {
-    /// What was there at the beginning, on the disk: by path inside the world.
-    pub initial: BTreeMap<PathBuf, Vec<u8>>,
     /// What each node is.
     pub kinds: Vec<Kind>,
     /// Nodes of the files and folders of the beginning: folder, name, node.
@@ -204,8 +209,7 @@ impl Recorder {
             recorder.recording.roots.push((folder, name, node));
             if let Some(bytes) = entry {
                 recorder.recording.contents.insert(node, bytes.clone());
-                recorder.contents.insert(node, bytes.clone());
-                recorder.recording.initial.insert(path, bytes);
+                recorder.contents.insert(node, bytes);
             }
         }
         Ok(recorder)
@@ -462,8 +466,7 @@ impl Life<'_> {
     /// Notes a change, and has every later call see it.
     fn deed(&mut self, at: usize, deed: Deed) {
         let recorder = &mut *self.recorder;
-        recorder.recording.deeds.push(deed.clone());
-        let id = recorder.recording.deeds.len() - 1;
+        let id = recorder.recording.deeds.len();
         recorder.recording.steps.push(Step::Begin(id));
         self.deeds.entry(at).or_default().push(id);
         match &deed {
@@ -482,6 +485,7 @@ impl Life<'_> {
             }
             Deed::Nothing => {}
         }
+        recorder.recording.deeds.push(deed);
     }
 
     /// Bytes to a file or a socket.
@@ -681,44 +685,4 @@ fn gathered(value: &Value) -> anyhow::Result<Vec<u8>> {
         Value::Fields(_) => gathered(value.field("msg_iov").context("a message without bytes")?)?,
         Value::Word(word) => bail!("no bytes: {word}"),
     })
-}
-
-/// Has a change of a file happen.
-pub fn apply(content: &mut Vec<u8>, deed: &Deed) {
-    let place = |number: u64| usize::try_from(number).expect("files of a proof fit into memory");
-    match deed {
-        Deed::Write { offset, bytes, .. } => {
-            let (from, to) = (place(*offset), place(*offset) + bytes.len());
-            if content.len() < to {
-                content.resize(to, 0);
-            }
-            content[from..to].copy_from_slice(bytes);
-        }
-        Deed::Resize { length, .. } => content.resize(place(*length), 0),
-        _ => {}
-    }
-}
-
-/// What is in a folder: the bytes of each file, nothing for a folder; parents before what is in them.
-///
-/// # Errors
-/// What the system says.
-pub fn snapshot(root: &Path) -> anyhow::Result<BTreeMap<PathBuf, Option<Vec<u8>>>> {
-    fn walk(root: &Path, folder: &Path, found: &mut BTreeMap<PathBuf, Option<Vec<u8>>>) -> anyhow::Result<()> {
-        for entry in std::fs::read_dir(folder)? {
-            let entry = entry?;
-            let path = entry.path();
-            let inside = path.strip_prefix(root)?.to_owned();
-            if entry.file_type()?.is_dir() {
-                found.insert(inside, None);
-                walk(root, &path, found)?;
-            } else {
-                found.insert(inside, Some(std::fs::read(&path)?));
-            }
-        }
-        Ok(())
-    }
-    let mut found = BTreeMap::new();
-    walk(root, root, &mut found).with_context(|| format!("read {}", root.display()))?;
-    Ok(found)
 }

@@ -28,8 +28,8 @@ use crate::random::Random;
 const CHECKERS: usize = 2;
 /// At one of so many points the program is asked too.
 const ASKED_EVERY: usize = 8;
-/// At so many points the program is started, and has to finish the work.
-const STARTED: usize = 2;
+/// Of so many points the program is started on one more image, and has to finish the work.
+const STARTED_EVERY: usize = 35;
 /// Notifications that the program is asked about one by one, newest first, at such a point.
 const SHOWN: usize = 3;
 /// Events that the program is asked for at once.
@@ -162,7 +162,7 @@ impl Case<'_> {
             checkers.into_iter().try_for_each(|one| one.join().map_err(|_| anyhow::anyhow!("a checker panicked"))?)
         })?;
         let mut result = result.into_inner().unwrap_or_else(PoisonError::into_inner);
-        self.start_some(&places, seed, folder, &mut result)?;
+        self.start_some(points / STARTED_EVERY, &places, seed, folder, &mut result)?;
         Ok(result)
     }
 
@@ -241,7 +241,7 @@ impl Case<'_> {
             looked.breaches.push(Breach::new(place, "lost", what));
         };
         let promised = self.ledger.promised(place);
-        let mut is_asked = point.number % ASKED_EVERY == 0;
+        let mut is_asked = point.number.is_multiple_of(ASKED_EVERY);
         write_image(&point.image, folder)?;
         match recover(&folder.join(INBOX), self.history)? {
             Recovered::Nothing if promised == 0 => {}
@@ -365,13 +365,14 @@ impl Case<'_> {
     /// order is delivered; nothing is there twice.
     fn start_some(
         &self,
+        starts: usize,
         places: &BTreeMap<Moment, Vec<usize>>,
         seed: u64,
         folder: &Path,
         result: &mut Replayed,
     ) -> anyhow::Result<()> {
         let mut random = Random::of(seed, "starts", 0);
-        for number in 0..STARTED {
+        for number in 0..starts {
             let place = *random.pick(&places[&if number % 2 == 0 { Moment::Reply } else { Moment::Checkpoint }]);
             let cut = if number % 2 == 0 { Cut::Nothing } else { Cut::Torn };
             let mut disk = Disk::new(self.recording);

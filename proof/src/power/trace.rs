@@ -19,9 +19,9 @@ pub enum Value {
     /// A number, flags, a pointer, `NULL`.
     Word(String),
     /// `[…]`.
-    List(Vec<Value>),
+    List(Vec<Self>),
     /// `{…}`; a field without a name has the empty one.
-    Fields(Vec<(String, Value)>),
+    Fields(Vec<(String, Self)>),
 }
 
 impl Value {

@@ -4,7 +4,7 @@
 //! Format: <https://www.sqlite.org/fileformat2.html#the_write_ahead_log>. A frame counts when its salts are those of the
 //! header and its checksum continues that of the frame before; a commit is a frame that says how many pages there are.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hasher as _};
 
 use super::disk::Disk;
@@ -112,7 +112,7 @@ impl History {
         let image: BTreeMap<u32, u64> = pages_of(database, size).collect();
         let count = u32::try_from(image.len()).unwrap_or(u32::MAX);
         let mut known: BTreeMap<u32, u64> = BTreeMap::new();
-        let mut differing: BTreeMap<u32, ()> = BTreeMap::new();
+        let mut differing: BTreeSet<u32> = BTreeSet::new();
         let mut best = None;
         let mut nearest = (usize::MAX, 0, 1);
         let base = (&self.base, u32::try_from(self.base.len()).unwrap_or(u32::MAX));
@@ -123,7 +123,7 @@ impl History {
                 if image.get(page) == Some(hash) {
                     differing.remove(page);
                 } else {
-                    differing.insert(*page, ());
+                    differing.insert(*page);
                 }
             }
             let gone: Vec<u32> = known.range(pages_in_all.saturating_add(1)..).map(|(page, _)| *page).collect();
@@ -136,7 +136,7 @@ impl History {
                 best = Some(number);
             }
             if distance <= nearest.0 {
-                nearest = (distance, number, differing.keys().next().copied().unwrap_or(count));
+                nearest = (distance, number, differing.first().copied().unwrap_or(count));
             }
         }
         best.map_or(Likeness::None { nearest: nearest.1, page: nearest.2 }, Likeness::After)
@@ -180,7 +180,7 @@ impl Log {
 
     /// Takes a change in. True when it makes the log begin anew.
     fn change(&mut self, deed: &Deed) -> bool {
-        super::record::apply(&mut self.bytes, deed);
+        super::files::apply(&mut self.bytes, deed);
         let from = match deed {
             Deed::Write { offset, .. } => usize::try_from(*offset).unwrap_or(usize::MAX),
             Deed::Resize { .. } => self.bytes.len(),

@@ -23,7 +23,7 @@ use super::record::TRACED;
 use crate::random::Random;
 
 /// How long a state may take to come, with a machine that does other things besides.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// The platform whose callbacks are sent; its fields are in the clear, so that they are found in what is written.
 const PLATFORM: &str = "alipay";
 /// The inbox, inside the world: in folders that the gateway has to make.
@@ -175,7 +175,7 @@ impl World {
     /// # Errors
     /// When it does not come up.
     pub(super) fn serve(&self, trace: &str) -> anyhow::Result<Gateway> {
-        let mut command = self.traced(trace, &self.configuration(), &["serve"])?;
+        let mut command = self.traced(trace, &self.configuration(), &["serve"]);
         let log = File::options().create(true).append(true).open(self.folder.join("log"))?;
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         let child = child.context("start strace: is it installed?")?;
@@ -199,15 +199,12 @@ impl World {
     }
 
     /// A subcommand under strace.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub(super) fn traced(&self, trace: &str, config: &Path, words: &[&str]) -> anyhow::Result<Command> {
+    pub(super) fn traced(&self, trace: &str, config: &Path, words: &[&str]) -> Command {
         let mut command = Command::new("strace");
         command.args(["-f", "--seccomp-bpf", "-qq", "-xx", "-e", "signal=none", "-s", STRING_MAX, "-o"]);
         command.arg(self.trace(trace)).arg("-e").arg(format!("trace={TRACED}")).arg("--");
         command.arg(&self.program).arg("--config").arg(config).args(words).current_dir(self.conf());
-        Ok(command)
+        command
     }
 
     /// Where a trace is.
