@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _};
 use tollbell_channels::model::Scope;
 
 use super::fault::Fault;
+use super::standby::{Granted, Parked};
 use crate::inbox::{DeliveryId, DeliveryState, Error, NotificationId};
 
 /// Interned texts that are remembered; they come from configuration, so more of them means a mistake.
@@ -23,6 +24,10 @@ pub(super) struct Session {
     pub(super) made_due: bool,
     /// Deliveries that reached their end in this batch; told after the commit.
     pub(super) settled: Vec<(DeliveryId, DeliveryState)>,
+    /// Claims that stand by, by their target's number.
+    pub(super) parked: HashMap<i64, Parked>,
+    /// What was given to them in this batch; told after the commit.
+    pub(super) granted: Vec<Granted>,
     pub(super) sweep: Sweep,
     words: HashMap<String, i64>,
     /// Asked for and not there. Only this connection adds words that anybody asks for so.
@@ -80,6 +85,8 @@ impl Session {
             lazy,
             made_due: false,
             settled: Vec::new(),
+            parked: HashMap::new(),
+            granted: Vec::new(),
             sweep: Sweep::default(),
             words: HashMap::new(),
             absent: HashSet::new(),

@@ -19,6 +19,7 @@ use super::readers::Readers;
 use super::refused::{Log, Row, WriteSlice};
 use super::schema;
 use super::session::{LAZY_MAX, Lazy, Session};
+use super::standby;
 use crate::inbox::settled::Hub;
 use crate::inbox::{Condition, Error, NotificationId};
 
@@ -211,6 +212,7 @@ impl Writer {
         session.lazy.acks.extend(std::mem::take(&mut *lock(&self.shared.acks)));
         session.made_due = false;
         session.settled.clear();
+        session.granted.clear();
         let outcome = catch_unwind(AssertUnwindSafe(|| run_batch(session, batch, is_idle, is_failing)));
         let fault = match outcome {
             Ok(Ok(has_written)) => return Ok(has_written),
@@ -232,11 +234,12 @@ impl Writer {
     fn settle(&mut self, outcome: &Result<bool, String>) {
         match outcome {
             Ok(has_written) => {
-                let Some(session) = &self.session else { return };
+                let Some(session) = &mut self.session else { return };
                 if *has_written {
                     self.counts_written_at = Instant::now();
                     self.shared.set_condition(Condition::Good);
                 }
+                standby::tell(session);
                 self.shared.settled.tell(&session.settled);
                 if session.made_due {
                     self.shared.wakes.send_modify(|count| *count = count.wrapping_add(1));
@@ -362,6 +365,9 @@ fn run_batch(session: &mut Session, batch: &mut [Waiting], is_idle: bool, is_fai
     let before = session.conn.total_changes();
     for waiting in batch {
         waiting.job.run(session)?;
+    }
+    if session.made_due {
+        standby::grant(session)?;
     }
     if is_idle && is_failing {
         session.run("INSERT OR REPLACE INTO probe (id, at) VALUES (1, unixepoch() * 1000)")?;
