@@ -131,8 +131,8 @@ impl Deliverer {
             delivered: self.metrics.attempts.get_or_create(&delivered).clone(),
             confirmed_seconds: self.metrics.confirmed_seconds.get_or_create(&by_target).clone(),
         };
-        let shelf = Shelf::new(line.policy.concurrency, line.policy.lease);
-        Desk::new(Arc::new(Crew { deliverer: self, line, shelf, counted })).run(stop).await;
+        let stock = Shelf::new(line.policy.concurrency, line.policy.lease);
+        Desk::new(Arc::new(Crew { deliverer: self, line, shelf: stock, counted })).run(stop).await;
     }
 }
 
@@ -155,7 +155,9 @@ impl Crew {
             decide::Decision::Deliver => deliverer.try_once(line, &leased, started_at).await,
         };
         let now = (deliverer.clock)();
-        let next = decide::settle(&attempted.outcome, leased.tries, &line.policy, now, (deliverer.chance)());
+        // Chance costs a call of the system, and only what is tried again needs it.
+        let chance = if attempted.outcome == Outcome::Delivered { 0.0 } else { (deliverer.chance)() };
+        let next = decide::settle(&attempted.outcome, leased.tries, &line.policy, now, chance);
         self.report(&leased, &attempted, next, received_at, now);
         Finish {
             delivery: leased.delivery,

@@ -198,3 +198,77 @@ impl Drop for Begun<'_> {
         self.shelf.told.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deliver::signatures::tests::leased;
+    use crate::inbox::{AttemptRecord, Next};
+
+    const LEASE_MIN: Duration = Duration::from_mins(1);
+
+    fn now() -> Timestamp {
+        Timestamp::from_second(1_000).unwrap()
+    }
+
+    fn leases(count: usize, seconds: i64) -> Vec<Leased> {
+        let until = Timestamp::from_second(1_000 + seconds).unwrap();
+        (0..count).map(|_| Leased { until, ..leased(true) }).collect()
+    }
+
+    fn result(delivery: DeliveryId) -> Finish {
+        let attempt = AttemptRecord {
+            number: 1,
+            started_at: now(),
+            ended_at: now(),
+            outcome: "delivered".to_owned(),
+            reason: String::new(),
+            detail: String::new(),
+            status: None,
+            body_head: String::new(),
+            stderr: String::new(),
+        };
+        Finish { delivery, token: LeaseToken::new(), attempt, next: Next::Delivered }
+    }
+
+    fn attempt(shelf: &Shelf, took: Duration) {
+        let (leased, begun) = shelf.begin(now()).expect("something is leased");
+        begun.end(result(leased.delivery), leased.until, took);
+    }
+
+    #[test]
+    fn a_fast_target_is_leased_ahead_and_a_slow_one_is_not() {
+        for (took, ahead) in [(10, AHEAD_MAX), (1_000, 40), (10_000, 4), (1_000_000, 0)] {
+            let shelf = Shelf::new(2, LEASE_MIN);
+            assert_eq!(shelf.room(0), 2, "nothing is known of it yet");
+            shelf.stock(leases(1, 61));
+            assert_eq!(shelf.fill(), 1);
+            attempt(&shelf, Duration::from_micros(took));
+            assert_eq!(shelf.room(0), 2 + ahead, "{took}");
+            assert_eq!(shelf.room(OUTSTANDING_MAX), 0, "the inbox is behind");
+        }
+    }
+
+    #[test]
+    fn places_are_filled_once_and_every_lease_is_accounted_for() {
+        let shelf = Shelf::new(2, LEASE_MIN);
+        shelf.stock(leases(3, 61));
+        assert_eq!((shelf.fill(), shelf.fill()), (2, 0));
+        assert_eq!(shelf.room(3), 0);
+        attempt(&shelf, Duration::from_secs(1));
+        // An attempt that panics is told of, and its place is free.
+        let (lost, begun) = shelf.begin(now()).unwrap();
+        drop(begun);
+        assert_eq!(shelf.fill(), 1);
+        // A lease that would not outlive the attempt is not used.
+        shelf.stock(leases(1, 59));
+        attempt(&shelf, Duration::from_secs(1));
+        assert!(shelf.begin(now()).is_none() && !shelf.is_empty());
+        let taken = shelf.take();
+        assert_eq!((taken.results.len(), taken.unbegun.len(), taken.lost), (2, 1, vec![lost.delivery]));
+        assert!(shelf.begin(now()).is_none() && shelf.is_empty());
+        shelf.stock(leases(2, 61));
+        shelf.clear();
+        assert_eq!(shelf.take().unbegun.len(), 2);
+    }
+}

@@ -37,7 +37,8 @@ struct Due {
     attempts: u32,
     tries: u32,
     changed_at: i64,
-    due_at: i64,
+    /// Since when, or until when its lease lasted.
+    at: i64,
 }
 
 /// Takes the leases, and reads what goes out under them: on this connection the rows are at hand.
@@ -91,7 +92,7 @@ fn due(row: &Row<'_>) -> Result<Due, rusqlite::Error> {
         attempts: row.get(2)?,
         tries: row.get(3)?,
         changed_at: row.get(4)?,
-        due_at: row.get(5)?,
+        at: row.get(5)?,
     })
 }
 
@@ -115,7 +116,7 @@ fn take(session: &mut Session, due: Vec<Due>, now: Timestamp, until: Timestamp) 
                     "INSERT INTO attempts (delivery, number, started_at, ended_at, outcome, reason, detail, body_head, stderr)
                      VALUES (?1, ?2, ?3, ?4, 'interrupted', 'lease_expired', '', '', '')",
                 )?
-                .execute((due.seq, due.attempts, due.changed_at, due.due_at))?;
+                .execute((due.seq, due.attempts, due.changed_at, due.at))?;
         }
         let lease = Lease {
             seq: due.seq,
