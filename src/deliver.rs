@@ -2,30 +2,32 @@
 //! by token. One task a target, so that a slow one delays no other; within a target deliveries are
 //! independent, so that a stuck order delays no other.
 //!
-//! A wake-up and a periodic scan trigger the same step: losing a wake-up costs latency, never data.
+//! A claim stands by for what becomes due, and a periodic scan claims anew: losing the one costs latency, never data.
 
 pub mod backoff;
 #[cfg(test)]
 mod cancelled;
 pub mod decide;
+mod line;
+mod shelf;
 pub mod signatures;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::JoinSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
 use tollbell_channels::model::{AckMatch, AppReply, RawRequest, Timestamp};
 use tracing::{debug, error, info, warn};
 
 pub use backoff::Backoff;
 
+use self::line::Desk;
+use self::shelf::Shelf;
 use self::signatures::{Signature, Signatures};
 use crate::clock::{Chance, Clock};
-use crate::inbox::{
-    self, AttemptRecord, Claim, DeliveryId, EventRecord, Finish, Finished, Inbox, LeaseToken, Leased, Next,
-};
+use crate::inbox::{AttemptRecord, EventRecord, Finish, Inbox, Leased, Next};
 use crate::stop::Stop;
 use crate::targets::{Attempted, Envelope, EventView, Format, Outcome, Reason, Target};
 use crate::telemetry::{ByOutcome, ByTarget, Metrics};
@@ -108,144 +110,110 @@ pub struct Deliverer {
     pub scan: Duration,
 }
 
-/// A lease whose attempt runs in this process.
-struct Held {
-    delivery: DeliveryId,
-    token: LeaseToken,
-    until: Timestamp,
+/// Everyone who works for one target.
+struct Crew {
+    deliverer: Deliverer,
+    line: Line,
+    shelf: Shelf,
+    counted: Counted,
 }
 
-/// Wait after an inbox that failed, before it is asked again.
-const INBOX_PAUSE: Duration = Duration::from_millis(500);
+/// The line's metrics, looked up once.
+struct Counted {
+    delivered: Counter,
+    confirmed_seconds: Histogram,
+}
 
 impl Deliverer {
     /// Runs one line until the stop signal, then lets running attempts end.
-    pub async fn run(self, line: Line, mut stop: Stop) {
-        let mut wakes = self.inbox.wakes();
-        let mut running: JoinSet<()> = JoinSet::new();
-        let mut held: HashMap<tokio::task::Id, Held> = HashMap::new();
-        loop {
-            let is_stopping = stop.is_raised();
-            wakes.borrow_and_update();
-            let free = line.policy.concurrency.saturating_sub(running.len());
-            let mut claimed = 0;
-            let mut pause = self.scan;
-            if free > 0 && !is_stopping {
-                match self.claim(&line, free, &held).await {
-                    Ok(leases) => {
-                        claimed = leases.len();
-                        for leased in leases {
-                            let (deliverer, line) = (self.clone(), line.clone());
-                            let lease = Held { delivery: leased.delivery, token: leased.token, until: leased.until };
-                            let task = running.spawn(async move { deliverer.attempt(&line, leased).await });
-                            held.insert(task.id(), lease);
-                        }
-                        if claimed < free {
-                            pause = self.until_next(&line).await.min(self.scan);
-                        }
-                    }
-                    Err(error) => {
-                        warn!(target = %line.id, %error, "cannot claim deliveries");
-                        pause = INBOX_PAUSE;
-                    }
-                }
-            }
-            if is_stopping && running.is_empty() {
-                break;
-            }
-            let has_free = free > claimed;
-            tokio::select! {
-                Some(ended) = running.join_next_with_id() => {
-                    held.remove(&ended.as_ref().map_or_else(tokio::task::JoinError::id, |(id, ())| *id));
-                    if let Err(error) = ended {
-                        // Its lease runs out and the delivery is tried again.
-                        error!(target = %line.id, %error, "an attempt ended without a result");
-                    }
-                }
-                changed = wakes.changed(), if has_free && !is_stopping => {
-                    if changed.is_err() {
-                        tokio::time::sleep(INBOX_PAUSE).await;
-                    }
-                }
-                () = stop.raised(), if !is_stopping => {}
-                () = tokio::time::sleep(pause), if has_free && !is_stopping => {}
-            }
-        }
-        line.target.close().await;
+    pub async fn run(self, line: Line, stop: Stop) {
+        Desk::new(Arc::new(self.crew(line))).run(stop).await;
     }
 
-    async fn claim(
-        &self,
-        line: &Line,
-        max: usize,
-        held: &HashMap<tokio::task::Id, Held>,
-    ) -> Result<Vec<Leased>, inbox::Error> {
-        let now = (self.clock)();
-        let claim = Claim {
-            target: line.id.clone(),
-            max,
-            now,
-            // An attempt ends before its lease: one that is held beyond it tells of a clock that was set forward.
-            running: held.values().filter(|held| held.until <= now).map(|held| (held.delivery, held.token)).collect(),
-            lease: line.policy.lease,
-            longest_wait: line.policy.longest_wait(),
+    fn crew(self, line: Line) -> Crew {
+        let by_target = ByTarget { target: line.id.clone() };
+        let delivered = ByOutcome { target: line.id.clone(), outcome: words(&Outcome::Delivered).0 };
+        let counted = Counted {
+            delivered: self.metrics.attempts.get_or_create(&delivered).clone(),
+            confirmed_seconds: self.metrics.confirmed_seconds.get_or_create(&by_target).clone(),
         };
-        self.inbox.claim(claim).await
+        let shelf = Shelf::new(line.policy.concurrency, line.policy.lease);
+        Crew { deliverer: self, line, shelf, counted }
     }
+}
 
-    async fn until_next(&self, line: &Line) -> Duration {
-        match self.inbox.next_due(&line.id).await {
-            Ok(Some(due)) => {
-                let wait = due.duration_since((self.clock)());
-                Duration::try_from(wait).unwrap_or_default().max(Duration::from_millis(1))
-            }
-            Ok(None) | Err(_) => self.scan,
+impl Crew {
+    /// A place's work: one attempt after the other, as long as something is leased.
+    async fn work(self: Arc<Self>) {
+        while let Some((leased, begun)) = self.shelf.begin((self.deliverer.clock)()) {
+            let (until, began) = (leased.until, Instant::now());
+            let finish = self.attempt(leased).await;
+            begun.end(finish, until, began.elapsed());
         }
     }
 
-    async fn attempt(&self, line: &Line, leased: Leased) {
-        let started_at = (self.clock)();
+    async fn attempt(&self, leased: Leased) -> Finish {
+        let (deliverer, line) = (&self.deliverer, &self.line);
+        let started_at = (deliverer.clock)();
         let received_at = leased.request.as_ref().map(|request| request.received_at);
         let attempted = match decide::decide(&leased) {
             decide::Decision::GiveUp { reason } => Attempted::without_answer(Outcome::Declined { reason }),
-            decide::Decision::Deliver => self.try_once(line, &leased, started_at).await,
+            decide::Decision::Deliver => deliverer.try_once(line, &leased, started_at).await,
         };
-        let now = (self.clock)();
-        let next = decide::settle(&attempted.outcome, leased.tries, &line.policy, now, (self.chance)());
-        self.report(line, &leased, &attempted, next, received_at, now);
-        let finish = Finish {
+        let now = (deliverer.clock)();
+        // Chance costs a call of the system, and only what is tried again needs it.
+        let chance = if attempted.outcome == Outcome::Delivered { 0.0 } else { (deliverer.chance)() };
+        let next = decide::settle(&attempted.outcome, leased.tries, &line.policy, now, chance);
+        self.report(&leased, &attempted, next, received_at, now);
+        Finish {
             delivery: leased.delivery,
             token: leased.token,
-            attempt: record(leased.attempt, started_at, now, &attempted),
+            attempt: record(leased.attempt, started_at, now, attempted),
             next,
-        };
-        self.finish(finish, leased.until).await;
-    }
-
-    /// Writes an attempt's result down. While the lease lasts nobody else tries the delivery, so an inbox that
-    /// cannot be written for a moment is asked again: giving up would run a script twice that has confirmed.
-    async fn finish(&self, finish: Finish, lease_until: Timestamp) {
-        let delivery = finish.delivery;
-        loop {
-            let error = match self.inbox.finish(finish.clone()).await {
-                Ok(Finished::Done) => return,
-                Ok(Finished::LeaseLost) => {
-                    warn!(delivery.id = %delivery, "the lease ran out before the result");
-                    return;
-                }
-                Err(error) => error,
-            };
-            let is_final = !matches!(error, inbox::Error::Unavailable(_) | inbox::Error::Overloaded);
-            let left = Duration::try_from(lease_until.duration_since((self.clock)())).unwrap_or_default();
-            if is_final || left <= INBOX_PAUSE {
-                error!(delivery.id = %delivery, %error, "cannot write an attempt's result; it will be tried again");
-                return;
-            }
-            warn!(delivery.id = %delivery, %error, "cannot write an attempt's result yet");
-            tokio::time::sleep(INBOX_PAUSE).await;
         }
     }
 
+    fn report(
+        &self,
+        leased: &Leased,
+        attempted: &Attempted,
+        next: Next,
+        received_at: Option<Timestamp>,
+        now: Timestamp,
+    ) {
+        let (line, metrics) = (&self.line, &self.deliverer.metrics);
+        let (outcome, reason) = words(&attempted.outcome);
+        let reason = reason.map_or("", |reason| reason.word);
+        let (delivery, notification, attempt) = (leased.delivery, leased.notification, leased.attempt);
+        if attempted.outcome == Outcome::Delivered {
+            self.counted.delivered.inc();
+        } else {
+            metrics.attempts.get_or_create(&ByOutcome { target: line.id.clone(), outcome }).inc();
+        }
+        match next {
+            Next::Delivered => {
+                if let Some(received_at) = received_at {
+                    let seconds = now.duration_since(received_at).as_secs_f64();
+                    self.counted.confirmed_seconds.observe(seconds.max(0.0));
+                }
+                for note in &attempted.notes {
+                    warn!(delivery.id = %delivery, notification.id = %notification, note = note.word, "confirmed, with a note");
+                }
+                info!(delivery.id = %delivery, notification.id = %notification, target = %line.id, attempt, "confirmed");
+            }
+            Next::Retry(at) => {
+                info!(delivery.id = %delivery, notification.id = %notification, target = %line.id, attempt, outcome, reason, retry_at = %at, "not confirmed");
+            }
+            Next::Dead => {
+                metrics.dead.get_or_create(&ByTarget { target: line.id.clone() }).inc();
+                error!(delivery.id = %delivery, notification.id = %notification, target = %line.id, attempt, outcome, reason, "given up; replay it when the cause is mended");
+            }
+        }
+        debug!(delivery.id = %delivery, status = attempted.status, "attempt ended");
+    }
+}
+
+impl Deliverer {
     async fn try_once(&self, line: &Line, leased: &Leased, began: Timestamp) -> Attempted {
         let deadline = Instant::now() + line.policy.attempt_timeout;
         let mut envelope = self.envelope(leased, began);
@@ -314,42 +282,6 @@ impl Deliverer {
             is_ack: Arc::new(move |reply| ack_of(&origin, reply)),
         }
     }
-
-    fn report(
-        &self,
-        line: &Line,
-        leased: &Leased,
-        attempted: &Attempted,
-        next: Next,
-        received_at: Option<Timestamp>,
-        now: Timestamp,
-    ) {
-        let (outcome, reason) = words(&attempted.outcome);
-        self.metrics.attempts.get_or_create(&ByOutcome { target: line.id.clone(), outcome }).inc();
-        let by_target = ByTarget { target: line.id.clone() };
-        let reason = reason.map_or("", |reason| reason.word);
-        let (delivery, notification, attempt) = (leased.delivery, leased.notification, leased.attempt);
-        match next {
-            Next::Delivered => {
-                if let Some(received_at) = received_at {
-                    let seconds = now.duration_since(received_at).as_secs_f64();
-                    self.metrics.confirmed_seconds.get_or_create(&by_target).observe(seconds.max(0.0));
-                }
-                for note in &attempted.notes {
-                    warn!(delivery.id = %delivery, notification.id = %notification, note = note.word, "confirmed, with a note");
-                }
-                info!(delivery.id = %delivery, notification.id = %notification, target = %line.id, attempt, "confirmed");
-            }
-            Next::Retry(at) => {
-                info!(delivery.id = %delivery, notification.id = %notification, target = %line.id, attempt, outcome, reason, retry_at = %at, "not confirmed");
-            }
-            Next::Dead => {
-                self.metrics.dead.get_or_create(&by_target).inc();
-                error!(delivery.id = %delivery, notification.id = %notification, target = %line.id, attempt, outcome, reason, "given up; replay it when the cause is mended");
-            }
-        }
-        debug!(delivery.id = %delivery, status = attempted.status, "attempt ended");
-    }
 }
 
 fn view(event: &EventRecord) -> EventView {
@@ -374,20 +306,13 @@ fn words(outcome: &Outcome) -> (&'static str, Option<&Reason>) {
     }
 }
 
-fn record(number: u32, started_at: Timestamp, ended_at: Timestamp, attempted: &Attempted) -> AttemptRecord {
-    let (outcome, reason) = words(&attempted.outcome);
-    let reason = reason.or(attempted.notes.first());
-    AttemptRecord {
-        number,
-        started_at,
-        ended_at,
-        outcome: outcome.to_owned(),
-        reason: reason.map(|r| r.word.to_owned()).unwrap_or_default(),
-        detail: reason.map(|r| r.detail.clone()).unwrap_or_default(),
-        status: attempted.status,
-        body_head: attempted.body_head.clone(),
-        stderr: attempted.stderr.clone(),
-    }
+fn record(number: u32, started_at: Timestamp, ended_at: Timestamp, attempted: Attempted) -> AttemptRecord {
+    let Attempted { outcome, notes, status, body_head, stderr } = attempted;
+    let (word, reason) = words(&outcome);
+    let reason = reason.cloned();
+    let (reason, detail) =
+        reason.or(notes.into_iter().next()).map(|reason| (reason.word.to_owned(), reason.detail)).unwrap_or_default();
+    AttemptRecord { number, started_at, ended_at, outcome: word.to_owned(), reason, detail, status, body_head, stderr }
 }
 
 /// Words of reasons that this module itself gives; the targets have their own lists.

@@ -5,6 +5,7 @@
 //! open while anything outside the database is awaited.
 
 pub mod audit;
+pub mod claims;
 #[cfg(test)]
 mod conformance;
 pub mod gaps;
@@ -30,6 +31,7 @@ use tollbell_channels::model::{
 use shadow::Shadow;
 
 pub use audit::AuditRecord;
+pub use claims::{Claim, Claimed, StandBy};
 pub use gaps::{Closing, Gap, GapId, Gaps};
 pub use holds::Holds;
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId, RejectionId};
@@ -188,9 +190,24 @@ pub trait Work: Send + Sync {
     /// `interrupted`.
     async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, Error>;
 
+    /// Claims as [`Work::claim`] does. When nothing is due, the claim stands by: what a commit makes due for its
+    /// target is leased to it in that same commit. There is one for each target: a further call ends the one
+    /// before, and takes its place unless it asks for nothing.
+    async fn claim_or_stand_by(&self, claim: Claim) -> Result<Claimed, Error>;
+
     /// Ends an attempt: appends its row and moves the delivery on. Does nothing but say so when the
     /// lease is no longer held.
-    async fn finish(&self, finish: Finish) -> Result<Finished, Error>;
+    async fn finish(&self, finish: Finish) -> Result<Finished, Error> {
+        let mut finished = self.finish_all(Arc::from([finish])).await?;
+        finished.pop().unwrap_or(Err(Error::NotFound))
+    }
+
+    /// Ends attempts in one commit, as [`Work::finish`] does; one result for each, in their order.
+    async fn finish_all(&self, finishes: Arc<[Finish]>) -> Result<Vec<Result<Finished, Error>>, Error>;
+
+    /// Gives back leases under which no attempt was begun: the deliveries are due at once, as if they had not been
+    /// claimed. Leases that are no longer held are left alone.
+    async fn release(&self, leases: Vec<(DeliveryId, LeaseToken)>) -> Result<(), Error>;
 
     /// When the next delivery of this target is due, or its lease runs out; `None` when nothing waits.
     async fn next_due(&self, target: &str) -> Result<Option<Timestamp>, Error>;
@@ -205,25 +222,6 @@ pub trait Work: Send + Sync {
 
     /// Changes whenever a delivery may have become due. A lost wake-up costs latency, never data.
     fn wakes(&self) -> tokio::sync::watch::Receiver<u64>;
-}
-
-/// What to claim.
-#[derive(Clone, Debug)]
-pub struct Claim {
-    /// The target's id.
-    pub target: Arc<str>,
-    /// At most so many.
-    pub max: usize,
-    /// Now.
-    pub now: Timestamp,
-    /// How long the lease lasts; longer than the attempt.
-    pub lease: Duration,
-    /// The longest wait that is ever planned. What is due later than that was planned by a clock that has
-    /// been set back since, and becomes due at the end of that wait from now.
-    pub longest_wait: Duration,
-    /// Leases that seem to have run out although their attempts still run in this process: the clock was set
-    /// forward. They are renewed instead of being claimed a second time.
-    pub running: Vec<(DeliveryId, LeaseToken)>,
 }
 
 /// How a delivery stands.

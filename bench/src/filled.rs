@@ -16,7 +16,7 @@ use tokio::task::JoinSet;
 use tollbell::clock;
 use tollbell::inbox::sqlite::{Options, SqliteInbox};
 use tollbell::inbox::{
-    Admin as _, Arrival, AttemptRecord, Claim, Finish, Intake as _, Leased, Next, NotificationId, RoutedTarget,
+    Admin as _, Arrival, AttemptRecord, Claim, Finish, Intake as _, Leased, Next, RoutedTarget,
     Work as _,
 };
 use tollbell_channels::model::{Identity, Notification, Proven, RawRequest, Timestamp};
@@ -192,9 +192,6 @@ impl Pattern {
         };
         let mut notification = self.notification.clone();
         notification.platform_id = renumber(&notification.platform_id);
-        for (_, value) in &mut notification.fields {
-            *value = renumber(value);
-        }
         for fact in &mut notification.facts {
             for identity in std::iter::once(&mut fact.identity).chain(&mut fact.aliases).chain(&mut fact.payment) {
                 *identity = Identity::new(renumber(identity.as_str())).expect("as long as the pattern's");
@@ -207,7 +204,6 @@ impl Pattern {
         let target = RoutedTarget { target: TARGET.into(), is_raw: true };
         let routes = vec![vec![target]; notification.facts.len()];
         Arrival {
-            id: NotificationId::new(),
             channel: KIND.into(),
             merchant: "default".into(),
             platform: KIND,

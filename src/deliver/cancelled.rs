@@ -18,7 +18,7 @@ use super::*;
 use crate::cancelled::{at_every_await, polled};
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::inbox::{
-    Admin as _, Arrival, DeliveryState, Intake as _, NotificationId, RoutedTarget, Search as _, Work as _,
+    Admin as _, Arrival, Claim, DeliveryId, DeliveryState, Intake as _, RoutedTarget, Search as _, Work as _,
 };
 use crate::stop::{Stopper, stop_pair};
 use crate::targets::KINDS;
@@ -104,6 +104,12 @@ impl World {
         self.inbox.claim(claim).await.unwrap()
     }
 
+    /// An attempt, and its result written down.
+    async fn bring(&self, crew: &Crew, leased: Leased) {
+        let finish = crew.attempt(leased).await;
+        self.inbox.finish(finish).await.unwrap();
+    }
+
     async fn state(&self, delivery: DeliveryId) -> DeliveryState {
         // What was asked of the inbox before has been done.
         assert!(self.inbox.answers().await);
@@ -111,15 +117,16 @@ impl World {
     }
 
     /// After a cancellation: what was not delivered is, when its lease has run out; and nothing twice.
-    async fn goes_on(&self, delivery: DeliveryId, line: &Line) {
+    async fn goes_on(&self, delivery: DeliveryId, crew: &Crew) {
         match self.state(delivery).await {
             DeliveryState::Delivered => {}
             state => {
                 assert!(matches!(state, DeliveryState::Leased | DeliveryState::Pending), "{state:?}");
-                self.clock_ms.fetch_add(i64::try_from(LEASE.as_millis()).unwrap(), Ordering::SeqCst);
+                // A line leases for a little longer than an attempt needs.
+                self.clock_ms.fetch_add(i64::try_from(2 * LEASE.as_millis()).unwrap(), Ordering::SeqCst);
                 let mut again = self.claim().await;
                 assert_eq!(again.len(), 1, "it is due again, and alone");
-                self.deliverer.attempt(line, again.remove(0)).await;
+                self.bring(crew, again.remove(0)).await;
                 assert_eq!(self.state(delivery).await, DeliveryState::Delivered);
             }
         }
@@ -198,19 +205,19 @@ async fn answer(mut stream: TcpStream) -> std::io::Result<()> {
 /// Cancels attempts at every await.
 async fn attempts(make: impl Fn() -> Arc<dyn Target>) -> usize {
     let world = &World::new();
-    let line = &line(make());
+    let crew = &world.deliverer.clone().crew(line(make()));
     let awaits = at_every_await(|polls, way| async move {
         let delivery = world.store().await;
         let leased = world.claim().await.remove(0);
-        let ended = polled(world.deliverer.attempt(line, leased), polls, way).await;
+        let ended = polled(world.bring(crew, leased), polls, way).await;
         if ended.is_some() {
             assert_eq!(world.state(delivery).await, DeliveryState::Delivered);
         }
-        world.goes_on(delivery, line).await;
+        world.goes_on(delivery, crew).await;
         ended.is_some()
     })
     .await;
-    line.target.close().await;
+    crew.line.target.close().await;
     world.inbox.close().await;
     awaits
 }
@@ -236,9 +243,9 @@ async fn lines(make: impl Fn() -> Arc<dyn Target>) -> usize {
             assert_eq!(world.state(delivery).await, DeliveryState::Delivered);
         }
         watching.abort();
-        let line = line(make());
-        world.goes_on(delivery, &line).await;
-        line.target.close().await;
+        let crew = world.deliverer.clone().crew(line(make()));
+        world.goes_on(delivery, &crew).await;
+        crew.line.target.close().await;
         ended.is_some()
     })
     .await;

@@ -69,7 +69,7 @@ pub(super) fn stale(attempted: Attempted, leased: &Leased, began: Timestamp, fre
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use bytes::Bytes;
     use http::{HeaderMap, Method};
     use tollbell_channels::model::Environment;
@@ -77,7 +77,7 @@ mod tests {
     use super::*;
     use crate::inbox::{DeliveryId, LeaseToken, NotificationId};
 
-    fn leased(is_raw: bool) -> Leased {
+    pub(in crate::deliver) fn leased(is_raw: bool) -> Leased {
         Leased {
             delivery: DeliveryId::new(),
             token: LeaseToken::new(),

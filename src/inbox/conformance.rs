@@ -7,11 +7,13 @@ pub(crate) mod interleavings;
 mod keys;
 mod settled;
 mod shadow;
+mod standby;
 mod superseded;
 
 pub(crate) use self::house::*;
 pub(crate) use self::settled::*;
 pub(crate) use self::shadow::*;
+pub(crate) use self::standby::*;
 pub(crate) use self::superseded::*;
 
 use std::time::Duration;
@@ -236,6 +238,10 @@ macro_rules! conformance_suite {
             raw_deliveries_cover_all_events_of_a_message
             a_payment_waits_for_nothing_whatever_comes_with_it
             a_lease_that_ran_out_is_taken_over
+            a_claim_that_stands_by_gets_what_a_commit_makes_due
+            a_further_claim_ends_the_one_that_stands_by
+            a_lease_that_is_given_back_was_never_taken
+            results_that_are_written_together_stand_each_for_itself
             held_things_stay
             old_captures_are_held
             dead_ones_are_replayed_with_fresh_tries

@@ -25,6 +25,7 @@ mod schema;
 mod search;
 mod session;
 mod shadow;
+mod standby;
 mod superseded;
 #[cfg(test)]
 mod tests;
@@ -55,9 +56,10 @@ use crate::clock::Clock;
 use super::rejections::RejectionLimits;
 use super::shadow::{Shadow, ShadowNote};
 use super::{
-    Admin, Arrival, AttemptRecord, AuditRecord, Backlog, Claim, Condition, DeliveryId, DeliveryRecord, Error,
-    EventFilter, EventId, EventRecord, Finish, Finished, Gap, GapId, Gaps, Intake, Leased, NotificationFilter,
-    NotificationId, NotificationRecord, Replay, Retained, Retention, Search, Settled, Size, Standing, Stored, Work,
+    Admin, Arrival, AttemptRecord, AuditRecord, Backlog, Claim, Claimed, Condition, DeliveryId, DeliveryRecord, Error,
+    EventFilter, EventId, EventRecord, Finish, Finished, Gap, GapId, Gaps, Intake, LeaseToken, Leased,
+    NotificationFilter, NotificationId, NotificationRecord, Replay, Retained, Retention, Search, Settled, Size,
+    Standing, Stored, Work,
 };
 
 pub use self::files::ServingLock;
@@ -222,45 +224,28 @@ impl Work for SqliteInbox {
     async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, Error> {
         let (job, answer) = Asked::new(move |session: &mut Session| work::claim(session, &claim));
         self.shared.queue.push(Box::new(job.unless_gone()), 0, Urgency::Work)?;
-        let taken = answer.await.map_err(|_| Error::Closed)??;
-        if taken.is_empty() {
-            return Ok(Vec::new());
-        }
-        let loaded = self
-            .shared
-            .readers
-            .read_for_work(move |conn| {
-                taken
-                    .into_iter()
-                    .map(|lease| match work::load(conn, lease).map_err(Fault::into_error) {
-                        Ok(leased) => Ok(Ok(leased)),
-                        Err(Error::Corrupt(cause)) => Ok(Err((lease, cause))),
-                        Err(error) => Err(error.into()),
-                    })
-                    .collect::<Result<Vec<_>, Fault>>()
-            })
-            .await?;
-        let mut claimed = Vec::with_capacity(loaded.len());
-        for item in loaded {
-            match item {
-                Ok(leased) => claimed.push(leased),
-                Err((lease, cause)) => {
-                    tracing::error!(lease = %lease.token, cause, "a delivery cannot be read and is given up");
-                    let now = (self.options.clock)();
-                    self.submit(Urgency::Work, 0, move |session| work::bury(session, lease, &cause, now)).await?;
-                }
-            }
-        }
-        Ok(claimed)
+        answer.await.map_err(|_| Error::Closed)?
     }
 
-    async fn finish(&self, finish: Finish) -> Result<Finished, Error> {
-        self.submit(Urgency::Work, 0, move |session| work::finish(session, &finish)).await
+    async fn claim_or_stand_by(&self, claim: Claim) -> Result<Claimed, Error> {
+        let clock = self.options.clock.clone();
+        let (job, answer) = Asked::new(move |session: &mut Session| standby::claim(session, &claim, &clock));
+        self.shared.queue.push(Box::new(job.unless_gone()), 0, Urgency::Work)?;
+        answer.await.map_err(|_| Error::Closed)?
+    }
+
+    async fn finish_all(&self, finishes: Arc<[Finish]>) -> Result<Vec<Result<Finished, Error>>, Error> {
+        self.submit(Urgency::Work, 0, move |session| work::finish_all(session, &finishes)).await
+    }
+
+    async fn release(&self, leases: Vec<(DeliveryId, LeaseToken)>) -> Result<(), Error> {
+        let now = (self.options.clock)();
+        self.submit(Urgency::Work, 0, move |session| work::release(session, &leases, now)).await
     }
 
     async fn next_due(&self, target: &str) -> Result<Option<Timestamp>, Error> {
         let target = target.to_owned();
-        self.shared.readers.read_for_work(move |conn| work::next_due(conn, &target).map_err(Fault::from)).await
+        self.shared.readers.read_for_work(move |conn| work::next_due(conn, &target)).await
     }
 
     async fn standing(&self, facts: &[Fact], target: &str) -> Result<Vec<Standing>, Error> {

@@ -94,7 +94,12 @@ const PHP_MARKS: &[(&str, bool)] = &[
 /// The gravest message of PHP in a text: on the error stream `PHP Warning:  …`, in an answer
 /// `<b>Warning</b>:  …` or `Warning: … in … on line …`.
 pub(super) fn php_message(bytes: &[u8]) -> Option<PhpMessage> {
-    let searched = text(&bytes[..bytes.len().min(SEARCHED_BYTES)]);
+    let searched = &bytes[..bytes.len().min(SEARCHED_BYTES)];
+    // Every form has one; the words that confirm have none.
+    if !searched.contains(&b':') {
+        return None;
+    }
+    let searched = text(searched);
     for (mark, is_fatal) in PHP_MARKS {
         let forms = [format!("PHP {mark}:"), format!("<b>{mark}</b>:"), format!("\n{mark}: ")];
         let found = forms.iter().filter_map(|form| searched.find(form.as_str())).min();

@@ -11,10 +11,9 @@ pub(super) use tollbell_group_commit::Urgency;
 
 /// Something to do inside the writer's transaction.
 pub(super) trait Job: Send {
-    /// Does it, as often as it is asked to: the batch's transaction may be undone and run again. `alone` says
-    /// whether its failure must undo only its own writes; then the failure is kept for its answer, unless it
-    /// spoils the connection. Any other error fails the batch.
-    fn run(&mut self, session: &mut Session, alone: bool) -> Result<(), Fault>;
+    /// Does it, as often as it is asked to: the batch's transaction may be undone and run again. An error fails the
+    /// whole batch; a failure of this job alone is kept for its answer ([`Session::within_savepoint`]).
+    fn run(&mut self, session: &mut Session) -> Result<(), Fault>;
     /// Tells the caller, after the commit or the failure of the batch.
     fn answer(self: Box<Self>, batch: Result<(), Error>);
 }
@@ -47,11 +46,11 @@ where
     T: Send,
     F: FnMut(&mut Session) -> Result<T, Fault> + Send,
 {
-    fn run(&mut self, session: &mut Session, alone: bool) -> Result<(), Fault> {
+    fn run(&mut self, session: &mut Session) -> Result<(), Fault> {
         if self.needs_caller && self.caller.is_closed() {
             return Ok(());
         }
-        self.result = Some(if alone { session.within_savepoint(&mut self.work)? } else { Ok((self.work)(session)?) });
+        self.result = Some(session.within_savepoint(&mut self.work)?);
         Ok(())
     }
 

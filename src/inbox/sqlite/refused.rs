@@ -353,7 +353,7 @@ pub(super) struct WriteSlice {
 }
 
 impl Job for WriteSlice {
-    fn run(&mut self, session: &mut Session, _alone: bool) -> Result<(), Fault> {
+    fn run(&mut self, session: &mut Session) -> Result<(), Fault> {
         let Some(slice) = &self.slice else { return Ok(()) };
         let limits = self.log.limits;
         if let Err(error) = session.within_savepoint(|session| rejections::write(session, slice, limits))? {

@@ -7,6 +7,7 @@ use tollbell_channels::model::Scope;
 
 use super::fault::Fault;
 use super::rows::{BLOCK_BITS, PLACE_BITS};
+use super::standby::{Granted, Parked};
 use crate::inbox::ids;
 use crate::inbox::{DeliveryId, DeliveryState, Error, EventId, NotificationId};
 
@@ -25,7 +26,12 @@ pub(super) struct Session {
     pub(super) made_due: bool,
     /// Deliveries that reached their end in this batch; told after the commit.
     pub(super) settled: Vec<(DeliveryId, DeliveryState)>,
+    /// Claims that stand by, by their target's number.
+    pub(super) parked: HashMap<i64, Parked>,
+    /// What was given to them in this batch; told after the commit.
+    pub(super) granted: Vec<Granted>,
     pub(super) sweep: Sweep,
+    trust: Trust,
     numbers: Option<Numbers>,
     /// Repetitions that this batch counted, with whether they came after our answer.
     counted: Vec<(i64, bool)>,
@@ -39,6 +45,15 @@ pub(super) struct Session {
     /// The last block that is noted of each channel and of each kind of event.
     channel_blocks: HashMap<i64, i64>,
     kind_blocks: HashMap<i64, i64>,
+}
+
+/// What a job's failure undoes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// The whole batch, which is then run once more with every job for itself.
+    Together,
+    /// Its own writes.
+    Apart,
 }
 
 /// Where numbers and ids go on.
@@ -112,7 +127,10 @@ impl Session {
             lazy,
             made_due: false,
             settled: Vec::new(),
+            parked: HashMap::new(),
+            granted: Vec::new(),
             sweep: Sweep::default(),
+            trust: Trust::Apart,
             numbers: None,
             counted: Vec::new(),
             changes_before: 0,
@@ -127,9 +145,11 @@ impl Session {
     }
 
     /// A transaction has begun.
-    pub(super) fn begin_batch(&mut self) -> Result<(), Fault> {
+    pub(super) fn begin_batch(&mut self, trust: Trust) -> Result<(), Fault> {
+        self.trust = trust;
         self.made_due = false;
         self.settled.clear();
+        self.granted.clear();
         self.counted.clear();
         self.changes_before = self.conn.total_changes();
         let version = self.conn.prepare_cached("PRAGMA data_version")?.query_row([], |row| row.get(0))?;
@@ -233,12 +253,15 @@ impl Session {
         Ok(())
     }
 
-    /// Runs one job so that its failure undoes only its own writes. The outer error is one that spoils
-    /// the connection.
+    /// Runs one job so that its failure undoes only its own writes. The outer error fails the batch: it spoils the
+    /// connection, or the jobs still share one fate ([`Trust::Together`]).
     pub(super) fn within_savepoint<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, Fault>,
     ) -> Result<Result<T, Error>, Fault> {
+        if self.trust == Trust::Together {
+            return work(self).map(Ok);
+        }
         self.run("SAVEPOINT job")?;
         let settled = self.settled.len();
         match work(self) {

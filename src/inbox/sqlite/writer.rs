@@ -19,7 +19,8 @@ use super::readers::Readers;
 use super::refused::{Log, Row, WriteSlice};
 use super::rows::notification_seq;
 use super::schema;
-use super::session::{LAZY_MAX, Lazy, Session};
+use super::session::{LAZY_MAX, Lazy, Session, Trust};
+use super::standby;
 use crate::inbox::settled::Hub;
 use crate::inbox::{Condition, Error, NotificationId};
 
@@ -231,11 +232,12 @@ impl Writer {
     fn settle(&mut self, outcome: &Result<bool, String>) {
         match outcome {
             Ok(has_written) => {
-                let Some(session) = &self.session else { return };
+                let Some(session) = &mut self.session else { return };
                 if *has_written {
                     self.counts_written_at = Instant::now();
                     self.shared.set_condition(Condition::Good);
                 }
+                standby::tell(session);
                 self.shared.settled.tell(&session.settled);
                 if session.made_due {
                     self.shared.wakes.send_modify(|count| *count = count.wrapping_add(1));
@@ -360,14 +362,14 @@ fn open_and_check(path: &std::path::Path) -> Result<rusqlite::Connection, Fault>
 /// Jobs hardly ever fail, and a savepoint around each makes SQLite copy every page that it touches. So the batch first
 /// runs as one; when a job fails, all is undone and each runs alone.
 fn run_batch(session: &mut Session, batch: &mut [Waiting], is_idle: bool, is_failing: bool) -> Result<bool, Fault> {
-    let done = run_jobs(session, batch, false);
+    let done = run_jobs(session, batch, Trust::Together);
     if let Err(fault) = &done
         && !fault.spoils_connection()
         && !session.conn.is_autocommit()
     {
         session.run("ROLLBACK")?;
         session.undo_batch();
-        run_jobs(session, batch, true)?;
+        run_jobs(session, batch, Trust::Apart)?;
     } else {
         done?;
     }
@@ -387,11 +389,14 @@ fn run_batch(session: &mut Session, batch: &mut [Waiting], is_idle: bool, is_fai
     Ok(has_written || writes_counts)
 }
 
-fn run_jobs(session: &mut Session, batch: &mut [Waiting], alone: bool) -> Result<(), Fault> {
+fn run_jobs(session: &mut Session, batch: &mut [Waiting], trust: Trust) -> Result<(), Fault> {
     session.run("BEGIN IMMEDIATE")?;
-    session.begin_batch()?;
+    session.begin_batch(trust)?;
     for waiting in batch {
-        waiting.job.run(session, alone)?;
+        waiting.job.run(session)?;
+    }
+    if session.made_due {
+        standby::grant(session)?;
     }
     Ok(())
 }

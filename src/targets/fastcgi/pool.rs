@@ -19,6 +19,10 @@ use super::connection::{Broken, Connection, Limits, Work};
 use super::stream::Address;
 use crate::targets::answer::Answer;
 
+/// A connection that has just come to rest is watched from this time on: under load it is used again by then, and
+/// watching it would cost as much as a delivery.
+const REST_BEFORE_WATCH: Duration = Duration::from_millis(5);
+
 /// How a pool is bounded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Bounds {
@@ -146,6 +150,7 @@ impl Pool {
         if resting.keeper.as_ref().is_none_or(JoinHandle::is_finished) {
             resting.keeper = Some(tokio::spawn(watch(Arc::clone(&self.resting))));
         } else if let Some(waker) = resting.waker.take() {
+            resting.has_new = true;
             waker.wake();
         }
     }
@@ -165,6 +170,8 @@ struct Resting {
     is_closed: bool,
     keeper: Option<JoinHandle<()>>,
     waker: Option<Waker>,
+    /// One came to rest since the others were last looked at.
+    has_new: bool,
 }
 
 #[derive(Debug)]
@@ -176,6 +183,7 @@ struct Kept {
 /// Closes idle connections when their time is over or the other side closed them. Ends when there is none.
 async fn watch(resting: Arc<Mutex<Resting>>) {
     while let Some(until) = next_expiry(&resting) {
+        sleep_until(until.min(Instant::now() + REST_BEFORE_WATCH)).await;
         tokio::select! {
             () = poll_fn(|cx| lock(&resting).poll(cx)) => {}
             () = sleep_until(until) => {}
@@ -198,9 +206,12 @@ fn next_expiry(resting: &Mutex<Resting>) -> Option<Instant> {
 }
 
 impl Resting {
-    /// Drops closed connections, and asks to be woken for the others. Never ready: under load
-    /// nothing rests half of the time, and the keeper had better wait than be started for every delivery.
+    /// Drops closed connections, and asks to be woken for the others. Ready when another one has come to rest, which
+    /// is not watched yet; while nothing rests the keeper waits rather than be started for every delivery.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if std::mem::take(&mut self.has_new) {
+            return Poll::Ready(());
+        }
         self.idle.retain(|kept| kept.connection.stream().poll_spoilt(cx).is_pending());
         self.waker = Some(cx.waker().clone());
         Poll::Pending

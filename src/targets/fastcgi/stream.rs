@@ -94,12 +94,29 @@ impl Stream {
         }
     }
 
-    /// Reads what is there; `WouldBlock` when that is nothing.
+    /// Reads what is there; `WouldBlock` when that is nothing. A read that leaves room has emptied the socket, so the
+    /// runtime is told in the same breath that nothing more is there, instead of by a second, futile read.
     pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(stream) => stream.try_read(buffer),
-            Self::Unix(stream) => stream.try_read(buffer),
-        }
+        let room = buffer.len();
+        let mut emptied = None;
+        let mut note = |received: rustix::io::Result<(usize, usize)>| match received {
+            Ok((read, _)) if 0 < read && read < room => {
+                emptied = Some(read);
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            Ok((read, _)) => Ok(read),
+            Err(error) => Err(io::Error::from(error)),
+        };
+        let flags = RecvFlags::DONTWAIT;
+        let result = match self {
+            Self::Tcp(stream) => {
+                stream.try_io(Interest::READABLE, || note(rustix::net::recv(stream, &mut *buffer, flags)))
+            }
+            Self::Unix(stream) => {
+                stream.try_io(Interest::READABLE, || note(rustix::net::recv(stream, &mut *buffer, flags)))
+            }
+        };
+        emptied.map_or(result, Ok)
     }
 
     /// Writes what fits; `WouldBlock` when that is nothing.
