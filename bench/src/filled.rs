@@ -75,20 +75,29 @@ async fn fill(path: &Path, pattern: Arc<Pattern>, count: usize) -> anyhow::Resul
     let mut options = Options::new(clock::system());
     options.queue_jobs = 4 * CHUNK;
     let inbox = SqliteInbox::open(path, options)?;
+    let mut delivering = JoinSet::new();
     for (chunk, from) in (0..count).step_by(CHUNK).enumerate() {
         let size = CHUNK.min(count - from);
-        let mut tasks = JoinSet::new();
+        let mut storing = JoinSet::new();
         for index in from..from + size {
             let (inbox, pattern) = (inbox.clone(), pattern.clone());
-            tasks.spawn(async move { inbox.store(pattern.arrival(index, count)).await });
+            storing.spawn(async move { inbox.store(pattern.arrival(index, count)).await });
         }
-        while let Some(stored) = tasks.join_next().await {
+        while let Some(stored) = storing.join_next().await {
             stored?.context("store a notification")?;
         }
-        deliver(&inbox, size).await?;
+        // One chunk is delivered while the next is stored.
+        while let Some(delivered) = delivering.join_next().await {
+            delivered??;
+        }
+        let inbox = inbox.clone();
+        delivering.spawn(async move { deliver(&inbox, size).await });
         if chunk % TOLD == TOLD - 1 {
             say(&format!("  {} of {count}", from + size));
         }
+    }
+    while let Some(delivered) = delivering.join_next().await {
+        delivered??;
     }
     inbox.close().await;
     remove(path, &["-wal", "-shm"]);
@@ -113,8 +122,9 @@ async fn deliver(inbox: &Arc<SqliteInbox>, count: usize) -> anyhow::Result<()> {
     let mut done = 0;
     while done < count {
         let now = crate::scenarios::now();
-        let claim =
-            Claim { target: target.clone(), max: CLAIMED, now, lease: HOUR, longest_wait: HOUR, running: Vec::new() };
+        // No more than was asked for: the next chunk is already coming in.
+        let max = CLAIMED.min(count - done);
+        let claim = Claim { target: target.clone(), max, now, lease: HOUR, longest_wait: HOUR, running: Vec::new() };
         let leased = inbox.claim(claim).await.context("claim deliveries")?;
         ensure!(!leased.is_empty(), "{done} of {count} deliveries were there");
         done += leased.len();

@@ -7,6 +7,8 @@ mod webhook;
 
 use std::path::{Path, PathBuf};
 
+use anyhow::Context as _;
+
 pub(crate) use self::database::{Database, Kind};
 pub(crate) use self::php::{Nginx, PHP_FPM, Pool, PoolSetup};
 pub(crate) use self::webhook::Webhook;
@@ -23,6 +25,11 @@ fn program(names: &[&str]) -> anyhow::Result<PathBuf> {
         .into_iter()
         .find(|path| path.is_file())
         .ok_or_else(|| anyhow::anyhow!("none of {names:?} is installed: run `make bench`"))
+}
+
+/// A folder for sockets, whose paths must be short, and for servers that keep no data.
+fn sockets() -> anyhow::Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix("tollbell-bench-").tempdir().context("make a folder")
 }
 
 fn is_root() -> bool {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, ensure};
 use tempfile::TempDir;
 
-use super::{is_root, program, text};
+use super::{is_root, program, sockets, text};
 use crate::servers::{Running, folder};
 
 /// Which one.
@@ -52,7 +52,7 @@ impl Database {
     }
 
     fn start_mariadb(parent: &Path) -> anyhow::Result<Self> {
-        let (data, sockets) = (folder(parent, "mariadb")?, tempfile::tempdir()?);
+        let (data, sockets) = (folder(parent, "mariadb")?, sockets()?);
         let datadir = data.path().join("data");
         let (socket, log) = (sockets.path().join("db.sock"), data.path().join("log"));
         let mut install = Command::new(program(&["mariadb-install-db", "mysql_install_db"])?);
@@ -80,7 +80,7 @@ impl Database {
     }
 
     fn start_redis(parent: &Path) -> anyhow::Result<Self> {
-        let (data, sockets) = (folder(parent, "redis")?, tempfile::tempdir()?);
+        let (data, sockets) = (folder(parent, "redis")?, sockets()?);
         let (socket, log) = (sockets.path().join("db.sock"), data.path().join("log"));
         let mut server = Command::new(program(&["redis-server"])?);
         server.args(["--port", "0", "--unixsocket"]).arg(&socket).arg("--dir").arg(data.path());

@@ -10,7 +10,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use tempfile::TempDir;
 
-use super::{is_root, program, text};
+use super::{is_root, program, sockets, text};
 use crate::servers::{Running, free_address};
 
 /// Names under which distributions install PHP-FPM.
@@ -37,8 +37,7 @@ pub(crate) struct Pool {
 impl Pool {
     /// Starts one with these scripts and files.
     pub(crate) fn start(setup: &PoolSetup, files: &[(&str, &str)]) -> anyhow::Result<Self> {
-        // Paths of sockets are short, and these servers keep no data.
-        let folder = tempfile::tempdir().context("make a folder")?;
+        let folder = sockets()?;
         let root = folder.path().join("root");
         fs::create_dir(&root)?;
         for (name, content) in files {
@@ -87,7 +86,7 @@ impl Nginx {
     /// closes each after its request. Kept ones hold children, also those that another worker of nginx would need:
     /// with them there is one worker.
     pub(crate) fn start(pool: &Pool, script: &Path, kept: usize) -> anyhow::Result<Self> {
-        let folder = tempfile::tempdir().context("make a folder")?;
+        let folder = sockets()?;
         let address = free_address()?;
         let (keep_upstream, keep_connection) = if kept == 0 {
             (String::new(), "off")

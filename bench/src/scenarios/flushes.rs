@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Bench, TOLLBELL, WARM_UP, check_rows, measure_range, sample, warm_up};
 use crate::load::{Plan, Requests, Way};
-use crate::report::Bound;
+use crate::report::{Bound, Sample};
 use crate::servers::{Gateway, Setup};
 
 /// What every flush of a slow disk takes in addition, in microseconds.
@@ -52,8 +52,8 @@ fn start(bench: &mut Bench<'_>, delay_us: usize) -> anyhow::Result<Gateway> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of requests are small")]
-fn each(flushes: usize, accepted: usize) -> f64 {
-    flushes as f64 / accepted as f64
+fn with_flushes(sample: Sample, flushes: usize, accepted: usize) -> Sample {
+    sample.with("flushes", flushes as f64).with("flushes_each", flushes as f64 / accepted as f64)
 }
 
 pub(super) fn run(bench: &mut Bench<'_>) -> anyhow::Result<()> {
@@ -70,7 +70,7 @@ pub(super) fn run(bench: &mut Bench<'_>) -> anyhow::Result<()> {
             let flushes = counted(&gateway)? - before;
             check_rows(gateway.stored()?, count + WARM_UP)?;
             let sample = sample(&scenario, TOLLBELL, round, &measured, cpu_us);
-            bench.report.add(sample.with("flushes_each", each(flushes, count)));
+            bench.report.add(with_flushes(sample, flushes, count));
         }
         let found = bench.report.median((&scenario, TOLLBELL), "flushes_each");
         let name = format!("flushes per accepted notification, {connections} connections");
@@ -131,7 +131,7 @@ pub(super) fn run_duplicates(bench: &mut Bench<'_>) -> anyhow::Result<()> {
         let flushes = counted(&gateway)? - before;
         check_rows(gateway.stored()?, count + WARM_UP)?;
         let sample = sample("repetitions, 64 kept, traced", AGAIN, round, &measured, cpu_us);
-        bench.report.add(sample.with("flushes_each", each(flushes, count)));
+        bench.report.add(with_flushes(sample, flushes, count));
     }
     let report = &mut bench.report;
     let found = report.ratio((SCENARIO, AGAIN), (SCENARIO, FIRST), "per_second");
