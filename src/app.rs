@@ -123,11 +123,11 @@ fn carries(target: &dyn Target) -> Carries {
     }
 }
 
-/// Starts logging as the configuration says.
+/// Starts logging as the configuration says. What is returned is kept to the end.
 ///
 /// # Errors
 /// When the level cannot be read.
-pub fn start_logging(config: &Config) -> anyhow::Result<()> {
+pub fn start_logging(config: &Config) -> anyhow::Result<telemetry::Logging> {
     let format = if config.log.is_json { LogFormat::Json } else { LogFormat::Pretty };
     telemetry::start_logging(format, &config.log.level).map_err(anyhow::Error::msg).context("start logging")
 }

@@ -3,6 +3,7 @@
 //! Labels are ids from the configuration and closed sets of words, never text from a request. Logs name
 //! things by id; bodies, signatures, keys and buyer data never come here.
 
+mod lines;
 mod network;
 
 use std::io::IsTerminal as _;
@@ -18,6 +19,8 @@ use prometheus_client::registry::{Registry, Unit};
 use tollbell_channels::channel::REJECTION_WORDS;
 
 pub use network::{ByLimit, NetworkMetrics};
+
+use self::lines::Lines;
 
 /// Label: the channel's id.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -325,25 +328,40 @@ pub enum LogFormat {
     Json,
 }
 
-/// Starts logging to stderr. `level` is a directive such as `info` or `tollbell=debug`.
+/// Logging that was started. Dropping it writes what is left; it is the last thing of a process.
+pub struct Logging(Option<Lines>);
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        if let Some(lines) = &self.0 {
+            lines.end();
+        }
+    }
+}
+
+/// Starts logging to stderr. `level` is a directive such as `info` or `tollbell=debug`. Lines are written by a
+/// thread of their own until what is returned is dropped.
 ///
 /// # Errors
 /// A sentence when the directive cannot be read. A second call changes nothing.
-pub fn start_logging(format: LogFormat, level: &str) -> Result<(), String> {
+pub fn start_logging(format: LogFormat, level: &str) -> Result<Logging, String> {
     let filter = tracing_subscriber::EnvFilter::try_new(level).map_err(|error| error.to_string())?;
+    let lines = Lines::to(std::io::stderr());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr)
+        .with_writer(lines.clone())
         .with_target(false);
     let started = match format {
         LogFormat::Pretty => builder.compact().try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
     };
     if started.is_err() {
+        lines.end();
         tracing::debug!("logging had been started before");
+        return Ok(Logging(None));
     }
-    Ok(())
+    Ok(Logging(Some(lines)))
 }
 
 #[cfg(test)]

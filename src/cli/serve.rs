@@ -11,7 +11,7 @@ use crate::messages::Message;
 pub(super) async fn run(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let hangups = app::Hangups::heard_from_now()?;
     let config = context.config_with_warnings()?;
-    app::start_logging(&config)?;
+    let _logging = app::start_logging(&config)?;
     let mut ends = app::Ends::heard_from_now()?;
     let node = tokio::select! {
         biased;
