@@ -117,7 +117,6 @@ pub(crate) fn letter(now: Timestamp, number: &str, facts: Vec<Fact>, targets: &[
             platform_id: number.to_owned(),
             platform_kind: "trade_status_sync".to_owned(),
             sent_at: Some(now),
-            fields: Vec::new(),
             facts,
             concerns: Vec::new(),
         },

@@ -10,6 +10,8 @@
 
 use std::borrow::Cow;
 
+use memchr::{memchr, memchr2};
+
 /// How much of a body is split. A platform names both from what its largest genuine message needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -80,16 +82,18 @@ impl<'a> Form<'a> {
         }
         let mut pairs = Vec::with_capacity(PAIRS_EXPECTED.min(limits.pairs_max));
         let mut start = 0;
-        for segment in body.split(|byte| *byte == b'&') {
+        while start < body.len() {
             let at = start;
-            start += segment.len() + 1;
+            let end = memchr(b'&', &body[at..]).map_or(body.len(), |length| at + length);
+            let segment = &body[at..end];
+            start = end + 1;
             if segment.is_empty() {
                 continue;
             }
             if pairs.len() == limits.pairs_max {
                 return Err(FormError::TooManyPairs { limit: limits.pairs_max });
             }
-            let (raw_name, raw_value) = match segment.iter().position(|byte| *byte == b'=') {
+            let (raw_name, raw_value) = match memchr(b'=', segment) {
                 Some(middle) => (&segment[..middle], &segment[middle + 1..]),
                 None => (segment, &segment[segment.len()..]),
             };
@@ -144,27 +148,35 @@ pub fn duplicate<'p>(sorted: &[&'p Pair<'_>]) -> Option<&'p [u8]> {
 
 /// Decodes one piece of a form; `at` is where it begins, for the error.
 fn decode(raw: &[u8], at: usize) -> Result<Cow<'_, [u8]>, FormError> {
-    let Some(first) = raw.iter().position(|byte| matches!(byte, b'%' | b'+')) else {
-        return Ok(Cow::Borrowed(raw));
-    };
+    let Some(mut escape) = memchr2(b'%', b'+', raw) else { return Ok(Cow::Borrowed(raw)) };
     let mut decoded = Vec::with_capacity(raw.len());
-    decoded.extend_from_slice(&raw[..first]);
-    let mut rest = &raw[first..];
-    while let [byte, tail @ ..] = rest {
-        rest = tail;
-        match byte {
-            b'+' => decoded.push(b' '),
-            b'%' => match tail {
-                [high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                    decoded.push(nibble(*high) << 4 | nibble(*low));
-                    rest = after;
+    let mut rest = raw;
+    loop {
+        let (plain, tail) = rest.split_at(escape);
+        decoded.extend_from_slice(plain);
+        rest = match tail {
+            [b'%', high, low, after @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                decoded.push(nibble(*high) << 4 | nibble(*low));
+                after
+            }
+            [b'+', after @ ..] => {
+                decoded.push(b' ');
+                after
+            }
+            _ => return Err(FormError::Percent { at: at + raw.len() - tail.len() }),
+        };
+        // Escapes come in rows: a Chinese character has three.
+        escape = match rest {
+            [b'%' | b'+', ..] => 0,
+            _ => match memchr2(b'%', b'+', rest) {
+                Some(next) => next,
+                None => {
+                    decoded.extend_from_slice(rest);
+                    return Ok(Cow::Owned(decoded));
                 }
-                _ => return Err(FormError::Percent { at: at + raw.len() - tail.len() - 1 }),
             },
-            other => decoded.push(*other),
-        }
+        };
     }
-    Ok(Cow::Owned(decoded))
 }
 
 /// The value of a hexadecimal digit that was checked to be one.

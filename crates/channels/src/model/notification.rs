@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Amount, Fact, Scope, Timestamp};
 use crate::signature::key::hex;
 
-/// One message from a platform, read but not yet kept. Only inside [`super::Proven`] does it count.
+/// One message from a platform, read but not yet kept. Only inside [`super::Proven`] does it count. What it holds
+/// beside this is in its request, from which [`crate::channel::Channel::fields`] reads every field as text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
     /// Where its key is unique: the account that the message speaks about.
@@ -17,8 +18,6 @@ pub struct Notification {
     pub platform_kind: String,
     /// The platform's time in the message, used to hold captures that are older than our memory.
     pub sent_at: Option<Timestamp>,
-    /// Every field of the platform, decoded to text, in the order of arrival.
-    pub fields: Vec<(String, String)>,
     /// What it asserts: none for a message without money meaning that still is an event
     /// (`other` is a fact too), several for combined messages.
     pub facts: Vec<Fact>,

@@ -223,7 +223,9 @@ impl Channel for WechatPay {
     }
 
     fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
-        self.read(&proven.body, proven.received_at).map(|notification| notification.fields).unwrap_or_default()
+        let opened =
+            Envelope::parse(&proven.body).and_then(|envelope| Ok((envelope.decrypt(&self.config.cipher)?, envelope)));
+        opened.map(|(plaintext, envelope)| facts::fields(envelope, &plaintext)).unwrap_or_default()
     }
 
     fn keys(&self) -> Vec<KeyNote> {

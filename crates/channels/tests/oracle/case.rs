@@ -82,11 +82,20 @@ pub(crate) fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
+thread_local! {
+    /// A channel that shows fields: its keys take no part in that, so one does for all.
+    static READER: Box<dyn Channel> = {
+        let platform = platforms::by_kind(KIND).expect("registered");
+        (platform.build)(&(platform.simulate)().settings()).expect("the simulator's own settings")
+    };
+}
+
 /// Every pair of the message must be among the fields that the channel read.
 pub(crate) fn check_fields(message: &Message, verdict: &Verdict) {
-    let Verdict::Genuine(proven) = verdict else { return };
+    let Verdict::Genuine(_) = verdict else { return };
+    let fields = READER.with(|channel| channel.fields(&message.request()));
     for (name, value) in message.pairs.iter().filter(|(name, _)| name != "sign") {
-        let found = proven.value().fields.iter().find(|(field, _)| field == name);
+        let found = fields.iter().find(|(field, _)| field == name);
         assert_eq!(found.map(|(_, value)| value), Some(value), "case {}: field {name:?}", message.number);
     }
 }

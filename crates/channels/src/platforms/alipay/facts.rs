@@ -9,6 +9,8 @@ mod tests;
 mod trade;
 mod transfer;
 
+use std::borrow::Cow;
+
 use aws_lc_rs::digest;
 
 use super::settings::Config;
@@ -75,14 +77,15 @@ fn agreement(reading: &mut Reading<'_>, kind: EventKind, status: &str, time: &'s
 /// A message while it is read.
 struct Reading<'a> {
     config: &'a Config,
-    fields: Vec<(String, String)>,
+    /// Every field as text, mostly the form's own bytes.
+    fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     concerns: Vec<Concern>,
     scope: Scope,
     platform_id: String,
 }
 
 impl<'a> Reading<'a> {
-    fn new(config: &'a Config, form: &Form<'_>, sorted: &[&Pair<'_>], message: &[u8]) -> Self {
+    fn new(config: &'a Config, form: &'a Form<'_>, sorted: &[&Pair<'_>], message: &[u8]) -> Self {
         let mut concerns = Vec::new();
         let label = form.present_ascii("charset");
         let charset = label.map_or(Some(Charset::Utf8), Charset::parse);
@@ -139,7 +142,6 @@ impl<'a> Reading<'a> {
             platform_id: self.platform_id,
             platform_kind,
             sent_at,
-            fields: self.fields,
             facts,
             concerns: self.concerns,
         }
@@ -233,25 +235,18 @@ fn money(text: &str, currency: Currency) -> Result<Money, MoneyError> {
     Money::from_decimal(text, currency, currency.iso_exponent())
 }
 
-fn value<'f>(fields: &'f [(String, String)], name: &str) -> Option<&'f str> {
-    fields
-        .iter()
-        .find(|(field, _)| field == name)
-        .map(|(_, value)| value.as_str())
-        .filter(|value| !value.trim().is_empty())
+fn value<'f>(fields: &'f [(Cow<'_, str>, Cow<'_, str>)], name: &str) -> Option<&'f str> {
+    fields.iter().find(|(field, _)| field == name).map(|(_, value)| &**value).filter(|value| !value.trim().is_empty())
 }
 
 /// Every field as text. Bytes that are no text in the declared charset are shown lossily and noted.
-fn decode(form: &Form<'_>, charset: Charset, concerns: &mut Vec<Concern>) -> Vec<(String, String)> {
-    let mut text = |bytes: &[u8], field: &[u8]| {
-        charset.decode(bytes).map_or_else(
-            |_| {
-                let field = quote(&charset.decode_lossy(field));
-                concerns.push(Concern::UnreadableText { field });
-                charset.decode_lossy(bytes).into_owned()
-            },
-            std::borrow::Cow::into_owned,
-        )
+fn decode<'f>(form: &'f Form<'_>, charset: Charset, concerns: &mut Vec<Concern>) -> Vec<(Cow<'f, str>, Cow<'f, str>)> {
+    let mut text = |bytes: &'f [u8], field: &[u8]| {
+        charset.decode(bytes).unwrap_or_else(|_| {
+            let field = quote(&charset.decode_lossy(field));
+            concerns.push(Concern::UnreadableText { field });
+            charset.decode_lossy(bytes)
+        })
     };
     form.pairs().iter().map(|pair| (text(&pair.name, &pair.name), text(&pair.value, &pair.name))).collect()
 }

@@ -111,6 +111,11 @@ impl Envelope {
     }
 }
 
+/// How many digits a number has.
+fn digits(number: usize) -> usize {
+    number.checked_ilog10().map_or(1, |log| 1 + log as usize)
+}
+
 fn missing(field: &str) -> Rejection {
     Rejection::Missing { field: field.into() }
 }
@@ -216,25 +221,38 @@ impl Value {
         }
     }
 
-    /// Every single value under its path. False when a path was too long to be one.
-    pub(super) fn flatten(&self, path: String, fields: &mut Vec<(String, String)>) -> bool {
+    /// Every single value under its path, but for those whose path is too long to be one.
+    pub(super) fn flatten(&self, path: String, fields: &mut Vec<(String, String)>) {
         if path.len() > PATH_BYTES_MAX {
-            return false;
+            return;
         }
         match self {
-            // Each of them, also behind one that is too long.
-            Self::List(values) => values
-                .iter()
-                .enumerate()
-                .fold(true, |is_whole, (at, value)| value.flatten(format!("{path}.{at}"), fields) && is_whole),
-            Self::Object(members) => members
-                .iter()
-                .fold(true, |is_whole, (name, value)| value.flatten(format!("{path}.{name}"), fields) && is_whole),
-            single => {
-                fields.push((path, single.text().unwrap_or_default().to_owned()));
-                true
+            Self::List(values) => {
+                for (at, value) in values.iter().enumerate() {
+                    value.flatten(format!("{path}.{at}"), fields);
+                }
             }
+            Self::Object(members) => {
+                for (name, value) in members {
+                    value.flatten(format!("{path}.{name}"), fields);
+                }
+            }
+            single => fields.push((path, single.text().unwrap_or_default().to_owned())),
         }
+    }
+
+    /// Whether [`Value::flatten`] leaves nothing out, below a path of so many bytes.
+    pub(super) fn has_short_paths(&self, bytes: usize) -> bool {
+        bytes <= PATH_BYTES_MAX
+            && match self {
+                Self::List(values) => {
+                    values.iter().enumerate().all(|(at, value)| value.has_short_paths(bytes + 1 + digits(at)))
+                }
+                Self::Object(members) => {
+                    members.iter().all(|(name, value)| value.has_short_paths(bytes + 1 + name.len()))
+                }
+                _ => true,
+            }
     }
 }
 

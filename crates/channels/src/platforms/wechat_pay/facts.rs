@@ -282,12 +282,21 @@ fn fact(kind: EventKind, scope: Scope, identity: Identity, amount: Amount) -> Fa
     }
 }
 
+/// Before the paths of what was in the box.
+const PLAINTEXT: &str = "plaintext";
+
+/// Every field of a message as text, in the order of arrival.
+pub(super) fn fields(envelope: Envelope, plaintext: &[u8]) -> Vec<(String, String)> {
+    let mut fields = envelope.fields;
+    Value::parse(plaintext).value.flatten(PLAINTEXT.to_owned(), &mut fields);
+    fields
+}
+
 /// A message while it is read.
 struct Reading<'a> {
     config: &'a Config,
     envelope: &'a Envelope,
     tree: Value,
-    fields: Vec<(String, String)>,
     concerns: Vec<Concern>,
     scope: Scope,
     platform_id: String,
@@ -300,10 +309,8 @@ impl<'a> Reading<'a> {
         if let Some(name) = &tree.twice {
             concerns.push(Concern::Ambiguous { field: quote(name) });
         }
-        let mut fields = envelope.fields.clone();
-        let mut is_whole = !tree.is_broken && matches!(tree.value, Value::Object(_));
-        is_whole &= tree.value.flatten("plaintext".to_owned(), &mut fields);
-        if !is_whole {
+        let is_whole = !tree.is_broken && matches!(tree.value, Value::Object(_));
+        if !is_whole || !tree.value.has_short_paths(PLAINTEXT.len()) {
             concerns.push(Concern::UnreadableText { field: "resource.ciphertext".into() });
         }
         // The digest of the body stands in for a number that is missing or too long to be one.
@@ -314,7 +321,7 @@ impl<'a> Reading<'a> {
         }
         let scope = Scope { environment: config.environment, family: FAMILY, account: config.mchid.clone() };
         let tree = tree.value;
-        let mut reading = Self { config, envelope, tree, fields, concerns, scope, platform_id };
+        let mut reading = Self { config, envelope, tree, concerns, scope, platform_id };
         if let Some(account) = reading.check_account("") {
             reading.scope.account = account;
         }
@@ -387,7 +394,6 @@ impl<'a> Reading<'a> {
             platform_kind: quote(&self.envelope.event_type),
             // The signed header's time lies within minutes of now, so it can stand in.
             sent_at: Some(created.unwrap_or(signed_at)),
-            fields: self.fields,
             facts,
             concerns: self.concerns,
         }

@@ -242,10 +242,17 @@ fn a_payment_is_read() {
     assert_eq!((fact.kind, fact.identity.as_str(), minor(fact)), (EventKind::PaymentSucceeded, "42001", Some(1000)));
     assert_eq!((fact.order_no.as_deref(), fact.payee.as_deref()), (Some("T1"), Some(MCHID)));
     assert_eq!(fact.occurred_at, Some("2026-11-21T03:59:59Z".parse().unwrap()));
+}
+
+#[test]
+fn every_field_is_shown_but_the_closed_box() {
+    let stage = stage();
+    let body = envelope_of("TRANSACTION.SUCCESS", payment().to_string().as_bytes(), Some("x")).to_string();
+    let fields = build(&stage.settings).unwrap().fields(&stage.request(body.as_bytes(), now().as_second()));
     for field in [("plaintext.amount.total", "1000"), ("id", "N1"), ("resource.associated_data", "x")] {
-        assert!(notification.fields.contains(&(field.0.into(), field.1.into())), "{field:?}");
+        assert!(fields.contains(&(field.0.into(), field.1.into())), "{field:?}");
     }
-    assert!(notification.fields.iter().all(|(name, _)| name != "resource.ciphertext"));
+    assert!(fields.iter().all(|(name, _)| name != "resource.ciphertext"));
 }
 
 #[test]

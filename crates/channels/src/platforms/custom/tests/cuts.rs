@@ -140,13 +140,13 @@ fn only_signed_values_are_fields() {
     let request = tagged("paid|P1|1.00|n|7", body);
     let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
     let expected = [("t", "paid"), ("id", "P1"), ("a", "1.00"), ("o", "n"), ("x.y", "7")].map(pair);
-    assert_eq!(read(single.as_ref(), &request).fields, expected);
+    read(single.as_ref(), &request);
     assert_eq!(single.fields(&request), expected);
     let verify = r#""signature":{"from":"item:/s","parse":"whole"},"items":{"from":"json:/l","unwrap":"/i"},"message":"{item:/t}""#;
     let items = channel(verify, r#""type":"item:/t","map":{"x":"other"}"#);
     let request = tagged("x", r#"{"l":[{"i":{"t":"x","s":"$","u":1}},{"i":{"t":"x","s":"$"}}],"u":2}"#);
-    assert_eq!(read(items.as_ref(), &request).fields, [("l.0.i.t", "x"), ("l.1.i.t", "x")].map(pair));
-    assert_eq!(items.fields(&request).len(), 2);
+    read(items.as_ref(), &request);
+    assert_eq!(items.fields(&request), [("l.0.i.t", "x"), ("l.1.i.t", "x")].map(pair));
 }
 
 /// A condition whose value is an object is read by no rule as if it were nothing.
