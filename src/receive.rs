@@ -136,8 +136,8 @@ impl Receiver {
     }
 
     async fn receive_at(&self, door: &Door, request: RawRequest) -> Answered {
-        let by_channel = ByChannel { channel: door.id.clone() };
-        self.metrics.received.get_or_create(&by_channel).inc();
+        let counts = door.counts(&self.metrics);
+        counts.received.inc();
         let received_at = request.received_at;
         let channel = door.channel();
         let began = Instant::now();
@@ -194,9 +194,9 @@ impl Receiver {
         }
         match stored {
             Ok(Stored::New { events, is_held }) => {
-                self.metrics.stored.get_or_create(&by_channel).inc();
+                counts.stored.inc();
                 if is_held {
-                    self.metrics.held.get_or_create(&by_channel).inc();
+                    counts.held.inc();
                     warn!(notification.id = %id, channel = %door.id, "stored and held: a person must look at it");
                 }
                 if events.iter().any(|event| event.deliveries == 0 && !event.is_held) {
@@ -208,9 +208,9 @@ impl Receiver {
                 answered(cause, acknowledged(cause, id))
             }
             Ok(Stored::Repeated { first, repeats, is_after_ack, is_held, .. }) => {
-                self.metrics.duplicate.get_or_create(&by_channel).inc();
+                counts.duplicate.inc();
                 if is_after_ack {
-                    self.metrics.repeated_after_ack.get_or_create(&by_channel).inc();
+                    counts.repeated_after_ack.inc();
                     warn!(notification.id = %first, channel = %door.id, repeats, "repeated although we had answered success");
                 } else {
                     debug!(notification.id = %first, channel = %door.id, repeats, "repeated");
@@ -220,7 +220,7 @@ impl Receiver {
                 answered(cause, acknowledged(cause, first))
             }
             Err(error) => {
-                self.metrics.busy.get_or_create(&by_channel).inc();
+                counts.busy.inc();
                 error!(notification.id = %id, channel = %door.id, %error, "cannot store; answered busy");
                 answered(Cause::Busy, None)
             }

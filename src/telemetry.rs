@@ -77,6 +77,19 @@ pub struct ByKeyOutcome {
     pub outcome: &'static str,
 }
 
+/// What is counted for each callback of one channel; see the fields of the same names in [`Metrics`].
+#[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "they are described in `Metrics`")]
+pub struct ChannelMetrics {
+    pub received: Counter,
+    pub stored: Counter,
+    pub duplicate: Counter,
+    pub repeated_after_ack: Counter,
+    pub held: Counter,
+    pub busy: Counter,
+    pub ack_seconds: Histogram,
+}
+
 /// Every number that the product counts.
 #[derive(Debug)]
 pub struct Metrics {
@@ -301,7 +314,22 @@ impl Metrics {
         }
     }
 
-    /// The same for a target.
+    /// A channel's counters, to be looked up once and not for each callback.
+    pub fn of_channel(&self, id: &Arc<str>) -> ChannelMetrics {
+        let label = ByChannel { channel: id.clone() };
+        let counter = |family: &Family<ByChannel, Counter>| Counter::clone(&family.get_or_create(&label));
+        ChannelMetrics {
+            received: counter(&self.received),
+            stored: counter(&self.stored),
+            duplicate: counter(&self.duplicate),
+            repeated_after_ack: counter(&self.repeated_after_ack),
+            held: counter(&self.held),
+            busy: counter(&self.busy),
+            ack_seconds: Histogram::clone(&self.ack_seconds.get_or_create(&label)),
+        }
+    }
+
+    /// What [`Metrics::announce_channel`] does, for a target.
     pub fn announce_target(&self, id: &Arc<str>) {
         let label = ByTarget { target: id.clone() };
         drop(self.dead.get_or_create(&label));

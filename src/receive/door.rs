@@ -1,7 +1,7 @@
 //! The ways in: which path belongs to which channel, and where the channel's events go.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tollbell_channels::channel::Channel;
 use tollbell_channels::model::EventKind;
@@ -11,6 +11,7 @@ use super::Ack;
 use super::sources::Allow;
 use crate::inbox::RoutedTarget;
 use crate::keys::Keeper;
+use crate::telemetry::{ChannelMetrics, Metrics};
 
 /// A channel with all that receiving needs.
 pub struct Door {
@@ -33,6 +34,7 @@ pub struct Door {
     /// What signs its requests afresh for targets that ask for it.
     pub resigner: Option<Arc<dyn Resigner>>,
     routes: HashMap<EventKind, Vec<RoutedTarget>>,
+    counts: OnceLock<ChannelMetrics>,
 }
 
 impl Door {
@@ -57,6 +59,7 @@ impl Door {
             ack: Ack::default(),
             resigner: None,
             routes,
+            counts: OnceLock::new(),
         }
     }
 
@@ -64,6 +67,11 @@ impl Door {
     #[must_use]
     pub fn in_shadow(self, is_shadow: bool) -> Self {
         Self { is_shadow, ..self }
+    }
+
+    /// Its counters, of the one set that a node has.
+    pub(super) fn counts(&self, metrics: &Metrics) -> &ChannelMetrics {
+        self.counts.get_or_init(|| metrics.of_channel(&self.id))
     }
 
     /// The channel as it is now. A request finishes on the one that it began with.

@@ -8,6 +8,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::sync::SemaphorePermit;
 use tollbell_channels::channel::{Cause, Rejection};
 use tollbell_channels::model::{RawRequest, Reply};
@@ -202,11 +203,17 @@ async fn read_body(
 fn when_written(answered: &Answered, receiver: &Arc<Receiver>) -> Done {
     let receiver = receiver.clone();
     let (acknowledges, received_at) = (answered.acknowledges, answered.received_at);
-    let by_channel = ByChannel { channel: answered.channel.clone() };
+    let ack_seconds = match receiver.doors.by_id(&answered.channel) {
+        Some(door) => door.counts(&receiver.metrics).ack_seconds.clone(),
+        None => {
+            let by_channel = ByChannel { channel: answered.channel.clone() };
+            Histogram::clone(&receiver.metrics.ack_seconds.get_or_create(&by_channel))
+        }
+    };
     Box::new(move || {
         let now = (receiver.clock)();
         let seconds = now.duration_since(received_at).as_secs_f64();
-        receiver.metrics.ack_seconds.get_or_create(&by_channel).observe(seconds.max(0.0));
+        ack_seconds.observe(seconds.max(0.0));
         if let Some(notification) = acknowledges {
             receiver.inbox.acked(notification, now);
         }
