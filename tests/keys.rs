@@ -17,7 +17,7 @@ use std::thread;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
-use support::gateway::{PATIENCE, free_address, get, now, wait_for, wire};
+use support::gateway::{PATIENCE, free_address, get, now, settled_log, wait_for, wire};
 use tempfile::TempDir;
 use tollbell_channels::channel::{HttpAnswer, HttpAsk, Reach};
 use tollbell_channels::model::RawRequest;
@@ -182,7 +182,7 @@ impl World {
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(self.path("log.json")).unwrap_or_default()
+        settled_log(&self.path("log.json"))
     }
 
     fn start(&self) -> Gateway {

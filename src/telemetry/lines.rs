@@ -191,7 +191,7 @@ mod tests {
 
     /// Tells what was written, each write by itself, and takes the next only when it was let go.
     struct Told {
-        written: mpsc::Sender<String>,
+        written: mpsc::SyncSender<String>,
         go: mpsc::Receiver<()>,
     }
 
@@ -208,9 +208,9 @@ mod tests {
         }
     }
 
-    fn told() -> (Lines, mpsc::Receiver<String>, mpsc::Sender<()>) {
-        let (written, read) = mpsc::channel();
-        let (let_go, go) = mpsc::channel();
+    fn told() -> (Lines, mpsc::Receiver<String>, mpsc::SyncSender<()>) {
+        let (written, read) = mpsc::sync_channel(64);
+        let (let_go, go) = mpsc::sync_channel(64);
         (Lines::to(Told { written, go }), read, let_go)
     }
 

@@ -25,6 +25,26 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 /// The operator's token for the admin listener of every world.
 pub(crate) const TOKEN: &str = "test-token-test-token-test-token-1";
 
+/// A log when it has stopped growing: a thread of its own writes the lines, and lets them gather for a moment.
+pub(crate) fn settled_log(path: &Path) -> String {
+    let read = || fs::read_to_string(path).unwrap_or_default();
+    let mut log = read();
+    for _ in 0..LOG_READS_MAX {
+        std::thread::sleep(LOG_PAUSE);
+        let now = read();
+        if now == log {
+            break;
+        }
+        log = now;
+    }
+    log
+}
+
+/// Longer than lines of the log gather.
+const LOG_PAUSE: Duration = Duration::from_millis(30);
+/// Then a log is taken as it is: something writes to it all the time.
+const LOG_READS_MAX: usize = 30;
+
 /// Looks until `look` gives something, or fails with what was waited for.
 #[track_caller]
 pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -182,7 +202,7 @@ impl World {
     }
 
     pub(crate) fn log(&self) -> String {
-        fs::read_to_string(self.path("log.json")).unwrap_or_default()
+        settled_log(&self.path("log.json"))
     }
 
     /// Runs a subcommand.

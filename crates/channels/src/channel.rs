@@ -74,7 +74,6 @@ pub enum Likeness {
 
 /// What verification found.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and a verdict lives for one call")]
 pub enum Verdict {
     /// Proven.
     Genuine(Proven<Notification>),

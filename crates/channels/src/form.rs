@@ -166,16 +166,15 @@ fn decode(raw: &[u8], at: usize) -> Result<Cow<'_, [u8]>, FormError> {
             _ => return Err(FormError::Percent { at: at + raw.len() - tail.len() }),
         };
         // Escapes come in rows: a Chinese character has three.
-        escape = match rest {
-            [b'%' | b'+', ..] => 0,
-            _ => match memchr2(b'%', b'+', rest) {
-                Some(next) => next,
-                None => {
-                    decoded.extend_from_slice(rest);
-                    return Ok(Cow::Owned(decoded));
-                }
-            },
+        if let [b'%' | b'+', ..] = rest {
+            escape = 0;
+            continue;
+        }
+        let Some(next) = memchr2(b'%', b'+', rest) else {
+            decoded.extend_from_slice(rest);
+            return Ok(Cow::Owned(decoded));
         };
+        escape = next;
     }
 }
 

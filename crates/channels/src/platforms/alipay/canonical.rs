@@ -11,6 +11,8 @@
 //! blank ones). A string is tried only when it differs from those before it, so a genuine payment costs
 //! one RSA check and a message without a matching string at most [`TRIES_MAX`].
 
+use memchr::{memchr, memchr2};
+
 use crate::form::Pair;
 
 /// Most strings that are tried for one message: two rules, three ways with empty values.
@@ -115,7 +117,7 @@ pub(super) fn ambiguous_field<'p>(sorted: &[&'p Pair<'_>]) -> Option<&'p [u8]> {
 }
 
 fn is_ambiguous(pair: &Pair<'_>) -> bool {
-    if !pair.value.contains(&b'&') {
+    if memchr(b'&', &pair.value).is_none() {
         return false;
     }
     let is_one_of = |names: &[&str]| names.iter().any(|name| name.as_bytes() == pair.name.as_ref());
@@ -133,7 +135,7 @@ fn looks_like_fields(value: &[u8]) -> bool {
 
 /// Whether a name is one that joining leaves whole.
 pub(super) fn is_plain_name(name: &[u8]) -> bool {
-    !name.is_empty() && !name.iter().any(|byte| matches!(byte, b'&' | b'='))
+    !name.is_empty() && memchr2(b'&', b'=', name).is_none()
 }
 
 /// The name of a pair that PHP would read as another field: it turns blanks and dots into `_`, cuts at `[`
@@ -149,8 +151,19 @@ pub(super) fn shadowing_name<'p>(sorted: &[&'p Pair<'_>]) -> Option<&'p [u8]> {
 
 /// Letters, digits, `_` and `-`: PHP reads such a name as it is.
 fn is_ordinary(name: &[u8]) -> bool {
-    name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    name.iter().all(|byte| ORDINARY[usize::from(*byte)])
 }
+
+/// Which bytes are letters, digits, `_` or `-`: asked for every byte of every name.
+const ORDINARY: [bool; 256] = {
+    let mut ordinary = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        ordinary[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
+        byte += 1;
+    }
+    ordinary
+};
 
 /// How PHP may read a name: cut at a bracket, or with the bracket replaced.
 fn php_names(name: &[u8]) -> [Vec<u8>; 2] {
