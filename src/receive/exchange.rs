@@ -203,12 +203,11 @@ async fn read_body(
 fn when_written(answered: &Answered, receiver: &Arc<Receiver>) -> Done {
     let receiver = receiver.clone();
     let (acknowledges, received_at) = (answered.acknowledges, answered.received_at);
-    let ack_seconds = match receiver.doors.by_id(&answered.channel) {
-        Some(door) => door.counts(&receiver.metrics).ack_seconds.clone(),
-        None => {
-            let by_channel = ByChannel { channel: answered.channel.clone() };
-            Histogram::clone(&receiver.metrics.ack_seconds.get_or_create(&by_channel))
-        }
+    let ack_seconds = if let Some(door) = receiver.doors.by_id(&answered.channel) {
+        door.counts(&receiver.metrics).ack_seconds.clone()
+    } else {
+        let by_channel = ByChannel { channel: answered.channel.clone() };
+        Histogram::clone(&receiver.metrics.ack_seconds.get_or_create(&by_channel))
     };
     Box::new(move || {
         let now = (receiver.clock)();
