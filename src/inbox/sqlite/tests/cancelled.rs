@@ -73,7 +73,7 @@ async fn a_claim_that_nobody_waits_for_comes_back_with_its_lease() {
             .await,
         );
     }
-    assert!(awaits >= 2, "the queue and the reading: {awaits} awaits");
+    assert!(awaits >= 1, "{awaits} awaits");
     world.inbox.close().await;
 }
 
