@@ -6,8 +6,15 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// Threads that serve: one processor is left to the inbox's writer, which is busy whenever they are. On two processors
+/// a second one would take turns with the writer, and costs a sixth of the callbacks.
+fn workers() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    processors.saturating_sub(1).max(1)
+}
+
 fn main() -> ExitCode {
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().enable_all().build() else {
+    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build() else {
         return ExitCode::FAILURE;
     };
     let args = std::env::args_os().collect();

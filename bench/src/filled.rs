@@ -16,8 +16,7 @@ use tokio::task::JoinSet;
 use tollbell::clock;
 use tollbell::inbox::sqlite::{Options, SqliteInbox};
 use tollbell::inbox::{
-    Admin as _, Arrival, AttemptRecord, Claim, Finish, Intake as _, Leased, Next, RoutedTarget,
-    Work as _,
+    Admin as _, Arrival, AttemptRecord, Claim, Finish, Intake as _, Leased, Next, RoutedTarget, Work as _,
 };
 use tollbell_channels::model::{Identity, Notification, Proven, RawRequest, Timestamp};
 use tollbell_channels::signature::hmac::{HmacHash, HmacKey};

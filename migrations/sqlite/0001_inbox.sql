@@ -4,7 +4,7 @@
 -- the log in every commit, and each platform waits for that commit. So
 --
 -- * a notification's `seq` is 1, 2, 3 … in the order of the commits, given by the one writer. No number is used twice,
---   so that a name which outlived its event is harmless (the newest notification is never removed);
+--   so that a name which outlived its event is harmless;
 -- * the `seq` of its events and deliveries is its own, shifted by 16 bits, plus their position: all of a notification
 --   is one range, and needs no index by notification;
 -- * ids are the 16 bytes of a UUID version 7 and are what the outside sees. They carry the `seq`, so a row is found by
@@ -54,6 +54,12 @@ CREATE TABLE notifications (
     UNIQUE (scope, platform_id, digest)
 ) STRICT;
 CREATE INDEX notifications_held ON notifications (seq) WHERE is_held = 1;
+
+-- The highest `seq` of a notification that was removed.
+CREATE TABLE numbers (
+    id   INTEGER PRIMARY KEY CHECK (id = 1),
+    used INTEGER NOT NULL
+) STRICT;
 
 -- When the success reply was on its way. Written after the reply, in rows of their own: nothing that is large is
 -- written once more for them.

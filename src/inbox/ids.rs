@@ -151,7 +151,9 @@ mod tests {
     #[test]
     fn numbered_ids_carry_their_number_and_are_of_version_7() {
         let mut before = None;
-        for (at, number, chance) in [(1, 1, 0), (1, 2, u64::MAX), (1, 3, 0), (2, 4, 7), (0xffff_ffff_ffff, (1 << 56) - 1, 1)] {
+        for (at, number, chance) in
+            [(1, 1, 0), (1, 2, u64::MAX), (1, 3, 0), (2, 4, 7), (0xffff_ffff_ffff, (1 << 56) - 1, 1)]
+        {
             let id = EventId::numbered(at, number, chance);
             assert_eq!(id.number(), number);
             let uuid = Uuid::from_bytes(*id.as_bytes());

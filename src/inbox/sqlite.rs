@@ -184,12 +184,12 @@ impl SqliteInbox {
         F: FnMut(&mut Session) -> Result<T, Fault> + Send + 'static,
     {
         let (job, answer) = Asked::new(work);
-        self.shared.queue.push(Box::new(job), bytes, urgency)?;
-        answer.await.map_err(|_| Error::Closed)?
+        self.shared.queue.push(job, bytes, urgency)?;
+        answer.wait().await
     }
 
     /// The write path behind [`Intake::store`].
-    async fn store_parts(&self, parts: Parts) -> Result<Stored, Error> {
+    async fn store_parts(&self, parts: Box<Parts>) -> Result<Stored, Error> {
         let request = &parts.request;
         let bytes = request.body.len() + request.path.len() + request.query.as_ref().map_or(0, String::len);
         let now = (self.options.clock)();
@@ -211,7 +211,7 @@ impl Drop for SqliteInbox {
 #[async_trait]
 impl Intake for SqliteInbox {
     async fn store(&self, arrival: Arrival) -> Result<Stored, Error> {
-        self.store_parts(arrival.into()).await
+        self.store_parts(Box::new(arrival.into())).await
     }
 
     fn acked(&self, notification: NotificationId, at: Timestamp) {
@@ -223,15 +223,15 @@ impl Intake for SqliteInbox {
 impl Work for SqliteInbox {
     async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, Error> {
         let (job, answer) = Asked::new(move |session: &mut Session| work::claim(session, &claim));
-        self.shared.queue.push(Box::new(job.unless_gone()), 0, Urgency::Work)?;
-        answer.await.map_err(|_| Error::Closed)?
+        self.shared.queue.push(job.unless_gone(), 0, Urgency::Work)?;
+        answer.wait().await
     }
 
     async fn claim_or_stand_by(&self, claim: Claim) -> Result<Claimed, Error> {
         let clock = self.options.clock.clone();
         let (job, answer) = Asked::new(move |session: &mut Session| standby::claim(session, &claim, &clock));
-        self.shared.queue.push(Box::new(job.unless_gone()), 0, Urgency::Work)?;
-        answer.await.map_err(|_| Error::Closed)?
+        self.shared.queue.push(job.unless_gone(), 0, Urgency::Work)?;
+        answer.wait().await
     }
 
     async fn finish_all(&self, finishes: Arc<[Finish]>) -> Result<Vec<Result<Finished, Error>>, Error> {

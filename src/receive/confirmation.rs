@@ -210,8 +210,8 @@ mod tests {
     use super::*;
     use crate::inbox::sqlite::{Options, SqliteInbox};
     use crate::inbox::{
-        Admin as _, Arrival, AttemptRecord, Claim, DeliveryId, Finish, Finished, Intake as _, Next,
-        RoutedTarget, Work as _,
+        Admin as _, Arrival, AttemptRecord, Claim, DeliveryId, Finish, Finished, Intake as _, Next, RoutedTarget,
+        Work as _,
     };
     use crate::stop::stop_pair;
 

@@ -14,8 +14,8 @@
 //! a document type (no entity but the five that XML itself has, so nothing to expand or to fetch), comments and
 //! processing instructions (some readers end a text there), attributes, elements inside a field, text between
 //! fields, a name that comes twice, `]]>` and control characters in text, and every version and encoding but
-//! XML 1.0 in UTF-8. No genuine notification has any of it (WeChat Pay asks receivers to turn document types
-//! and external entities off).
+//! XML 1.0 in UTF-8. No genuine notification has any of it, and platforms ask receivers to turn document types
+//! and external entities off.
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};

@@ -79,14 +79,22 @@ struct State<J> {
     bulk: VecDeque<Waiting<J>>,
     bytes: usize,
     batches_since_bulk: u32,
+    /// The writer sleeps, and nobody has woken it yet. Waking one that is awake costs a call of the system.
+    is_asleep: bool,
     is_closed: bool,
 }
 
 impl<J> Queue<J> {
     /// An empty one, for so many jobs of each kind; [`Urgency::Work`] gets twice as many.
     pub fn new(jobs_max: usize) -> Self {
-        let state =
-            State { urgent: VecDeque::new(), bulk: VecDeque::new(), bytes: 0, batches_since_bulk: 0, is_closed: false };
+        let state = State {
+            urgent: VecDeque::new(),
+            bulk: VecDeque::new(),
+            bytes: 0,
+            batches_since_bulk: 0,
+            is_asleep: false,
+            is_closed: false,
+        };
         Self { state: Mutex::new(state), has_work: Condvar::new(), jobs_max }
     }
 
@@ -115,16 +123,21 @@ impl<J> Queue<J> {
         } else {
             state.urgent.push_back(waiting);
         }
+        let wakes = std::mem::take(&mut state.is_asleep);
         drop(state);
-        self.has_work.notify_one();
+        if wakes {
+            self.has_work.notify_one();
+        }
         Ok(())
     }
 
     /// Takes everything that waits, up to what one transaction may hold. For one thread alone: a push wakes one.
     pub fn take(&self, patience: Duration) -> Taken<J> {
         let mut state = wait_while(&self.has_work, lock(&self.state), patience, |state| {
-            state.urgent.is_empty() && state.bulk.is_empty() && !state.is_closed
+            state.is_asleep = state.urgent.is_empty() && state.bulk.is_empty() && !state.is_closed;
+            state.is_asleep
         });
+        state.is_asleep = false;
         let is_bulks_turn = state.urgent.is_empty() || state.batches_since_bulk >= BULK_AFTER_BATCHES;
         if is_bulks_turn && let Some(slice) = state.bulk.pop_front() {
             state.batches_since_bulk = 0;

@@ -72,10 +72,9 @@ fn select_for_replay(conn: &Connection, what: &ReplayWhat, target: Option<i64>) 
     let list = |sql: &str, seq: i64| -> Result<Vec<i64>, Fault> {
         Ok(conn.prepare_cached(sql)?.query_map((seq, target), |row| row.get(0))?.collect::<Result<_, _>>()?)
     };
-    let exists =
-        |sql: &str, seq: i64, id: &[u8; 16]| -> Result<(), Fault> {
-            Ok(conn.prepare_cached(sql)?.query_row((seq, id), |_| Ok(()))?)
-        };
+    let exists = |sql: &str, seq: i64, id: &[u8; 16]| -> Result<(), Fault> {
+        Ok(conn.prepare_cached(sql)?.query_row((seq, id), |_| Ok(()))?)
+    };
     match what {
         ReplayWhat::Event(id) => {
             exists("SELECT 1 FROM events WHERE seq = ?1 AND id = ?2", event_seq(*id), id.as_bytes())?;
@@ -148,13 +147,14 @@ pub(super) fn retain(session: &mut Session, retention: Retention, now: Timestamp
 }
 
 /// A delivery of the notification may still go out, or another one waits for it.
-const IS_OPEN: &str = "EXISTS (SELECT 1 FROM deliveries d WHERE d.seq BETWEEN n.seq << 16 AND (n.seq << 16 | 65535) AND (d.state < 4
+const IS_OPEN: &str =
+    "EXISTS (SELECT 1 FROM deliveries d WHERE d.seq BETWEEN n.seq << 16 AND (n.seq << 16 | 65535) AND (d.state < 4
     OR EXISTS (SELECT 1 FROM deliveries f WHERE f.waits_for = d.seq)))";
 
 /// Looks at the next rows in the order of their commits and stops at the first that is too young.
 fn remove_bodies(session: &mut Session, before_ms: i64, slice: i64) -> Result<(u64, bool), Fault> {
     let sql = format!(
-        "SELECT b.notification, n.received_at < ?2, {IS_OPEN}, 0 FROM bodies b
+        "SELECT b.notification, n.received_at < ?2, {IS_OPEN} FROM bodies b
          CROSS JOIN notifications n ON n.seq = b.notification WHERE b.notification > ?1 ORDER BY b.notification LIMIT ?3"
     );
     let looked_at = look(&session.conn, &sql, session.sweep.bodies_after, before_ms, slice)?;
@@ -174,7 +174,7 @@ fn remove_bodies(session: &mut Session, before_ms: i64, slice: i64) -> Result<(u
 
 fn remove_notifications(session: &mut Session, before_ms: i64, slice: i64) -> Result<(u64, bool), Fault> {
     let sql = format!(
-        "SELECT n.seq, n.received_at < ?2, {IS_OPEN}, n.seq = (SELECT max(seq) FROM notifications) FROM notifications n WHERE n.seq > ?1 ORDER BY n.seq LIMIT ?3"
+        "SELECT n.seq, n.received_at < ?2, {IS_OPEN} FROM notifications n WHERE n.seq > ?1 ORDER BY n.seq LIMIT ?3"
     );
     let looked_at = look(&session.conn, &sql, session.sweep.notifications_after, before_ms, slice)?;
     let mut removed = 0;
@@ -183,8 +183,7 @@ fn remove_notifications(session: &mut Session, before_ms: i64, slice: i64) -> Re
             return Ok((removed, true));
         }
         session.sweep.notifications_after = row.seq;
-        // The newest one stays, however old: the next number follows it.
-        if !row.is_open && !row.is_newest {
+        if !row.is_open {
             remove_notification(&session.conn, row.seq)?;
             session.sweep.has_loose_names = true;
             removed += 1;
@@ -197,14 +196,13 @@ struct LookedAt {
     seq: i64,
     is_old: bool,
     is_open: bool,
-    is_newest: bool,
 }
 
 fn look(conn: &Connection, sql: &str, after: i64, before_ms: i64, slice: i64) -> Result<Vec<LookedAt>, Fault> {
     Ok(conn
         .prepare_cached(sql)?
         .query_map((after, before_ms, slice), |row| {
-            Ok(LookedAt { seq: row.get(0)?, is_old: row.get(1)?, is_open: row.get(2)?, is_newest: row.get(3)? })
+            Ok(LookedAt { seq: row.get(0)?, is_old: row.get(1)?, is_open: row.get(2)? })
         })?
         .collect::<Result<_, _>>()?)
 }
@@ -221,6 +219,7 @@ fn remove_notification(conn: &Connection, seq: i64) -> Result<(), Fault> {
         "DELETE FROM bodies WHERE notification = ?1",
         "DELETE FROM acks WHERE notification = ?1",
         "DELETE FROM notifications WHERE seq = ?1",
+        "INSERT INTO numbers (id, used) VALUES (1, ?1) ON CONFLICT DO UPDATE SET used = max(used, excluded.used)",
     ] {
         conn.prepare_cached(sql)?.execute([seq])?;
     }

@@ -179,7 +179,9 @@ fn add_name(
 ) -> Result<(), Fault> {
     session
         .conn
-        .prepare_cached("INSERT OR REPLACE INTO identities (scope, kind, text, event, unrefunded) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .prepare_cached(
+            "INSERT OR REPLACE INTO identities (scope, kind, text, event, unrefunded) VALUES (?1, ?2, ?3, ?4, ?5)",
+        )?
         .execute((scope, kind, text, event, unrefunded.as_ref().map(Currency::code)))?;
     Ok(())
 }

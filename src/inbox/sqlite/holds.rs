@@ -5,7 +5,9 @@ use rusqlite::Connection;
 
 use super::fault::Fault;
 use super::queue::Urgency;
-use super::rows::{self, DELIVERY_SELECT, EVENT_COLUMNS, EVENT_TABLES, delivery_seq, event_seq, notification_seq, state_code, to_ms};
+use super::rows::{
+    self, DELIVERY_SELECT, EVENT_COLUMNS, EVENT_TABLES, delivery_seq, event_seq, notification_seq, state_code, to_ms,
+};
 use super::session::Session;
 use super::{SqliteInbox, audit, search, waits};
 use crate::inbox::holds::{EndHold, EndedHold, HoldEnd, HoldRecord, HoldWhat, Holds};
@@ -36,8 +38,9 @@ fn list(conn: &Connection, after: Option<NotificationId>, limit: usize) -> Resul
         "SELECT {EVENT_COLUMNS} FROM {EVENT_TABLES}
          WHERE e.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND e.concerns IS NOT NULL AND e.hold_end IS NULL ORDER BY e.seq LIMIT {PAGE_MAX}"
     );
-    let deliveries =
-        format!("{DELIVERY_SELECT} WHERE d.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND d.state = 1 ORDER BY d.seq LIMIT {PAGE_MAX}");
+    let deliveries = format!(
+        "{DELIVERY_SELECT} WHERE d.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND d.state = 1 ORDER BY d.seq LIMIT {PAGE_MAX}"
+    );
     let found = search::many(conn, &sql, [after], search::notification_of)?;
     found
         .into_iter()
@@ -130,15 +133,18 @@ type Found = (i64, Vec<(i64, HoldEnd)>, usize);
 
 fn of_notification(session: &Session, id: NotificationId, end: HoldEnd) -> Result<Found, Fault> {
     let conn = &session.conn;
-    let seq: i64 =
-        conn
+    let seq: i64 = conn
         .prepare_cached("SELECT seq FROM notifications WHERE seq = ?1 AND id = ?2")?
         .query_row((notification_seq(id), id.as_bytes()), |row| row.get(0))?;
     let events = conn
-        .prepare_cached(&format!("UPDATE events AS e SET hold_end = ?2 WHERE e.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND {IS_OPEN}"))?
+        .prepare_cached(&format!(
+            "UPDATE events AS e SET hold_end = ?2 WHERE e.seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND {IS_OPEN}"
+        ))?
         .execute((seq, end_code(end)))?;
     let deliveries = conn
-        .prepare_cached("SELECT seq FROM deliveries WHERE seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND state = 1 ORDER BY seq")?
+        .prepare_cached(
+            "SELECT seq FROM deliveries WHERE seq BETWEEN ?1 << 16 AND (?1 << 16 | 65535) AND state = 1 ORDER BY seq",
+        )?
         .query_map([seq], |row| row.get(0))?
         .map(|delivery| Ok((delivery?, end)))
         .collect::<Result<_, Fault>>()?;

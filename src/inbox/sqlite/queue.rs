@@ -18,26 +18,41 @@ pub(super) trait Job: Send {
     fn answer(self: Box<Self>, batch: Result<(), Error>);
 }
 
-/// A job made of a function, answered through a channel.
+/// A job made of a function, answered through a channel: by itself, with its result in it. What the caller allocated
+/// is so given back by the callers' threads, whose next calls find that memory warm.
 pub(super) struct Asked<T, F> {
     work: F,
     result: Option<Result<T, Error>>,
-    caller: oneshot::Sender<Result<T, Error>>,
+    caller: Option<Caller<T, F>>,
     needs_caller: bool,
+}
+
+type Caller<T, F> = oneshot::Sender<Box<Asked<T, F>>>;
+
+/// The other end of the channel.
+pub(super) struct Answer<T, F>(oneshot::Receiver<Box<Asked<T, F>>>);
+
+impl<T, F> Answer<T, F> {
+    /// Waits for the commit, or the failure.
+    pub(super) async fn wait(self) -> Result<T, Error> {
+        let answered = self.0.await.map_err(|_| Error::Closed)?;
+        answered.result.unwrap_or_else(|| Err(Error::Unavailable("the job did not run".to_owned())))
+    }
 }
 
 impl<T, F> Asked<T, F>
 where
     F: FnMut(&mut Session) -> Result<T, Fault>,
 {
-    pub(super) fn new(work: F) -> (Self, oneshot::Receiver<Result<T, Error>>) {
+    pub(super) fn new(work: F) -> (Box<Self>, Answer<T, F>) {
         let (caller, answer) = oneshot::channel();
-        (Self { work, result: None, caller, needs_caller: false }, answer)
+        (Box::new(Self { work, result: None, caller: Some(caller), needs_caller: false }), Answer(answer))
     }
 
     /// Not done when the caller has gone by then: a claim that nobody receives would only cost a lease.
-    pub(super) fn unless_gone(self) -> Self {
-        Self { needs_caller: true, ..self }
+    pub(super) fn unless_gone(mut self: Box<Self>) -> Box<Self> {
+        self.needs_caller = true;
+        self
     }
 }
 
@@ -47,21 +62,20 @@ where
     F: FnMut(&mut Session) -> Result<T, Fault> + Send,
 {
     fn run(&mut self, session: &mut Session) -> Result<(), Fault> {
-        if self.needs_caller && self.caller.is_closed() {
+        if self.needs_caller && self.caller.as_ref().is_none_or(oneshot::Sender::is_closed) {
             return Ok(());
         }
         self.result = Some(session.within_savepoint(&mut self.work)?);
         Ok(())
     }
 
-    fn answer(self: Box<Self>, batch: Result<(), Error>) {
-        let answer = match (batch, self.result) {
-            (Err(error), _) => Err(error),
-            (Ok(()), Some(result)) => result,
-            (Ok(()), None) => Err(Error::Unavailable("the job did not run".to_owned())),
-        };
+    fn answer(mut self: Box<Self>, batch: Result<(), Error>) {
+        if let Err(error) = batch {
+            self.result = Some(Err(error));
+        }
+        let Some(caller) = self.caller.take() else { return };
         // A caller that went away is not an error: what was committed stays committed.
-        drop(self.caller.send(answer));
+        drop(caller.send(self));
     }
 }
 

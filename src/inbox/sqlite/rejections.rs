@@ -58,7 +58,7 @@ impl Rejections for SqliteInbox {
 
     async fn store_reverified(&self, arrival: Arrival, rejection: RejectionId, by: &str) -> Result<Stored, Error> {
         let now = (self.options.clock)();
-        self.reverified_parts(arrival.into(), rejection, by.to_owned(), now).await
+        self.reverified_parts(Box::new(arrival.into()), rejection, by.to_owned(), now).await
     }
 }
 
@@ -66,7 +66,7 @@ impl SqliteInbox {
     /// The write path behind [`Rejections::store_reverified`].
     pub(super) async fn reverified_parts(
         &self,
-        parts: Parts,
+        parts: Box<Parts>,
         rejection: RejectionId,
         by: String,
         now: Timestamp,

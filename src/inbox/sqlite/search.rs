@@ -50,9 +50,14 @@ pub(super) fn events(conn: &Connection, filter: &EventFilter) -> Result<Vec<Even
         conditions.push(text.replace('?', &format!("?{}", values.len())));
     };
     // Where nothing is more selective, a channel or a kind leads to the blocks that hold any of it.
-    let is_selective = filter.order_no.is_some() || filter.is_unrouted || filter.state.is_some_and(|state| state != DeliveryState::Delivered);
+    let is_selective = filter.order_no.is_some()
+        || filter.is_unrouted
+        || filter.state.is_some_and(|state| state != DeliveryState::Delivered);
     let word = |text: &str| -> Result<Option<i64>, Fault> {
-        Ok(conn.prepare_cached("SELECT id FROM words WHERE text = ?1")?.query_row([text], |row| row.get(0)).optional()?)
+        Ok(conn
+            .prepare_cached("SELECT id FROM words WHERE text = ?1")?
+            .query_row([text], |row| row.get(0))
+            .optional()?)
     };
     let before = filter.before.map_or(i64::MAX, event_seq);
     let last = before >> (PLACE_BITS + BLOCK_BITS);
@@ -134,18 +139,22 @@ pub(super) fn notifications(conn: &Connection, filter: &NotificationFilter) -> R
     let direction = if is_upward { "ASC" } else { "DESC" };
     let mut records = Vec::new();
     let Some(channel) = &filter.channel else {
-        let sql = format!("{NOTIFICATION_SELECT} WHERE n.seq < ?1 AND n.seq > ?2 ORDER BY n.seq {direction} LIMIT {limit}");
+        let sql =
+            format!("{NOTIFICATION_SELECT} WHERE n.seq < ?1 AND n.seq > ?2 ORDER BY n.seq {direction} LIMIT {limit}");
         add_notifications(conn, &sql, (before, after), limit, &mut records)?;
         return Ok(records);
     };
-    let channel: Option<i64> =
-        conn.prepare_cached("SELECT id FROM words WHERE text = ?1")?.query_row([channel], |row| row.get(0)).optional()?;
+    let channel: Option<i64> = conn
+        .prepare_cached("SELECT id FROM words WHERE text = ?1")?
+        .query_row([channel], |row| row.get(0))
+        .optional()?;
     let Some(channel) = channel else { return Ok(records) };
     let sql = format!(
         "{NOTIFICATION_SELECT} WHERE n.seq < ?1 AND n.seq > ?2 AND n.seq BETWEEN ?3 << 10 AND (?3 << 10 | 1023)
              AND n.channel = ?4 ORDER BY n.seq {direction} LIMIT {limit}"
     );
-    let mut blocks = Blocks::new(Blocks::OF_CHANNEL, channel, (after + 1) >> BLOCK_BITS, before >> BLOCK_BITS, is_upward);
+    let mut blocks =
+        Blocks::new(Blocks::OF_CHANNEL, channel, (after + 1) >> BLOCK_BITS, before >> BLOCK_BITS, is_upward);
     while records.len() < limit
         && let Some(block) = blocks.next(conn)?
     {

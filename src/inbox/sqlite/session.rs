@@ -224,9 +224,10 @@ impl Session {
             .prepare_cached("SELECT seq, id FROM notifications ORDER BY seq DESC LIMIT 1")?
             .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
             .optional()?;
-        let (seq, at_ms) =
-            newest.map_or((0, 0), |(seq, id)| (seq, NotificationId::from_bytes(id).as_millisecond()));
-        Ok(Numbers { seq, at_ms, chance: ids::seed() })
+        let (seq, at_ms) = newest.map_or((0, 0), |(seq, id)| (seq, NotificationId::from_bytes(id).as_millisecond()));
+        let used: Option<i64> =
+            self.conn.prepare_cached("SELECT used FROM numbers")?.query_row([], |row| row.get(0)).optional()?;
+        Ok(Numbers { seq: seq.max(used.unwrap_or(0)), at_ms, chance: ids::seed() })
     }
 
     /// Notes that a block of notifications holds one of this channel.

@@ -62,8 +62,8 @@ fn options(clock: &Arc<AtomicI64>) -> Options {
     Options::new(Arc::new(move || Timestamp::from_millisecond(clock.load(Ordering::SeqCst)).unwrap()))
 }
 
-fn parts(letter: Letter) -> Parts {
-    Parts::new(Unpacked {
+fn parts(letter: Letter) -> Box<Parts> {
+    Box::new(Parts::new(Unpacked {
         channel: "test".into(),
         merchant: "default".into(),
         platform: "testpay",
@@ -72,7 +72,7 @@ fn parts(letter: Letter) -> Parts {
         request: letter.request,
         routes: letter.routes,
         is_shadow: letter.is_shadow,
-    })
+    }))
 }
 
 #[async_trait]
@@ -281,6 +281,37 @@ async fn a_call_that_is_dropped_loses_only_its_answer() {
 }
 
 #[tokio::test]
+async fn no_number_is_used_twice() {
+    let world = Temporary::new();
+    let first = world.store(world.letter("N1")).await.unwrap().notification();
+    let deliveries = world.inbox.deliveries_of(first).await.unwrap();
+    let retention = Retention {
+        bodies: Duration::from_secs(1),
+        identities: Duration::from_secs(1),
+        rejections: Duration::from_secs(1),
+        slice: 10,
+    };
+    let claim = Claim {
+        target: "shop".into(),
+        max: 1,
+        now: world.now(),
+        lease: conformance::LEASE,
+        longest_wait: conformance::LONGEST_WAIT,
+        running: Vec::new(),
+    };
+    let leased = world.inbox.claim(claim).await.unwrap().remove(0);
+    world.inbox.finish(conformance::finish(&leased, Next::Delivered, world.now())).await.unwrap();
+    world.advance(Duration::from_secs(2));
+    while !world.inbox.retain(retention, world.now()).await.unwrap().is_done {}
+    assert!(matches!(world.inbox.notification(first).await, Err(Error::NotFound)));
+    world.inbox.close().await;
+    let again = SqliteInbox::open(world.path(), options(&world.clock)).unwrap();
+    let second = again.store_parts(parts(world.letter("N2"))).await.unwrap().notification();
+    assert_eq!(rows::notification_seq(second), rows::notification_seq(first) + 1);
+    assert!(matches!(again.delivery(deliveries[0].id).await, Err(Error::NotFound)));
+}
+
+#[tokio::test]
 async fn a_full_queue_refuses_at_once() {
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(AtomicI64::new(START_MS));
@@ -318,8 +349,9 @@ async fn a_row_that_cannot_be_read_does_not_stand_in_the_way() {
     let world = Temporary::new();
     world.store(world.letter("N1")).await.unwrap();
     world.store(world.letter("N2")).await.unwrap();
-    let spoil =
-        world.inbox.submit(Urgency::Work, 0, |session| session.run("UPDATE events SET currency = '???' WHERE seq >> 16 = 1"));
+    let spoil = world
+        .inbox
+        .submit(Urgency::Work, 0, |session| session.run("UPDATE events SET currency = '???' WHERE seq >> 16 = 1"));
     spoil.await.unwrap();
     let claim = Claim {
         target: "shop".into(),

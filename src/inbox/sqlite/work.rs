@@ -304,12 +304,7 @@ pub(super) fn release(session: &mut Session, leases: &[(DeliveryId, LeaseToken)]
             .conn
             .prepare_cached("SELECT seq FROM deliveries WHERE seq = ?1 AND id = ?4 AND state = ?2 AND token = ?3")?
             .query_row(
-                (
-                    delivery_seq(*delivery),
-                    state_code(DeliveryState::Leased),
-                    token.as_bytes(),
-                    delivery.as_bytes(),
-                ),
+                (delivery_seq(*delivery), state_code(DeliveryState::Leased), token.as_bytes(), delivery.as_bytes()),
                 |row| row.get(0),
             )
             .optional()?;
@@ -333,7 +328,9 @@ pub(super) fn release(session: &mut Session, leases: &[(DeliveryId, LeaseToken)]
 fn finish(session: &mut Session, finish: &Finish) -> Result<Finished, Fault> {
     let held: Option<(i64, u32)> = session
         .conn
-        .prepare_cached("SELECT seq, attempts FROM deliveries WHERE seq = ?1 AND id = ?4 AND state = ?2 AND token = ?3")?
+        .prepare_cached(
+            "SELECT seq, attempts FROM deliveries WHERE seq = ?1 AND id = ?4 AND state = ?2 AND token = ?3",
+        )?
         .query_row(
             (
                 delivery_seq(finish.delivery),

@@ -160,13 +160,14 @@ impl Writer {
         let outcome = self.transact(&mut batch, false);
         self.settle(&outcome);
         let weight: usize = batch.iter().map(|waiting| waiting.bytes + JOB_BYTES).sum();
+        let has_written = matches!(outcome, Ok(true));
         for Waiting { job, .. } in batch {
             job.answer(match &outcome {
                 Ok(_) => Ok(()),
                 Err(cause) => Err(Error::Unavailable(cause.clone())),
             });
         }
-        if matches!(outcome, Ok(true)) {
+        if has_written {
             self.checkpoint_sometimes(weight);
         }
         if self.counts_written_at.elapsed() >= LAZY_WAIT {
