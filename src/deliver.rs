@@ -137,8 +137,8 @@ impl Deliverer {
             delivered: self.metrics.attempts.get_or_create(&delivered).clone(),
             confirmed_seconds: self.metrics.confirmed_seconds.get_or_create(&by_target).clone(),
         };
-        let shelf = Shelf::new(line.policy.concurrency, line.policy.lease);
-        Crew { deliverer: self, line, shelf, counted }
+        let places = Shelf::new(line.policy.concurrency, line.policy.lease);
+        Crew { deliverer: self, line, shelf: places, counted }
     }
 }
 

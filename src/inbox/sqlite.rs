@@ -222,15 +222,17 @@ impl Intake for SqliteInbox {
 #[async_trait]
 impl Work for SqliteInbox {
     async fn claim(&self, claim: Claim) -> Result<Vec<Leased>, Error> {
-        let (job, answer) = Asked::new(move |session: &mut Session| work::claim(session, &claim));
-        self.shared.queue.push(job.unless_gone(), 0, Urgency::Work)?;
+        let (mut job, answer) = Asked::new(move |session: &mut Session| work::claim(session, &claim));
+        job.unless_gone();
+        self.shared.queue.push(job, 0, Urgency::Work)?;
         answer.wait().await
     }
 
     async fn claim_or_stand_by(&self, claim: Claim) -> Result<Claimed, Error> {
         let clock = self.options.clock.clone();
-        let (job, answer) = Asked::new(move |session: &mut Session| standby::claim(session, &claim, &clock));
-        self.shared.queue.push(job.unless_gone(), 0, Urgency::Work)?;
+        let (mut job, answer) = Asked::new(move |session: &mut Session| standby::claim(session, &claim, &clock));
+        job.unless_gone();
+        self.shared.queue.push(job, 0, Urgency::Work)?;
         answer.wait().await
     }
 

@@ -44,7 +44,7 @@ pub(super) fn size(conn: &Connection, path: &Path) -> Result<Size, Fault> {
         free_bytes: number("PRAGMA freelist_count")? * page,
         wal_bytes: files::length(&files::beside(path, "-wal")),
         notifications,
-        events: if sampled == 0 { 0 } else { notifications.saturating_mul(of_sample) / sampled },
+        events: notifications.saturating_mul(of_sample).checked_div(sampled).unwrap_or(0),
     })
 }
 

@@ -49,10 +49,9 @@ where
         (Box::new(Self { work, result: None, caller: Some(caller), needs_caller: false }), Answer(answer))
     }
 
-    /// Not done when the caller has gone by then: a claim that nobody receives would only cost a lease.
-    pub(super) fn unless_gone(mut self: Box<Self>) -> Box<Self> {
+    /// It is not done when the caller has gone by then: a claim that nobody receives would only cost a lease.
+    pub(super) fn unless_gone(&mut self) {
         self.needs_caller = true;
-        self
     }
 }
 

@@ -63,7 +63,7 @@ struct Numbers {
     seq: i64,
     /// The time in the newest id. A clock that is set back does not set ids back.
     at_ms: u64,
-    /// What tells ids of several inboxes apart: the state of a SplitMix64.
+    /// What tells ids of several inboxes apart: the state of a `SplitMix64`.
     chance: u64,
 }
 

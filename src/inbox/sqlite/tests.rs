@@ -300,7 +300,7 @@ async fn no_number_is_used_twice() {
         running: Vec::new(),
     };
     let leased = world.inbox.claim(claim).await.unwrap().remove(0);
-    world.inbox.finish(conformance::finish(&leased, Next::Delivered, world.now())).await.unwrap();
+    world.inbox.finish(conformance::finish(&leased, crate::inbox::Next::Delivered, world.now())).await.unwrap();
     world.advance(Duration::from_secs(2));
     while !world.inbox.retain(retention, world.now()).await.unwrap().is_done {}
     assert!(matches!(world.inbox.notification(first).await, Err(Error::NotFound)));

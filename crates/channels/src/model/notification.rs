@@ -151,7 +151,8 @@ impl Notification {
             say(fact.payee.as_deref().unwrap_or(""), '\u{1e}');
         }
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-        let (assertion, _) = digest.as_ref().split_first_chunk().expect("SHA-256 has 32 bytes");
-        NotificationKey { platform_id: self.platform_id.clone(), assertion: *assertion }
+        let mut assertion = [0; 8];
+        assertion.iter_mut().zip(digest.as_ref()).for_each(|(to, from)| *to = *from);
+        NotificationKey { platform_id: self.platform_id.clone(), assertion }
     }
 }
