@@ -61,6 +61,7 @@ test: setup loom ## every test, against real servers
 # With another `cfg` every crate is built afresh: a folder of its own keeps the other builds.
 loom: ## every interleaving of the queue before the inbox's writer
 	RUSTFLAGS="--cfg loom" cargo test -p tollbell-group-commit --test loom --profile loom --quiet --target-dir target/loom
+
 crash: setup ## kill -9 at any moment, with an oracle outside; ARGS="--kills 1000" or "--seed N"
 	@cargo build --quiet --package tollbell --package tollbell-proof
 	@$(BUILT)/proof crash --program $(BUILT)/tollbell $(ARGS)
@@ -72,6 +73,7 @@ power: setup ## what a power cut leaves, at hundreds of moments; ARGS="--points 
 mutants: setup ## put known faults into copies of the program: each has to be caught
 	@cargo build --quiet --package tollbell --package tollbell-proof
 	@$(BUILT)/proof mutants --program $(BUILT)/tollbell $(ARGS)
+
 bench: setup-bench ## measure beside what merchants run today; ARGS=--quick for a first look, ARGS=--help for more
 	cargo build --release --quiet -p tollbell -p tollbell-bench
 	@out="$${CARGO_TARGET_DIR:-target}"; "$$out/release/tollbell-bench" --program "$$out/release/tollbell" --folder "$$out/bench" $(ARGS)
