@@ -130,12 +130,13 @@ pub fn listed_events(site: &Site) -> anyhow::Result<BTreeSet<String>> {
     }
 }
 
-/// Whether any delivery is still due or being attempted.
+/// Whether any delivery is still due or being attempted. Each state is a command of its own, and a delivery that is tried
+/// again goes from one to the other and back: it is looked for where it was before, too.
 ///
 /// # Errors
 /// When the command fails.
 pub fn has_open_deliveries(site: &Site) -> anyhow::Result<bool> {
-    for state in ["pending", "leased"] {
+    for state in ["pending", "leased", "pending", "leased", "pending"] {
         if !site.json(&["events", "--state", state, "--limit", "1"])?.is_empty() {
             return Ok(true);
         }
