@@ -47,7 +47,7 @@ impl StandBy {
     /// What was given to it; `None` when another claim has ended it.
     ///
     /// # Errors
-    /// As [`Work::claim`].
+    /// As [`super::Work::claim`].
     pub async fn granted(&mut self) -> Option<Result<Vec<Leased>, Error>> {
         (&mut self.0).await.ok()
     }
@@ -55,7 +55,7 @@ impl StandBy {
     /// What had been given to it when a further claim ended it.
     ///
     /// # Errors
-    /// As [`Work::claim`].
+    /// As [`super::Work::claim`].
     pub fn ended(mut self) -> Option<Result<Vec<Leased>, Error>> {
         self.0.try_recv().ok()
     }
