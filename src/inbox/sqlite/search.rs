@@ -185,6 +185,7 @@ fn add_notifications(
 /// A walk over the blocks of notifications that hold something of a channel, or of a kind of event.
 struct Blocks {
     sql: &'static str,
+    is_upward: bool,
     word: i64,
     first: i64,
     last: i64,
@@ -201,7 +202,7 @@ impl Blocks {
     ];
 
     fn new(sql: [&'static str; 2], word: i64, first: i64, last: i64, is_upward: bool) -> Self {
-        Self { sql: sql[usize::from(is_upward)], word, first, last }
+        Self { sql: sql[usize::from(is_upward)], is_upward, word, first, last }
     }
 
     fn next(&mut self, conn: &Connection) -> Result<Option<i64>, Fault> {
@@ -210,8 +211,7 @@ impl Blocks {
             .query_row((self.word, self.first, self.last), |row| row.get(0))
             .optional()?;
         if let Some(block) = block {
-            let is_upward = self.sql == Self::OF_CHANNEL[1] || self.sql == Self::OF_KIND[1];
-            if is_upward { self.first = block + 1 } else { self.last = block - 1 }
+            if self.is_upward { self.first = block + 1 } else { self.last = block - 1 }
         }
         Ok(block)
     }
