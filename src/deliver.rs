@@ -75,7 +75,7 @@ impl Policy {
 }
 
 /// Does an application's answer say what the platform of this delivery waits for?
-pub type AckOf = Arc<dyn Fn(&Origin, &AppReply<'_>) -> AckMatch + Send + Sync>;
+pub type AckOf = Arc<dyn Fn(&Origin, &AppReply<'_>, Option<&RawRequest>) -> AckMatch + Send + Sync>;
 
 /// Reads every field of a proven request in the way of the channel that it came to.
 pub type FieldsOf = Arc<dyn Fn(&Origin, &RawRequest) -> Vec<(String, String)> + Send + Sync>;
@@ -266,7 +266,8 @@ impl Deliverer {
     fn envelope(&self, leased: &Leased, attempted_at: Timestamp) -> Envelope {
         let (ack_of, fields_of) = (self.ack_of.clone(), self.fields_of.clone());
         let origin = Origin { channel: leased.channel.clone(), platform: leased.platform.clone() };
-        let (sent_by, request) = (origin.clone(), leased.request.clone());
+        let (sent_by, request) = (origin.clone(), leased.request.clone().map(Arc::new));
+        let answered = request.clone();
         Envelope {
             delivery: leased.delivery.to_string(),
             attempt: leased.attempt,
@@ -279,7 +280,7 @@ impl Deliverer {
             request: leased.request.clone(),
             attempted_at,
             fields: Arc::new(move || request.as_ref().map(|request| fields_of(&sent_by, request)).unwrap_or_default()),
-            is_ack: Arc::new(move |reply| ack_of(&origin, reply)),
+            is_ack: Arc::new(move |reply| ack_of(&origin, reply, answered.as_deref())),
         }
     }
 }

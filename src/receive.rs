@@ -116,7 +116,7 @@ impl Receiver {
         self.metrics.received.get_or_create(&ByChannel { channel: channel.clone() }).inc();
         self.note_refusal(door.map(|door| &**door), rejection, request, Read::Nothing);
         let reply = match door {
-            Some(door) => door.channel().answer(Cause::Refused.answer()),
+            Some(door) => door.channel().answer(Cause::Refused.answer(), None),
             None => Reply { status: NO_CHANNEL_STATUS, content_type: None, body: bytes::Bytes::new() },
         };
         Answered { reply, cause: Cause::Refused, acknowledges: None, channel, received_at, is_limited: false }
@@ -143,8 +143,13 @@ impl Receiver {
         let received_at = request.received_at;
         let channel = door.channel();
         let began = Instant::now();
+        // Made now: the request is given away when it is stored.
+        let success = channel.answer(Answer::Success, Some(&request));
         let answered = |cause: Cause, acknowledges| Answered {
-            reply: channel.answer(cause.answer()),
+            reply: match cause.answer() {
+                Answer::Success => success.clone(),
+                failure @ Answer::Failure(_) => channel.answer(failure, None),
+            },
             cause,
             acknowledges,
             channel: door.id.clone(),

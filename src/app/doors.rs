@@ -47,12 +47,12 @@ pub(super) fn doors(config: &Config, lines: &[Line], keepers: &Keepers) -> Doors
 /// Reads an application's answer in the words of the channel, as it is configured now. When the channel is gone
 /// or has another name, another channel of the same platform knows the word; without any, nothing confirms.
 pub(super) fn ack_of(receiver: Arc<ArcSwap<Receiver>>) -> AckOf {
-    Arc::new(move |origin: &Origin, reply: &AppReply<'_>| {
+    Arc::new(move |origin: &Origin, reply: &AppReply<'_>, to: Option<&RawRequest>| {
         let receiver = receiver.load();
         let is_of_platform = |door: &&Arc<Door>| *door.platform == *origin.platform;
         let own = receiver.doors.by_id(&origin.channel).filter(is_of_platform);
         let door = own.or_else(|| receiver.doors.iter().find(is_of_platform));
-        door.map_or(AckMatch::No, |door| door.channel().is_ack(reply))
+        door.map_or(AckMatch::No, |door| door.channel().is_ack(reply, to))
     })
 }
 

@@ -127,11 +127,11 @@ fn without_framing(sent: u64) -> u64 {
 /// The log tells how long the application's answer was, not what it said: an answer as long as the
 /// platform's own word is taken for it. A byte order mark, a warning or an error page are longer.
 fn is_success(channel: &dyn Channel, status: u16, bytes: u64) -> bool {
-    let word = channel.answer(Answer::Success).body;
+    let word = channel.answer(Answer::Success, None).body;
     let length = usize::try_from(bytes.min(ANSWER_BYTES_MAX)).unwrap_or_default();
     let guess = vec![b'?'; length];
     let body: &[u8] = if length == word.len() { &word } else { &guess };
-    channel.is_ack(&AppReply { status, body }) == AckMatch::Exact
+    channel.is_ack(&AppReply { status, body }, None) == AckMatch::Exact
 }
 
 fn compare(notes: &[ShadowNote], answered: Vec<Answered>) -> Comparison {

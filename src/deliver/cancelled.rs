@@ -67,7 +67,7 @@ impl World {
             metrics: Arc::new(Metrics::new()),
             clock,
             chance: Arc::new(|| 0.0),
-            ack_of: Arc::new(|_, reply| AckMatch::of_word(reply.body, b"success")),
+            ack_of: Arc::new(|_, reply, _| AckMatch::of_word(reply.body, b"success")),
             fields_of: Arc::new(|_, _| Vec::new()),
             signatures: Arc::new(Unsigned),
             scan: Duration::from_millis(50),

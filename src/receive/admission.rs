@@ -98,7 +98,7 @@ impl Receiver {
 
 fn failed(door: &Door, cause: Cause, received_at: Timestamp) -> Answered {
     Answered {
-        reply: door.channel().answer(cause.answer()),
+        reply: door.channel().answer(cause.answer(), None),
         cause,
         acknowledges: None,
         channel: door.id.clone(),

@@ -24,11 +24,13 @@ pub trait Channel: Send + Sync {
     /// cannot be added.
     fn verify(&self, request: &RawRequest, now: Timestamp) -> Verdict;
 
-    /// The exact bytes of an answer in this platform's words.
-    fn answer(&self, answer: Answer) -> Reply;
+    /// The exact bytes of an answer in this platform's words. Some platforms want a number of their request back:
+    /// success is only ever told to a request, which is then given.
+    fn answer(&self, answer: Answer, to: Option<&RawRequest>) -> Reply;
 
-    /// Did the application's script say what this platform waits for?
-    fn is_ack(&self, reply: &AppReply<'_>) -> AckMatch;
+    /// Did the application's script say what this platform waits for? `to` is what the script was given, where it is
+    /// known.
+    fn is_ack(&self, reply: &AppReply<'_>, to: Option<&RawRequest>) -> AckMatch;
 
     /// Every field of a message that was proven before, as text, in the message's own order: for people and
     /// applications, never for decisions. Verifies nothing. Empty when it cannot be read (any more), for

@@ -10,12 +10,13 @@
 //! * [`recognition`]: whose request is this, when the URL does not say.
 //! * [`resign`]: a proven request signed afresh, for an application that checks the signature later.
 //! * `simulate` (a feature): the platforms' other side.
-//! * [`form`], [`json`], [`xml`], [`charset`], [`signature`]: what several platforms share.
+//! * [`form`], [`json`], [`xml`], [`charset`], [`sorted`], [`cipher`], [`signature`]: what several platforms share.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
 
 pub mod channel;
 pub mod charset;
+pub mod cipher;
 pub mod form;
 pub mod json;
 pub mod model;
@@ -24,6 +25,7 @@ pub mod recognition;
 pub mod resign;
 pub mod settings;
 pub mod signature;
+pub mod sorted;
 #[cfg(feature = "simulate")]
 pub mod simulate;
 pub mod succession;

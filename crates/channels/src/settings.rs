@@ -251,6 +251,25 @@ impl Settings {
     pub fn required_text(&self, name: &'static str) -> Result<&str, SettingsError> {
         self.text(name).filter(|text| !text.trim().is_empty()).ok_or(SettingsError::new(name, "missing"))
     }
+
+    /// A secret that is one line of visible text, without the line end that an editor leaves behind it; none when it is
+    /// not configured.
+    ///
+    /// # Errors
+    /// [`SettingsError`] with `missing` when it is empty, or `malformed` when blanks, control characters or another line are in it: what was
+    /// copied with them is not what the platform has.
+    pub fn secret_line(&self, name: &'static str) -> Result<Option<&[u8]>, SettingsError> {
+        let Some(file) = self.key(name) else { return Ok(None) };
+        let line = file.strip_suffix(b"\n").unwrap_or(file);
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return Err(SettingsError::new(name, "missing"));
+        }
+        if !line.iter().all(u8::is_ascii_graphic) {
+            return Err(SettingsError::new(name, "malformed"));
+        }
+        Ok(Some(line))
+    }
 }
 
 /// The machine in an address, without user, password, path and query.

@@ -113,20 +113,18 @@ pub struct Genuine {
 /// How a signature covers a request.
 #[derive(Clone, Debug)]
 pub enum Cover {
-    /// The decoded pairs of a form body, sorted; these names are not covered.
-    SortedForm {
-        /// Names of pairs that the signature leaves out.
-        uncovered: &'static [&'static str],
-        /// Whether a pair with an empty value counts as absent.
-        empty_is_absent: bool,
-        /// The name of the signature's own pair.
-        signature: &'static str,
-    },
+    /// Decoded pairs of a name and a value.
+    Pairs(PairCover),
     /// The exact body, and these headers.
     BodyAndHeaders {
         /// Names of headers under the signature.
         headers: &'static [&'static str],
         /// The header that carries the signature.
+        signature: &'static str,
+    },
+    /// The exact body; the signature is a pair of the URL's query.
+    BodyAndQuery {
+        /// The name of that pair.
         signature: &'static str,
     },
     /// The exact body, and a time that stands in plain digits beside the hexadecimal signature, in one header:
@@ -135,6 +133,44 @@ pub enum Cover {
         /// The header that carries both.
         signature: &'static str,
     },
+}
+
+/// How a signature covers pairs.
+#[derive(Clone, Copy, Debug)]
+pub struct PairCover {
+    /// Where they stand.
+    pub carrier: Carrier,
+    /// Which of them are covered.
+    pub covered: Covered,
+    /// The name of the signature's own pair; none where a covered value carries its own proof.
+    pub signature: Option<&'static str>,
+}
+
+/// Where pairs stand in a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carrier {
+    /// A form in the body.
+    Form,
+    /// The URL's query; the body is empty.
+    Query,
+    /// The elements under the root of an XML document.
+    Xml,
+    /// The members of a JSON object.
+    Json,
+}
+
+/// Which pairs a signature covers.
+#[derive(Clone, Copy, Debug)]
+pub enum Covered {
+    /// All but these, sorted by name and joined to one text that escapes nothing.
+    Joined {
+        /// Names of pairs that are left out.
+        but: &'static [&'static str],
+        /// Whether a pair with an empty value counts as absent.
+        empty_is_absent: bool,
+    },
+    /// These, each for itself, and no other.
+    Each(&'static [&'static str]),
 }
 
 impl fmt::Debug for Genuine {

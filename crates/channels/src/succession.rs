@@ -65,12 +65,12 @@ impl Channel for Succession {
         proven.into_iter().find(|verdict| matches!(verdict, Verdict::Genuine(_))).unwrap_or(verdict)
     }
 
-    fn answer(&self, answer: Answer) -> Reply {
-        self.current.answer(answer)
+    fn answer(&self, answer: Answer, to: Option<&RawRequest>) -> Reply {
+        self.current.answer(answer, to)
     }
 
-    fn is_ack(&self, reply: &AppReply<'_>) -> AckMatch {
-        self.current.is_ack(reply)
+    fn is_ack(&self, reply: &AppReply<'_>, to: Option<&RawRequest>) -> AckMatch {
+        self.current.is_ack(reply, to)
     }
 
     /// Whichever key reads it: what was proven once is read also after its key has ended.
@@ -178,7 +178,7 @@ mod tests {
             assert!(notes.iter().any(|note| note.label.starts_with("former ") && note.not_after == Some(until)));
             // It says and hears what the channel as it is says and hears.
             for answer in Answer::ALL {
-                assert_eq!(both.answer(*answer), channel(platform, &*new).answer(*answer));
+                assert_eq!(both.answer(*answer, None), channel(platform, &*new).answer(*answer, None));
             }
             assert_eq!(both.freshness(), channel(platform, &*new).freshness(), "{}", platform.kind);
             // The other side's own private key, which a careless operator might give as the gateway's.

@@ -191,7 +191,7 @@ impl Channel for Alipay {
         }
     }
 
-    fn answer(&self, answer: Answer) -> Reply {
+    fn answer(&self, answer: Answer, _: Option<&RawRequest>) -> Reply {
         match answer {
             Answer::Success => Reply::constant(200, TEXT, SUCCESS),
             Answer::Failure(Failure::Refused) => Reply::constant(400, TEXT, FAIL),
@@ -201,7 +201,7 @@ impl Channel for Alipay {
 
     /// Only status 200 counts, and the word in lower case: the message service reads it in any case, the
     /// notify URL does not, and a script that says it wrong would be repeated by Alipay.
-    fn is_ack(&self, reply: &AppReply<'_>) -> AckMatch {
+    fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
         if reply.status == 200 { AckMatch::of_word(reply.body, SUCCESS) } else { AckMatch::No }
     }
 

@@ -145,11 +145,11 @@ impl Channel for Custom {
         }
     }
 
-    fn answer(&self, answer: Answer) -> Reply {
+    fn answer(&self, answer: Answer, _: Option<&RawRequest>) -> Reply {
         self.recipe.replies.answer(answer)
     }
 
-    fn is_ack(&self, reply: &AppReply<'_>) -> AckMatch {
+    fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
         self.recipe.replies.is_ack(reply)
     }
 

@@ -207,7 +207,7 @@ impl Channel for WechatPay {
     }
 
     /// Success is a status without a body, as the documents allow: nothing is left to be misread.
-    fn answer(&self, answer: Answer) -> Reply {
+    fn answer(&self, answer: Answer, _: Option<&RawRequest>) -> Reply {
         match answer {
             Answer::Success => Reply { status: 204, content_type: None, body: Bytes::new() },
             Answer::Failure(Failure::Refused) => Reply::constant(401, JSON, FAIL.as_bytes()),
@@ -217,7 +217,7 @@ impl Channel for WechatPay {
 
     /// The status decides, with two exceptions on the safe side, since a confirmation that was none would
     /// lose the payment: a JSON `code` that is not SUCCESS, and an error page that PHP sent with status 200.
-    fn is_ack(&self, reply: &AppReply<'_>) -> AckMatch {
+    fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
         let is_accepted = matches!(reply.status, 200 | 204) && !is_error_page(reply.body) && !is_fail(reply.body);
         if is_accepted { AckMatch::Exact } else { AckMatch::No }
     }

@@ -9,7 +9,7 @@ use super::world::{with_body, worlds};
 fn a_pair_given_twice_is_refused() {
     for world in worlds() {
         for (story, genuine) in world.callbacks() {
-            if !matches!(genuine.cover, Cover::SortedForm { .. }) {
+            if !matches!(genuine.cover, Cover::Pairs(_)) {
                 continue;
             }
             let pairs = read(&genuine.request.body);
@@ -34,7 +34,7 @@ fn a_pair_given_twice_is_refused() {
 fn a_pair_given_many_times_is_refused() {
     for world in worlds() {
         let genuine = world.callback();
-        if !matches!(genuine.cover, Cover::SortedForm { .. }) {
+        if !matches!(genuine.cover, Cover::Pairs(_)) {
             continue;
         }
         let thrice = [&genuine.request.body[..], &genuine.request.body, &genuine.request.body].join(&b'&');

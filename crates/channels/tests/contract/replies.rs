@@ -22,8 +22,9 @@ fn word(answer: Answer) -> &'static str {
 }
 
 fn lines(world: &World) -> Vec<String> {
+    let request = world.callback().request;
     let line = |answer: &Answer| {
-        let reply = world.channel.answer(*answer);
+        let reply = world.channel.answer(*answer, Some(&request));
         let body = if reply.body.is_empty() { "-".to_owned() } else { reply.body.escape_ascii().to_string() };
         let media = reply.content_type.unwrap_or("-");
         format!("{} | {} | {} | {media} | {body}", world.platform.kind, word(*answer), reply.status)
@@ -42,11 +43,12 @@ fn replies_are_pinned() {
 #[test]
 fn no_failure_reads_as_a_success() {
     for world in worlds() {
-        let success = world.channel.answer(Answer::Success);
+        let request = world.callback().request;
+        let success = world.channel.answer(Answer::Success, Some(&request));
         assert!((200..300).contains(&success.status), "{}: {}", world.platform.kind, success.status);
         for cause in Cause::ALL {
             let answer = cause.answer();
-            let reply = world.channel.answer(answer);
+            let reply = world.channel.answer(answer, Some(&request));
             assert_eq!(reply.body.is_empty(), reply.content_type.is_none(), "{}: {cause:?}", world.platform.kind);
             if answer == Answer::Success {
                 assert_eq!(reply, success, "{}: {cause:?}", world.platform.kind);
@@ -59,7 +61,7 @@ fn no_failure_reads_as_a_success() {
             let differs = success.body.is_empty() || reply.body.is_empty();
             assert!(!differs || !(200..300).contains(&reply.status), "{}: {cause:?}", world.platform.kind);
             assert!(!(300..400).contains(&reply.status), "{}: {cause:?} redirects", world.platform.kind);
-            let reading = world.channel.is_ack(&AppReply { status: reply.status, body: &reply.body });
+            let reading = world.channel.is_ack(&AppReply { status: reply.status, body: &reply.body }, Some(&request));
             assert_eq!(reading, AckMatch::No, "{}: {cause:?}", world.platform.kind);
         }
     }
@@ -69,8 +71,9 @@ fn no_failure_reads_as_a_success() {
 fn an_applications_success_is_read_as_the_platform_would() {
     for world in worlds() {
         let kind = world.platform.kind;
-        let success = world.channel.answer(Answer::Success);
-        let read = |status: u16, body: &[u8]| world.channel.is_ack(&AppReply { status, body });
+        let request = world.callback().request;
+        let success = world.channel.answer(Answer::Success, Some(&request));
+        let read = |status: u16, body: &[u8]| world.channel.is_ack(&AppReply { status, body }, Some(&request));
         assert_eq!(read(success.status, &success.body), AckMatch::Exact, "{kind}");
         for status in [100, 301, 302, 304, 400, 401, 403, 404, 429, 500, 502, 503, 504] {
             assert_eq!(read(status, &success.body), AckMatch::No, "{kind}: status {status}");

@@ -20,7 +20,7 @@ use crate::model::{Currency, Environment, EventKind, Money, RawRequest};
 use crate::settings::{SettingValue, Settings};
 use crate::signature::key::PublicKey;
 use crate::signature::rsa::sign_sha256;
-use crate::simulate::{Cover, Genuine, KeyOffice, OtherSide, Story, WrittenSetting};
+use crate::simulate::{Carrier, Cover, Covered, Genuine, KeyOffice, OtherSide, PairCover, Story, WrittenSetting};
 
 /// The invented merchant. Real ids of this shape begin with a year.
 const APP_ID: &str = "9021000000000001";
@@ -127,13 +127,13 @@ impl Side {
         let body = form::encode(pairs.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
         Genuine {
             request: request(story, body),
-            cover: Cover::SortedForm {
-                uncovered: &["sign", "sign_type"],
+            cover: Cover::Pairs(PairCover {
+                carrier: Carrier::Form,
                 // A verifier tries both the string with empty values and the one without, so an empty pair
                 // that is added or dropped changes nothing, and nothing is what it says.
-                empty_is_absent: true,
-                signature: "sign",
-            },
+                covered: Covered::Joined { but: &["sign", "sign_type"], empty_is_absent: true },
+                signature: Some("sign"),
+            }),
         }
     }
 

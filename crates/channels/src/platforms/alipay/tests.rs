@@ -367,13 +367,13 @@ fn recognition_goes_by_shape_and_application() {
 #[test]
 fn replies_are_exact_and_failures_hold_no_success() {
     let own = channel(&own_settings());
-    assert_eq!(own.answer(Answer::Success), Reply::constant(200, "text/plain", b"success"));
+    assert_eq!(own.answer(Answer::Success, None), Reply::constant(200, "text/plain", b"success"));
     for answer in Answer::ALL.iter().filter(|answer| **answer != Answer::Success) {
-        let reply = own.answer(*answer);
+        let reply = own.answer(*answer, None);
         assert_ne!(reply.status, 200);
         assert_eq!(&reply.body[..], b"fail");
     }
-    let ack = |status, body: &str| own.is_ack(&AppReply { status, body: body.as_bytes() });
+    let ack = |status, body: &str| own.is_ack(&AppReply { status, body: body.as_bytes() }, None);
     assert_eq!(ack(200, "success"), AckMatch::Exact);
     assert_eq!(ack(200, "\u{feff}success\r\n"), AckMatch::Trimmed);
     assert_eq!(ack(200, "Warning: x\nsuccess"), AckMatch::Within);

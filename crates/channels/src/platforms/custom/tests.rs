@@ -295,11 +295,11 @@ fn the_window_is_as_wide_as_configured_on_either_side() {
 #[test]
 fn plain_statuses_without_a_reply_section() {
     let channel = channel(WHOLE, r#""type":"json:/t","map":{"x":"other"}"#);
-    let status = |answer| channel.answer(answer).status;
+    let status = |answer| channel.answer(answer, None).status;
     assert_eq!(status(Answer::Success), 200);
     assert_eq!(status(Answer::Failure(Failure::Refused)), 400);
     assert_eq!(status(Answer::Failure(Failure::Busy)), 503);
-    let ack = |status: u16, body: &[u8]| channel.is_ack(&AppReply { status, body });
+    let ack = |status: u16, body: &[u8]| channel.is_ack(&AppReply { status, body }, None);
     assert_eq!((ack(204, b""), ack(200, b"{}"), ack(500, b"")), (AckMatch::Exact, AckMatch::Exact, AckMatch::No));
     assert_eq!(ack(200, b"<br />\n<b>Fatal error</b>: Uncaught"), AckMatch::No);
 }

@@ -444,7 +444,7 @@ fn settings_that_make_no_channel_are_named() {
 #[test]
 fn an_answer_is_read_by_its_status_and_code() {
     let channel = build(&stage().settings).unwrap();
-    let read = |status: u16, body: &str| channel.is_ack(&AppReply { status, body: body.as_bytes() });
+    let read = |status: u16, body: &str| channel.is_ack(&AppReply { status, body: body.as_bytes() }, None);
     for body in ["", "ok", "success", r#"{"code":"SUCCESS","message":"成功"}"#, "\u{feff}{\"code\":\"SUCCESS\"}", "{}"]
     {
         assert_eq!(read(200, body), AckMatch::Exact, "{body}");
