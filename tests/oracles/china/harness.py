@@ -8,7 +8,8 @@ Every answer to a line that could not be served is {"error": "…"}.
     {"op":"use","settings":{…}}          verify from now on against these settings (a vector's, say)
     {"op":"sign","seed":N,…}             {"request":{…},"expect":{…},"now":SECONDS,…}
     {"op":"damage","seed":N,…}           the same, spoilt: "damage" names how
-    {"op":"verify","request":{…}}        {"outcome":"genuine",…facts} or {"outcome":"refused","reason":"…"}
+    {"op":"verify","request":{…}}        {"outcome":"genuine",…facts} or {"outcome":"refused","reason":"…"}; a "kind" tells
+                                         what the URL is for, where the message does not (LianLian)
     {"op":"reply","cause":"success"}     {"status","headers","body_base64","body"}
     {"op":"vectors"}                     {"vectors":[{"name","given","expected","computed","passed"}]}
 
@@ -718,21 +719,21 @@ def selftest(platform, count):
         json.dumps(signed)
         again = platform.answer({"op": "sign", "seed": seed, "now": signed["now"]})
         note(f"sign {seed} again", again == signed, "differs")
-        said = platform.answer({"op": "verify", "request": signed["request"], "now": signed["now"]})
+        said = platform.answer({"op": "verify", "request": signed["request"], "now": signed["now"], "kind": signed["kind"]})
         note(f"sign {seed} {signed['kind']}", said == signed["expect"], f"{said} instead of {signed['expect']}")
         key = f"{signed['kind']} {signed['expect']['event']}"
         events[key] = events.get(key, 0) + 1
     for kind in platform.KINDS:
         wish = {"op": "sign", "kind": kind, "seed": 7, "out_trade_no": "WISH-1", "amount_minor": 12345}
         signed = platform.answer(wish)
-        said = platform.answer({"op": "verify", "request": signed["request"], "now": signed["now"]})
+        said = platform.answer({"op": "verify", "request": signed["request"], "now": signed["now"], "kind": kind})
         note(f"wish {kind}", said == signed["expect"], f"{said} instead of {signed['expect']}")
         for name, value in (("order_no", "WISH-1"), ("amount_minor", 12345)):
             got = said.get(name)
             note(f"wish {kind} {name}", got in (value, None) or kind in platform.LOOSE, f"{got}")
         for word, event in platform.STATUSES.get(kind, {}).items():
             signed = platform.answer({**wish, "status": word})
-            said = platform.answer({"op": "verify", "request": signed["request"], "now": signed["now"]})
+            said = platform.answer({"op": "verify", "request": signed["request"], "now": signed["now"], "kind": kind})
             note(f"status {kind} {word}", said["outcome"] == "genuine" and said["event"] == event, f"{said}")
     for keys in range(3):
         platform.answer({"op": "keys", "seed": keys})
