@@ -269,7 +269,7 @@ def json_object(data, what="the body"):
     try:
         if isinstance(data, bytes):
             data = data.decode("utf-8")
-        value = json.loads(data, object_pairs_hook=pairs, parse_constant=constant, parse_float=str)
+        value = json.loads(data, object_pairs_hook=pairs, parse_constant=constant)
     except (ValueError, RecursionError) as error:
         raise Refused(f"{what} is not JSON") from error
     need(isinstance(value, dict), f"{what} is not a JSON object")
