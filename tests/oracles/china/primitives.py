@@ -698,7 +698,6 @@ def gcm_decrypt(cipher, nonce, aad, data):
 
 DES_IP = [58 - 8 * (at % 8) + 2 * (at // 8) if at < 32 else 57 - 8 * (at % 8) + 2 * (at // 8 - 4) for at in range(64)]
 DES_FP = [DES_IP.index(at) + 1 for at in range(1, 65)]
-DES_E = [(4 * (at // 6) + at % 6 - 1) % 32 + 1 for at in range(48)]
 DES_P = [
     16, 7, 20, 21, 29, 12, 28, 17, 1, 15, 23, 26, 5, 18, 31, 10,
     2, 8, 24, 14, 32, 27, 3, 9, 19, 13, 30, 6, 22, 11, 4, 25,
@@ -731,8 +730,34 @@ def to_bits(data):
     return [byte >> 7 - at & 1 for byte in data for at in range(8)]
 
 
-def from_bits(bits):
-    return bytes(int("".join(map(str, bits[at : at + 8])), 2) for at in range(0, len(bits), 8))
+def permutation(table):
+    """For each byte of a block, what each of its values contributes to the permuted 64 bits."""
+    result = []
+    for at in range(8):
+        row = []
+        for value in range(256):
+            block = bytearray(8)
+            block[at] = value
+            row.append(int("".join(map(str, pick(to_bits(block), table))), 2))
+        result.append(row)
+    return result
+
+
+def des_rounds():
+    """For each S-box, what each of its inputs contributes to the permuted 32 bits."""
+    result = []
+    for number, box in enumerate(DES_S):
+        rows, contributions = box.split(), []
+        for six in range(64):
+            value = int(rows[six >> 4 & 2 | six & 1][six >> 1 & 15], 16)
+            bits = [0] * 32
+            bits[4 * number : 4 * number + 4] = [value >> 3 & 1, value >> 2 & 1, value >> 1 & 1, value & 1]
+            contributions.append(int("".join(map(str, pick(bits, DES_P))), 2))
+        result.append(contributions)
+    return result
+
+
+DES_TABLES = Lazy(lambda: (permutation(DES_IP), permutation(DES_FP), des_rounds()))
 
 
 class Des:
@@ -746,21 +771,24 @@ class Des:
         for number in range(16):
             count = 1 if number in (0, 1, 8, 15) else 2
             left, right = left[count:] + left[:count], right[count:] + right[:count]
-            self.keys.append(pick(left + right, DES_PC2))
+            chosen = pick(left + right, DES_PC2)
+            self.keys.append([int("".join(map(str, chosen[at : at + 6])), 2) for at in range(0, 48, 6)])
 
     def run(self, block, keys):
-        bits = pick(to_bits(block), DES_IP)
-        left, right = bits[:32], bits[32:]
+        first, last, boxes = DES_TABLES()
+        value = 0
+        for row, byte in zip(first, block):
+            value |= row[byte]
+        left, right = value >> 32, value & 0xFFFFFFFF
         for key in keys:
-            mixed = [a ^ b for a, b in zip(pick(right, DES_E), key)]
-            output = []
-            for number, box in enumerate(DES_S):
-                six = mixed[6 * number : 6 * number + 6]
-                row, column = six[0] * 2 + six[5], six[1] * 8 + six[2] * 4 + six[3] * 2 + six[4]
-                value = int(box.split()[row][column], 16)
-                output += [value >> 3 & 1, value >> 2 & 1, value >> 1 & 1, value & 1]
-            left, right = right, [a ^ b for a, b in zip(left, pick(output, DES_P))]
-        return from_bits(pick(right + left, DES_FP))
+            wide, mixed = (right & 1) << 33 | right << 1 | right >> 31, 0
+            for number in range(8):
+                mixed |= boxes[number][wide >> 28 - 4 * number & 63 ^ key[number]]
+            left, right = right, left ^ mixed
+        value = 0
+        for row, byte in zip(last, (right << 32 | left).to_bytes(8, "big")):
+            value |= row[byte]
+        return value.to_bytes(8, "big")
 
     def encrypt(self, block):
         return self.run(block, self.keys)
