@@ -554,6 +554,15 @@ class Platform:
         except (Refused, Malformed) as error:
             return {"outcome": "refused", "reason": str(error)}
 
+    def judged(self, settings, asked, now, **more):
+        """What `verify` says of a request under other settings."""
+        kept = self.settings, self.secret
+        self.settings, self.secret = settings, {}
+        try:
+            return self.verify({"request": asked, "now": now, **more})
+        finally:
+            self.settings, self.secret = kept
+
     def use(self, wish):
         self.settings = wish["settings"]
         if self.secret is None:
