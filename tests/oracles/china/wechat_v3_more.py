@@ -379,6 +379,15 @@ class WechatV3(SignedEnvelope):
 
     # Damages of its own.
 
+    def spoil_wrong_key(self, rng, message):
+        if message.generation != "sm":
+            return super().spoil_wrong_key(rng, message)
+        message.private = sm2_key("stranger")
+        return self.finish(message, rng)
+
+    def spoil_sha1(self, rng, message):
+        return None if message.generation == "sm" else super().spoil_sha1(rng, message)
+
     def spoil_serial(self, rng, message):
         """A serial that is unknown, or of the other key."""
         serial = message.headers["Wechatpay-Serial"]
