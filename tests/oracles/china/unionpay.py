@@ -76,6 +76,7 @@ class UnionPay(FieldDamages, Platform):
     GENERATIONS = ("01", "11", "12", "5.0.0")
     SIGN = "signature"
     MERCHANT = ("merId",)
+    TESTED_KEYS = ({"signMethods": ["01"]}, {"environment": "test", "signMethods": ["01", "11"]}, {"signMethods": ["01", "11", "12"]})
     STATUSES = {
         kind: {code: f"{word}.{outcome(code)}" for code in ("00", "A6", "03", "01")} for kind, (_, word) in TYPES.items()
     }

@@ -49,6 +49,7 @@ class WechatV3(SignedEnvelope):
     GENERATIONS = ("certificate", "public_key", "sm")
     PREFIX, KEY, ALGORITHM = "Wechatpay", "apiv3_key", "AEAD_AES_256_GCM"
     EXTRA = ("Wechatpay-Serial",)
+    TESTED_KEYS = ({"partner": False}, {"partner": True}, {"partner": False, "sm": True})
     LOOSE = ("combined", "complaint", "coupon", "contract", "vehicle")
     STATUSES = {
         "payment": {"SUCCESS": "payment.succeeded"},
