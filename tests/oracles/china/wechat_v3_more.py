@@ -3,7 +3,7 @@
 Settings: mchid and appid, or for a service provider (a third of the seeds) sp_mchid, sp_appid, sub_mchid, sub_appid;
 apiv3_key (32 characters); platform_certificates, a list of {serial_no, certificate (PEM)}; public_key_id with
 public_key (PEM); signature_types, the allowed ones.
-Generations: certificate, public_key, sm (SM2, SM3, SM4; made only when asked for, with keys of "sm":true, whose
+Generations: certificate, public_key, sm (SM2, SM3, SM4; made only after keys of "sm":true, whose
 settings have sm_serial_no and sm_public_key and allow WECHATPAY2-SM2-WITH-SM3).
 
 Decisions where the sheet leaves room:
@@ -109,7 +109,7 @@ class WechatV3(SignedEnvelope):
             message.plain["a_new_member"] = {"b": [1, hard_text(rng), None]}
         message.plain = shuffled(rng, message.plain)
         original = {"payment": "transaction", "refund": "refund", "transfer": "mch_payment"}.get(kind, kind)
-        generation = wish.get("generation") or rng.choice(["certificate", "public_key"])
+        generation = wish.get("generation") or rng.choice(["certificate", "public_key"] + ["sm"] * ("sm" in self.secret))
         message.headers, message.generation = {}, generation
         if generation == "certificate":
             serial = self.secret["serial"]
