@@ -401,7 +401,7 @@ class Message:
 def change_text(rng, value):
     """Another text near to this one."""
     choice = rng.randrange(5)
-    if choice == 0 and value.isdigit():
+    if choice == 0 and value.isdigit() and int(value):
         return str(int(value) * 100)
     if choice == 1:
         return value + rng.choice(["0", " ", "x"])
@@ -782,6 +782,8 @@ def selftest(platform, count):
 
 
 def main(platform):
+    for stream in (sys.stdin, sys.stdout):
+        stream.reconfigure(encoding="utf-8")
     if sys.argv[1:2] == ["selftest"]:
         count = int(sys.argv[2]) if sys.argv[2:] and sys.argv[2].isdigit() else 300
         raise SystemExit(not selftest(platform, count))

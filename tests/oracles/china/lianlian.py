@@ -62,6 +62,9 @@ class Lianlian(FieldDamages, Platform):
     def flat(self, message):
         return message.kind != "accp"
 
+    def covered(self, message, filled=True):
+        return [name for name in super().covered(message, filled) if message.get(name) != "null"]
+
     def message(self, rng, wish, now):
         kind = self.pick(rng, wish)
         word, event = self.status(rng, wish, kind)
