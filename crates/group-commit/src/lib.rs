@@ -1,8 +1,8 @@
 //! The bounded queue before the one thread that writes.
 //!
 //! Callers push jobs and wait for their answers elsewhere; the writer takes whatever waits as one batch, does it in one
-//! transaction, and answers everyone after the commit. There is no batch window: while one commit is on its way to the
-//! disk, the next batch gathers by itself.
+//! transaction, and answers everyone after the commit. The queue itself has no batch window: while one commit is on its way
+//! to the disk, the next batch gathers by itself.
 //!
 //! The queue knows nothing of databases and answers. A job is moved in, and moved out once: it cannot be lost or done
 //! twice without the compiler's leave. What remains are the races between pushing, taking and closing, which `make loom`
@@ -129,6 +129,11 @@ impl<J> Queue<J> {
             self.has_work.notify_one();
         }
         Ok(())
+    }
+
+    /// Jobs that a caller waits for, at this moment.
+    pub fn waiting(&self) -> usize {
+        lock(&self.state).urgent.len()
     }
 
     /// Takes everything that waits, up to what one transaction may hold. For one thread alone: a push wakes one.

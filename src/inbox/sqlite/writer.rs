@@ -30,7 +30,15 @@ const LAZY_WAIT: Duration = Duration::from_secs(1);
 const REOPEN_WAIT: Duration = Duration::from_millis(100);
 /// After so many bytes of jobs the WAL is moved into the database, between two batches: small enough that
 /// the next batch hardly waits, large enough that pages that changed often are copied once.
-const CHECKPOINT_BYTES: usize = 4 * 1024 * 1024;
+const CHECKPOINT_BYTES: usize = 2 * 1024 * 1024;
+/// Batches are gathered only while several callers are busy at once: from so many jobs of the last batch on.
+const GATHER_FROM: usize = 2;
+/// Jobs that are enough for one batch: a commit's own price hardly counts among so many.
+const GATHER_ENOUGH: usize = 64;
+/// How long the writer looks away while a batch gathers: it is not woken for every job.
+const GATHER_STEP: Duration = Duration::from_micros(20);
+/// Longest time that a batch gathers.
+const GATHER_MAX: Duration = Duration::from_micros(200);
 /// A log that is longer has been held by readers; people's reads wait then until it is empty.
 pub(super) const LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// People's reads wait no longer than this: our own have ended by then, so that somebody else's holds the log.
@@ -106,6 +114,8 @@ pub(super) struct Writer {
     orphaned: Lazy,
     failed_at: Option<(Instant, String)>,
     bytes_since_checkpoint: usize,
+    /// Jobs of the last batch.
+    last_batch: usize,
     counts_written_at: Instant,
     refused_written_at: Instant,
     /// Since when people's reads are kept back, and when that last ended without the log being emptied.
@@ -117,6 +127,7 @@ impl Writer {
     pub(super) fn new(shared: Arc<Shared>, session: Session) -> Self {
         let in_place = InPlace::of(&shared.path);
         Self {
+            last_batch: 0,
             shared,
             session: Some(session),
             in_place,
@@ -133,9 +144,14 @@ impl Writer {
     /// Works until the queue is closed and empty.
     pub(super) fn run(mut self) {
         loop {
+            self.gather();
             match self.shared.queue.take(LAZY_WAIT) {
-                Taken::Batch(batch) => self.work(batch),
+                Taken::Batch(batch) => {
+                    self.last_batch = batch.len();
+                    self.work(batch);
+                }
                 Taken::Idle => {
+                    self.last_batch = 0;
                     self.idle();
                     self.write_refused_sometimes();
                 }
@@ -152,6 +168,25 @@ impl Writer {
             && let Err(fault) = schema::checkpoint_all(&session.conn)
         {
             tracing::warn!(cause = %fault.into_error(), "the last checkpoint of the inbox was not made");
+        }
+    }
+
+    /// While several callers are busy, waits a moment for more of them, as long as more come: every commit has a price
+    /// of its own. One who is alone never waits.
+    fn gather(&self) {
+        let queue = &self.shared.queue;
+        let mut waiting = queue.waiting();
+        if self.last_batch < GATHER_FROM || waiting == 0 {
+            return;
+        }
+        let began = Instant::now();
+        while waiting < GATHER_ENOUGH && began.elapsed() < GATHER_MAX {
+            std::thread::sleep(GATHER_STEP);
+            let now = queue.waiting();
+            if now <= waiting + 1 {
+                return;
+            }
+            waiting = now;
         }
     }
 
