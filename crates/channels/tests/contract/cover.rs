@@ -31,6 +31,14 @@ pub(crate) fn is_covered_alike(genuine: &Genuine, request: &RawRequest) -> bool 
     }
 }
 
+/// Where the message stands: in the body, unless its pairs stand in the query.
+pub(crate) fn carrier(genuine: &Genuine) -> Carrier {
+    match genuine.cover {
+        Cover::Pairs(cover) => cover.carrier,
+        Cover::BodyAndHeaders { .. } | Cover::BodyAndQuery { .. } | Cover::BodyAndStamp { .. } => Carrier::Form,
+    }
+}
+
 /// Whether a covered value carries its own proof, so that there is no signature beside it.
 pub(crate) fn is_sealed(genuine: &Genuine) -> bool {
     matches!(genuine.cover, Cover::Pairs(PairCover { signature: None, .. }))

@@ -3,20 +3,12 @@
 use http::Method;
 use tollbell_channels::channel::{Likeness, Verdict};
 use tollbell_channels::model::RawRequest;
-use tollbell_channels::simulate::{Carrier, Cover, Covered, Genuine};
+use tollbell_channels::simulate::{Carrier, Cover, Covered};
 
-use super::cover::is_sealed;
+use super::cover::{carrier, is_sealed};
 use super::pairs::{Pair, Paired, text, with_text};
-use super::world::{World, refused, with_body, with_every_platform, with_header};
+use super::world::{World, refused, with_every_platform, with_header};
 use super::xml;
-
-/// Where the message stands: in the body, unless its pairs stand in the query.
-fn carrier(genuine: &Genuine) -> Carrier {
-    match genuine.cover {
-        Cover::Pairs(cover) => cover.carrier,
-        Cover::BodyAndHeaders { .. } | Cover::BodyAndQuery { .. } | Cover::BodyAndStamp { .. } => Carrier::Form,
-    }
-}
 
 #[test]
 fn an_empty_body_is_named() {
@@ -360,6 +352,6 @@ pub(crate) fn garbage_is_refused(world: &World) {
         let Some(paired) = Paired::of(&genuine) else { continue };
         let request = paired.with(&pairs);
         assert_eq!(world.channel.recognise(&request), Likeness::No, "{}: {pairs:?}", world.platform.kind);
-        world.refuses("another kind", &with_body(&request, request.body.clone()));
+        world.refuses("another kind", &request);
     }
 }
