@@ -14,6 +14,7 @@ mod init;
 mod keep;
 mod listing;
 mod node;
+mod platforms;
 mod rejections;
 mod reload;
 mod replay;
@@ -64,7 +65,7 @@ enum What {
     Serve,
     Init(InitArgs),
     Check,
-    Channels,
+    Channels(ChannelsArgs),
     Targets,
     ResignKey(ResignKeyArgs),
     Sample(SampleArgs),
@@ -96,6 +97,14 @@ struct InitArgs {
     all: bool,
     #[arg(long, value_name = "NAME=VALUE")]
     set: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct ChannelsArgs {
+    #[arg(long, conflicts_with = "markdown")]
+    known: bool,
+    #[arg(long)]
+    markdown: bool,
 }
 
 #[derive(Debug, Args)]
@@ -313,7 +322,9 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Serve => serve::run(&mut context).await,
         What::Init(args) => init::run(&mut context, &args),
         What::Check => check::run(&mut context),
-        What::Channels => listing::channels(&mut context).await,
+        What::Channels(ChannelsArgs { known: true, .. }) => platforms::known(&mut context),
+        What::Channels(ChannelsArgs { markdown: true, .. }) => platforms::markdown(&mut context),
+        What::Channels(_) => listing::channels(&mut context).await,
         What::Targets => listing::targets(&mut context),
         What::ResignKey(args) => resign_key::run(&mut context, &args),
         What::Sample(args) => sample::run(&mut context, &args),

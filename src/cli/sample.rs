@@ -125,7 +125,12 @@ fn curl_config(request: &RawRequest, url: &str) -> Vec<u8> {
         let header = [name.as_str().as_bytes(), b": ", value.as_bytes()].concat();
         line("header", &header);
     }
-    line("data-binary", &request.body);
+    // Nothing to send is not the same as an empty form, which curl would announce.
+    if !request.body.is_empty() {
+        // curl reads a file where `data-binary` begins with `@`; `data-raw` takes every text as it is.
+        let way = if request.body.starts_with(b"@") { "data-raw" } else { "data-binary" };
+        line(way, &request.body);
+    }
     config
 }
 
@@ -146,5 +151,10 @@ mod tests {
         };
         let text = String::from_utf8(curl_config(&request, "http://h/")).unwrap();
         assert_eq!(text, "url = \"http://h/?a=1\"\nrequest = \"POST\"\ndata-binary = \"a=\\\"b\\\"\\\\\\n\"\n");
+        let asked = RawRequest { method: http::Method::GET, body: bytes::Bytes::new(), ..request.clone() };
+        let text = String::from_utf8(curl_config(&asked, "http://h/")).unwrap();
+        assert_eq!(text, "url = \"http://h/?a=1\"\nrequest = \"GET\"\n");
+        let file = RawRequest { body: bytes::Bytes::from_static(b"@/etc/passwd"), ..request };
+        assert!(String::from_utf8(curl_config(&file, "http://h/")).unwrap().ends_with("data-raw = \"@/etc/passwd\"\n"));
     }
 }
