@@ -115,8 +115,8 @@ struct ResignKeyArgs {
 #[derive(Debug, Args)]
 struct SampleArgs {
     channel: String,
-    #[arg(long, default_value = "payment.succeeded")]
-    event: String,
+    #[arg(long)]
+    event: Option<String>,
     #[arg(long, default_value = "curl", value_parser = ["curl", "body", "http"])]
     format: String,
     #[arg(long)]

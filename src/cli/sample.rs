@@ -68,10 +68,13 @@ fn with_test_keys(
 
 /// What the callback shall say.
 fn story(context: &Context<'_>, stories: &[EventKind], args: &SampleArgs) -> anyhow::Result<Story> {
-    let kind = EventKind::parse(&args.event).filter(|kind| stories.contains(kind));
+    // A payment, where nothing else is asked for, or what this platform tells at all.
+    let usual = Some(EventKind::PaymentSucceeded).filter(|kind| stories.contains(kind)).or(stories.first().copied());
+    let word = args.event.as_deref().unwrap_or(usual.map_or("", EventKind::as_str));
+    let kind = EventKind::parse(word).filter(|kind| stories.contains(kind));
     let Some(kind) = kind else {
         let known: Vec<&str> = stories.iter().map(|kind| kind.as_str()).collect();
-        let message = Message::new("sample.no_story").with("event", &args.event).with("known", known.join(", "));
+        let message = Message::new("sample.no_story").with("event", word).with("known", known.join(", "));
         return Err(context.usage(&message));
     };
     let at = clock::system()();
