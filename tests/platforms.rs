@@ -109,7 +109,11 @@ fn the_pages_about_platforms_are_the_registrys() {
         for platform in PLATFORMS {
             assert!(told.contains(&format!("\n## {}\n", platform.kind)), "{page}: {}", platform.kind);
         }
-        assert_eq!(told, tollbell(&root(), &["--lang", lang, "channels", "--markdown"]), "written differently each time");
+        assert_eq!(
+            told,
+            tollbell(&root(), &["--lang", lang, "channels", "--markdown"]),
+            "written differently each time"
+        );
     }
 }
 
@@ -178,9 +182,7 @@ fn a_platform_is_named_in_two_lines_outside_its_own_file() {
 
 /// Lines of the registry that name a module, each item of the list counted as a line.
 fn lines_that_name(registry: &str, module: &str) -> Vec<String> {
-    let is_word = |text: &str| {
-        text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == module)
-    };
+    let is_word = |text: &str| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == module);
     let (before, list) = registry.split_once("PLATFORMS: &[&Platform] = &[").expect("the list");
     let (list, behind) = list.split_once("];").expect("its end");
     let comment = |line: &&str| !line.trim_start().starts_with("//");

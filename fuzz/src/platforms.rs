@@ -148,11 +148,8 @@ fn with_text(request: &RawRequest, text: Vec<u8>, in_query: bool) -> RawRequest 
 /// A few small changes of the text, of the query beside it, and of headers.
 fn edited(request: &RawRequest, edits: &[u8], in_query: bool) -> RawRequest {
     let mut changed = request.clone();
-    let mut text = if in_query {
-        request.query.clone().unwrap_or_default().into_bytes()
-    } else {
-        request.body.to_vec()
-    };
+    let mut text =
+        if in_query { request.query.clone().unwrap_or_default().into_bytes() } else { request.body.to_vec() };
     for edit in edits.chunks_exact(EDIT_BYTES).take(EDITS_MAX) {
         let (what, place, byte) = (edit[0], usize::from(u16::from_be_bytes([edit[1], edit[2]])), edit[3]);
         let at = place % (text.len() + 1);

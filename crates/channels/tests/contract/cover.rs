@@ -10,13 +10,9 @@ use super::world::with_header;
 /// Whether the genuine signature is one over this request as well.
 pub(crate) fn is_covered_alike(genuine: &Genuine, request: &RawRequest) -> bool {
     let original = &genuine.request;
-    let has_header = |name: &str| {
-        request.headers.get_all(name).iter().eq(original.headers.get_all(name).iter())
-    };
+    let has_header = |name: &str| request.headers.get_all(name).iter().eq(original.headers.get_all(name).iter());
     match &genuine.cover {
-        Cover::Pairs(cover) => {
-            says_the_same(&read(original, cover.carrier), &read(request, cover.carrier), cover)
-        }
+        Cover::Pairs(cover) => says_the_same(&read(original, cover.carrier), &read(request, cover.carrier), cover),
         Cover::BodyAndHeaders { headers, .. } => {
             request.body == original.body && headers.iter().all(|name| has_header(name))
         }

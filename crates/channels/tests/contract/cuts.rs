@@ -64,9 +64,8 @@ fn other_cuts(paired: &Paired, usual: &[Pair]) -> Vec<(String, Vec<Pair>)> {
             cuts.push(swallowed(pairs, &sorted, &[first, second]));
         }
     }
-    let telling: Vec<usize> = (1..sorted.len())
-        .filter(|&at| !usual.iter().any(|pair| pair.name == pairs[sorted[at]].name))
-        .collect();
+    let telling: Vec<usize> =
+        (1..sorted.len()).filter(|&at| !usual.iter().any(|pair| pair.name == pairs[sorted[at]].name)).collect();
     cuts.push(swallowed(pairs, &sorted, &telling));
     cuts
 }

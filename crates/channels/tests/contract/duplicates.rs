@@ -40,7 +40,7 @@ fn a_pair_given_many_times_is_refused() {
 
 pub(crate) fn repeated_messages_are_named(world: &World) {
     let Some(paired) = Paired::of(&world.callback()) else { return };
-    world.refuses_as("everything thrice", &paired.with(&paired.pairs.repeat(3)), &["duplicate_field"]);
+    world.refuses_as("everything thrice", &paired.repeated(3), &["duplicate_field"]);
 }
 
 #[test]

@@ -93,11 +93,8 @@ fn with_empty_pieces(paired: &Paired) -> Vec<Vec<u8>> {
     let own = text(&paired.request, paired.cover.carrier);
     match paired.cover.carrier {
         Carrier::Form | Carrier::Query => {
-            let pieces: Vec<Vec<u8>> = paired
-                .pairs
-                .iter()
-                .map(|pair| form::write(std::slice::from_ref(pair), form::Style::Usual))
-                .collect();
+            let pieces: Vec<Vec<u8>> =
+                paired.pairs.iter().map(|pair| form::write(std::slice::from_ref(pair), form::Style::Usual)).collect();
             vec![
                 [b"&", own.as_slice()].concat(),
                 [own.as_slice(), b"&"].concat(),
@@ -172,7 +169,9 @@ fn a_body_beside_a_signed_query_is_never_mixed_in() {
 
 pub(crate) fn bodies_are_not_mixed_in(world: &World) {
     for (story, genuine) in world.callbacks() {
-        let Some(paired) = Paired::of(&genuine).filter(|paired| paired.cover.carrier == Carrier::Query) else { continue };
+        let Some(paired) = Paired::of(&genuine).filter(|paired| paired.cover.carrier == Carrier::Query) else {
+            continue;
+        };
         let original = world.accepts("as it came", &genuine.request);
         let mut bodies = vec!["a=1".to_owned(), "{}".to_owned(), written(&paired.pairs)];
         for pair in &paired.pairs {
@@ -196,12 +195,11 @@ fn a_pair_missing_from_its_place_is_not_found_in_another() {
 pub(crate) fn misplaced_pairs_are_not_found(world: &World) {
     for (story, genuine) in world.callbacks() {
         if let Cover::BodyAndQuery { signature } = genuine.cover {
-            let (signatures, others) = query(&genuine.request).into_iter().partition(|pair| pair.is_called(signature));
-            let request = with_query(&genuine.request, &others);
-            let signature: Vec<Pair> = signatures;
-            let value = signature.first().expect("a signature").value.clone();
-            let name = signature[0].shown();
-            world.refuses_as("in a header", &with_header(&request, &name, &value), &["missing"]);
+            let pairs = query(&genuine.request);
+            let own = pairs.iter().find(|pair| pair.is_called(signature)).expect("a signature");
+            let others: Vec<Pair> = pairs.iter().filter(|pair| *pair != own).cloned().collect();
+            let request = with_header(&with_query(&genuine.request, &others), signature, &own.value);
+            world.refuses_as("in a header", &request, &["missing"]);
             continue;
         }
         let Some(paired) = Paired::of(&genuine) else { continue };

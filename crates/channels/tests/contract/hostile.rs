@@ -55,8 +55,11 @@ pub(crate) fn many_pairs_are_named(world: &World) {
     let Some(paired) = Paired::of(&world.callback()) else { return };
     let carrier = paired.cover.carrier;
     // A reader of JSON counts values, whatever they are, and more than it reads are no text of its kind.
-    let words: &[&str] =
-        if carrier == Carrier::Json { &["too_many_fields", "too_large", "malformed"] } else { &["too_many_fields", "too_large"] };
+    let words: &[&str] = if carrier == Carrier::Json {
+        &["too_many_fields", "too_large", "malformed"]
+    } else {
+        &["too_many_fields", "too_large"]
+    };
     let many: Vec<Pair> = (0..100_000).map(|number| Pair::new(format!("a{number}"), "1")).collect();
     world.refuses_as("100 000 pairs", &paired.with(&many), words);
     world.refuses_as("100 000 pairs behind", &paired.with(&[paired.pairs.as_slice(), &many].concat()), words);
@@ -138,7 +141,9 @@ fn broken_forms(own: &[u8]) -> Vec<(String, Vec<u8>)> {
 /// What a flat document does not have. Readers of XML differ about much of it, so it is all refused.
 fn broken_xml(own: &[u8]) -> Vec<(String, Vec<u8>)> {
     let mut mutants: Vec<Vec<u8>> = Vec::new();
-    for tail in [b"\xff".as_slice(), b"\0", b"x", b"<", b">", b"&", b"<a/>", b"<a></a>", b"</xml>", b"<![CDATA[x]]>", b"]]>"] {
+    for tail in
+        [b"\xff".as_slice(), b"\0", b"x", b"<", b">", b"&", b"<a/>", b"<a></a>", b"</xml>", b"<![CDATA[x]]>", b"]]>"]
+    {
         mutants.push([own, tail].concat());
         mutants.push([tail, own].concat());
     }
@@ -192,9 +197,17 @@ fn broken_json(own: &[u8]) -> Vec<(String, Vec<u8>)> {
     for (before, after) in [("[", "]"), ("[{", "}]"), ("{\"a\":{", "}}"), ("\"", "\""), ("{", ""), ("", "}")] {
         mutants.push([before.as_bytes(), inner, after.as_bytes()].concat());
     }
-    for member in
-        ["\"a\":'1'", "a:1", "\"a\":01", "\"a\":NaN", "\"a\":\"\\ud800\"", "\"a\":\"\\x\"", "\"a\":\"\n\"", "\"a\":", "\"a\""]
-    {
+    for member in [
+        "\"a\":'1'",
+        "a:1",
+        "\"a\":01",
+        "\"a\":NaN",
+        "\"a\":\"\\ud800\"",
+        "\"a\":\"\\x\"",
+        "\"a\":\"\n\"",
+        "\"a\":",
+        "\"a\"",
+    ] {
         mutants.push([b"{", member.as_bytes(), b",", inner, b"}"].concat());
     }
     mutants.push([b"{\"a\":\"\xff\",", inner, b"}"].concat());

@@ -67,9 +67,7 @@ pub(crate) fn text(request: &RawRequest, carrier: Carrier) -> Vec<u8> {
 /// come there as a server that is lenient hands them over.
 pub(crate) fn with_text(request: &RawRequest, carrier: Carrier, text: Vec<u8>) -> RawRequest {
     match carrier {
-        Carrier::Query => {
-            RawRequest { query: Some(String::from_utf8_lossy(&text).into_owned()), ..request.clone() }
-        }
+        Carrier::Query => RawRequest { query: Some(String::from_utf8_lossy(&text).into_owned()), ..request.clone() },
         Carrier::Form | Carrier::Xml | Carrier::Json => super::world::with_body(request, text),
     }
 }
@@ -120,6 +118,11 @@ impl Paired {
 
     pub(crate) fn written(&self, pairs: &[Pair], style: Style) -> RawRequest {
         write(&self.request, pairs, style, self.cover.carrier)
+    }
+
+    /// Every pair so many times.
+    pub(crate) fn repeated(&self, times: usize) -> RawRequest {
+        self.with(&vec![self.pairs.clone(); times].concat())
     }
 
     /// Whether a pair of this name is under the signature.
@@ -183,8 +186,7 @@ fn canonical(pairs: &[Pair], cover: &PairCover, absent: Absent) -> Vec<u8> {
     let mut covered: Vec<&Pair> =
         pairs.iter().filter(|pair| is_covered(cover, &pair.name) && is_there(&pair.value)).collect();
     covered.sort();
-    let joined: Vec<Vec<u8>> =
-        covered.iter().map(|pair| [&pair.name, b"=".as_slice(), &pair.value].concat()).collect();
+    let joined: Vec<Vec<u8>> = covered.iter().map(|pair| [&pair.name, b"=".as_slice(), &pair.value].concat()).collect();
     joined.join(&b'&')
 }
 

@@ -105,7 +105,7 @@ fn refusable(genuine: &Genuine) -> Vec<tollbell_channels::model::RawRequest> {
     let request = &genuine.request;
     let paired = Paired::of(genuine);
     if let Some(paired) = paired.filter(|paired| paired.cover.carrier == Carrier::Query) {
-        let twice = paired.with(&paired.pairs.repeat(2));
+        let twice = paired.repeated(2);
         return vec![paired.with(&[]), twice, without_signature(genuine)];
     }
     vec![

@@ -67,8 +67,7 @@ pub(crate) enum Fault {
     TakesAnyMethod,
 }
 
-const KINDS: [Kind; 7] =
-    [Kind::Form, Kind::Query, Kind::Xml, Kind::Json, Kind::Named, Kind::Sealed, Kind::Url];
+const KINDS: [Kind; 7] = [Kind::Form, Kind::Query, Kind::Xml, Kind::Json, Kind::Named, Kind::Sealed, Kind::Url];
 
 static TOYS: [Platform; 7] =
     [toy::<0>("a"), toy::<1>("b"), toy::<2>("c"), toy::<3>("d"), toy::<4>("e"), toy::<5>("f"), toy::<6>("g")];
@@ -164,11 +163,7 @@ fn every_fault_of_a_toy_is_found() {
     let all: &[Kind] = &KINDS;
     let pairs: &[Kind] = &[Form, Query, Xml, Json];
     let faults: &[(Fault, &[Kind], &[&str])] = &[
-        (
-            Fault::BelievesAnybody,
-            all,
-            &["changed bytes", "forged signatures", "strangers", "changed messages"],
-        ),
+        (Fault::BelievesAnybody, all, &["changed bytes", "forged signatures", "strangers", "changed messages"]),
         (Fault::NeedsNoSignature, all, &["missing signatures"]),
         (Fault::TakesEitherCase, &[Form, Query, Xml, Json, Named, Url], &["forged signatures"]),
         (Fault::Trims, pairs, &["changed bytes"]),

@@ -75,7 +75,7 @@ fn escaped(text: &str) -> String {
 pub(crate) fn write(root: &[u8], pairs: &[Pair], style: Style) -> Vec<u8> {
     let (between, in_tag) = match style {
         Style::Lines => (b"\r\n\t".as_slice(), b"".as_slice()),
-        Style::Blanks => (b"\n", b" \n"),
+        Style::Blanks => (b"\n".as_slice(), b" \n".as_slice()),
         _ => (b"".as_slice(), b"".as_slice()),
     };
     let mut out = match style {

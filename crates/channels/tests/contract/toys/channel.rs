@@ -80,7 +80,8 @@ impl Toy {
         match self.fault {
             Fault::TakesTwins => {
                 let later = |at: usize, pairs: &[Pair]| pairs[at + 1..].iter().any(|pair| pair.name == pairs[at].name);
-                let kept = (0..pairs.len()).filter(|&at| !later(at, &pairs)).map(|at| pairs[at].clone()).collect::<Vec<_>>();
+                let kept =
+                    (0..pairs.len()).filter(|&at| !later(at, &pairs)).map(|at| pairs[at].clone()).collect::<Vec<_>>();
                 pairs = kept;
             }
             Fault::LooksElsewhere => {

@@ -94,7 +94,9 @@ impl OtherSide for Side {
                 let query = form::write(&self.joined(story), form::Style::Usual);
                 ("", Some(query), Vec::new(), joined(Carrier::Query))
             }
-            Kind::Xml => ("text/xml", None, xml::write(b"xml", &self.joined(story), xml::Style::Cdata), joined(Carrier::Xml)),
+            Kind::Xml => {
+                ("text/xml", None, xml::write(b"xml", &self.joined(story), xml::Style::Cdata), joined(Carrier::Xml))
+            }
             Kind::Json => {
                 let body = json::write(&self.joined(story), json::Style::Compact);
                 ("application/json", None, body, joined(Carrier::Json))
