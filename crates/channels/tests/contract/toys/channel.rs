@@ -129,7 +129,7 @@ impl Toy {
                 (signed, optional(&pairs, "sign"), json_pairs(msg.as_bytes())?)
             }
             Kind::Sealed => {
-                if value(&pairs, "shop")? != self.shop {
+                if value(&pairs, "shop")? != self.shop && !self.has(Fault::BelievesAnybody) {
                     return Err(Rejection::UnknownMerchant { field: "shop".to_owned() });
                 }
                 let sealed = match optional(&pairs, "sealed") {
@@ -170,12 +170,17 @@ impl Toy {
     }
 
     fn joined(&self, pairs: &[Pair]) -> Vec<u8> {
-        let covered = pairs.iter().filter(|pair| {
-            let is_forgotten = self.has(Fault::ForgetsTheAmount) && pair.is_called("amount");
-            !LEFT_OUT.iter().any(|name| pair.is_called(name)) && !pair.value.is_empty() && !is_forgotten
-        });
+        let covered =
+            pairs.iter().filter(|pair| !LEFT_OUT.iter().any(|name| pair.is_called(name)) && !pair.value.is_empty());
         let value = |pair: &Pair| -> Vec<u8> {
-            if self.has(Fault::Trims) { pair.value.trim_ascii().to_vec() } else { pair.value.clone() }
+            match self.fault {
+                Fault::Trims => pair.value.trim_ascii().to_vec(),
+                Fault::ReadsNumbersFirst if pair.is_called("amount") => {
+                    let zeros = pair.value.iter().take_while(|&&byte| byte == b'0').count();
+                    pair.value[zeros..].to_vec()
+                }
+                _ => pair.value.clone(),
+            }
         };
         let covered: Vec<(Vec<u8>, Vec<u8>)> = covered.map(|pair| (pair.name.clone(), value(pair))).collect();
         join(covered.iter().map(|(name, value)| (name.as_slice(), value.as_slice())), Order::Bytes)
