@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::envelope::Cipher;
 use super::*;
+use crate::platforms::signed_body::malformed;
 use crate::model::{Amount, Concern, EventKind, Fact, Identity};
 use crate::settings::SettingValue;
 use crate::signature::key::PublicKey;
