@@ -7,6 +7,9 @@
 //! What is genuine is never refused while it is read: a value that cannot be understood becomes a [`Concern`], and a
 //! person looks.
 
+#[cfg(feature = "simulate")]
+pub(super) mod simulate;
+
 use std::time::Duration;
 
 use aws_lc_rs::digest;
