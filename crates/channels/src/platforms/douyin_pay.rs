@@ -13,7 +13,7 @@ mod facts;
 mod settings;
 #[cfg(feature = "simulate")]
 mod simulate;
-#[cfg(test)]
+#[cfg(all(test, feature = "simulate"))]
 mod tests;
 
 use std::time::Duration;

@@ -9,7 +9,7 @@ use super::settings::Config;
 use crate::channel::quote;
 use crate::json::Json;
 use crate::model::fact::NAME_BYTES_MAX;
-use crate::model::{Concern, Currency, EventKind, Fact, Identity, Notification, Scope, Timestamp};
+use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Notification, Scope, Timestamp};
 use crate::platforms::douyin::{Reading, fact, message_name, other};
 
 /// Reads a message whose signature was checked and whose box was opened. None when it held no JSON.
@@ -101,11 +101,7 @@ fn payment(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
         }
     }
     let identity = needed_identity(reading, "transaction_id")?;
-    let currency = currency(reading);
-    let mut amount = reading.fen("amount.total", currency.unwrap_or(Currency::CNY));
-    if currency.is_none() {
-        amount = crate::model::Amount::Unreadable;
-    }
+    let amount = amount(reading, "amount.total");
     Some(Fact {
         order_no: reading.needed("out_trade_no"),
         platform_no: reading.name("transaction_id"),
@@ -130,11 +126,7 @@ fn refund(reading: &mut Reading<'_>, scope: &Scope, kind: EventKind, status: &st
     }
     let (identity, aliases) =
         two_names(reading, ("refund_id", "refund_id:"), ("out_refund_no", "out_refund_no:"))?;
-    let currency = currency(reading);
-    let mut amount = reading.fen("amount.refund", currency.unwrap_or(Currency::CNY));
-    if currency.is_none() {
-        amount = crate::model::Amount::Unreadable;
-    }
+    let amount = amount(reading, "amount.refund");
     let payment = reading.identity("transaction_id", "");
     if payment.is_none() {
         reading.missing("transaction_id");
@@ -214,12 +206,14 @@ fn two_names(
     Some((identity, names.collect()))
 }
 
-/// Yuan where none is named; none, and a concern, for a code that nobody knows.
-fn currency(reading: &mut Reading<'_>) -> Option<Currency> {
-    let Some(code) = reading.text("amount.currency") else { return Some(Currency::CNY) };
-    let found = Currency::parse(code).ok();
-    if found.is_none() {
-        reading.concern(Concern::UnreadableAmount { field: "amount.currency".into() });
+/// In fen where no currency is named.
+fn amount(reading: &mut Reading<'_>, path: &str) -> Amount {
+    const CURRENCY: &str = "amount.currency";
+    match reading.text(CURRENCY).map_or(Ok(Currency::CNY), Currency::parse) {
+        Ok(currency) => reading.fen(path, currency),
+        Err(_) => {
+            reading.concern(Concern::UnreadableAmount { field: CURRENCY.into() });
+            Amount::Unreadable
+        }
     }
-    found
 }
