@@ -330,7 +330,6 @@ fn the_oracle_accepts_what_the_simulators_sign() {
     }
 }
 
-/// The oracle's own vectors, computed by it and by us.
 #[test]
 fn a_strangers_message_is_refused_by_both() {
     let at = Timestamp::from_second(NOW).expect("a time");
