@@ -28,6 +28,9 @@ use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Ver
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
 
+/// Largest box that is opened only to see whose it is, before anything is proven; real ones have 1 to 4 kB.
+const RECOGNISED_BYTES_MAX: usize = 16 * 1024;
+
 /// The platform's entry.
 pub static PLATFORM: Platform = Platform {
     kind: "douyin_pay",
@@ -110,15 +113,19 @@ struct DouyinPay {
 }
 
 impl Channel for DouyinPay {
-    /// Outside of the sealed part the merchant is named by the key's serial, and in payments by number.
+    /// Only payments name the merchant outside of the sealed part. Each merchant has a key of its own, so a box that
+    /// opens, and names nobody else, is ours.
     fn recognise(&self, request: &RawRequest) -> Likeness {
         if check_outside(request).is_err() || !request.headers.contains_key(HEADERS.signature) {
             return Likeness::No;
         }
         let Ok(envelope) = Envelope::read(&request.body) else { return Likeness::No };
         let is_known = request.single_header(SERIAL).is_some_and(|serial| self.config.keys.knows(serial));
-        let is_ours = envelope.merchant().is_none_or(|merchant| merchant == self.config.mchid);
-        if is_known && is_ours { Likeness::Merchant } else { Likeness::Shape }
+        let is_ours = || match envelope.merchant() {
+            Some(merchant) => merchant == self.config.mchid,
+            None => self.is_inside_ours(&envelope),
+        };
+        if is_known && is_ours() { Likeness::Merchant } else { Likeness::Shape }
     }
 
     fn verify(&self, request: &RawRequest, now: Timestamp) -> Verdict {
@@ -156,6 +163,12 @@ impl Channel for DouyinPay {
 }
 
 impl DouyinPay {
+    /// What the box says about whose it is. A large one is not opened for this.
+    fn is_inside_ours(&self, envelope: &Envelope) -> bool {
+        envelope.box_bytes() > RECOGNISED_BYTES_MAX
+            || envelope.open(&self.config.cipher).is_ok_and(|plaintext| facts::is_ours(&self.config, &plaintext))
+    }
+
     /// Everything that costs less goes before the signature, and the signature before the box.
     fn check(&self, request: &RawRequest, now: Timestamp) -> Result<Proven<Notification>, Rejection> {
         check_outside(request)?;

@@ -62,6 +62,11 @@ impl Envelope {
         opened.ok_or(Rejection::Undecryptable)
     }
 
+    /// How large the closed box is.
+    pub(super) fn box_bytes(&self) -> usize {
+        self.ciphertext.len()
+    }
+
     /// A text outside of the box; none when it is absent or blank.
     pub(super) fn text(&self, name: &str) -> Option<&str> {
         self.whole.get(name)?.text().filter(|text| !text.trim().is_empty())

@@ -12,6 +12,14 @@ use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Notification, Scope, Timestamp};
 use crate::platforms::douyin::{Reading, fact, message_name, other};
 
+/// Whether what a box held names this merchant, or nobody. Proves nothing.
+pub(super) fn is_ours(config: &Config, plaintext: &[u8]) -> bool {
+    let Ok(content) = Json::parse(plaintext) else { return true };
+    let reading = Reading::new(&content);
+    let mut names = ["mchid", "mch_id", "receiver.account"].into_iter().filter_map(|name| reading.text(name)).peekable();
+    names.peek().is_none() || names.any(|name| name == config.mchid)
+}
+
 /// Reads a message whose signature was checked and whose box was opened. None when it held no JSON.
 pub(super) fn read(
     config: &Config,

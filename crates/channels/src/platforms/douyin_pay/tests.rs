@@ -481,6 +481,17 @@ fn recognition_goes_by_header_serial_and_number() {
     body["resource"]["mchid"] = json!("7000000000000002");
     assert_eq!(likeness(&body, SERIAL_1), Likeness::Shape);
     assert_eq!(likeness(&json!({}), SERIAL_1), Likeness::No);
+    // Inside, where nothing is said outside.
+    let inside = |plaintext: Value| envelope("REFUND.SUCCESS", plaintext.to_string().as_bytes());
+    assert_eq!(likeness(&inside(refund()), SERIAL_1), Likeness::Merchant);
+    assert_eq!(likeness(&inside(transfer()), SERIAL_1), Likeness::Merchant);
+    for path in ["/mchid", "/mch_id"] {
+        let own = if path == "/mchid" { refund() } else { transfer() };
+        let foreign = inside(changed(own, path, json!("7000000000000002")));
+        assert_eq!(likeness(&foreign, SERIAL_1), Likeness::Shape, "{path}");
+    }
+    let closed = changed(inside(refund()), "/resource/nonce", json!("fdasflkja485"));
+    assert_eq!(likeness(&closed, SERIAL_1), Likeness::Shape);
 }
 
 #[test]
