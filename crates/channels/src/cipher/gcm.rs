@@ -87,7 +87,8 @@ impl Gcm {
     /// Encrypts or decrypts, which is the same (SP 800-38D, section 6.5).
     fn turn(&self, first: u128, text: &[u8]) -> Option<Vec<u8>> {
         // Only the last 32 bits count, and they wrap around by themselves.
-        let (fixed, mut counter) = (first >> 32 << 32, (first & u128::from(u32::MAX)) as u32);
+        let [.., a, b, c, d] = first.to_be_bytes();
+        let (fixed, mut counter) = (first >> 32 << 32, u32::from_be_bytes([a, b, c, d]));
         let mut stream = Vec::with_capacity(text.len().next_multiple_of(BLOCK));
         while stream.len() < text.len() {
             counter = counter.wrapping_add(1);
@@ -112,7 +113,7 @@ impl Gcm {
 fn hash(key: u128, associated: &[u8], ciphertext: &[u8]) -> u128 {
     let bits = |text: &[u8]| 8 * text.len() as u128;
     let chunks = associated.chunks(BLOCK).chain(ciphertext.chunks(BLOCK)).map(block);
-    let lengths = bits(associated) << 64 | bits(ciphertext);
+    let lengths = (bits(associated) << 64) | bits(ciphertext);
     chunks.chain([lengths]).fold(0, |sum, next| multiply(sum ^ next, key))
 }
 
@@ -128,7 +129,7 @@ fn multiply(left: u128, right: u128) -> u128 {
     let (mut product, mut shifted) = (0, right);
     for place in (0..128).rev() {
         product ^= shifted & mask(left >> place);
-        shifted = shifted >> 1 ^ POLYNOMIAL & mask(shifted);
+        shifted = (shifted >> 1) ^ (POLYNOMIAL & mask(shifted));
     }
     product
 }
@@ -184,7 +185,7 @@ mod tests {
     fn both_ways_are_one() {
         let gcm = key(&"0123456789abcdef".repeat(4));
         for length in (0..70).chain([1000, 4096]) {
-            let text: Vec<u8> = (0..length).map(|byte| (byte * 7) as u8).collect();
+            let text: Vec<u8> = (0..length).map(|byte| u8::try_from(byte * 7 % 256).unwrap()).collect();
             for associated in [0, 1, 15, 16, 17, 40] {
                 let boxed = gcm.close(b"twelve bytes", &text[..associated.min(length)], &text).unwrap();
                 assert_eq!(gcm.open(b"twelve bytes", &text[..associated.min(length)], &boxed), Some(text.clone()));
@@ -222,7 +223,7 @@ mod tests {
         let stream = gcm.turn(first, &[0; 3 * BLOCK]).unwrap();
         let expected: Vec<u8> = [u32::MAX, 0, 1]
             .into_iter()
-            .flat_map(|counter| gcm.encrypt(first >> 32 << 32 | u128::from(counter)).unwrap().to_be_bytes())
+            .flat_map(|counter| gcm.encrypt((first >> 32 << 32) | u128::from(counter)).unwrap().to_be_bytes())
             .collect();
         assert_eq!(stream, expected);
     }

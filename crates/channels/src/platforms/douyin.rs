@@ -246,6 +246,14 @@ impl<'j> Reading<'j> {
         identity
     }
 
+    /// The same where its absence is a concern.
+    pub(super) fn needed_identity(&mut self, path: &str, word: &str) -> Option<Identity> {
+        if self.text(path).is_none() {
+            self.missing(path);
+        }
+        self.identity(path, word)
+    }
+
     /// Fen, written as a plain number; a text, a fraction, an exponent or a sign is no amount.
     pub(super) fn fen(&mut self, path: &str, currency: Currency) -> Amount {
         match self.at(path) {

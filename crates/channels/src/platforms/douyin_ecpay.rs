@@ -25,7 +25,7 @@ use super::signed_body::{check_outside, malformed};
 use super::{Platform, douyin};
 use crate::channel::{Answer, Channel, KeyNote, Likeness, Rejection, Verdict};
 use crate::json::Json;
-use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
+use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
 use crate::signature::Verified;
 
@@ -142,7 +142,7 @@ impl Channel for Ecpay {
 }
 
 impl Ecpay {
-    fn check(&self, request: &RawRequest) -> Result<Proven<crate::model::Notification>, Rejection> {
+    fn check(&self, request: &RawRequest) -> Result<Proven<Notification>, Rejection> {
         let callback = Callback::read(request)?;
         let verified = self.verified(&callback).ok_or(Rejection::Signature)?;
         let message = douyin::parse_proven(callback.message.as_bytes())?;

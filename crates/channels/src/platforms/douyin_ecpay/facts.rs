@@ -8,7 +8,7 @@
 use super::settings::Config;
 use super::{FAMILY, MESSAGE};
 use crate::json::Json;
-use crate::model::{Amount, Concern, Currency, EventKind, Fact, Notification, Scope};
+use crate::model::{Concern, Currency, EventKind, Fact, Notification, Scope};
 use crate::platforms::douyin::{Reading, fact, message_name, other};
 
 /// What a message is about.
@@ -143,11 +143,7 @@ fn payment(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
         reading.undecided("status");
         return None;
     }
-    let identity = reading.identity("order_id", "");
-    if identity.is_none() {
-        reading.missing("order_id");
-    }
-    let identity = identity?;
+    let identity = reading.needed_identity("order_id", "")?;
     let amount = reading.fen("total_amount", Currency::CNY);
     Some(Fact {
         order_no: reading.needed("cp_orderno"),
@@ -176,11 +172,8 @@ fn refund(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
         return None;
     };
     let aliases = names.collect();
-    let amount: Amount = reading.fen("refund_amount", Currency::CNY);
-    let payment = reading.identity("order_id", "");
-    if payment.is_none() {
-        reading.missing("order_id");
-    }
+    let amount = reading.fen("refund_amount", Currency::CNY);
+    let payment = reading.needed_identity("order_id", "");
     Some(Fact {
         aliases,
         platform_no: reading.name("refund_no"),

@@ -108,7 +108,7 @@ fn payment(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
             return None;
         }
     }
-    let identity = needed_identity(reading, "transaction_id")?;
+    let identity = reading.needed_identity("transaction_id", "")?;
     let amount = amount(reading, "amount.total");
     Some(Fact {
         order_no: reading.needed("out_trade_no"),
@@ -135,10 +135,7 @@ fn refund(reading: &mut Reading<'_>, scope: &Scope, kind: EventKind, status: &st
     let (identity, aliases) =
         two_names(reading, ("refund_id", "refund_id:"), ("out_refund_no", "out_refund_no:"))?;
     let amount = amount(reading, "amount.refund");
-    let payment = reading.identity("transaction_id", "");
-    if payment.is_none() {
-        reading.missing("transaction_id");
-    }
+    let payment = reading.needed_identity("transaction_id", "");
     Some(Fact {
         aliases,
         order_no: reading.name("out_trade_no"),
@@ -189,13 +186,6 @@ fn share(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
         occurred_at: reading.time("success_time"),
         ..fact(EventKind::ProfitSharingSucceeded, scope.clone(), identity, amount)
     })
-}
-
-fn needed_identity(reading: &mut Reading<'_>, path: &str) -> Option<Identity> {
-    if reading.text(path).is_none() {
-        reading.missing(path);
-    }
-    reading.identity(path, "")
 }
 
 /// The platform's number and ours, either of which is enough.

@@ -105,7 +105,7 @@ impl OtherSide for Side {
             "/notify/douyin_pay",
             story.at,
             &HEADERS,
-            (&name[32..], &[(SERIAL, &serial)]),
+            (&name[32..], &[(SERIAL, serial.as_str())]),
             body.to_string().into_bytes(),
         );
         let cover = Cover::BodyAndHeaders {

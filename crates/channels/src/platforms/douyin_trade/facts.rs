@@ -7,7 +7,7 @@ use super::settings::Config;
 use super::{FAMILY, MESSAGE, TYPE};
 use crate::channel::quote;
 use crate::json::Json;
-use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Notification, Scope, Timestamp};
+use crate::model::{Amount, Concern, Currency, EventKind, Fact, Notification, Scope, Timestamp};
 use crate::platforms::douyin::{Reading, fact, message_name, other};
 
 /// The member that names the application.
@@ -105,11 +105,7 @@ fn paid(
     (theirs, word): (&str, &str),
     ours: &str,
 ) -> Option<Fact> {
-    let identity = reading.identity(theirs, word);
-    if identity.is_none() {
-        reading.missing(theirs);
-    }
-    let identity: Identity = identity?;
+    let identity = reading.needed_identity(theirs, word)?;
     let amount = amount(reading, kind);
     Some(Fact {
         order_no: reading.needed(ours),
@@ -173,10 +169,7 @@ fn refund(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
     };
     let aliases = names.collect();
     let amount = reading.fen("refund_total_amount", Currency::CNY);
-    let payment = reading.identity("order_id", "");
-    if payment.is_none() {
-        reading.missing("order_id");
-    }
+    let payment = reading.needed_identity("order_id", "");
     Some(Fact {
         aliases,
         platform_no: reading.name("refund_id"),
