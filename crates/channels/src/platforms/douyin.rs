@@ -357,7 +357,15 @@ mod tests {
         }
         assert_eq!(read(200, "\u{feff}{\"err_no\":0}"), AckMatch::Trimmed);
         for body in [
-            "", "success", "{}", FAIL, "0", r#"{"err_no":"0"}"#, r#"{"err_no":0,"err_no":1}"#, r#"{"err_no":0.0}"#, "[]",
+            "",
+            "success",
+            "{}",
+            FAIL,
+            "0",
+            r#"{"err_no":"0"}"#,
+            r#"{"err_no":0,"err_no":1}"#,
+            r#"{"err_no":0.0}"#,
+            "[]",
         ] {
             assert_eq!(read(200, body), AckMatch::No, "{body}");
         }
@@ -379,7 +387,9 @@ mod tests {
         assert_eq!(amount(r#"{"a":{"b":12}}"#), (Some(12), None, 1));
         assert_eq!(amount(r#"{"a":{"b":"12"}}"#), (None, Some(12), 1));
         assert_eq!(amount(r#"{"a":{"b":0}}"#), (Some(0), None, 1));
-        for bad in ["1.0", "-1", "1e3", "null", "true", "[1]", "{}", "99999999999999999999", "\"1.00\"", "\"\"", "\"１\""] {
+        for bad in
+            ["1.0", "-1", "1e3", "null", "true", "[1]", "{}", "99999999999999999999", "\"1.00\"", "\"\"", "\"１\""]
+        {
             assert_eq!(amount(&format!("{{\"a\":{{\"b\":{bad}}}}}")), (None, None, 1), "{bad}");
         }
         assert_eq!(amount("{}"), (None, None, 1));

@@ -88,10 +88,7 @@ const UNCONFIRMED: &[Text] = &[
         en: "the fields of settlement and withdrawal messages; they are kept as `other` and never guessed at",
         zh: "结算与提现通知的字段;按 `other` 保存,不作猜测",
     },
-    Text {
-        en: "the addresses that it sends from: none are published",
-        zh: "出口 IP 段:官方未公布",
-    },
+    Text { en: "the addresses that it sends from: none are published", zh: "出口 IP 段:官方未公布" },
 ];
 
 fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
@@ -158,7 +155,7 @@ impl Ecpay {
 
     /// An order keeps the token under which it was paid, so each configured one is tried.
     fn verified(&self, callback: &Callback) -> Option<Verified> {
-        let texts = [&callback.timestamp, &callback.nonce, &callback.message].map(|text| text.as_bytes());
+        let texts = [&callback.timestamp, &callback.nonce, &callback.message].map(String::as_bytes);
         self.config.tokens.iter().find_map(|token| {
             let (before, behind) = around(token.secret(), texts);
             token.verify(&before, &behind, callback.signature.as_bytes(), VARIANT)

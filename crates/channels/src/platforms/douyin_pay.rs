@@ -96,10 +96,7 @@ const UNCONFIRMED: &[Text] = &[
         zh: "分账通知的字段:单个接收方的动账(`SPLIT.SUCCESS`)缺少单号、接收方或金额时会被挂起;\
              整单结果(`ASYNC_SPLIT.FINISH`)按 `other` 保存",
     },
-    Text {
-        en: "the addresses that it sends from: none are published",
-        zh: "出口 IP 段:官方未公布",
-    },
+    Text { en: "the addresses that it sends from: none are published", zh: "出口 IP 段:官方未公布" },
 ];
 
 fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
@@ -146,8 +143,7 @@ impl Channel for DouyinPay {
 
     /// The status decides, with two exceptions on the safe side: a `code` that is not SUCCESS, and a page.
     fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
-        let is_accepted =
-            (200..300).contains(&reply.status) && !is_error_page(reply.body) && !is_fail(reply.body);
+        let is_accepted = (200..300).contains(&reply.status) && !is_error_page(reply.body) && !is_fail(reply.body);
         if is_accepted { AckMatch::Exact } else { AckMatch::No }
     }
 

@@ -50,8 +50,7 @@ const FAMILY: &str = "douyin_trade";
 /// Name of the rule, in proofs.
 const VARIANT: &str = "three_lines";
 
-static HEADERS: Headers =
-    Headers { timestamp: "Byte-Timestamp", nonce: "Byte-Nonce-Str", signature: "Byte-Signature" };
+static HEADERS: Headers = Headers { timestamp: "Byte-Timestamp", nonce: "Byte-Nonce-Str", signature: "Byte-Signature" };
 
 const MESSAGE: &str = "msg";
 const TYPE: &str = "type";
@@ -89,10 +88,7 @@ const UNCONFIRMED: &[Text] = &[
         en: "the fields of settlements and refund applications; they are kept as `other` and never guessed at",
         zh: "结算与退款申请通知的字段;按 `other` 保存,不作猜测",
     },
-    Text {
-        en: "the addresses that it sends from: none are published",
-        zh: "出口 IP 段:官方未公布",
-    },
+    Text { en: "the addresses that it sends from: none are published", zh: "出口 IP 段:官方未公布" },
 ];
 
 fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {

@@ -1,4 +1,4 @@
-//! What several platforms share: a JSON body under SHA256withRSA over `timestamp LF nonce LF raw body LF`, with the
+//! What several platforms share: a JSON body under RSA with SHA-256 over `timestamp LF nonce LF raw body LF`, with the
 //! time, the nonce and the signature in headers.
 //!
 //! A header holds no line end, so the three lines can be cut in one way only. The body is checked as it came, before
@@ -46,11 +46,7 @@ pub(super) struct SignedBody<'r> {
 
 impl<'r> SignedBody<'r> {
     /// Reads the headers, each of which must be there once, and compares the time with ours.
-    pub(super) fn read(
-        request: &'r RawRequest,
-        headers: &'static Headers,
-        now: Timestamp,
-    ) -> Result<Self, Rejection> {
+    pub(super) fn read(request: &'r RawRequest, headers: &'static Headers, now: Timestamp) -> Result<Self, Rejection> {
         let signature = header(request, headers.signature)?;
         let timestamp = header(request, headers.timestamp)?;
         let nonce = header(request, headers.nonce)?;

@@ -34,8 +34,8 @@ use crate::channel::{
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::resign::{self, Resigner};
 use crate::settings::{Settings, SettingsError, Text};
-use crate::signature::rsa::RsaVerifier;
 use crate::signature::Verified;
+use crate::signature::rsa::RsaVerifier;
 
 /// The platform's entry.
 pub static PLATFORM: Platform = Platform {

@@ -166,6 +166,8 @@ impl Side {
 fn sign(mut texts: [&str; 4]) -> String {
     texts.sort_unstable();
     let mut sha1 = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
-    texts.iter().for_each(|text| sha1.update(text.as_bytes()));
+    for text in texts {
+        sha1.update(text.as_bytes());
+    }
     hex(sha1.finish().as_ref())
 }

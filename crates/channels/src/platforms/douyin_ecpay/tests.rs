@@ -19,9 +19,7 @@ fn now() -> Timestamp {
 }
 
 fn settings() -> Settings {
-    Settings::new(Environment::Live)
-        .with("appid", SettingValue::Texts(vec![APPID.into()]))
-        .with("token", secret(TOKEN))
+    Settings::new(Environment::Live).with("appid", SettingValue::Texts(vec![APPID.into()])).with("token", secret(TOKEN))
 }
 
 fn secret(text: &str) -> SettingValue {
@@ -135,7 +133,9 @@ fn the_token_stands_where_it_sorts() {
             continue;
         }
         let settings = settings().with("token", secret(token));
-        for (timestamp, nonce) in [("1602507471", "797"), ("1602507471", "1"), ("9999999999", "abc"), ("0000000000", "Z")] {
+        for (timestamp, nonce) in
+            [("1602507471", "797"), ("1602507471", "1"), ("9999999999", "abc"), ("0000000000", "Z")]
+        {
             let whole = envelope(token, timestamp, nonce, &payment().to_string(), "payment");
             verify_with(&settings, &whole.to_string()).unwrap_or_else(|error| panic!("{token} {nonce}: {error}"));
         }
@@ -146,7 +146,8 @@ fn the_token_stands_where_it_sorts() {
 fn a_former_token_counts_and_an_unknown_one_does_not() {
     let settings = settings().with("former_tokens", secret("former-token-1\r\nformer-token-2\n"));
     let body = |token: &str| envelope(token, "1602507471", "797", &payment().to_string(), "payment").to_string();
-    for (token, label) in [(TOKEN, "token"), ("former-token-1", "former token 1"), ("former-token-2", "former token 2")] {
+    for (token, label) in [(TOKEN, "token"), ("former-token-1", "former token 1"), ("former-token-2", "former token 2")]
+    {
         match build(&settings).unwrap().verify(&request(&body(token)), now()) {
             Verdict::Genuine(proven) => {
                 let crate::model::Proof::Signature { key, variant } = proven.proof();
@@ -268,7 +269,8 @@ fn a_repetition_is_the_same_and_another_message_is_not() {
 
 #[test]
 fn the_type_beside_the_message_decides_nothing() {
-    let settle = json!({ "appid": APPID, "cp_settle_no": "S1", "status": "SUCCESS", "order_id": "N71", "settled_at": 1 });
+    let settle =
+        json!({ "appid": APPID, "cp_settle_no": "S1", "status": "SUCCESS", "order_id": "N71", "settled_at": 1 });
     let withdraw = json!({ "status": "SUCCESS", "order_id": "W1", "withdraw_at": 1, "message": "" });
     let messages = [("payment", payment()), ("refund", refund()), ("settle", settle), ("withdraw", withdraw)];
     for (own, message) in &messages {
@@ -342,7 +344,8 @@ fn what_cannot_be_understood_is_held_and_never_guessed() {
 #[test]
 fn a_settlement_is_kept_under_its_application() {
     for name in ["appid", "app_id"] {
-        let settled = read(&json!({ name: APPID, "cp_settle_no": "S1", "status": "FAIL", "order_id": "N71" }), "settle");
+        let settled =
+            read(&json!({ name: APPID, "cp_settle_no": "S1", "status": "FAIL", "order_id": "N71" }), "settle");
         assert_eq!((settled.facts[0].kind, words(&settled)), (EventKind::Other, vec![]), "{name}");
         assert_eq!((settled.scope.account.as_str(), &settled.facts[0].amount), (APPID, &Amount::None));
     }
@@ -359,7 +362,8 @@ fn no_other_cut_makes_another_message() {
         let settings = settings().with("token", secret(token));
         for (timestamp, nonce) in [("1602507471", "797"), ("1111111111", "11111"), ("1602507471", "aaaaaaaaaaaa")] {
             for message in [&inner, &sly, &twin] {
-                let genuine = verify_with(&settings, &envelope(token, timestamp, nonce, message, "payment").to_string());
+                let genuine =
+                    verify_with(&settings, &envelope(token, timestamp, nonce, message, "payment").to_string());
                 let genuine = genuine.unwrap();
                 let mut texts = [token, timestamp, nonce, message.as_str()];
                 texts.sort_unstable();
@@ -390,8 +394,9 @@ fn cuts(joined: &str, token: &str) -> BTreeSet<[String; 3]> {
         let rest = format!("{before}{behind}");
         // A timestamp has ten digits, so only places near to the ends of pieces matter; all of them are tried that
         // lie within the first and the last forty characters.
-        let near: Vec<usize> =
-            (0..=rest.len()).filter(|&place| rest.is_char_boundary(place) && (place <= 40 || place + 40 >= rest.len())).collect();
+        let near: Vec<usize> = (0..=rest.len())
+            .filter(|&place| rest.is_char_boundary(place) && (place <= 40 || place + 40 >= rest.len()))
+            .collect();
         for &first in &near {
             for &second in near.iter().filter(|&&second| second >= first) {
                 let [a, b, c] = [&rest[..first], &rest[first..second], &rest[second..]].map(str::to_owned);
@@ -456,11 +461,15 @@ fn settings_that_make_no_channel_are_named() {
 #[test]
 fn recognition_goes_by_shape_and_application() {
     let likeness = |body: &str| build(&settings()).unwrap().recognise(&request(body));
-    let body = |message: &Value| envelope("any token", "1602507471", "797", &message.to_string(), "payment").to_string();
+    let body =
+        |message: &Value| envelope("any token", "1602507471", "797", &message.to_string(), "payment").to_string();
     assert_eq!(likeness(&body(&payment())), Likeness::Merchant);
     assert_eq!(likeness(&body(&changed(payment(), "appid", json!("tt1")))), Likeness::Shape);
     assert_eq!(likeness(&body(&json!({ "withdraw_at": 1 }))), Likeness::Merchant);
-    assert_eq!(likeness(&without(serde_json::from_str(&body(&payment())).unwrap(), "msg_signature").to_string()), Likeness::No);
+    assert_eq!(
+        likeness(&without(serde_json::from_str(&body(&payment())).unwrap(), "msg_signature").to_string()),
+        Likeness::No
+    );
     assert_eq!(likeness("{}"), Likeness::No);
 }
 

@@ -53,7 +53,7 @@ impl Envelope {
         };
         let ciphertext = douyin::required(resource, CIPHERTEXT)?;
         let ciphertext = STANDARD.decode(ciphertext).map_err(|_| malformed(CIPHERTEXT))?;
-        Ok(Self { event_type, nonce, associated, ciphertext, whole })
+        Ok(Self { whole, event_type, nonce, associated, ciphertext })
     }
 
     /// What the box holds.

@@ -16,7 +16,8 @@ use crate::platforms::douyin::{Reading, fact, message_name, other};
 pub(super) fn is_ours(config: &Config, plaintext: &[u8]) -> bool {
     let Ok(content) = Json::parse(plaintext) else { return true };
     let reading = Reading::new(&content);
-    let mut names = ["mchid", "mch_id", "receiver.account"].into_iter().filter_map(|name| reading.text(name)).peekable();
+    let mut names =
+        ["mchid", "mch_id", "receiver.account"].into_iter().filter_map(|name| reading.text(name)).peekable();
     names.peek().is_none() || names.any(|name| name == config.mchid)
 }
 
@@ -132,8 +133,7 @@ fn refund(reading: &mut Reading<'_>, scope: &Scope, kind: EventKind, status: &st
             return None;
         }
     }
-    let (identity, aliases) =
-        two_names(reading, ("refund_id", "refund_id:"), ("out_refund_no", "out_refund_no:"))?;
+    let (identity, aliases) = two_names(reading, ("refund_id", "refund_id:"), ("out_refund_no", "out_refund_no:"))?;
     let amount = amount(reading, "amount.refund");
     let payment = reading.needed_identity("transaction_id", "");
     Some(Fact {
@@ -189,11 +189,7 @@ fn share(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
 }
 
 /// The platform's number and ours, either of which is enough.
-fn two_names(
-    reading: &mut Reading<'_>,
-    theirs: (&str, &str),
-    ours: (&str, &str),
-) -> Option<(Identity, Vec<Identity>)> {
+fn two_names(reading: &mut Reading<'_>, theirs: (&str, &str), ours: (&str, &str)) -> Option<(Identity, Vec<Identity>)> {
     let first = reading.identity(theirs.0, theirs.1);
     let second = reading.identity(ours.0, ours.1);
     let mut names = first.into_iter().chain(second);
@@ -207,11 +203,9 @@ fn two_names(
 /// In fen where no currency is named.
 fn amount(reading: &mut Reading<'_>, path: &str) -> Amount {
     const CURRENCY: &str = "amount.currency";
-    match reading.text(CURRENCY).map_or(Ok(Currency::CNY), Currency::parse) {
-        Ok(currency) => reading.fen(path, currency),
-        Err(_) => {
-            reading.concern(Concern::UnreadableAmount { field: CURRENCY.into() });
-            Amount::Unreadable
-        }
-    }
+    let Ok(currency) = reading.text(CURRENCY).map_or(Ok(Currency::CNY), Currency::parse) else {
+        reading.concern(Concern::UnreadableAmount { field: CURRENCY.into() });
+        return Amount::Unreadable;
+    };
+    reading.fen(path, currency)
 }

@@ -119,9 +119,8 @@ impl Keys {
 /// A serial in the form in which serials are compared: upper case without leading zeros. None for what is none.
 pub(super) fn normal_serial(text: &str) -> Option<String> {
     let digits = text.trim_start_matches('0');
-    let is_serial = text.len() <= SERIAL_CHARS_MAX
-        && !digits.is_empty()
-        && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_serial =
+        text.len() <= SERIAL_CHARS_MAX && !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
     is_serial.then(|| digits.to_ascii_uppercase())
 }
 

@@ -359,7 +359,10 @@ fn a_transfer_is_what_its_state_says_and_its_amount_a_text() {
         assert_eq!((notification.facts[0].kind, notification.concerns.len()), (kind, concerns), "{state}");
     }
     let fact = stage.read("TRANSFER.SUCCESS", &transfer()).facts.remove(0);
-    assert_eq!((fact.identity.as_str(), minor(&fact), fact.order_no.as_deref()), ("transfer_bill_no:DPT1", Some(700), Some("B1")));
+    assert_eq!(
+        (fact.identity.as_str(), minor(&fact), fact.order_no.as_deref()),
+        ("transfer_bill_no:DPT1", Some(700), Some("B1"))
+    );
     assert_eq!(fact.aliases[0].as_str(), "out_bill_no:B1");
     for bad in [json!(700), json!("7.00"), json!("-7"), json!(""), json!("７"), json!(null), json!(true)] {
         let held = stage.read("TRANSFER.SUCCESS", &changed(transfer(), "/transfer_amount", bad.clone()));
@@ -471,9 +474,8 @@ fn recognition_goes_by_header_serial_and_number() {
     let stage = stage();
     let channel = build(&stage.settings).unwrap();
     let mut body = envelope("TRANSACTION.SUCCESS", b"{}");
-    let likeness = |body: &Value, serial: &str| {
-        channel.recognise(&stage.request_under(serial, body.to_string().as_bytes(), 0))
-    };
+    let likeness =
+        |body: &Value, serial: &str| channel.recognise(&stage.request_under(serial, body.to_string().as_bytes(), 0));
     assert_eq!(likeness(&body, SERIAL_1), Likeness::Merchant);
     assert_eq!(likeness(&body, SERIAL_2), Likeness::Shape);
     body["resource"]["mchid"] = json!(MCHID);
@@ -510,7 +512,9 @@ fn an_answer_is_read_by_its_status_and_code() {
     let channel = build(&stage().settings).unwrap();
     let read = |status: u16, body: &str| channel.is_ack(&AppReply { status, body: body.as_bytes() }, None);
     for body in ["", "ok", r#"{"code":"SUCCESS","message":"成功"}"#, "{}"] {
-        for (status, found) in [(200, AckMatch::Exact), (204, AckMatch::Exact), (500, AckMatch::No), (302, AckMatch::No)] {
+        for (status, found) in
+            [(200, AckMatch::Exact), (204, AckMatch::Exact), (500, AckMatch::No), (302, AckMatch::No)]
+        {
             assert_eq!(read(status, body), found, "{status} {body}");
         }
     }

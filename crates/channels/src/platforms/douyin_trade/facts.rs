@@ -126,7 +126,11 @@ fn amount(reading: &mut Reading<'_>, kind: EventKind) -> Amount {
             reading.contradiction("currency");
             return Amount::Unreadable;
         }
-        return Amount::None;
+        // A count must be one, too.
+        return match reading.fen("total_amount", Currency::CNY) {
+            Amount::Stated(_) => Amount::None,
+            other => other,
+        };
     }
     if is_paid && way.is_none_or(|way| !MONEY.contains(&way)) {
         // In another way to pay the number may count something else.

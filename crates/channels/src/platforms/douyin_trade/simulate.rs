@@ -66,10 +66,8 @@ impl OtherSide for Side {
         ];
         let request =
             signed_request(&self.pair, "/notify/douyin_trade", story.at, &HEADERS, (&name[..16], &more), body.into());
-        let cover = Cover::BodyAndHeaders {
-            headers: &["byte-timestamp", "byte-nonce-str"],
-            signature: "byte-signature",
-        };
+        let cover =
+            Cover::BodyAndHeaders { headers: &["byte-timestamp", "byte-nonce-str"], signature: "byte-signature" };
         Genuine { request, cover }
     }
 

@@ -217,7 +217,10 @@ fn a_payment_and_its_refund_meet() {
     // A buyer's own refund has no number of the merchant's.
     let theirs = stage.read("refund", &changed(refund(), "out_refund_no", json!("")));
     assert_eq!((theirs.facts[0].aliases.len(), words(&theirs)), (0, vec![]));
-    assert_eq!(stage.read("refund", &changed(refund(), "status", json!("FAIL"))).facts[0].kind, EventKind::RefundFailed);
+    assert_eq!(
+        stage.read("refund", &changed(refund(), "status", json!("FAIL"))).facts[0].kind,
+        EventKind::RefundFailed
+    );
 }
 
 #[test]
@@ -246,9 +249,9 @@ fn diamonds_are_no_money() {
         assert_eq!((fact.kind, &fact.amount), (EventKind::PaymentSucceeded, &Amount::None));
         assert_eq!(words(&notification), Vec::<&str>::new());
     }
-    for message in
-        [changed(diamonds, "currency", json!("CNY")), changed(payment(), "currency", json!("DIAMOND"))]
-    {
+    let count = stage.read("payment", &changed(diamonds.clone(), "total_amount", json!(true)));
+    assert_eq!((&count.facts[0].amount, words(&count)), (&Amount::Unreadable, vec!["unreadable_amount"]));
+    for message in [changed(diamonds, "currency", json!("CNY")), changed(payment(), "currency", json!("DIAMOND"))] {
         let held = stage.read("payment", &message);
         assert_eq!((&held.facts[0].amount, words(&held)), (&Amount::Unreadable, vec!["contradiction"]));
     }
@@ -324,7 +327,10 @@ fn deductions_and_agreements_are_read() {
         assert_eq!((notification.facts[0].kind, notification.concerns.len()), (kind, concerns), "{status}");
     }
     let fact = stage.read("sign_pay_callback", &deduction).facts.remove(0);
-    assert_eq!((fact.identity.as_str(), fact.order_no.as_deref(), minor(&fact)), ("pay_order_id:ots9", Some("D1"), Some(7)));
+    assert_eq!(
+        (fact.identity.as_str(), fact.order_no.as_deref(), minor(&fact)),
+        ("pay_order_id:ots9", Some("D1"), Some(7))
+    );
     let plain = stage.read("sign_pay_callback", &payment());
     assert_eq!((plain.facts[0].identity.as_str(), words(&plain)), ("ots1", vec![]));
     for (status, kind) in [
@@ -333,14 +339,19 @@ fn deductions_and_agreements_are_read() {
         ("TIME_OUT", EventKind::Other),
         ("DONE", EventKind::Other),
     ] {
-        let agreement = json!({ "app_id": APP_ID, "status": status, "auth_order_id": "ad1", "out_auth_order_no": "A1" });
+        let agreement =
+            json!({ "app_id": APP_ID, "status": status, "auth_order_id": "ad1", "out_auth_order_no": "A1" });
         let notification = stage.read("sign_callback", &agreement);
         assert_eq!((notification.facts[0].kind, words(&notification)), (kind, vec![]), "{status}");
     }
     for kind in ["settle", "pre_create_refund", "sign_callback"] {
         let notification = stage.read(kind, &refund());
         let fact = &notification.facts[0];
-        assert_eq!((fact.kind, &fact.amount, words(&notification)), (EventKind::Other, &Amount::None, vec![]), "{kind}");
+        assert_eq!(
+            (fact.kind, &fact.amount, words(&notification)),
+            (EventKind::Other, &Amount::None, vec![]),
+            "{kind}"
+        );
     }
 }
 
@@ -348,9 +359,7 @@ fn deductions_and_agreements_are_read() {
 #[test]
 fn a_repetition_is_the_same_and_another_message_is_not() {
     let stage = stage();
-    let at = |away: i64, body: &str| {
-        stage.verify(&stage.request(body.as_bytes(), now().as_second() - away)).unwrap()
-    };
+    let at = |away: i64, body: &str| stage.verify(&stage.request(body.as_bytes(), now().as_second() - away)).unwrap();
     let body = envelope("payment", &payment().to_string());
     assert_eq!(at(0, &body), at(200, &body));
     let other = envelope("payment", &changed(payment(), "total_amount", json!(1001)).to_string());
@@ -385,9 +394,8 @@ fn settings_that_make_no_channel_are_named() {
 fn recognition_goes_by_header_and_application() {
     let stage = stage();
     let channel = build(&stage.settings).unwrap();
-    let likeness = |message: &Value| {
-        channel.recognise(&stage.request(envelope("payment", &message.to_string()).as_bytes(), 0))
-    };
+    let likeness =
+        |message: &Value| channel.recognise(&stage.request(envelope("payment", &message.to_string()).as_bytes(), 0));
     assert_eq!(likeness(&payment()), Likeness::Merchant);
     assert_eq!(likeness(&changed(payment(), "app_id", json!("tt1"))), Likeness::Shape);
     let mut bare = stage.request(envelope("payment", &payment().to_string()).as_bytes(), 0);
