@@ -152,7 +152,7 @@ mod tests {
         Gcm::new(unhex(text).as_slice().try_into().unwrap()).unwrap()
     }
 
-    /// "The Galois/Counter Mode of Operation", McGrew and Viega, appendix B, cases 16, 17 and 18.
+    /// "The Galois/Counter Mode of Operation" (submission to NIST), appendix B, test cases 16, 17 and 18.
     #[test]
     fn boxes_are_those_of_the_standard() {
         let gcm = key(&"feffe9928665731c6d6a8f9467308308".repeat(2));
