@@ -280,7 +280,8 @@ fn told(generation: &str, settings: &Settings) -> Value {
             json!({ "platform_public_key": STANDARD.encode(public.spki()), "app_id": id("app_id") })
         }
         _ => {
-            let certificate = key("platform_certs");
+            let file = key("platform_certs");
+            let certificate = &file[file.find("-----BEGIN").expect("a certificate")..];
             let platform = platforms::by_kind("douyin_pay").expect("registered");
             let notes = (platform.build)(settings).expect("a channel").keys();
             let serial = notes[0].fingerprint.clone().expect("a serial");

@@ -28,6 +28,9 @@ const APPID: &str = "tt07e3715e98c9aac001";
 const PLATFORM: Name = Name { common: "Douyin Pay platform", unit: "demo", organization: "Douyin Pay" };
 const AUTHORITY: Name = Name { common: "Douyin Pay demo CA", unit: "demo", organization: "Douyin Pay" };
 
+/// What stands before the certificate in its file.
+const TITLE: &str = "# made for a test, of nobody:";
+
 /// The certificate's validity: before and after any test.
 const EARLY: &str = "2020-01-01T00:00:00Z";
 const LATE: &str = "2049-12-31T00:00:00Z";
@@ -64,7 +67,8 @@ impl OtherSide for Side {
             text("mchid", MCHID),
             texts("appid", APPID),
             key("encrypt_key", &self.encrypt_key(), "douyin_encrypt_key"),
-            key("platform_certs", self.certificate().as_bytes(), "douyinpay_certs.pem"),
+            // With a line of text before, as people keep such files; a reader goes by the markers alone.
+            key("platform_certs", format!("{TITLE}\n{}", self.certificate()).as_bytes(), "douyinpay_certs.pem"),
         ]
     }
 
