@@ -1,6 +1,8 @@
 //! Block ciphers as platforms use them to wrap fields. Without a MAC a ciphertext proves little; what is opened here
 //! is believed only for what the platform's file says.
 
+pub mod gcm;
+
 #[cfg(feature = "simulate")]
 use aws_lc_rs::cipher::PaddedBlockEncryptingKey;
 use aws_lc_rs::cipher::{AES_128, AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};

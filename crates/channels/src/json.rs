@@ -64,6 +64,14 @@ impl Json {
         })
     }
 
+    /// The member of an object with this name.
+    pub fn get(&self, name: &str) -> Option<&Self> {
+        match self {
+            Self::Object(members) => members.iter().find(|(member, _)| member == name).map(|(_, value)| value),
+            _ => None,
+        }
+    }
+
     /// The value as one text: a number as it is written, a flag as its word, null as nothing; none for lists
     /// and objects.
     pub fn text(&self) -> Option<&str> {

@@ -3,6 +3,11 @@
 
 pub mod alipay;
 pub mod custom;
+mod douyin;
+pub mod douyin_ecpay;
+pub mod douyin_pay;
+pub mod douyin_trade;
+mod signed_body;
 pub mod wechat_pay;
 
 use std::time::Duration;
@@ -47,7 +52,14 @@ pub struct Platform {
 pub type MakeMirror = fn(&Settings) -> Result<Box<dyn crate::simulate::Mirror>, SettingsError>;
 
 /// Every platform.
-pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM, &custom::PLATFORM];
+pub static PLATFORMS: &[&Platform] = &[
+    &alipay::PLATFORM,
+    &wechat_pay::PLATFORM,
+    &douyin_ecpay::PLATFORM,
+    &douyin_trade::PLATFORM,
+    &douyin_pay::PLATFORM,
+    &custom::PLATFORM,
+];
 
 /// The platform of this kind.
 pub fn by_kind(kind: &str) -> Option<&'static Platform> {

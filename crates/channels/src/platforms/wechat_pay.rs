@@ -21,32 +21,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
 
 use self::envelope::Envelope;
 use self::resigned::WechatResigner;
 use self::settings::{Config, Keys, PUBLIC_KEY_ID_PREFIX, SETTINGS};
 use super::Platform;
+pub use super::signed_body::{BODY_BYTES_MAX, NONCE_BYTES_MAX, WINDOW_SECONDS};
+use super::signed_body::{Headers, JSON, SignedBody, check_outside, header, is_error_page, is_fail};
 use crate::channel::{
     Answer, Channel, Failure, KeyNote, KeyRequest, KeySource, Ladder, Likeness, Rejection, Verdict, quote,
 };
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::resign::{self, Resigner};
 use crate::settings::{Settings, SettingsError, Text};
+use crate::signature::Verified;
 use crate::signature::rsa::RsaVerifier;
-use crate::signature::{Verified, decode_base64};
-
-/// Largest body. Notifications have 1 to 4 kB; lists of goods and promotions make some longer.
-pub const BODY_BYTES_MAX: usize = 256 * 1024;
-
-/// Longest nonce in the header; real ones have 32 characters.
-pub const NONCE_BYTES_MAX: usize = 128;
-
-/// Seconds from which on a message's time is too far from ours, in either direction (official SDKs' validators).
-pub const WINDOW_SECONDS: i64 = 300;
-
-/// Most digits of a timestamp in seconds; milliseconds have 13, and the platform never writes them.
-const TIMESTAMP_DIGITS_MAX: usize = 10;
 
 /// The platform's entry.
 pub static PLATFORM: Platform = Platform {
@@ -69,8 +58,6 @@ pub static PLATFORM: Platform = Platform {
 /// The family within which identities are shared.
 const FAMILY: &str = "wechat_pay";
 
-const JSON: &str = "application/json";
-
 /// The documented body of a failure; what counts is the status.
 const FAIL: &str = r#"{"code":"FAIL","message":"失败"}"#;
 
@@ -83,6 +70,7 @@ const SIGNATURE_TYPE: &str = "WECHATPAY2-SHA256-RSA2048";
 const SIGNATURE: &str = "Wechatpay-Signature";
 const TIMESTAMP: &str = "Wechatpay-Timestamp";
 const NONCE: &str = "Wechatpay-Nonce";
+static HEADERS: Headers = Headers { timestamp: TIMESTAMP, nonce: NONCE, signature: SIGNATURE };
 const SERIAL: &str = "Wechatpay-Serial";
 const TYPE: &str = "Wechatpay-Signature-Type";
 
@@ -268,27 +256,14 @@ impl WechatPay {
     /// The signature over the raw body, after everything that costs less. Also gives the signed time.
     fn check_signature(&self, request: &RawRequest, now: Timestamp) -> Result<(Verified, Timestamp), Stop> {
         check_outside(request)?;
-        let signature = header(request, SIGNATURE)?;
-        if signature.starts_with(PROBE) {
+        if header(request, SIGNATURE)?.starts_with(PROBE) {
             return Err(Rejection::Probe.into());
         }
         check_type(request)?;
-        let timestamp = header(request, TIMESTAMP)?;
-        let nonce = header(request, NONCE)?;
         let serial = header(request, SERIAL)?;
-        if nonce.len() > NONCE_BYTES_MAX {
-            return Err(malformed(NONCE).into());
-        }
-        let signed_at = read_timestamp(timestamp)?;
-        let seconds = now.as_second().saturating_sub(signed_at.as_second());
-        if seconds.abs() >= WINDOW_SECONDS {
-            return Err(Rejection::Stale { seconds }.into());
-        }
+        let signed = SignedBody::read(request, &HEADERS, now)?;
         let Some(key) = self.key(serial, now) else { return Err(unknown_key(serial)) };
-        let signature = decode_base64(signature.as_bytes()).ok_or_else(|| malformed(SIGNATURE))?;
-        let message = [timestamp.as_bytes(), b"\n", nonce.as_bytes(), b"\n", request.body.as_ref(), b"\n"].concat();
-        let verified = key.verify(&message, &signature, "v3").ok_or(Rejection::Signature)?;
-        Ok((verified, signed_at))
+        Ok((signed.verify(key, "v3")?, signed.at))
     }
 
     /// Reads a message whose signature was checked.
@@ -297,24 +272,6 @@ impl WechatPay {
         let plaintext = envelope.decrypt(&self.config.cipher)?;
         Ok(facts::read(&self.config, &envelope, &plaintext, body, signed_at))
     }
-}
-
-/// Method, media type and size.
-fn check_outside(request: &RawRequest) -> Result<(), Rejection> {
-    if request.method != Method::POST {
-        return Err(Rejection::Method { method: quote(request.method.as_str()) });
-    }
-    let media_type = request.media_type();
-    if media_type != JSON {
-        return Err(Rejection::MediaType { media_type: quote(&media_type) });
-    }
-    if request.body.is_empty() {
-        return Err(Rejection::Empty);
-    }
-    if request.body.len() > BODY_BYTES_MAX {
-        return Err(Rejection::TooLarge { limit: BODY_BYTES_MAX });
-    }
-    Ok(())
 }
 
 /// The algorithm is the configuration's business, never the message's: another one is refused.
@@ -326,48 +283,10 @@ fn check_type(request: &RawRequest) -> Result<(), Rejection> {
     if found == SIGNATURE_TYPE { Ok(()) } else { Err(Rejection::Algorithm { algorithm: quote(found) }) }
 }
 
-/// A header that must be there exactly once.
-fn header<'r>(request: &'r RawRequest, name: &'static str) -> Result<&'r str, Rejection> {
-    let mut values = request.headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Err(Rejection::Missing { field: name.into() }) };
-    if values.next().is_some() {
-        return Err(Rejection::Duplicate { field: name.into() });
-    }
-    value.to_str().ok().filter(|text| !text.is_empty()).ok_or_else(|| malformed(name))
-}
-
-fn read_timestamp(text: &str) -> Result<Timestamp, Rejection> {
-    let is_plain = text.len() <= TIMESTAMP_DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds: Option<i64> = if is_plain { text.parse().ok() } else { None };
-    seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or_else(|| malformed(TIMESTAMP))
-}
-
 /// A certificate's serial is worth a question to the platform. A public key cannot be asked for: an operator enters it.
 fn unknown_key(serial: &str) -> Stop {
     match settings::normal_serial(serial).filter(|serial| !serial.starts_with(PUBLIC_KEY_ID_PREFIX)) {
         Some(serial) => Stop::NeedsKey(KeyRequest { serial }),
         None => Rejection::UnknownKey { serial: quote(serial) }.into(),
     }
-}
-
-fn malformed(field: &str) -> Rejection {
-    Rejection::Malformed { field: field.into() }
-}
-
-/// A page instead of an answer: markup, or PHP's own report of its death.
-fn is_error_page(body: &[u8]) -> bool {
-    const DEATH: &[u8] = b"Fatal error";
-    inner(body).starts_with(b"<") || body.windows(DEATH.len()).any(|window| window == DEATH)
-}
-
-/// A JSON answer whose `code` is not SUCCESS.
-fn is_fail(body: &[u8]) -> bool {
-    let Ok(answer) = serde_json::from_slice::<serde_json::Value>(inner(body)) else { return false };
-    answer.get("code").is_some_and(|code| code.as_str().is_none_or(|code| !code.eq_ignore_ascii_case("SUCCESS")))
-}
-
-/// Without blanks and a byte order mark before it.
-fn inner(body: &[u8]) -> &[u8] {
-    let body = body.trim_ascii();
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii()
 }

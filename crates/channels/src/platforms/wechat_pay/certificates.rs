@@ -25,14 +25,13 @@ use serde_json::json;
 
 use super::envelope::{ALGORITHM, Value};
 use super::settings::{Config, Key, Keys, PUBLIC_KEY_ID_PREFIX, certificate_note, is_own, normal_serial};
-use super::{
-    JSON, NONCE, SERIAL, SIGNATURE, SIGNATURE_TYPE, TIMESTAMP, TYPE, WINDOW_SECONDS, WechatPay, read_timestamp,
-};
+use super::{JSON, NONCE, SERIAL, SIGNATURE, SIGNATURE_TYPE, TIMESTAMP, TYPE, WINDOW_SECONDS, WechatPay};
 use crate::channel::{
     ANSWER_BYTES_MAX, Channel, FETCHED_KEYS_MAX, FetchedKey, HttpAnswer, HttpAsk, Interface, KeyRefused, KeyRequest,
     KeySource,
 };
 use crate::model::Timestamp;
+use crate::platforms::signed_body::read_timestamp;
 use crate::signature::decode_base64;
 use crate::signature::key::hex;
 use crate::signature::rsa::{RsaHash, RsaVerifier, sign_sha256};
@@ -277,7 +276,7 @@ impl WechatPay {
         if answer.headers.contains_key(TYPE) && header(TYPE)? != SIGNATURE_TYPE {
             return Err(KeyRefused::Malformed { field: TYPE });
         }
-        let signed_at = read_timestamp(timestamp).map_err(|_| KeyRefused::Malformed { field: TIMESTAMP })?;
+        let signed_at = read_timestamp(TIMESTAMP, timestamp).map_err(|_| KeyRefused::Malformed { field: TIMESTAMP })?;
         if now.as_second().saturating_sub(signed_at.as_second()).abs() >= WINDOW_SECONDS {
             return Err(KeyRefused::Validity);
         }

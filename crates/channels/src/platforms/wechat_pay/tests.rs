@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::envelope::Cipher;
 use super::*;
 use crate::model::{Amount, Concern, EventKind, Fact, Identity};
+use crate::platforms::signed_body::malformed;
 use crate::settings::SettingValue;
 use crate::signature::key::PublicKey;
 use crate::signature::rsa::sign_sha256;
