@@ -15,6 +15,9 @@ use crate::settings::SettingValue;
 use crate::signature::key::PublicKey;
 use crate::signature::rsa::sign_sha256;
 
+mod products;
+mod real;
+
 const KEY: &[u8; 32] = b"0123456789abcdef0123456789ABCDEF";
 const KEY_ID: &str = "PUB_KEY_ID_0119000000012026112100000000000001";
 const MCHID: &str = "1900000001";
@@ -307,10 +310,35 @@ fn deductions_fail_and_are_paid_back() {
         ("TRANSACTION.FAIL", told("SUCCESS"), EventKind::Other, 1),
         ("TRANSACTION.PAY_BACK", told("SUCCESS"), EventKind::PaymentSucceeded, 0),
         ("TRANSACTION.PAY_BACK", told("PAY_FAIL"), EventKind::Other, 1),
+        ("TRANSACTION.PAY_BACK", told("PAY_BACK"), EventKind::PaymentSucceeded, 0),
+        ("TRANSACTION.FAIL", told("FAIL"), EventKind::PaymentFailed, 0),
+        ("TRANSACTION.FAIL", told("PAYERROR"), EventKind::PaymentFailed, 0),
+        ("TRANSACTION.SUCCESS", told("PAY_BACK"), EventKind::Other, 1),
+        ("TRANSACTION.SUCCESS", told("ACCEPTED"), EventKind::Other, 1),
+        ("TRANSACTION.INDUSTRY_SUCCESS", told("SUCCESS"), EventKind::PaymentSucceeded, 0),
+        ("TRANSACTION.INDUSTRY_SUCCESS", told("PAY_FAIL"), EventKind::Other, 1),
+        ("TRANSACTION.INDUSTRY_FAILED", told("PAY_FAIL"), EventKind::PaymentFailed, 0),
+        ("TRANSACTION.INDUSTRY_FAILED", told("SUCCESS"), EventKind::Other, 1),
     ] {
         let notification = stage.read(event, &state);
         assert_eq!((notification.facts[0].kind, notification.concerns.len()), (kind, concerns), "{event} {state}");
     }
+}
+
+#[test]
+fn a_deduction_that_never_became_a_payment_is_named_by_its_order() {
+    let stage = stage();
+    let mut failed = changed(payment(), "/trade_state", json!("PAY_FAIL"));
+    failed.as_object_mut().unwrap().remove("transaction_id");
+    let notification = stage.read("TRANSACTION.FAIL", &failed);
+    let fact = &notification.facts[0];
+    assert_eq!((fact.kind, fact.identity.as_str(), minor(fact)), (EventKind::PaymentFailed, "out_trade_no:T1", Some(1000)));
+    assert_eq!((fact.order_no.as_deref(), &fact.platform_no, words(&notification)), (Some("T1"), &None, vec![]));
+    // Paid needs the payment's own number, by which refunds name it.
+    let paid = changed(failed, "/trade_state", json!("PAY_BACK"));
+    let notification = stage.read("TRANSACTION.PAY_BACK", &paid);
+    assert_eq!((notification.facts[0].kind, words(&notification)), (EventKind::Other, vec!["missing_field"]));
+    assert_eq!(notification.facts[0].order_no.as_deref(), Some("T1"));
 }
 
 #[test]
