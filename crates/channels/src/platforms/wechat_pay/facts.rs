@@ -219,6 +219,7 @@ fn refund(reading: &mut Reading<'_>, kind: EventKind, status: &str) -> Vec<Fact>
         return vec![reading.other()];
     };
     let aliases = names.collect();
+    reading.need(&["refund_id", "out_refund_no", "out_trade_no"]);
     let amount = reading.amount("", "amount.refund", "amount.currency");
     let payment = reading.identity("", "transaction_id", "");
     if payment.is_none() {
@@ -247,6 +248,7 @@ fn profit_sharing(reading: &mut Reading<'_>, kind: EventKind) -> Vec<Fact> {
         reading.unknown("", "success_time");
         return vec![reading.other()];
     };
+    reading.need(&["out_order_no"]);
     let amount = reading.amount("", "receiver.amount", "receiver.currency");
     vec![Fact {
         order_no: reading.name("", "out_order_no"),
@@ -285,6 +287,7 @@ fn transfer(reading: &mut Reading<'_>) -> Vec<Fact> {
         return vec![reading.other()];
     };
     let aliases = names.collect();
+    reading.need(&["transfer_bill_no", "out_bill_no"]);
     let amount = reading.amount("", "transfer_amount", "currency");
     vec![Fact {
         aliases,
@@ -408,9 +411,8 @@ impl<'a> Reading<'a> {
     /// Messages about money name the merchant; notices need not.
     fn needs_account(&self) -> bool {
         let kind = &self.envelope.event_type;
-        kind.starts_with("REFUND.")
-            || PAYMENTS.contains(&kind.as_str())
-            || kind == "MCHTRANSFER.BILL.FINISHED"
+        let families = ["REFUND.", "PROFITSHARING.", "MCHTRANSFER.BILL.", "MCHTRANSFER.QQWALLETBILL.", "MCHTRANSFER.BATCH."];
+        PAYMENTS.contains(&kind.as_str()) || families.iter().any(|family| kind.starts_with(family))
     }
 
     fn finish(self, facts: Vec<Fact>, signed_at: Timestamp) -> Notification {
@@ -510,6 +512,15 @@ impl<'a> Reading<'a> {
             other.platform_no = self.number(prefix, "transaction_id");
         }
         other
+    }
+
+    /// Fields that this kind of message always has; the fact stands without them, and a person looks.
+    fn need(&mut self, fields: &[&str]) {
+        for field in fields {
+            if self.get("", field).is_none() {
+                self.missing(field);
+            }
+        }
     }
 
     fn missing(&mut self, field: &str) {

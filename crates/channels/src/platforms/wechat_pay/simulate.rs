@@ -300,6 +300,7 @@ fn confirmed_order(story: &Story) -> Value {
         "openid": "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o",
         "state": "DOING",
         "state_description": "USER_CONFIRM",
+        "total_amount": story.amount_minor,
     })
 }
 
