@@ -411,7 +411,8 @@ impl<'a> Reading<'a> {
     /// Messages about money name the merchant; notices need not.
     fn needs_account(&self) -> bool {
         let kind = &self.envelope.event_type;
-        let families = ["REFUND.", "PROFITSHARING.", "MCHTRANSFER.BILL.", "MCHTRANSFER.QQWALLETBILL.", "MCHTRANSFER.BATCH."];
+        let families =
+            ["REFUND.", "PROFITSHARING.", "MCHTRANSFER.BILL.", "MCHTRANSFER.QQWALLETBILL.", "MCHTRANSFER.BATCH."];
         PAYMENTS.contains(&kind.as_str()) || families.iter().any(|family| kind.starts_with(family))
     }
 

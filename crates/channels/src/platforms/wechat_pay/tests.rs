@@ -333,7 +333,10 @@ fn a_deduction_that_never_became_a_payment_is_named_by_its_order() {
     failed.as_object_mut().unwrap().remove("transaction_id");
     let notification = stage.read("TRANSACTION.FAIL", &failed);
     let fact = &notification.facts[0];
-    assert_eq!((fact.kind, fact.identity.as_str(), minor(fact)), (EventKind::PaymentFailed, "out_trade_no:T1", Some(1000)));
+    assert_eq!(
+        (fact.kind, fact.identity.as_str(), minor(fact)),
+        (EventKind::PaymentFailed, "out_trade_no:T1", Some(1000))
+    );
     assert_eq!((fact.order_no.as_deref(), &fact.platform_no, words(&notification)), (Some("T1"), &None, vec![]));
     // Paid needs the payment's own number, by which refunds name it.
     let paid = changed(failed, "/trade_state", json!("PAY_BACK"));
@@ -455,8 +458,18 @@ fn a_number_that_is_missing_is_held_where_another_names_the_fact() {
     });
     let transfer = json!({ "mchid": MCHID, "out_bill_no": "B1", "transfer_bill_no": "1330", "state": "SUCCESS", "transfer_amount": 7 });
     for (event, kind, plaintext, names) in [
-        ("REFUND.SUCCESS", EventKind::RefundSucceeded, &refund, &["out_trade_no", "refund_id", "out_refund_no", "mchid"][..]),
-        ("MCHTRANSFER.BILL.FINISHED", EventKind::TransferSucceeded, &transfer, &["out_bill_no", "transfer_bill_no", "mchid"]),
+        (
+            "REFUND.SUCCESS",
+            EventKind::RefundSucceeded,
+            &refund,
+            &["out_trade_no", "refund_id", "out_refund_no", "mchid"][..],
+        ),
+        (
+            "MCHTRANSFER.BILL.FINISHED",
+            EventKind::TransferSucceeded,
+            &transfer,
+            &["out_bill_no", "transfer_bill_no", "mchid"],
+        ),
         ("MCHTRANSFER.QQWALLETBILL.FINISHED", EventKind::TransferSucceeded, &transfer, &["out_bill_no", "mchid"]),
     ] {
         assert_eq!(words(&stage.read(event, plaintext)), Vec::<&str>::new());
@@ -464,7 +477,11 @@ fn a_number_that_is_missing_is_held_where_another_names_the_fact() {
             let mut cut = plaintext.clone();
             cut.as_object_mut().unwrap().remove(*name);
             let notification = stage.read(event, &cut);
-            assert_eq!((notification.facts[0].kind, words(&notification)), (kind, vec!["missing_field"]), "{event} {name}");
+            assert_eq!(
+                (notification.facts[0].kind, words(&notification)),
+                (kind, vec!["missing_field"]),
+                "{event} {name}"
+            );
         }
     }
 }

@@ -340,7 +340,8 @@ fn each_row_of_a_sharing_is_a_fact_of_its_own() {
     const METHOD: &str = "alipay.trade.order.settle.notify";
     let row = |operation: &str, state: &str, number: u32| {
         format!(
-            r#"{{"operation_type":"{operation}","trans_in":"2088000000000009","amount":"1.0{number}","state":"{state}","detail_id":"D{number}"}}"#
+            r#"{{"operation_type":"{operation}","trans_in":"2088000000000009","amount":"1.0{}","state":"{state}","detail_id":"D{number}"}}"#,
+            number % 10
         )
     };
     let content = |rows: &[String]| {

@@ -5,9 +5,7 @@ use super::*;
 const SERIAL: &str = "b500b2b760ea9ceb1755baeda1d3f7d2";
 
 fn certified() -> Settings {
-    merchant()
-        .with("alipay_sm2_public_key", key(vector!("sm2-certificate.crt")))
-        .with("sign_types", texts(&["SM2"]))
+    merchant().with("alipay_sm2_public_key", key(vector!("sm2-certificate.crt"))).with("sign_types", texts(&["SM2"]))
 }
 
 fn body() -> String {

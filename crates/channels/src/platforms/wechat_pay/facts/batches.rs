@@ -4,7 +4,7 @@
 //! names none of its transfers, so only a batch of which all or nothing arrived says what became of them.
 
 use super::{Reading, Value, fact};
-use crate::model::{Amount, EventKind, Fact};
+use crate::model::{EventKind, Fact};
 
 /// A batch that came to its end.
 pub(super) fn read(reading: &mut Reading<'_>) -> Vec<Fact> {
@@ -58,5 +58,6 @@ fn outcome(reading: &Reading<'_>) -> Option<EventKind> {
     if arrived == all && arrived_amount == all_amount && failed.is_none_or(|count| count == 0) {
         return Some(EventKind::TransferSucceeded);
     }
-    (arrived == 0 && arrived_amount == 0 && failed.is_none_or(|count| count == all)).then_some(EventKind::TransferFailed)
+    (arrived == 0 && arrived_amount == 0 && failed.is_none_or(|count| count == all))
+        .then_some(EventKind::TransferFailed)
 }

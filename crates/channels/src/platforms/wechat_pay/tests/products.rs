@@ -64,7 +64,8 @@ fn contracts_are_signed_and_ended() {
     held(&stage, "ENTRUST.SIGN", &nameless, "missing_field");
     let foreign = stage.read("ENTRUST.SIGN", &changed(contract("SIGNED"), "/mchid", json!("1900000002")));
     assert_eq!(words(&foreign), ["foreign_payee"]);
-    let changing = json!({ "sp_mchid": MCHID, "contract_information": { "contract_id": "C1", "contract_status": "ADD" } });
+    let changing =
+        json!({ "sp_mchid": MCHID, "contract_information": { "contract_id": "C1", "contract_status": "ADD" } });
     for event_type in ["ENTRUST.SIGNING", "ENTRUST.RELEASE"] {
         let other = clean(&stage, event_type, &changing);
         assert_eq!((other.kind, other.platform_no.as_deref()), (EventKind::Other, Some("C1")));
@@ -86,7 +87,8 @@ fn a_complaint_opens_moves_and_closes() {
         ("MERCHANT_CONFIRM_COMPLETE", EventKind::DisputeClosed),
     ] {
         let moved = clean(&stage, "COMPLAINT.STATE_CHANGE", &told(action));
-        let expected = [format!("complaint:K1:{action}:N1"), format!("complaint:K1:{action}:at:2026-11-21T12:00:00+08:00")];
+        let expected =
+            [format!("complaint:K1:{action}:N1"), format!("complaint:K1:{action}:at:2026-11-21T12:00:00+08:00")];
         assert_eq!((moved.kind, names(&moved)), (kind, expected.iter().map(String::as_str).collect()));
     }
     assert_eq!(clean(&stage, "COMPLAINT.CREATE", &json!({ "complaint_id": "K1" })).kind, EventKind::DisputeOpened);
@@ -109,14 +111,13 @@ fn score(rows: Value) -> Value {
 #[test]
 fn a_credit_score_order_is_paid_by_the_rows_that_prove_it() {
     let stage = stage();
-    let row = |paid_type: &str, number: &str, amount: Value| {
-        json!({ "seq": 1, "amount": amount, "paid_type": paid_type, "paid_time": "20261121100000", "transaction_id": number })
-    };
+    let row = |paid_type: &str, number: &str, amount: Value| json!({ "seq": 1, "amount": amount, "paid_type": paid_type, "paid_time": "20261121100000", "transaction_id": number });
     let paid = clean(&stage, "PAYSCORE.USER_PAID", &score(json!([row("NEWTON", "42001", json!(30))])));
     assert_eq!((paid.kind, paid.identity.as_str(), minor(&paid)), (EventKind::PaymentSucceeded, "42001", Some(30)));
     assert_eq!((paid.order_no.as_deref(), paid.payee.as_deref()), (Some("P1"), Some(MCHID)));
     assert_eq!(paid.occurred_at.unwrap().to_string(), "2026-11-21T02:00:00Z");
-    let parts = json!([row("NEWTON", "42001", json!(10)), row("MCH", "9", json!(5)), row("NEWTON", "42002", json!(15))]);
+    let parts =
+        json!([row("NEWTON", "42001", json!(10)), row("MCH", "9", json!(5)), row("NEWTON", "42002", json!(15))]);
     let notification = stage.read("PAYSCORE.USER_PAID", &score(parts));
     let found: Vec<_> = notification.facts.iter().map(|fact| (fact.identity.as_str(), minor(fact))).collect();
     assert_eq!((found, words(&notification)), (vec![("42001", Some(10)), ("42002", Some(15))], vec![]));
