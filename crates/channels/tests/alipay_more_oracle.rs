@@ -83,7 +83,7 @@ fn the_channel_and_the_oracle_agree() {
                 vec![format!("accepted as {:?}", proven.value())]
             }
             (Verdict::Genuine(proven), false) if proven.value().concerns.is_empty() => vec!["not held".to_owned()],
-            (Verdict::Refused(_) | Verdict::NeedsKey(_), false) | (Verdict::Genuine(_), false) => Vec::new(),
+            (Verdict::Refused(_) | Verdict::NeedsKey(_) | Verdict::Genuine(_), false) => Vec::new(),
             (verdict, _) => vec![format!("{verdict:?}")],
         };
         for difference in found {

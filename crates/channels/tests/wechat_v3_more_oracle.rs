@@ -13,7 +13,7 @@ use oracle::python::seed;
 use oracle::wire::{Said, ask, messages, settings, verdicts, written};
 use serde_json::{Value, json};
 use tollbell_channels::channel::{Channel, Rejection, Verdict};
-use tollbell_channels::model::{Environment, EventKind, Fact, Notification, RawRequest, Timestamp};
+use tollbell_channels::model::{Environment, EventKind, Fact, Identity, Notification, RawRequest, Timestamp};
 use tollbell_channels::platforms::{self, Platform};
 use tollbell_channels::settings::{SettingValue, Settings};
 use tollbell_channels::simulate::Story;
@@ -175,8 +175,8 @@ fn compare(fact: &Fact, expect: &Value, found: &mut Vec<String>) {
         }
     }
     if let Some(number) = told("refund_no") {
-        let names: Vec<&str> = fact.identities().map(|name| name.as_str()).collect();
-        let payment = fact.payment.as_ref().map(|name| name.as_str());
+        let names: Vec<&str> = fact.identities().map(Identity::as_str).collect();
+        let payment = fact.payment.as_ref().map(Identity::as_str);
         if !names.iter().any(|name| name.ends_with(number)) || payment != told("platform_no") {
             found.push(format!("the refund's names: {names:?} after {payment:?}"));
         }

@@ -75,7 +75,7 @@ pub(super) fn named(mut other: Fact, content: &Content<'_>, ours: &str, theirs: 
 /// An object of JSON.
 pub(super) struct Content<'j>(Cow<'j, Json>);
 
-impl<'j> Content<'j> {
+impl Content<'_> {
     fn parse(text: &[u8]) -> Result<Self, JsonError> {
         match Json::parse(text)? {
             object @ Json::Object(_) => Ok(Self(Cow::Owned(object))),

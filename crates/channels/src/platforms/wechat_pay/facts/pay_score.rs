@@ -33,10 +33,7 @@ fn payment(reading: &mut Reading<'_>, at: usize) -> Option<Fact> {
         return None;
     }
     let identity = reading.identity(&prefix, "transaction_id", "")?;
-    let amount = match reading.amount(&prefix, "amount", "currency") {
-        Amount::Stated(money) => Amount::Stated(money),
-        _ => return None,
-    };
+    let amount @ Amount::Stated(_) = reading.amount(&prefix, "amount", "currency") else { return None };
     Some(Fact {
         platform_no: Some(identity.as_str().to_owned()),
         payee: reading.name("", "sub_mchid").or_else(|| reading.name("", "mchid")),
