@@ -51,12 +51,13 @@ fn share(reading: &mut Reading<'_>, content: &Content<'_>, row: &Content<'_>) ->
 fn kind(reading: &mut Reading<'_>, row: &Content<'_>) -> Option<EventKind> {
     let state = row.get("state");
     match (row.get("operation_type").unwrap_or("transfer"), state) {
-        (_, Some("PROCESSING")) => None,
         ("transfer", Some("SUCCESS")) => Some(EventKind::ProfitSharingSucceeded),
         ("transfer", Some("FAIL")) => Some(EventKind::ProfitSharingFailed),
         ("transfer_refund", Some("SUCCESS")) => Some(EventKind::ProfitSharingReturned),
-        // A return that failed leaves the share where it was; a price that is topped up is no share.
-        ("transfer_refund" | "replenish" | "replenish_refund", Some("SUCCESS" | "FAIL")) => None,
+        // Not at its end yet; a return that failed leaves the share where it was; a price that is topped up is no share.
+        (_, Some("PROCESSING")) | ("transfer_refund" | "replenish" | "replenish_refund", Some("SUCCESS" | "FAIL")) => {
+            None
+        }
         (_, None) => {
             reading.missing("biz_content.royalty_detail_list.state");
             None
