@@ -101,7 +101,7 @@ fn a_complaint_opens_moves_and_closes() {
     assert_eq!((payment, opened.order_no.as_deref()), (Some("42001"), Some("T1")));
 }
 
-fn score(rows: Value) -> Value {
+fn score(rows: &Value) -> Value {
     json!({
         "mchid": MCHID, "appid": "wx01", "out_order_no": "P1", "order_id": "S1", "state": "DONE", "total_amount": 30,
         "collection": { "state": "USER_PAID", "total_amount": 30, "paying_amount": 0, "paid_amount": 30, "details": rows },
@@ -112,31 +112,31 @@ fn score(rows: Value) -> Value {
 fn a_credit_score_order_is_paid_by_the_rows_that_prove_it() {
     let stage = stage();
     let row = |paid_type: &str, number: &str, amount: Value| json!({ "seq": 1, "amount": amount, "paid_type": paid_type, "paid_time": "20261121100000", "transaction_id": number });
-    let paid = clean(&stage, "PAYSCORE.USER_PAID", &score(json!([row("NEWTON", "42001", json!(30))])));
+    let paid = clean(&stage, "PAYSCORE.USER_PAID", &score(&json!([row("NEWTON", "42001", json!(30))])));
     assert_eq!((paid.kind, paid.identity.as_str(), minor(&paid)), (EventKind::PaymentSucceeded, "42001", Some(30)));
     assert_eq!((paid.order_no.as_deref(), paid.payee.as_deref()), (Some("P1"), Some(MCHID)));
     assert_eq!(paid.occurred_at.unwrap().to_string(), "2026-11-21T02:00:00Z");
     let parts =
         json!([row("NEWTON", "42001", json!(10)), row("MCH", "9", json!(5)), row("NEWTON", "42002", json!(15))]);
-    let notification = stage.read("PAYSCORE.USER_PAID", &score(parts));
+    let notification = stage.read("PAYSCORE.USER_PAID", &score(&parts));
     let found: Vec<_> = notification.facts.iter().map(|fact| (fact.identity.as_str(), minor(fact))).collect();
     assert_eq!((found, words(&notification)), (vec![("42001", Some(10)), ("42002", Some(15))], vec![]));
     for unproven in [
-        score(json!([row("MCH", "42001", json!(30))])),
-        score(json!([row("NEWTON", "", json!(30))])),
-        score(json!([])),
-        score(json!({})),
-        changed(score(json!([row("NEWTON", "42001", json!(30))])), "/collection/state", json!("USER_PAYING")),
-        without(score(json!([])), "collection"),
+        score(&json!([row("MCH", "42001", json!(30))])),
+        score(&json!([row("NEWTON", "", json!(30))])),
+        score(&json!([])),
+        score(&json!({})),
+        changed(score(&json!([row("NEWTON", "42001", json!(30))])), "/collection/state", json!("USER_PAYING")),
+        without(score(&json!([])), "collection"),
     ] {
         let other = clean(&stage, "PAYSCORE.USER_PAID", &unproven);
         assert_eq!((other.kind, other.order_no.as_deref()), (EventKind::Other, Some("P1")), "{unproven}");
         assert_eq!((other.platform_no.as_deref(), &other.amount), (Some("S1"), &Amount::None));
     }
     for amount in [json!("30"), json!(-1), json!(3.5)] {
-        held(&stage, "PAYSCORE.USER_PAID", &score(json!([row("NEWTON", "42001", amount)])), "unreadable_amount");
+        held(&stage, "PAYSCORE.USER_PAID", &score(&json!([row("NEWTON", "42001", amount)])), "unreadable_amount");
     }
-    let open = clean(&stage, "PAYSCORE.USER_CONFIRM", &score(json!([row("NEWTON", "42001", json!(30))])));
+    let open = clean(&stage, "PAYSCORE.USER_CONFIRM", &score(&json!([row("NEWTON", "42001", json!(30))])));
     assert_eq!(open.kind, EventKind::Other);
 }
 
