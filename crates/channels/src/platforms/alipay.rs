@@ -137,8 +137,20 @@ const UNCONFIRMED: &[Text] = &[
         zh: "没有公布时间窗口;旧报文按编号识别,早于本网关记录的会被挂起",
     },
     Text {
-        en: "the fields of profit sharing messages; they are kept as `other` and never guessed at",
-        zh: "分账消息的字段;按 `other` 保存,不作猜测",
+        en: "whether the rows of a profit sharing message always have a number; without one they are held",
+        zh: "分账结果消息的明细是否总有明细单号(`detail_id`);没有时会被挂起",
+    },
+    Text {
+        en: "what a complaint message says beside its number; each is an update, and the state is to be asked for",
+        zh: "交易投诉消息除投诉单号外还有哪些字段;一律作为更新,状态需自行查询",
+    },
+    Text {
+        en: "the states of a single refund (`refund_status`) in a notification; any but `REFUND_SUCCESS` is held",
+        zh: "通知中单笔退款状态(`refund_status`)的取值;`REFUND_SUCCESS` 以外的会被挂起",
+    },
+    Text {
+        en: "the word in `sign_type` of a message signed with SM2: `SM2` is taken, and only where it is configured",
+        zh: "国密签名的通知里 `sign_type` 的写法:按 `SM2` 读取,且只在配置允许时接受",
     },
 ];
 
@@ -281,7 +293,7 @@ impl Alipay {
             .and_then(SignType::parse)
             .filter(|sign_type| self.config.keys.allows(*sign_type))
             .ok_or_else(|| Rejection::Algorithm { algorithm: quote(&String::from_utf8_lossy(sign_type)) })?;
-        let (serial, fetched) = self.check_serial(form, now)?;
+        let (serial, fetched) = self.check_serial(form, sign_type, now)?;
         let signature = decode_base64(sign).ok_or_else(|| Rejection::Malformed { field: "sign".into() })?;
         Ok(Envelope { sign_type, signature, serial, fetched })
     }
@@ -303,12 +315,18 @@ impl Alipay {
     fn check_serial<'f>(
         &self,
         form: &'f Form<'_>,
+        sign_type: SignType,
         now: Timestamp,
     ) -> Result<(Option<&'f str>, Option<&RsaKeys>), Cheap> {
         let Some(pair) = form.first("alipay_cert_sn").filter(|pair| !pair.is_blank()) else { return Ok((None, None)) };
         let serial = std::str::from_utf8(&pair.value).unwrap_or_default();
-        if self.config.keys.knows_serial(serial) {
+        if self.config.keys.knows_serial(sign_type, serial) {
             return Ok((Some(serial), None));
+        }
+        let unknown = || Rejection::UnknownKey { serial: quote(&String::from_utf8_lossy(&pair.value)) };
+        // The download gives certificates of RSA keys.
+        if sign_type == SignType::Sm2 {
+            return Err(unknown().into());
         }
         let is_in_use = |one: &&Fetched| one.keys.is_named(serial) && one.not_before <= now && now <= one.not_after;
         if let Some(found) = self.fetched.iter().find(is_in_use) {
@@ -317,7 +335,7 @@ impl Alipay {
         if certificate::is_serial(serial) {
             return Err(Cheap::NeedsKey(KeyRequest { serial: serial.to_ascii_lowercase() }));
         }
-        Err(Rejection::UnknownKey { serial: quote(&String::from_utf8_lossy(&pair.value)) }.into())
+        Err(unknown().into())
     }
 
     /// Tries the documented strings; gives the proof and the string that matched.

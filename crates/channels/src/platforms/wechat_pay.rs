@@ -137,17 +137,32 @@ const UNCONFIRMED: &[Text] = &[
         zh: "平台证书由哪个机构签发;下载的证书以 APIv3 密钥的加密、应答签名与序列号为准",
     },
     Text {
-        en: "the fields of contract, credit-score, industry and batch-transfer notifications; they are kept as `other` \
-             and never guessed at",
-        zh: "委托代扣、支付分、行业代扣、批量转账通知的字段;按 `other` 保存,不作猜测",
+        en: "the fields of contracts, complaints, credit-score orders, school deductions and batches are read as the pages of \
+             each product show them; what does not fit is kept as `other` or held",
+        zh: "签约、投诉、支付分、校园代扣、批量转账的字段以各产品文档为准读取;不相符的按 `other` 保存或挂起",
+    },
+    Text {
+        en: "what a changed contract (`ENTRUST.SIGNING`, `RELEASE`, `TERMINATE_RETENTION`, `RENEW`) means for its state; they \
+             are kept as `other`",
+        zh: "`ENTRUST.SIGNING`、`RELEASE`、`TERMINATE_RETENTION`、`RENEW` 对协议状态的含义;按 `other` 保存",
+    },
+    Text {
+        en: "whether a complaint that the merchant calls settled (`MERCHANT_CONFIRM_COMPLETE`) stays so: it is closed, and a \
+             later step shows as an update",
+        zh: "商户反馈处理完成(`MERCHANT_CONFIRM_COMPLETE`)后投诉是否不再变化:视为关闭,之后的动作作为更新",
+    },
+    Text {
+        en: "the direction of a share that comes by a payment's word (`TRANSACTION.SUCCESS` with a share inside): it is kept as \
+             `other`",
+        zh: "以 `TRANSACTION.SUCCESS` 发来的分账动账通知不含方向(分账还是回退);按 `other` 保存",
     },
     Text {
         en: "the fields of profit sharing notifications; when a number, receiver or amount is missing they are held",
         zh: "分账通知的字段;缺少单号、接收方或金额时会被挂起",
     },
     Text {
-        en: "whether a repaid deduction (`TRANSACTION.PAY_BACK`) always says SUCCESS; with any other state it is held",
-        zh: "代扣补缴(`TRANSACTION.PAY_BACK`)的状态是否总是 SUCCESS;其他状态会被挂起",
+        en: "whether a repaid deduction (`TRANSACTION.PAY_BACK`) always has a payment number; without one it is held",
+        zh: "代扣补缴(`TRANSACTION.PAY_BACK`)是否总有微信支付订单号;没有时会被挂起",
     },
     Text {
         en: "the name of the amount in combined orders: both `total_amount` and `total` are read",

@@ -4,6 +4,8 @@
 //! notifications", "message service". An empty or blank value is an absent one in every reading. What is
 //! genuine is never refused here: a value that cannot be understood becomes a [`Concern`], and a person looks.
 
+mod message;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod trade;
@@ -32,7 +34,7 @@ const NOTICES: &[&str] = &["servicemarket_order_notify", "open_app_auth_notify"]
 pub(super) fn read(config: &Config, form: &Form<'_>, sorted: &[&Pair<'_>], message: &[u8]) -> Notification {
     let mut reading = Reading::new(config, form, sorted, message);
     let facts = match (reading.word("msg_method"), reading.word("notify_type")) {
-        (Some(method), None) => transfer::read(&mut reading, &method),
+        (Some(method), None) => message::read(&mut reading, &method),
         (_, Some(kind)) if kind == "trade_status_sync" => trade::read(&mut reading),
         (_, Some(kind)) if kind == "dut_user_sign" => {
             agreement(&mut reading, EventKind::AgreementSigned, "NORMAL", "sign_time")
@@ -68,6 +70,11 @@ fn agreement(reading: &mut Reading<'_>, kind: EventKind, status: &str, time: &'s
     }
     let Some(identity) = reading.identity("agreement_no", name) else { return vec![reading.other()] };
     let mut fact = reading.fact(kind, identity, Amount::None);
+    // The merchant's own number counts with a time only: nothing says that it is not used again after an end.
+    if let (Some(number), Some(time)) = (reading.word("external_agreement_no"), reading.word(time)) {
+        let name = format!("external:{number}:{status}:{time}");
+        fact.aliases.extend(reading.identity("external_agreement_no", name));
+    }
     fact.platform_no = Some(number);
     fact.order_no = reading.name("external_agreement_no");
     fact.occurred_at = reading.time(time);
@@ -202,7 +209,14 @@ impl<'a> Reading<'a> {
         // The number was checked to be short and not empty; the digest is both by nature.
         let identity = Identity::new(self.platform_id.clone()).or_else(|| Identity::new(digest()));
         let identity = identity.expect("a digest is a short text");
-        self.fact(EventKind::Other, identity, Amount::None)
+        let number = |names: [&str; 2]| {
+            let text = names.into_iter().find_map(|name| self.get(name));
+            text.filter(|text| text.len() <= NAME_BYTES_MAX).map(str::to_owned)
+        };
+        let mut other = self.fact(EventKind::Other, identity, Amount::None);
+        other.order_no = number(["out_trade_no", "external_agreement_no"]);
+        other.platform_no = number(["trade_no", "agreement_no"]);
+        other
     }
 
     fn missing(&mut self, field: &str) {

@@ -158,8 +158,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: SettingKind::PublicKey,
         is_required: false,
         help: Text {
-            en: "the Alipay public key for SM2, or its certificate; only when `sign_types` names SM2",
-            zh: "国密 SM2 的支付宝公钥或证书;仅当 `sign_types` 含 SM2 时需要",
+            en: "the Alipay public key for SM2, or its certificate (during a rotation the old and the new one in one \
+                 file); only when `sign_types` names SM2",
+            zh: "国密 SM2 的支付宝公钥,或支付宝公钥证书(更换期间可把新旧证书放在同一个文件里);\
+                 仅当 `sign_types` 含 SM2 时需要",
         },
         example: "alipay_sm2.pem",
     },
@@ -197,8 +199,14 @@ pub(super) struct Config {
 /// The keys that can prove a notification.
 pub(super) struct Keys {
     rsa: Vec<RsaKeys>,
-    sm2: Option<Sm2Verifier>,
+    sm2: Vec<Sm2Key>,
     sign_types: Vec<SignType>,
+}
+
+/// One SM2 key, of a certificate where it has a serial.
+struct Sm2Key {
+    serial: Option<String>,
+    verifier: Sm2Verifier,
 }
 
 /// One RSA key, prepared for each hash that the configuration allows.
@@ -228,7 +236,7 @@ impl RsaKeys {
 
     /// Whether this is the key of a certificate that a message names.
     pub(super) fn is_named(&self, serial: &str) -> bool {
-        self.serial.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(serial))
+        is_same(self.serial.as_deref(), serial)
     }
 
     /// Checks a signature.
@@ -253,6 +261,7 @@ impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keys")
             .field("rsa", &self.rsa.len())
+            .field("sm2", &self.sm2.len())
             .field("sign_types", &self.sign_types)
             .finish_non_exhaustive()
     }
@@ -266,8 +275,12 @@ impl Keys {
 
     /// Whether a message that names this certificate can be checked here: always in key mode, where the
     /// name means nothing.
-    pub(super) fn knows_serial(&self, serial: &str) -> bool {
-        self.rsa.iter().all(|key| key.serial.is_none()) || self.rsa.iter().any(|key| key.is_named(serial))
+    pub(super) fn knows_serial(&self, sign_type: SignType, serial: &str) -> bool {
+        let mut serials: Box<dyn Iterator<Item = Option<&str>>> = match sign_type {
+            SignType::Sm2 => Box::new(self.sm2.iter().map(|key| key.serial.as_deref())),
+            SignType::Rsa2 | SignType::Rsa => Box::new(self.rsa.iter().map(|key| key.serial.as_deref())),
+        };
+        serials.any(|own| own.is_none() || is_same(own, serial))
     }
 
     /// The algorithms that the configuration allows.
@@ -286,7 +299,11 @@ impl Keys {
         variant: &'static str,
     ) -> Option<Verified> {
         if sign_type == SignType::Sm2 {
-            return self.sm2.as_ref()?.verify(message, signature, variant);
+            let is_meant = |key: &&Sm2Key| {
+                serial.is_none_or(|serial| key.serial.is_none() || is_same(key.serial.as_deref(), serial))
+            };
+            let mut keys = self.sm2.iter().filter(is_meant);
+            return keys.find_map(|key| key.verifier.verify(message, signature, variant));
         }
         let is_meant = |key: &&RsaKeys| serial.is_none_or(|serial| key.serial.is_none() || key.is_named(serial));
         self.rsa.iter().filter(is_meant).find_map(|key| key.verify(sign_type, message, signature, variant))
@@ -308,7 +325,7 @@ impl Config {
         let own = own_key_pair(settings, &mut notes)?;
         let keys = Keys {
             rsa: rsa_keys(settings, &sign_types, own.as_ref(), &mut notes)?,
-            sm2: sm2_key(settings, &sign_types, &mut notes)?,
+            sm2: sm2_keys(settings, &sign_types, &mut notes)?,
             sign_types,
         };
         let caller = caller(settings, own)?;
@@ -396,19 +413,7 @@ fn rsa_keys(
                 notes.push(key_note("alipay_public_key", &key));
                 ("alipay_public_key", vec![(None, key)])
             }
-            (None, Some(file)) => {
-                let certificates = Certificate::read_all("alipay_cert", file)?;
-                if certificates.len() > CERTIFICATES_MAX {
-                    return Err(SettingsError::new("alipay_cert", "out_of_range")
-                        .because(format!("{} > {CERTIFICATES_MAX}", certificates.len())));
-                }
-                notes.extend(certificates.iter().map(|certificate| certificate_note("alipay_cert", certificate)));
-                // The file may carry its issuer along, which signs certificates and no messages.
-                let has_own = certificates.iter().any(|one| !one.is_authority());
-                let certificates = certificates.into_iter().filter(|one| !has_own || !one.is_authority());
-                let keys = certificates.map(|one| (Some(certificate::serial(&one)), one.into_key()));
-                ("alipay_cert", keys.collect())
-            }
+            (None, Some(file)) => ("alipay_cert", of_certificates("alipay_cert", file, notes)?),
         };
     let own = own.map(|pair| PublicKey::of_pair("private_key", pair)).transpose()?;
     found
@@ -423,24 +428,56 @@ fn rsa_keys(
         .collect()
 }
 
-fn sm2_key(
+fn sm2_keys(
     settings: &Settings,
     sign_types: &[SignType],
     notes: &mut Vec<KeyNote>,
-) -> Result<Option<Sm2Verifier>, SettingsError> {
+) -> Result<Vec<Sm2Key>, SettingsError> {
     const SETTING: &str = "alipay_sm2_public_key";
     let is_listed = sign_types.contains(&SignType::Sm2);
-    match settings.key(SETTING) {
-        None if is_listed => Err(SettingsError::new(SETTING, "no_key_for_algorithm").because("SM2")),
-        None => Ok(None),
-        Some(file) => {
-            let key = PublicKey::read_or_certificate(SETTING, file)?;
+    let Some(file) = settings.key(SETTING) else {
+        let missing = SettingsError::new(SETTING, "no_key_for_algorithm").because("SM2");
+        return if is_listed { Err(missing) } else { Ok(Vec::new()) };
+    };
+    let found = match PublicKey::read(SETTING, file) {
+        Err(error) if error.word == "certificate_given" => of_certificates(SETTING, file, notes)?,
+        key => {
+            let key = key?;
             notes.push(key_note(SETTING, &key));
-            // Read and checked even where SM2 is not allowed, so that a broken file is found at once.
-            let verifier = Sm2Verifier::new(SETTING, &key, DEFAULT_USER_ID, SETTING)?;
-            Ok(is_listed.then_some(verifier))
+            vec![(None, key)]
         }
+    };
+    let prepare = |(serial, key): (Option<String>, PublicKey)| {
+        let label = serial.clone().unwrap_or_else(|| SETTING.to_owned());
+        let verifier = Sm2Verifier::new(SETTING, &key, DEFAULT_USER_ID, &label)?;
+        Ok(Sm2Key { serial, verifier })
+    };
+    // Read and checked even where SM2 is not allowed, so that a broken file is found at once.
+    let keys: Vec<Sm2Key> = found.into_iter().map(prepare).collect::<Result<_, _>>()?;
+    Ok(if is_listed { keys } else { Vec::new() })
+}
+
+/// The keys of a file of certificates, each with its serial. The file may carry the issuer along, which signs
+/// certificates and no messages.
+fn of_certificates(
+    setting: &'static str,
+    file: &[u8],
+    notes: &mut Vec<KeyNote>,
+) -> Result<Vec<(Option<String>, PublicKey)>, SettingsError> {
+    let certificates = Certificate::read_all(setting, file)?;
+    if certificates.len() > CERTIFICATES_MAX {
+        let detail = format!("{} > {CERTIFICATES_MAX}", certificates.len());
+        return Err(SettingsError::new(setting, "out_of_range").because(detail));
     }
+    notes.extend(certificates.iter().map(|certificate| certificate_note(setting, certificate)));
+    let has_own = certificates.iter().any(|one| !one.is_authority());
+    let certificates = certificates.into_iter().filter(|one| !has_own || !one.is_authority());
+    Ok(certificates.map(|one| (Some(certificate::serial(&one)), one.into_key())).collect())
+}
+
+/// Whether a certificate's own serial is this one, in either case.
+fn is_same(own: Option<&str>, serial: &str) -> bool {
+    own.is_some_and(|own| own.eq_ignore_ascii_case(serial))
 }
 
 /// Texts that are given as one text or a list.

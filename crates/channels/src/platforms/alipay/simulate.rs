@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method};
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::times;
@@ -40,6 +41,10 @@ const STORIES: &[EventKind] = &[
     EventKind::TransferSucceeded,
     EventKind::TransferFailed,
     EventKind::TransferReturned,
+    EventKind::ProfitSharingSucceeded,
+    EventKind::ProfitSharingFailed,
+    EventKind::ProfitSharingReturned,
+    EventKind::DisputeUpdated,
     EventKind::Other,
 ];
 
@@ -112,9 +117,7 @@ impl Side {
         pairs.extend(serial.map(|serial| ("alipay_cert_sn", serial.to_owned())));
         match story.kind {
             EventKind::AgreementSigned | EventKind::AgreementCancelled => agreement(&mut pairs, story),
-            EventKind::TransferSucceeded | EventKind::TransferFailed | EventKind::TransferReturned => {
-                transfer(&mut pairs, story);
-            }
+            kind if is_message(kind) => message(&mut pairs, story),
             EventKind::Other => {
                 pairs.push(("notify_type", "open_app_auth_notify".into()));
                 pairs.push(("notify_time", times::write(story.at)));
@@ -150,7 +153,7 @@ fn envelope(story: &Story) -> Pairs {
     vec![
         ("app_id", APP_ID.into()),
         ("charset", "utf-8".into()),
-        ("version", if is_transfer(story.kind) { "1.1".into() } else { "1.0".into() }),
+        ("version", if is_message(story.kind) { "1.1".into() } else { "1.0".into() }),
         ("notify_id", format!("{}{:020}", day(story), notify_number(story))),
     ]
 }
@@ -230,14 +233,60 @@ fn agreement(pairs: &mut Pairs, story: &Story) {
     ]);
 }
 
-fn transfer(pairs: &mut Pairs, story: &Story) {
+/// The message service: a name and a content.
+fn message(pairs: &mut Pairs, story: &Story) {
+    let (method, content) = match story.kind {
+        EventKind::DisputeUpdated => ("alipay.merchant.tradecomplain.changed", complaint(story)),
+        EventKind::ProfitSharingSucceeded | EventKind::ProfitSharingFailed | EventKind::ProfitSharingReturned => {
+            ("alipay.trade.order.settle.notify", share(story))
+        }
+        _ => ("alipay.fund.trans.order.changed", transfer(story)),
+    };
+    pairs.extend([
+        ("msg_method", method.into()),
+        ("utc_timestamp", story.at.as_millisecond().to_string()),
+        ("biz_content", content.to_string()),
+    ]);
+}
+
+fn complaint(story: &Story) -> Value {
+    json!({ "complain_event_id": format!("{}00{:020}", day(story), number(&story.order_no)) })
+}
+
+fn share(story: &Story) -> Value {
+    let operation = if story.kind == EventKind::ProfitSharingReturned { "transfer_refund" } else { "transfer" };
+    let mut row = json!({
+        "operation_type": operation,
+        "execute_dt": times::write(story.at),
+        "trans_out": SELLER_ID,
+        "trans_out_type": "userId",
+        "trans_in": "2088000000000003",
+        "trans_in_type": "userId",
+        "amount": yuan(story.amount_minor),
+        "state": if story.kind == EventKind::ProfitSharingFailed { "FAIL" } else { "SUCCESS" },
+        "detail_id": format!("{}10032004{:016}", day(story), number(&story.order_no)),
+    });
+    if story.kind == EventKind::ProfitSharingFailed {
+        row["error_code"] = json!("TXN_RESULT_ACCOUNT_BALANCE_NOT_ENOUGH");
+        row["error_desc"] = json!("分账余额不足");
+    }
+    json!({
+        "out_request_no": story.order_no,
+        "operation_dt": times::write(story.at),
+        "settle_no": format!("{}002530{:018}", day(story), number(&story.order_no)),
+        "trade_no": format!("{}22001{:014}", day(story), number(&story.order_no)),
+        "royalty_detail_list": [row],
+    })
+}
+
+fn transfer(story: &Story) -> Value {
     let status = match story.kind {
         EventKind::TransferFailed => "FAIL",
         EventKind::TransferReturned => "REFUND",
         _ => "SUCCESS",
     };
     let order_id = format!("{}110070000006{:016}", day(story), number(&story.order_no));
-    let content = serde_json::json!({
+    json!({
         "out_biz_no": story.order_no,
         "order_id": order_id,
         "pay_fund_order_id": order_id,
@@ -248,16 +297,11 @@ fn transfer(pairs: &mut Pairs, story: &Story) {
         "product_code": "TRANS_ACCOUNT_NO_PWD",
         "biz_scene": "DIRECT_TRANSFER",
         "origin_interface": "alipay.fund.trans.uni.transfer",
-    });
-    pairs.extend([
-        ("msg_method", "alipay.fund.trans.order.changed".into()),
-        ("utc_timestamp", story.at.as_millisecond().to_string()),
-        ("biz_content", content.to_string()),
-    ]);
+    })
 }
 
-fn is_transfer(kind: EventKind) -> bool {
-    matches!(kind, EventKind::TransferSucceeded | EventKind::TransferFailed | EventKind::TransferReturned)
+fn is_message(kind: EventKind) -> bool {
+    ["transfer.", "profit_sharing.", "dispute."].iter().any(|family| kind.as_str().starts_with(family))
 }
 
 fn request(story: &Story, body: Vec<u8>) -> RawRequest {

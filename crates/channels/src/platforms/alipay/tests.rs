@@ -136,9 +136,12 @@ fn refused(settings: &Settings, request: &RawRequest) -> Rejection {
 
 macro_rules! vector {
     ($name:literal) => {
-        include_bytes!(concat!("../../../tests/vectors/alipay/", $name))
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vectors/alipay/", $name))
     };
 }
+
+mod real;
+mod sm2;
 
 #[test]
 fn messages_signed_elsewhere_verify_under_exactly_one_rule() {

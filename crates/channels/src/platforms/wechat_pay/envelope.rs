@@ -27,6 +27,9 @@ pub(super) const PATH_BYTES_MAX: usize = 256;
 /// The only algorithm of the box that is accepted.
 pub(super) const ALGORITHM: &str = "AEAD_AES_256_GCM";
 
+/// The only kind of resource that is documented.
+const RESOURCE_TYPE: &str = "encrypt-resource";
+
 /// The API v3 key, ready to open boxes.
 pub(super) struct Cipher(LessSafeKey);
 
@@ -78,6 +81,9 @@ impl Envelope {
     pub(super) fn parse(body: &[u8]) -> Result<Self, Rejection> {
         let outer = Members::parse("", body)?;
         let event_type = outer.required("event_type")?;
+        if outer.text("resource_type")?.is_some_and(|kind| kind != RESOURCE_TYPE) {
+            return Err(malformed("resource_type"));
+        }
         let resource = outer.get("resource").ok_or_else(|| missing("resource"))?;
         let resource = Members::parse("resource.", resource.get().as_bytes())?;
         let algorithm = resource.required("algorithm")?;

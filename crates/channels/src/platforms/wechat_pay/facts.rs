@@ -1,12 +1,18 @@
 //! What a proven WeChat Pay message asserts.
 //!
 //! Sources: WeChat Pay merchant documents, the notification pages of payments, combined payments, refunds,
-//! profit sharing and transfers. What is genuine is never refused here: a value that cannot be understood
+//! profit sharing and transfers; the other products' pages are named in the files below. What is genuine is never refused here: a value that cannot be understood
 //! becomes a [`Concern`], and a person looks.
 //!
 //! The account of a scope is the merchant's number; with a sub-merchant it is `sp_mchid:sub_mchid`, and in a
 //! combined order the sub-order's own `mchid` or `mchid:sub_mchid`. All of it comes from the message, so that
 //! a payment and its refunds meet in one scope, whatever channel is configured.
+
+mod batches;
+mod complaints;
+mod contracts;
+mod notices;
+mod pay_score;
 
 use aws_lc_rs::digest;
 use jiff::civil::DateTime;
@@ -26,40 +32,24 @@ const SUB_ORDERS_MAX: usize = 64;
 /// China has kept one zone without summer time since 1991.
 const BEIJING: Offset = Offset::constant(8);
 
-/// Kinds of message that are known, and whose content is not read: no money of ours, or fields that no source
-/// confirms. A kind that is not here may have a meaning that we do not know, so it is held.
-const NOTICES: &[&str] = &[
+/// Kinds that speak of payments: ordinary and combined ones, deductions (parking, insurance) that failed or were
+/// paid later, and those of single trades (schools).
+const PAYMENTS: &[&str] = &[
+    "TRANSACTION.SUCCESS",
+    "TRANSACTION.FAIL",
+    "TRANSACTION.PAY_BACK",
     "TRANSACTION.INDUSTRY_SUCCESS",
     "TRANSACTION.INDUSTRY_FAILED",
-    "MCHTRANSFER.BATCH.FINISHED",
-    "MCHTRANSFER.BATCH.CLOSED",
-    "COMPLAINT.CREATE",
-    "COMPLAINT.STATE_CHANGE",
-    "RECHARGE.SUCCESS",
-    "RECHARGE.CLOSED",
-    "MALL_TRANSACTION.SUCCESS",
-    "MALL_REFUND.SUCCESS",
-    "MALL_AUTH.ACTIVATE_CARD",
-    "COUPON.SEND",
-    "COUPON.USE",
-    "VIOLATION.PUNISH",
-    "VIOLATION.INTERCEPT",
-    "VIOLATION.APPEAL",
-    "MEDICAL_INSURANCE.SUCCESS",
 ];
 
-/// Families of such kinds.
-const NOTICE_FAMILIES: &[&str] = &[
-    "ENTRUST.",
-    "INSURANCE_ENTRUST.",
-    "ECOMMERCE_ENTRUST.",
-    "PAYSCORE.",
-    "DISCOUNT_CARD.",
-    "MEMBERCARD.",
-    "FAPIAO.",
-    "VEHICLE.",
-    "EDU_SCHOOL_PAY.",
-    "HIRE_POWER_BANK.",
+/// Kinds that speak of a contract that was signed or ended.
+const CONTRACTS: &[&str] = &[
+    "ENTRUST.SIGN",
+    "ENTRUST.TERMINATE",
+    "INSURANCE_ENTRUST.SIGN",
+    "INSURANCE_ENTRUST.TERMINATE",
+    "ECOMMERCE_ENTRUST.SIGN",
+    "ECOMMERCE_ENTRUST.TERMINATE",
 ];
 
 /// Reads a message whose signature was checked and whose box was opened.
@@ -72,22 +62,34 @@ pub(super) fn read(
 ) -> Notification {
     let mut reading = Reading::new(config, envelope, plaintext, body);
     let facts = match envelope.event_type.as_str() {
-        "TRANSACTION.SUCCESS" | "TRANSACTION.FAIL" | "TRANSACTION.PAY_BACK" => payments(&mut reading),
+        "TRANSACTION.SUCCESS" if is_share(&reading) => vec![reading.other()],
+        kind if PAYMENTS.contains(&kind) => payments(&mut reading),
         "REFUND.SUCCESS" => refund(&mut reading, EventKind::RefundSucceeded, "SUCCESS"),
         "REFUND.CLOSED" => refund(&mut reading, EventKind::RefundFailed, "CLOSED"),
         "REFUND.ABNORMAL" => refund(&mut reading, EventKind::RefundAbnormal, "ABNORMAL"),
         "PROFITSHARING.SUCCESS" => profit_sharing(&mut reading, EventKind::ProfitSharingSucceeded),
         "PROFITSHARING.RETURN" => profit_sharing(&mut reading, EventKind::ProfitSharingReturned),
         "MCHTRANSFER.BILL.FINISHED" | "MCHTRANSFER.QQWALLETBILL.FINISHED" => transfer(&mut reading),
+        "MCHTRANSFER.BATCH.FINISHED" | "MCHTRANSFER.BATCH.CLOSED" => batches::read(&mut reading),
+        "PAYSCORE.USER_PAID" => pay_score::read(&mut reading),
+        "COMPLAINT.CREATE" | "COMPLAINT.STATE_CHANGE" => complaints::read(&mut reading),
+        kind if CONTRACTS.contains(&kind) => contracts::read(&mut reading),
         kind => {
-            let is_known = NOTICES.contains(&kind) || NOTICE_FAMILIES.iter().any(|family| kind.starts_with(family));
-            if !is_known {
+            if !notices::is_known(kind) {
                 reading.concern(Concern::UnknownValue { field: "event_type".into(), value: quote(kind) });
             }
             vec![reading.other()]
         }
     };
     reading.finish(facts, signed_at)
+}
+
+/// A change of a receiver's balance that goes by a payment's word (WeChat Pay, "profit sharing: notification of a
+/// change of balance"). It does not say in which direction, so nothing is made of it.
+fn is_share(reading: &Reading<'_>) -> bool {
+    reading.envelope.get("resource.original_type") == Some("profitsharing")
+        && reading.get("", "trade_state").is_none()
+        && reading.tree.at("receiver").is_some()
 }
 
 /// One payment, or each payment of a combined order.
@@ -115,19 +117,37 @@ fn payments(reading: &mut Reading<'_>) -> Vec<Fact> {
         .collect()
 }
 
+/// States of a payment that are known, whatever the event.
+const STATES: &[&str] = &[
+    "SUCCESS",
+    "NOTPAY",
+    "CLOSED",
+    "REVOKED",
+    "USERPAYING",
+    "PAYERROR",
+    "REFUND",
+    "ACCEPTED",
+    "PAY_FAIL",
+    "FAIL",
+    "PAY_BACK",
+];
+
 /// The state decides, and it must fit the event's own word.
 fn payment(reading: &mut Reading<'_>, prefix: &str, scope: Scope) -> Fact {
     let state = reading.name(prefix, "trade_state");
     let event = reading.envelope.event_type.as_str();
     let kind = match (event, state.as_deref()) {
-        ("TRANSACTION.SUCCESS" | "TRANSACTION.PAY_BACK", Some("SUCCESS")) => EventKind::PaymentSucceeded,
-        ("TRANSACTION.FAIL", Some("PAYERROR" | "PAY_FAIL")) => EventKind::PaymentFailed,
+        ("TRANSACTION.SUCCESS" | "TRANSACTION.INDUSTRY_SUCCESS", Some("SUCCESS"))
+        | ("TRANSACTION.PAY_BACK", Some("SUCCESS" | "PAY_BACK")) => EventKind::PaymentSucceeded,
+        ("TRANSACTION.FAIL" | "TRANSACTION.INDUSTRY_FAILED", Some("PAYERROR" | "PAY_FAIL" | "FAIL")) => {
+            EventKind::PaymentFailed
+        }
         // Paid, and some of it went back: true, and not what this event is for.
         ("TRANSACTION.SUCCESS", Some("REFUND")) => {
             reading.contradiction(prefix, "trade_state");
             EventKind::PaymentSucceeded
         }
-        (_, Some("SUCCESS" | "NOTPAY" | "CLOSED" | "REVOKED" | "USERPAYING" | "PAYERROR" | "REFUND")) => {
+        (_, Some(state)) if STATES.contains(&state) => {
             reading.contradiction(prefix, "trade_state");
             return reading.part(prefix);
         }
@@ -140,7 +160,15 @@ fn payment(reading: &mut Reading<'_>, prefix: &str, scope: Scope) -> Fact {
             return reading.part(prefix);
         }
     };
-    let Some(identity) = reading.identity(prefix, "transaction_id", "") else {
+    let theirs = reading.identity(prefix, "transaction_id", "");
+    // A deduction that failed before there was a payment has no number but the merchant's.
+    let ours = if theirs.is_none() && kind == EventKind::PaymentFailed {
+        reading.identity(prefix, "out_trade_no", "out_trade_no:")
+    } else {
+        None
+    };
+    let platform_no = theirs.as_ref().map(|name| name.as_str().to_owned());
+    let Some(identity) = theirs.or(ours) else {
         reading.missing(&format!("{prefix}transaction_id"));
         return reading.part(prefix);
     };
@@ -158,7 +186,7 @@ fn payment(reading: &mut Reading<'_>, prefix: &str, scope: Scope) -> Fact {
         reading.missing(&format!("{prefix}out_trade_no"));
     }
     Fact {
-        platform_no: Some(identity.as_str().to_owned()),
+        platform_no,
         payee: reading.name(prefix, "sub_mchid").or_else(|| reading.name(prefix, "mchid")),
         order_no,
         occurred_at: reading.time(prefix, "success_time"),
@@ -191,6 +219,7 @@ fn refund(reading: &mut Reading<'_>, kind: EventKind, status: &str) -> Vec<Fact>
         return vec![reading.other()];
     };
     let aliases = names.collect();
+    reading.need(&["refund_id", "out_refund_no", "out_trade_no"]);
     let amount = reading.amount("", "amount.refund", "amount.currency");
     let payment = reading.identity("", "transaction_id", "");
     if payment.is_none() {
@@ -219,8 +248,10 @@ fn profit_sharing(reading: &mut Reading<'_>, kind: EventKind) -> Vec<Fact> {
         reading.unknown("", "success_time");
         return vec![reading.other()];
     };
+    reading.need(&["out_order_no"]);
     let amount = reading.amount("", "receiver.amount", "receiver.currency");
     vec![Fact {
+        order_no: reading.name("", "out_order_no"),
         platform_no: Some(order),
         payee: Some(receiver),
         occurred_at: reading.time("", "success_time"),
@@ -256,6 +287,7 @@ fn transfer(reading: &mut Reading<'_>) -> Vec<Fact> {
         return vec![reading.other()];
     };
     let aliases = names.collect();
+    reading.need(&["transfer_bill_no", "out_bill_no"]);
     let amount = reading.amount("", "transfer_amount", "currency");
     vec![Fact {
         aliases,
@@ -337,7 +369,7 @@ impl<'a> Reading<'a> {
         let merchant = first(self, ["sp_mchid", "mchid", "mch_id", "combine_mchid"]);
         let sub = self.name(prefix, "sub_mchid");
         // The payer of a share may be another merchant; then the receiver is to be ours.
-        let is_receiver = self.envelope.event_type.starts_with("PROFITSHARING.")
+        let is_receiver = (self.envelope.event_type.starts_with("PROFITSHARING.") || is_share(self))
             && self.get(prefix, "receiver.account") == Some(config.mchid.as_str());
         // A combined order may carry orders of several merchants, which are named like sub-merchants.
         let is_part = |id: &str| !prefix.is_empty() && config.has_sub_merchant(id);
@@ -379,11 +411,9 @@ impl<'a> Reading<'a> {
     /// Messages about money name the merchant; notices need not.
     fn needs_account(&self) -> bool {
         let kind = &self.envelope.event_type;
-        kind.starts_with("REFUND.")
-            || matches!(
-                kind.as_str(),
-                "TRANSACTION.SUCCESS" | "TRANSACTION.FAIL" | "TRANSACTION.PAY_BACK" | "MCHTRANSFER.BILL.FINISHED"
-            )
+        let families =
+            ["REFUND.", "PROFITSHARING.", "MCHTRANSFER.BILL.", "MCHTRANSFER.QQWALLETBILL.", "MCHTRANSFER.BATCH."];
+        PAYMENTS.contains(&kind.as_str()) || families.iter().any(|family| kind.starts_with(family))
     }
 
     fn finish(self, facts: Vec<Fact>, signed_at: Timestamp) -> Notification {
@@ -459,7 +489,17 @@ impl<'a> Reading<'a> {
         // The number was checked to be short and not empty; the digest is both by nature.
         let identity = Identity::new(self.platform_id.clone()).or_else(|| Identity::new(digest()));
         let identity = identity.expect("a digest is a short text");
-        fact(EventKind::Other, self.scope.clone(), identity, Amount::None)
+        let (ours, theirs) = notices::numbers(&self.envelope.event_type);
+        Fact {
+            order_no: ours.and_then(|path| self.number("", path)),
+            platform_no: theirs.and_then(|path| self.number("", path)),
+            ..fact(EventKind::Other, self.scope.clone(), identity, Amount::None)
+        }
+    }
+
+    /// A number of a message that is kept without a meaning; one that is too long to be one is left out.
+    fn number(&self, prefix: &str, path: &str) -> Option<String> {
+        self.get(prefix, path).filter(|text| text.len() <= NAME_BYTES_MAX).map(str::to_owned)
     }
 
     /// The same for one sub-order, which needs a name of its own.
@@ -469,8 +509,19 @@ impl<'a> Reading<'a> {
             && let Some(identity) = Identity::new(format!("{}/{}", self.platform_id, prefix.trim_end_matches('.')))
         {
             other.identity = identity;
+            other.order_no = self.number(prefix, "out_trade_no");
+            other.platform_no = self.number(prefix, "transaction_id");
         }
         other
+    }
+
+    /// Fields that this kind of message always has; the fact stands without them, and a person looks.
+    fn need(&mut self, fields: &[&str]) {
+        for field in fields {
+            if self.get("", field).is_none() {
+                self.missing(field);
+            }
+        }
     }
 
     fn missing(&mut self, field: &str) {

@@ -35,11 +35,17 @@ const BEIJING: Offset = Offset::constant(8);
 
 const STORIES: &[EventKind] = &[
     EventKind::PaymentSucceeded,
+    EventKind::PaymentFailed,
     EventKind::RefundSucceeded,
     EventKind::RefundFailed,
     EventKind::RefundAbnormal,
     EventKind::TransferSucceeded,
     EventKind::TransferFailed,
+    EventKind::DisputeOpened,
+    EventKind::DisputeUpdated,
+    EventKind::DisputeClosed,
+    EventKind::AgreementSigned,
+    EventKind::AgreementCancelled,
     EventKind::ProfitSharingSucceeded,
     EventKind::ProfitSharingReturned,
     EventKind::Other,
@@ -207,11 +213,15 @@ fn message(story: &Story) -> (&'static str, &'static str, Value) {
         EventKind::TransferFailed => ("MCHTRANSFER.BILL.FINISHED", "mch_payment", transfer(story, "FAIL")),
         EventKind::ProfitSharingSucceeded => ("PROFITSHARING.SUCCESS", "profitsharing", share(story)),
         EventKind::ProfitSharingReturned => ("PROFITSHARING.RETURN", "profitsharing", share(story)),
-        EventKind::Other => (
-            "COMPLAINT.CREATE",
-            "complaint",
-            json!({ "complaint_id": format!("2000{:020}", number(&story.order_no)), "action_type": "CREATE_COMPLAINT" }),
-        ),
+        EventKind::PaymentFailed => ("TRANSACTION.FAIL", "transaction", failed_deduction(story)),
+        EventKind::DisputeOpened => ("COMPLAINT.CREATE", "complaint", complaint(story, "CREATE_COMPLAINT")),
+        EventKind::DisputeUpdated => ("COMPLAINT.STATE_CHANGE", "complaint", complaint(story, "CONTINUE_COMPLAINT")),
+        EventKind::DisputeClosed => {
+            ("COMPLAINT.STATE_CHANGE", "complaint", complaint(story, "MERCHANT_CONFIRM_COMPLETE"))
+        }
+        EventKind::AgreementSigned => ("ENTRUST.SIGN", "entrust", contract(story, "SIGNED")),
+        EventKind::AgreementCancelled => ("ENTRUST.TERMINATE", "entrust", contract(story, "TERMINATED")),
+        EventKind::Other => ("PAYSCORE.USER_CONFIRM", "payscore", confirmed_order(story)),
         _ => ("TRANSACTION.SUCCESS", "transaction", payment(story)),
     }
 }
@@ -235,6 +245,62 @@ fn payment(story: &Story) -> Value {
             "currency": "CNY",
             "payer_currency": "CNY",
         },
+    })
+}
+
+/// Parking: the deduction failed, and the payer may still pay it back.
+fn failed_deduction(story: &Story) -> Value {
+    let mut failed = payment(story);
+    for (name, value) in [
+        ("trade_type", json!("PAP")),
+        ("trade_state", json!("PAY_FAIL")),
+        ("trade_state_desc", json!("扣款失败")),
+        ("trade_scene", json!("PARKING")),
+        ("user_repaid", json!("N")),
+    ] {
+        failed[name] = value;
+    }
+    failed
+}
+
+fn complaint(story: &Story, action: &str) -> Value {
+    json!({ "complaint_id": format!("2000{:020}", number(&story.order_no)), "action_type": action })
+}
+
+fn contract(story: &Story, state: &str) -> Value {
+    let mut contract = json!({
+        "mchid": MCHID,
+        "appid": APPID,
+        "plan_id": 12535,
+        "contract_id": format!("1230{:020}", number(&story.order_no)),
+        "out_contract_code": story.order_no,
+        "contract_display_account": "演示用户",
+        "contract_state": state,
+        "contract_signed_time": time(story.at),
+        "contract_expired_time": "2115-02-01T00:00:00+08:00",
+        "openid": "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o",
+    });
+    if state == "TERMINATED" {
+        contract["contract_terminate_info"] = json!({
+            "contract_terminated_time": time(story.at),
+            "contract_termination_mode": "USER_TERMINATE",
+        });
+    }
+    contract
+}
+
+/// A credit-score order that the payer confirmed: nothing was paid yet.
+fn confirmed_order(story: &Story) -> Value {
+    json!({
+        "mchid": MCHID,
+        "appid": APPID,
+        "service_id": "500001",
+        "out_order_no": story.order_no,
+        "order_id": format!("1500{:020}", number(&story.order_no)),
+        "openid": "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o",
+        "state": "DOING",
+        "state_description": "USER_CONFIRM",
+        "total_amount": story.amount_minor,
     })
 }
 
@@ -283,7 +349,7 @@ fn share(story: &Story) -> Value {
         "mchid": MCHID,
         "transaction_id": transaction(story),
         "order_id": format!("3008{:024}", number(&story.order_no)),
-        "out_order_no": format!("P{}", story.order_no),
+        "out_order_no": story.order_no,
         "receiver": {
             "type": "MERCHANT_ID",
             "account": MCHID,

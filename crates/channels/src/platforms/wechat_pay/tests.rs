@@ -16,6 +16,9 @@ use crate::settings::SettingValue;
 use crate::signature::key::PublicKey;
 use crate::signature::rsa::sign_sha256;
 
+mod products;
+mod real;
+
 const KEY: &[u8; 32] = b"0123456789abcdef0123456789ABCDEF";
 const KEY_ID: &str = "PUB_KEY_ID_0119000000012026112100000000000001";
 const MCHID: &str = "1900000001";
@@ -226,6 +229,7 @@ fn a_signed_body_that_is_no_envelope_is_refused() {
     assert_eq!(refusal(&whole.replace("\"summary\"", "\"id\"")), "duplicate_field");
     assert_eq!(refusal(&whole.replace("\"original_type\"", "\"nonce\"")), "duplicate_field");
     assert_eq!(refusal(&whole.replace("\"original_type\"", "\"\\u006eonce\"")), "duplicate_field");
+    assert_eq!(refusal(&whole.replace("encrypt-resource", "plain")), "malformed");
     assert_eq!(refusal(&whole.replace("AEAD_AES_256_GCM", "AEAD_SM4_GCM")), "algorithm");
     assert_eq!(refusal(&whole.replace("fdasflkja484", "fdasflkja4845")), "malformed");
     assert_eq!(refusal(&whole.replace("fdasflkja484", "fdasflkja485")), "undecryptable");
@@ -308,10 +312,38 @@ fn deductions_fail_and_are_paid_back() {
         ("TRANSACTION.FAIL", told("SUCCESS"), EventKind::Other, 1),
         ("TRANSACTION.PAY_BACK", told("SUCCESS"), EventKind::PaymentSucceeded, 0),
         ("TRANSACTION.PAY_BACK", told("PAY_FAIL"), EventKind::Other, 1),
+        ("TRANSACTION.PAY_BACK", told("PAY_BACK"), EventKind::PaymentSucceeded, 0),
+        ("TRANSACTION.FAIL", told("FAIL"), EventKind::PaymentFailed, 0),
+        ("TRANSACTION.FAIL", told("PAYERROR"), EventKind::PaymentFailed, 0),
+        ("TRANSACTION.SUCCESS", told("PAY_BACK"), EventKind::Other, 1),
+        ("TRANSACTION.SUCCESS", told("ACCEPTED"), EventKind::Other, 1),
+        ("TRANSACTION.INDUSTRY_SUCCESS", told("SUCCESS"), EventKind::PaymentSucceeded, 0),
+        ("TRANSACTION.INDUSTRY_SUCCESS", told("PAY_FAIL"), EventKind::Other, 1),
+        ("TRANSACTION.INDUSTRY_FAILED", told("PAY_FAIL"), EventKind::PaymentFailed, 0),
+        ("TRANSACTION.INDUSTRY_FAILED", told("SUCCESS"), EventKind::Other, 1),
     ] {
         let notification = stage.read(event, &state);
         assert_eq!((notification.facts[0].kind, notification.concerns.len()), (kind, concerns), "{event} {state}");
     }
+}
+
+#[test]
+fn a_deduction_that_never_became_a_payment_is_named_by_its_order() {
+    let stage = stage();
+    let mut failed = changed(payment(), "/trade_state", json!("PAY_FAIL"));
+    failed.as_object_mut().unwrap().remove("transaction_id");
+    let notification = stage.read("TRANSACTION.FAIL", &failed);
+    let fact = &notification.facts[0];
+    assert_eq!(
+        (fact.kind, fact.identity.as_str(), minor(fact)),
+        (EventKind::PaymentFailed, "out_trade_no:T1", Some(1000))
+    );
+    assert_eq!((fact.order_no.as_deref(), &fact.platform_no, words(&notification)), (Some("T1"), &None, vec![]));
+    // Paid needs the payment's own number, by which refunds name it.
+    let paid = changed(failed, "/trade_state", json!("PAY_BACK"));
+    let notification = stage.read("TRANSACTION.PAY_BACK", &paid);
+    assert_eq!((notification.facts[0].kind, words(&notification)), (EventKind::Other, vec!["missing_field"]));
+    assert_eq!(notification.facts[0].order_no.as_deref(), Some("T1"));
 }
 
 #[test]
@@ -385,7 +417,7 @@ fn transfers_and_shares_are_read() {
     assert_eq!((fact.identity.as_str(), minor(&fact)), ("transfer_bill_no:1330", Some(7)));
     assert_eq!(fact.aliases[0].as_str(), "out_bill_no:B1");
     let share = json!({
-        "mchid": "1900000999", "order_id": "3008", "success_time": "2026-11-21T12:00:00+08:00",
+        "mchid": "1900000999", "order_id": "3008", "out_order_no": "P1", "success_time": "2026-11-21T12:00:00+08:00",
         "receiver": { "type": "MERCHANT_ID", "account": MCHID, "amount": 5 },
     });
     let notification = stage.read("PROFITSHARING.SUCCESS", &share);
@@ -414,6 +446,43 @@ fn a_refund_says_what_its_event_says() {
         assert_eq!((notification.facts[0].kind, notification.concerns.len()), (kind, concerns), "{event} {status}");
         if concerns == 0 {
             assert_eq!(minor(&notification.facts[0]), Some(3));
+        }
+    }
+}
+
+#[test]
+fn a_number_that_is_missing_is_held_where_another_names_the_fact() {
+    let stage = stage();
+    let refund = json!({
+        "mchid": MCHID, "transaction_id": "42001", "out_trade_no": "T1", "refund_id": "5001", "out_refund_no": "R1",
+        "refund_status": "SUCCESS", "amount": { "total": 10, "refund": 3 },
+    });
+    let transfer = json!({ "mchid": MCHID, "out_bill_no": "B1", "transfer_bill_no": "1330", "state": "SUCCESS", "transfer_amount": 7 });
+    for (event, kind, plaintext, names) in [
+        (
+            "REFUND.SUCCESS",
+            EventKind::RefundSucceeded,
+            &refund,
+            &["out_trade_no", "refund_id", "out_refund_no", "mchid"][..],
+        ),
+        (
+            "MCHTRANSFER.BILL.FINISHED",
+            EventKind::TransferSucceeded,
+            &transfer,
+            &["out_bill_no", "transfer_bill_no", "mchid"],
+        ),
+        ("MCHTRANSFER.QQWALLETBILL.FINISHED", EventKind::TransferSucceeded, &transfer, &["out_bill_no", "mchid"]),
+    ] {
+        assert_eq!(words(&stage.read(event, plaintext)), Vec::<&str>::new());
+        for name in names {
+            let mut cut = plaintext.clone();
+            cut.as_object_mut().unwrap().remove(*name);
+            let notification = stage.read(event, &cut);
+            assert_eq!(
+                (notification.facts[0].kind, words(&notification)),
+                (kind, vec!["missing_field"]),
+                "{event} {name}"
+            );
         }
     }
 }

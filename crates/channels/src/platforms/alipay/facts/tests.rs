@@ -128,9 +128,27 @@ fn a_refund_that_cannot_be_understood_is_held() {
     let too_much = "refund.succeeded 2026112122001:total:8881 total 88.81 after 2026112122001";
     check(&[("refund_fee", "88.81")], &[PAID, too_much], &["contradiction refund_fee"]);
     check(&[("refund_status", "REFUND_SUCCESS")], &[PAID], &["missing_field refund_fee"]);
+    check(&[("dback_amount", "1.00")], &[PAID], &["missing_field refund_fee"]);
+    check(&[("dback_status", "S")], &[PAID], &["missing_field refund_fee"]);
     check(&[("refund_amount", "1.00")], &[PAID], &["missing_field refund_fee"]);
     let pending = "payment.pending 2026112122001 88.80";
     check(&[("trade_status", "WAIT_BUYER_PAY"), ("refund_fee", "1.00")], &[pending], &["contradiction refund_fee"]);
+}
+
+#[test]
+fn the_details_of_a_single_refund_must_fit_the_total() {
+    let refund = "refund.succeeded 2026112122001:total:500|2026112122001:no:R1 total 5.00 numbered after 2026112122001";
+    let check = |details: &[(&str, &str)], held: &[&str]| {
+        let number = [("refund_fee", "5.00"), ("out_request_no", "R1")];
+        check(&[&number, details].concat(), &[PAID, refund], held);
+    };
+    check(&[("refund_amount", "5.00"), ("refund_status", "REFUND_SUCCESS"), ("send_back_fee", "5.00")], &[]);
+    check(&[("refund_amount", "2.00"), ("dback_amount", "2.00"), ("dback_status", "S")], &[]);
+    check(&[("refund_amount", "5.01")], &["contradiction refund_amount"]);
+    check(&[("send_back_fee", "5.01")], &["contradiction send_back_fee"]);
+    check(&[("dback_amount", "88.80")], &["contradiction dback_amount"]);
+    check(&[("refund_amount", "5.0.0")], &["unreadable_amount refund_amount"]);
+    check(&[("refund_status", "REFUND_FAIL")], &["unknown_value refund_status"]);
 }
 
 #[test]
@@ -221,10 +239,17 @@ fn agreements_are_named_by_number_state_and_time() {
         ("status", "NORMAL"),
         ("sign_time", "2026-11-21 10:00:00"),
     ];
-    check(&sign, &["agreement.signed A1:NORMAL:2026-11-21 10:00:00 -"], &[]);
+    let names = "A1:NORMAL:2026-11-21 10:00:00|external:E1:NORMAL:2026-11-21 10:00:00";
+    check(&sign, &[&format!("agreement.signed {names} -")], &[]);
     assert_eq!(read(&sign).facts[0].order_no.as_deref(), Some("E1"));
     let unsign = [("notify_type", "dut_user_unsign"), ("agreement_no", "A1"), ("status", "UNSIGN")];
     check(&unsign, &["agreement.cancelled A1:UNSIGN -"], &[]);
+    // The merchant's own number may be used again after an end, so it counts with a time only.
+    let again = [unsign.as_slice(), &[("external_agreement_no", "E1")]].concat();
+    check(&again, &["agreement.cancelled A1:UNSIGN -"], &[]);
+    let timed = [again.as_slice(), &[("unsign_time", "2026-11-22 10:00:00")]].concat();
+    let names = "A1:UNSIGN:2026-11-22 10:00:00|external:E1:UNSIGN:2026-11-22 10:00:00";
+    check(&timed, &[&format!("agreement.cancelled {names} -")], &[]);
     let odd = [("notify_type", "dut_user_sign"), ("agreement_no", "A1"), ("status", "STOP")];
     check(&odd, &["other n1 -"], &["unknown_value status"]);
     check(&[("notify_type", "dut_user_sign")], &["other n1 -"], &["missing_field agreement_no"]);
@@ -239,16 +264,8 @@ fn other_notices_are_kept_and_unknown_ones_held() {
 
 #[track_caller]
 fn check_message(method: &str, content: &str, facts: &[&str], held: &[&str]) {
-    let pairs: Vec<(&str, &[u8])> = vec![
-        ("app_id", APP_ID.as_bytes()),
-        ("charset", b"utf-8"),
-        ("version", b"1.1"),
-        ("notify_id", b"n1"),
-        ("utc_timestamp", b"1795247784000"),
-        ("msg_method", method.as_bytes()),
-        ("biz_content", content.as_bytes()),
-    ];
-    let (notification, _) = genuine(&own_settings(), signed(&pairs));
+    let pairs = message(method, content.to_owned());
+    let (notification, _) = genuine(&own_settings(), signed(&borrowed(&pairs)));
     assert_eq!((lines(&notification), concerns(&notification)), (strings(facts), strings(held)), "{content}");
     assert!(notification.sent_at.is_some());
     assert_eq!(notification.scope.account, SELLER_ID);
@@ -285,8 +302,125 @@ fn transfers_come_through_the_message_service() {
 
 #[test]
 fn messages_that_we_do_not_read_stay_other() {
-    check_message("alipay.trade.order.settle.notify", "{}", &["other n1 -"], &[]);
     check_message("alipay.open.mini.version.audit.passed", "not even json", &["other n1 -"], &[]);
+    let refunded = r#"{"trade_no":"2026","out_trade_no":"T1","dback_status":"S","dback_amount":"1.00"}"#;
+    check_message("alipay.trade.refund.depositback.completed", refunded, &["other n1 -"], &[]);
+    check_message("alipay.trade.order.settle.notify", r#"{"out_request_no":"R1"}"#, &["other n1 -"], &[]);
+    check_message("alipay.trade.order.settle.notify", "x", &["other n1 -"], &["unreadable_text biz_content"]);
+    let twice = r#"{"order_id":"1","order_id":"2"}"#;
+    for method in ["alipay.fund.trans.order.changed", "alipay.trade.order.settle.notify"] {
+        check_message(method, twice, &["other n1 -"], &["ambiguous biz_content.order_id"]);
+    }
+}
+
+#[test]
+fn what_is_kept_as_other_keeps_its_numbers() {
+    let numbers = |pairs: &[(&str, &str)]| {
+        let notification = read(pairs);
+        let fact = notification.facts[0].clone();
+        (fact.kind, fact.order_no, fact.platform_no)
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let other = EventKind::Other;
+    assert_eq!(numbers(&[("trade_status", "TRADE_NEW")]), (other, some("T1"), some("2026112122001")));
+    let odd = [
+        ("notify_type", "dut_user_sign"),
+        ("status", "TEMP"),
+        ("agreement_no", "A1"),
+        ("external_agreement_no", "E1"),
+        ("trade_no", ""),
+        ("out_trade_no", ""),
+    ];
+    assert_eq!(numbers(&odd), (other, some("E1"), some("A1")));
+    assert_eq!(numbers(&[("trade_status", "X"), ("trade_no", &"9".repeat(300))]).2, None);
+}
+
+#[test]
+fn each_row_of_a_sharing_is_a_fact_of_its_own() {
+    const METHOD: &str = "alipay.trade.order.settle.notify";
+    let row = |operation: &str, state: &str, number: u32| {
+        format!(
+            r#"{{"operation_type":"{operation}","trans_in":"2088000000000009","amount":"1.0{}","state":"{state}","detail_id":"D{number}"}}"#,
+            number % 10
+        )
+    };
+    let content = |rows: &[String]| {
+        format!(
+            r#"{{"out_request_no":"R1","settle_no":"S1","operation_dt":"2026-11-21 10:00:00","royalty_detail_list":[{}]}}"#,
+            rows.join(",")
+        )
+    };
+    let rows = [
+        row("transfer", "SUCCESS", 1),
+        row("transfer", "FAIL", 2),
+        row("transfer_refund", "SUCCESS", 3),
+        row("transfer_refund", "FAIL", 4),
+        row("replenish", "SUCCESS", 5),
+        row("transfer", "PROCESSING", 6),
+    ];
+    let facts = [
+        "profit_sharing.succeeded share:D1 1.01",
+        "profit_sharing.failed share:D2 1.02",
+        "profit_sharing.returned share:D3 1.03",
+    ];
+    check_message(METHOD, &content(&rows), &facts, &[]);
+    check_message(METHOD, &content(&rows[3..]), &["other n1 -"], &[]);
+    check_message(METHOD, &content(&[]), &["other n1 -"], &[]);
+    let number = content(&[row("transfer", "SUCCESS", 1).replace("\"1.01\"", "10.00")]);
+    check_message(METHOD, &number, &["profit_sharing.succeeded share:D1 10.00"], &[]);
+    let field = |word: &str, name: &str| format!("{word} biz_content.royalty_detail_list.{name}");
+    let held = |row: String, fact: &str, concern: &str| {
+        check_message(METHOD, &content(&[row]), &[fact], &[concern]);
+    };
+    held(row("transfer", "DONE", 1), "other n1 -", &field("unknown_value", "state"));
+    held(row("gift", "SUCCESS", 1), "other n1 -", &field("unknown_value", "operation_type"));
+    held(row("transfer", "", 1), "other n1 -", &field("missing_field", "state"));
+    held(row("transfer", "SUCCESS", 1).replace("D1", ""), "other n1 -", &field("missing_field", "detail_id"));
+    let unreadable = "profit_sharing.succeeded share:D1 ?";
+    held(row("transfer", "SUCCESS", 1).replace("1.01", "1.011"), unreadable, &field("unreadable_amount", "amount"));
+    held(row("transfer", "SUCCESS", 1).replace("1.01", ""), unreadable, &field("missing_field", "amount"));
+    let many: Vec<String> = (0..200).map(|number| row("transfer", "SUCCESS", number)).collect();
+    let pairs = message(METHOD, content(&many));
+    let (notification, _) = genuine(&own_settings(), signed(&borrowed(&pairs)));
+    assert_eq!((notification.facts.len(), concerns(&notification).len()), (128, 1));
+    let (notification, _) = genuine(&own_settings(), signed(&borrowed(&message(METHOD, content(&rows)))));
+    let fact = &notification.facts[0];
+    let attributes = [&fact.order_no, &fact.platform_no, &fact.payee].map(|text| text.as_deref().unwrap());
+    assert_eq!(attributes, ["R1", "S1", "2088000000000009"]);
+    assert_eq!(fact.occurred_at.unwrap().to_string(), "2026-11-21T02:00:00Z");
+}
+
+#[test]
+fn a_complaint_message_is_one_step_of_its_complaint() {
+    const METHOD: &str = "alipay.merchant.tradecomplain.changed";
+    check_message(METHOD, r#"{"complain_event_id":"C1"}"#, &["dispute.updated complaint:C1:n1 -"], &[]);
+    check_message(METHOD, "{}", &["other n1 -"], &["missing_field biz_content.complain_event_id"]);
+    check_message(METHOD, "[]", &["other n1 -"], &["unreadable_text biz_content"]);
+    // Another message of the same complaint is another step; a repetition is the same.
+    let name = |id: &str| {
+        let mut pairs = message(METHOD, r#"{"complain_event_id":"C1"}"#.to_owned());
+        pairs.iter_mut().find(|(name, _)| *name == "notify_id").unwrap().1 = id.to_owned();
+        genuine(&own_settings(), signed(&borrowed(&pairs))).0.facts[0].identity.clone()
+    };
+    assert_eq!(name("n2"), name("n2"));
+    assert_ne!(name("n2"), name("n3"));
+}
+
+/// A message of the message service.
+fn message(method: &str, content: String) -> Vec<(&'static str, String)> {
+    vec![
+        ("app_id", APP_ID.to_owned()),
+        ("charset", "utf-8".to_owned()),
+        ("version", "1.1".to_owned()),
+        ("notify_id", "n1".to_owned()),
+        ("utc_timestamp", "1795247784000".to_owned()),
+        ("msg_method", method.to_owned()),
+        ("biz_content", content),
+    ]
+}
+
+fn borrowed<'p>(pairs: &'p [(&'static str, String)]) -> Vec<(&'static str, &'p [u8])> {
+    pairs.iter().map(|(name, value)| (*name, value.as_bytes())).collect()
 }
 
 #[test]

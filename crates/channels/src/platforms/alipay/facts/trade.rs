@@ -7,8 +7,22 @@ use super::{Reading, money};
 use crate::model::{Amount, Currency, EventKind, Fact, Identity, Money, Series};
 
 /// Fields that only a trade with a refund has. When none is there, the total refunded is zero.
-const REFUND_SIGNS: &[&str] =
-    &["refund_fee", "gmt_refund", "refund_amount", "refund_status", "send_back_fee", "out_request_no"];
+const REFUND_SIGNS: &[&str] = &[
+    "refund_fee",
+    "gmt_refund",
+    "refund_amount",
+    "refund_status",
+    "send_back_fee",
+    "out_request_no",
+    "dback_status",
+    "dback_amount",
+];
+
+/// Those of them that speak of a refund that happened, while the total may be silent.
+const REFUND_DETAILS: &[&str] = &["refund_amount", "refund_status", "dback_status", "dback_amount"];
+
+/// The state of a single refund that went through; others are not documented for a notification.
+const REFUNDED: &str = "REFUND_SUCCESS";
 
 pub(super) fn read(reading: &mut Reading<'_>) -> Vec<Fact> {
     let Some(trade_no) = reading.name("trade_no") else {
@@ -158,7 +172,7 @@ fn refund(reading: &mut Reading<'_>, currency: Option<Currency>, status: &str) -
     let is_refund = time.is_some() || is_unreadable || total.is_some_and(|total| total.minor > 0);
     if !is_refund {
         // Newer fields speak of a refund while the total is silent: neither proved nor excluded.
-        if ["refund_amount", "refund_status"].iter().any(|sign| reading.get(sign).is_some_and(|v| !is_zero(v))) {
+        if REFUND_DETAILS.iter().any(|sign| reading.get(sign).is_some_and(|v| !is_zero(v))) {
             reading.missing("refund_fee");
         }
         return None;
@@ -166,12 +180,27 @@ fn refund(reading: &mut Reading<'_>, currency: Option<Currency>, status: &str) -
     if total.is_none() && !is_unreadable {
         reading.missing("refund_fee");
     }
+    check_details(reading, currency, total);
     // `out_request_no` is the refund's own number; `out_biz_no` repeats it on messages that a refund causes.
     // The end of the refund window is no refund: a number there may be an earlier one's, beside a later total.
     let is_caused_by_refund = status != "TRADE_FINISHED";
     let number = reading.word("out_request_no").or_else(|| reading.word("out_biz_no"));
     let number = number.filter(|_| is_caused_by_refund);
     Some(Refund { total, number, time })
+}
+
+/// The details of the single refund behind a message, against the total: a part cannot be more than the whole, and
+/// a refund that did not go through cannot be in it.
+fn check_details(reading: &mut Reading<'_>, currency: Option<Currency>, total: Option<Money>) {
+    for field in ["refund_amount", "send_back_fee", "dback_amount"] {
+        let part = amount(reading, currency, field);
+        if part.zip(total).is_some_and(|(part, total)| part.minor > total.minor) {
+            reading.contradiction(field);
+        }
+    }
+    if reading.get("refund_status").is_some_and(|status| status != REFUNDED) {
+        reading.unknown("refund_status");
+    }
 }
 
 /// An amount of the trade; a concern when it is there and cannot be read.
