@@ -39,7 +39,12 @@ pub(super) fn read(config: &Config, flat: &Flat, shape: Shape) -> Notification {
     let fact = match shape {
         Shape::Payment => payment(&mut reading, &scope, number),
         // What its states mean is not documented, so nothing is made of them.
-        Shape::Payout => reading.other(scope.clone(), number),
+        Shape::Payout => Fact {
+            order_no: reading.name("out_trade_no"),
+            platform_no: reading.name("transaction_id"),
+            occurred_at: reading.time("time_end"),
+            ..reading.other(scope.clone(), number)
+        },
     };
     let platform_kind = match shape {
         Shape::Payment => "payment",

@@ -248,7 +248,7 @@ fn settings_fail_closed() {
         ("appid", SettingValue::Texts(vec![]), "empty_list"),
         ("appid", SettingValue::Texts(vec!["1 2".into()]), "malformed_id"),
         ("sub_mch_id", SettingValue::Texts(vec!["*".into()]), "malformed_id"),
-        ("api_key", SettingValue::Key(b"fifteen letters".to_vec().into()), "too_short"),
+        ("api_key", SettingValue::Key(b"fifteenletters1".to_vec().into()), "too_short"),
         ("api_key", SettingValue::Key(vec![b'a'; 65].into()), "out_of_range"),
     ] {
         let error = build(&settings().with(name, value)).map(drop).unwrap_err();
