@@ -21,8 +21,8 @@
 //! alike: a refund with the number of one and the amount of another. They cannot seal a text of their own choice. What
 //! this is worth to them is bounded: such a message says only that money went back, never that it came; it carries no
 //! payment, transfer or contract. Its refund waits for its own payment, so the whole payment number must be a genuine
-//! one of the same merchant; a number that is known already with another amount is a conflict and held; so is a refund
-//! above what was paid. To record them, somebody must read the traffic to the notify URL: an `https` URL ends it, and
+//! one of the same merchant; and a number that is known already with another amount is a conflict and held. To record
+//! such notices, somebody must read the traffic to the notify URL: an `https` URL ends it, and
 //! the third generation, which signs refunds, ends all of it. The proof's variant says `req_info`, so that an operator
 //! or a route can tell such facts.
 
@@ -153,14 +153,20 @@ impl Shape {
         if !has(SIGN) {
             return None;
         }
-        match flat {
-            _ if has("event_ciphertext") => Some(Self::Event),
-            _ if has("vehicle_event_type") => Some(Self::Vehicle),
-            _ if !has("return_code") => None,
-            _ if has("change_type") => Some(Self::Contract),
-            _ if has("combine_out_trade_no") || has("sub_order_list") => Some(Self::Combined),
-            _ => Some(Self::Payment),
+        if has("event_ciphertext") {
+            return Some(Self::Event);
         }
+        if has("vehicle_event_type") {
+            return Some(Self::Vehicle);
+        }
+        let is_combined = has("combine_out_trade_no") || has("sub_order_list");
+        has("return_code").then_some(if has("change_type") {
+            Self::Contract
+        } else if is_combined {
+            Self::Combined
+        } else {
+            Self::Payment
+        })
     }
 }
 

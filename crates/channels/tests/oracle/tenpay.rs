@@ -142,7 +142,7 @@ impl Pair {
             let mut requests = Vec::new();
             let mut facts = Vec::new();
             for kind in self.stories {
-                for (note, serial) in ["", " ", "a+b %41&d=e", "“中文” 😀 <&amp;>]]>", "\r\n\t"].iter().zip(1..) {
+                for (note, serial) in ["", " ", "a+b %41&d=e", "“中文” 😀 <&amp;>]]>", "\n\t"].iter().zip(1..) {
                     let mut story = Story { kind: *kind, serial, ..Story::paid("T-1", 12_345, at()) };
                     (*note).clone_into(&mut story.note);
                     story.refunded_minor = 2_300;

@@ -49,7 +49,9 @@ pub(in crate::platforms) fn sign(fields: &mut Draft, key: &[u8], sign_type: Sign
     texts.sort_unstable();
     let mut text = Zeroizing::new(String::new());
     for (name, value) in texts {
-        text.push_str(&format!("{name}={value}&"));
+        for part in [name, "=", value, "&"] {
+            text.push_str(part);
+        }
     }
     text.push_str("key=");
     let signed = match sign_type {

@@ -194,11 +194,12 @@ fn check_amounts(reading: &mut Reading<'_>) {
         ("settlement_refund_fee", "refund_fee"),
         ("settlement_total_fee", "total_fee"),
     ] {
-        let minor = |name| reading.get(name).map(|text| if is_amount(text) { text.parse::<u64>().ok() } else { None });
-        match (minor(part), minor(whole)) {
-            (Some(Some(part)), Some(Some(whole))) if part <= whole => {}
-            (None, _) => {}
-            _ => reading.contradiction(part),
+        // Both that are always there were found to be amounts.
+        let Some(text) = reading.get(part) else { continue };
+        let minor = |text: &str| if is_amount(text) { text.parse::<u64>().ok() } else { None };
+        let is_within = minor(text).is_some_and(|part| reading.get(whole).and_then(minor).is_some_and(|all| part <= all));
+        if !is_within {
+            reading.contradiction(part);
         }
     }
 }
