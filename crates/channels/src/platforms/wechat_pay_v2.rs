@@ -222,9 +222,8 @@ impl WechatPayV2 {
     /// Every id of the message is the channel's, as far as the channel has a list.
     fn has_our_ids(&self, flat: &Flat) -> bool {
         let config = &self.config;
-        let is_ours = |names: &[&str], has: &dyn Fn(&str) -> bool| {
-            names.iter().filter_map(|name| flat.present(name)).all(has)
-        };
+        let is_ours =
+            |names: &[&str], has: &dyn Fn(&str) -> bool| names.iter().filter_map(|name| flat.present(name)).all(has);
         is_ours(MERCHANT, &|id| id == config.mch_id)
             && is_ours(APP, &|id| config.app_ids.iter().any(|own| own == id))
             && is_ours(&["sub_mch_id"], &|id| config.subs.has(id))

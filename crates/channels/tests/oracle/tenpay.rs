@@ -69,7 +69,8 @@ impl Pair {
         for keys in 0..KEYS {
             let keys = Self::first_seed() + keys;
             let channel = self.channel(&settings(self.script, keys, &json!({})));
-            let line = |op: &str, number: u64| json!({ "op": op, "seed": keys * 10_000 + number, "now": at().as_second() });
+            let line =
+                |op: &str, number: u64| json!({ "op": op, "seed": keys * 10_000 + number, "now": at().as_second() });
             let lines: Vec<Value> =
                 (0..MESSAGES).flat_map(|number| [line("sign", number), line("damage", number)]).collect();
             for said in messages(self.script, keys, &json!({}), &lines) {
@@ -122,9 +123,7 @@ impl Pair {
             differs.push(format!("amount {:?}", fact.amount));
         }
         // Odd texts in fields that nobody knows: proven, and a person looks whether they were two fields.
-        let is_odd = |concern: &Concern| {
-            matches!(concern, Concern::Ambiguous { field } if ["a_new_field", "Zeta"].contains(&field.as_str()))
-        };
+        let is_odd = |concern: &Concern| matches!(concern, Concern::Ambiguous { field } if ["a_new_field", "Zeta"].contains(&field.as_str()));
         if !found.concerns.iter().all(is_odd) {
             differs.push(format!("concerns {:?}", found.concerns));
         }

@@ -140,7 +140,8 @@ fn a_payment_is_read() {
     assert_eq!(fact.occurred_at, Some("2016-05-12T08:19:29Z".parse().unwrap()));
     let again = set(payment(), &[("nonce_str", "another"), ("sub_appid", "")]);
     assert_eq!(accepted(&signed(again)).key(), notification.key());
-    for (name, value) in [("total_fee", "101"), ("transaction_id", "1900000109471605120000000009"), ("out_trade_no", "2")]
+    for (name, value) in
+        [("total_fee", "101"), ("transaction_id", "1900000109471605120000000009"), ("out_trade_no", "2")]
     {
         assert_ne!(accepted(&signed(set(payment(), &[(name, value)]))).key(), notification.key(), "{name}");
     }

@@ -20,8 +20,7 @@ const HMAC: &str = "6A9AE1657590FD6257D693A078E1C3E4BB6BA4DC30B23E0EE2496E54170D
 const BOTH: &[SignType] = &[SignType::Md5, SignType::HmacSha256];
 
 fn key(text: &str) -> Result<ApiKey, SettingsError> {
-    let settings =
-        Settings::new(Environment::Live).with("api_key", SettingValue::Key(text.as_bytes().to_vec().into()));
+    let settings = Settings::new(Environment::Live).with("api_key", SettingValue::Key(text.as_bytes().to_vec().into()));
     ApiKey::build(&settings, "api_key", [32, 32])
 }
 

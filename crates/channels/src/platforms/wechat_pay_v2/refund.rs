@@ -5,7 +5,7 @@ use super::facts::{is_written_in, scope_of};
 use super::settings::{Config, Subs};
 use crate::channel::Rejection;
 use crate::model::{Concern, EventKind, Fact, Notification, Scope};
-use crate::platforms::tenpay::{self, Reading, SIGN, fact};
+use crate::platforms::tenpay::{Reading, SIGN, fact};
 use crate::signature::Verified;
 use crate::signature::sealed::SealError;
 use crate::xml::{Flat, Limits};
@@ -46,12 +46,12 @@ pub(super) fn prove(config: &Config, flat: &Flat) -> Result<(Notification, Verif
     }
     let account = check_outside(config, flat)?;
     let sealed = flat.present(REQ_INFO).ok_or_else(|| missing(REQ_INFO))?;
-    let (content, verified) = config.refunds.open(sealed.as_bytes(), VARIANT, check_inside).map_err(|error| match error
-    {
-        SealError::Text => Rejection::Malformed { field: REQ_INFO.into() },
-        SealError::Closed => Rejection::Signature,
-        SealError::Content(rejection) => rejection,
-    })?;
+    let (content, verified) =
+        config.refunds.open(sealed.as_bytes(), VARIANT, check_inside).map_err(|error| match error {
+            SealError::Text => Rejection::Malformed { field: REQ_INFO.into() },
+            SealError::Closed => Rejection::Signature,
+            SealError::Content(rejection) => rejection,
+        })?;
     Ok((read(config, &content, account), verified))
 }
 
@@ -162,7 +162,8 @@ fn has_usual_numbers(reading: &mut Reading<'_>) -> bool {
         "out_refund_no" => is_written_in(text, b"_-|*@", REFUND_NO_MAX),
         _ => PLATFORM_DIGITS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()),
     };
-    let odd: Vec<&&str> = NUMBERS.iter().filter(|name| !reading.get(name).is_some_and(|text| is_usual(name, text))).collect();
+    let odd: Vec<&&str> =
+        NUMBERS.iter().filter(|name| !reading.get(name).is_some_and(|text| is_usual(name, text))).collect();
     odd.iter().for_each(|name| reading.unknown(name));
     odd.is_empty()
 }
@@ -189,15 +190,14 @@ fn refund(reading: &mut Reading<'_>, kind: EventKind, scope: &Scope) -> Option<F
 
 /// No part is larger than its whole (WeChat Pay, "refund result notification").
 fn check_amounts(reading: &mut Reading<'_>) {
-    for (part, whole) in [
-        ("refund_fee", "total_fee"),
-        ("settlement_refund_fee", "refund_fee"),
-        ("settlement_total_fee", "total_fee"),
-    ] {
+    for (part, whole) in
+        [("refund_fee", "total_fee"), ("settlement_refund_fee", "refund_fee"), ("settlement_total_fee", "total_fee")]
+    {
         // Both that are always there were found to be amounts.
         let Some(text) = reading.get(part) else { continue };
         let minor = |text: &str| if is_amount(text) { text.parse::<u64>().ok() } else { None };
-        let is_within = minor(text).is_some_and(|part| reading.get(whole).and_then(minor).is_some_and(|all| part <= all));
+        let is_within =
+            minor(text).is_some_and(|part| reading.get(whole).and_then(minor).is_some_and(|all| part <= all));
         if !is_within {
             reading.contradiction(part);
         }

@@ -133,7 +133,8 @@ impl Teller {
             _ => None,
         };
         if let Some(status) = status {
-            fields.push((REQ_INFO, self.seal(&encode("root", pairs(&refund(story, status))))));
+            let content = refund(story, status);
+            fields.push((REQ_INFO, self.seal(&encode("root", pairs(&content)))));
             return Genuine { request: self.request(story, &fields), cover: SEALED };
         }
         fields.extend(match story.kind {

@@ -171,16 +171,11 @@ impl Scope {
 fn both_generations_tell_one_fact() {
     let old = (PLATFORM.simulate)();
     let new = (wechat_pay::PLATFORM.simulate)();
-    let [old_channel, new_channel] = [
-        (PLATFORM.build)(&old.settings()).unwrap(),
-        (wechat_pay::PLATFORM.build)(&new.settings()).unwrap(),
-    ];
-    for kind in [
-        EventKind::PaymentSucceeded,
-        EventKind::RefundSucceeded,
-        EventKind::RefundFailed,
-        EventKind::RefundAbnormal,
-    ] {
+    let [old_channel, new_channel] =
+        [(PLATFORM.build)(&old.settings()).unwrap(), (wechat_pay::PLATFORM.build)(&new.settings()).unwrap()];
+    for kind in
+        [EventKind::PaymentSucceeded, EventKind::RefundSucceeded, EventKind::RefundFailed, EventKind::RefundAbnormal]
+    {
         let mut story = Story { kind, ..Story::paid("T20261121-0001", 12_345, at()) };
         story.refunded_minor = 2_300;
         story.refund_no = Some("R20261121-0001".into());
@@ -211,7 +206,8 @@ fn both_generations_name_a_sub_merchants_account_alike() {
 #[test]
 fn hmac_counts_beside_md5_and_only_where_it_fits() {
     for draft in [payment(), set(payment(), &[("sign_type", "HMAC-SHA256")])] {
-        let Verdict::Genuine(proven) = channel(&settings()).verify(&signed_as(draft, SignType::HmacSha256), at()) else {
+        let Verdict::Genuine(proven) = channel(&settings()).verify(&signed_as(draft, SignType::HmacSha256), at())
+        else {
             panic!("refused")
         };
         assert_eq!(proven.proof(), &Proof::Signature { key: "api_key".into(), variant: "hmac-sha256".into() });
@@ -298,7 +294,9 @@ fn amounts_are_digits_of_fen() {
 
 #[test]
 fn ids_decide_the_key_or_are_held() {
-    for (name, value, word) in [("mch_id", "1900000002", "unknown_merchant"), ("combine_mch_id", "1", "unknown_merchant")] {
+    for (name, value, word) in
+        [("mch_id", "1900000002", "unknown_merchant"), ("combine_mch_id", "1", "unknown_merchant")]
+    {
         assert_eq!(refused(&signed(set(payment(), &[(name, value)]))).word(), word, "{name}");
     }
     for (name, value) in [("appid", "wx0000000000000009"), ("sub_mch_id", "1900000109"), ("app_id", "wx9")] {
@@ -340,19 +338,20 @@ fn numbers_that_are_missing_or_no_numbers_are_held() {
 fn a_contract_is_signed_and_ended() {
     let contract = |change: &str| {
         let draft = without(without(without(payment(), "transaction_id"), "total_fee"), "out_trade_no");
-        set(draft, &[
-            ("change_type", change),
-            ("contract_code", "100005698"),
-            ("contract_id", "201509160000028648"),
-            ("operate_time", "2015-09-16 15:48:04"),
-            ("plan_id", "123"),
-            ("request_serial", "1695"),
-        ])
+        set(
+            draft,
+            &[
+                ("change_type", change),
+                ("contract_code", "100005698"),
+                ("contract_id", "201509160000028648"),
+                ("operate_time", "2015-09-16 15:48:04"),
+                ("plan_id", "123"),
+                ("request_serial", "1695"),
+            ],
+        )
     };
     let [signed_one, ended] = ["ADD", "DELETE"].map(|change| accepted(&signed(contract(change))));
-    for (notification, kind) in
-        [(&signed_one, EventKind::AgreementSigned), (&ended, EventKind::AgreementCancelled)]
-    {
+    for (notification, kind) in [(&signed_one, EventKind::AgreementSigned), (&ended, EventKind::AgreementCancelled)] {
         let fact = only_fact(notification);
         assert_eq!((fact.kind, words(notification)), (kind, vec![]));
         assert_eq!(fact.identity.as_str(), "contract_id:201509160000028648");
@@ -368,7 +367,11 @@ fn a_contract_is_signed_and_ended() {
         (&[("total_fee", "1")], "contradiction"),
     ] {
         let notification = accepted(&signed(set(contract("ADD"), changes)));
-        assert_eq!((only_fact(&notification).kind, words(&notification)), (EventKind::Other, vec![word]), "{changes:?}");
+        assert_eq!(
+            (only_fact(&notification).kind, words(&notification)),
+            (EventKind::Other, vec![word]),
+            "{changes:?}"
+        );
     }
 }
 
@@ -383,12 +386,15 @@ fn a_combined_order_is_its_payments() {
         let draft = ["transaction_id", "total_fee", "out_trade_no", "mch_id", "appid"]
             .iter()
             .fold(payment(), |draft, name| without(draft, name));
-        set(draft, &[
-            ("combine_mch_id", MCH_ID),
-            ("combine_appid", APPID),
-            ("combine_out_trade_no", "1217752501201407033233368018"),
-            ("sub_order_list", list),
-        ])
+        set(
+            draft,
+            &[
+                ("combine_mch_id", MCH_ID),
+                ("combine_appid", APPID),
+                ("combine_out_trade_no", "1217752501201407033233368018"),
+                ("sub_order_list", list),
+            ],
+        )
     };
     let provider = channel(&with_texts(settings(), "sub_mch_id", &["1900000109", "1900000108"]));
     let notification = accepted_by(&*provider, &signed_as(combined(list), SignType::HmacSha256));
@@ -399,10 +405,13 @@ fn a_combined_order_is_its_payments() {
         .map(|fact| (fact.kind, fact.scope.account.as_str(), fact.identity.as_str(), fact.amount.clone()))
         .collect();
     let paid = EventKind::PaymentSucceeded;
-    assert_eq!(told, [
-        (paid, "1900000001", "4200000215201811190261405420", fen(10)),
-        (paid, "1900000109:1900000108", "4200000215201811190261405421", fen(20)),
-    ]);
+    assert_eq!(
+        told,
+        [
+            (paid, "1900000001", "4200000215201811190261405420", fen(10)),
+            (paid, "1900000109:1900000108", "4200000215201811190261405421", fen(20)),
+        ]
+    );
     // Orders of a merchant that is not ours.
     assert_eq!(words(&accepted(&signed(combined(list)))), ["foreign_payee", "foreign_payee"]);
     for (list, word) in [
@@ -470,7 +479,8 @@ fn a_repetition_is_one_and_another_fact_another() {
     let mut reordered = payment();
     reordered.reverse();
     assert_eq!(first, key(reordered));
-    for (name, value) in [("total_fee", "2"), ("transaction_id", "1004400740201409030005092169"), ("out_trade_no", "2")] {
+    for (name, value) in [("total_fee", "2"), ("transaction_id", "1004400740201409030005092169"), ("out_trade_no", "2")]
+    {
         assert_ne!(first, key(set(payment(), &[(name, value)])), "{name}");
     }
 }
@@ -547,8 +557,11 @@ fn no_cut_of_the_signed_text_makes_a_payment() {
         let inner = genuine.iter().find(|(name, _)| *name == gone).map(|(_, value)| value.clone()).unwrap();
         set(without(genuine.clone(), gone), &[(by, &format!("{value}&{gone}={inner}"))])
     };
-    let cases =
-        [("openid", "out_trade_no", "oUpF8uMEb4qRXf22hE3X68TekukE"), ("total_fee", "trade_type", "1"), ("cash_fee", "fee_type", "1")];
+    let cases = [
+        ("openid", "out_trade_no", "oUpF8uMEb4qRXf22hE3X68TekukE"),
+        ("total_fee", "trade_type", "1"),
+        ("cash_fee", "fee_type", "1"),
+    ];
     for (by, gone, value) in cases {
         assert!(words(&accepted(&written(&swallowed(by, gone, value)))).contains(&"ambiguous"), "{by} {gone}");
     }

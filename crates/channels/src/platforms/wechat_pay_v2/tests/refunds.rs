@@ -191,7 +191,8 @@ fn only_the_right_key_opens() {
         assert!(channel(&settings()).fields(&request).iter().all(|(name, _)| !name.starts_with("req_info.")));
     }
     let text = sealed(plaintext.as_bytes());
-    for bad in [&text[1..], &text[..text.len() - 1], &format!("{text}="), &text.replace('+', "-"), &format!(" {text}")] {
+    for bad in [&text[1..], &text[..text.len() - 1], &format!("{text}="), &text.replace('+', "-"), &format!(" {text}")]
+    {
         if *bad != text {
             assert_eq!(refused(&written(&outside(bad))), Rejection::Malformed { field: "req_info".into() });
         }
