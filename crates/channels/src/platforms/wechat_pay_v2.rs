@@ -18,7 +18,8 @@
 //!
 //! What remains: the cipher has no tag and works block by block (16 bytes). Who has recorded several genuine refund
 //! notices of this merchant, and only they, can put whole blocks together anew, where notices happen to be laid out
-//! alike: a refund with the number of one and the amount of another. They cannot seal a text of their own choice. What
+//! alike: a refund with the number of one and the amount of another. In a single notice they can lose or double a block
+//! inside the merchant's own numbers, which are free enough. They cannot seal a text of their own choice. What
 //! this is worth to them is bounded: such a message says only that money went back, never that it came; it carries no
 //! payment, transfer or contract. Its refund waits for its own payment, so the whole payment number must be a genuine
 //! one of the same merchant; and a number that is known already with another amount is a conflict and held. To record

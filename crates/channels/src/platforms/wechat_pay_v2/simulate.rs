@@ -171,7 +171,7 @@ impl Teller {
     }
 }
 
-fn pairs(fields: &Draft) -> impl Iterator<Item = (&'static str, &str)> {
+fn pairs(fields: &Draft) -> impl Iterator<Item = (&str, &str)> {
     fields.iter().map(|(name, value)| (*name, value.as_str()))
 }
 

@@ -170,7 +170,7 @@ fn what_is_not_whole_proves_nothing() {
         genuine.replace("</root>", "<a><b/></a></root>"),
         genuine.replace("</root>", ""),
         format!("{genuine}{genuine}"),
-        genuine.replace("支付用户零钱", "&unknown;"),
+        genuine.replace("<![CDATA[支付用户零钱]]>", "&unknown;"),
         String::new(),
     ] {
         assert_eq!(refused(&written(&outside(&sealed(plaintext.as_bytes())))), Rejection::Signature, "{plaintext}");
@@ -211,8 +211,8 @@ fn every_changed_bit_is_seen() {
     }
 }
 
-/// Whole blocks can be put together without the key. What becomes of it is refused, held, or the same refund, except
-/// where two notices are laid out alike: see the text above the platform.
+/// Whole blocks can be put together without the key. Of one notice alone that makes nothing but the same refund, whose
+/// merchant's own numbers may have lost a block or got one twice: only those are free enough to hold a whole block.
 #[test]
 fn lost_and_doubled_blocks_make_no_other_refund() {
     let bytes = seal_aes_ecb(sealing_key().as_bytes(), document(&content()).as_bytes()).unwrap();
@@ -228,7 +228,11 @@ fn lost_and_doubled_blocks_make_no_other_refund() {
                 let Verdict::Genuine(proven) = channel(&settings()).verify(&request, at()) else { continue };
                 survivors += 1;
                 let found = proven.value();
-                let is_same = found.facts == genuine.facts;
+                let said = |notification: &Notification| {
+                    let fact = only_fact(notification);
+                    (fact.kind, fact.identity.clone(), fact.amount.clone(), fact.payment.clone(), fact.occurred_at)
+                };
+                let is_same = said(found) == said(&genuine);
                 assert!(is_same || !found.concerns.is_empty(), "blocks {first}+{length}: {found:?}");
             }
         }
