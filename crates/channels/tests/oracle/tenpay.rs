@@ -14,7 +14,7 @@ use super::wire::{Said, messages, settings, verdicts};
 
 /// Sets of keys, and messages for each: as many genuine ones as damaged ones.
 const KEYS: u64 = 8;
-const MESSAGES: u64 = 300;
+const MESSAGES: u64 = 200;
 
 /// One protocol.
 pub(crate) struct Pair {

@@ -38,13 +38,7 @@ pub(super) fn read(config: &Config, flat: &Flat, shape: Shape) -> Notification {
     let number = reading.get("transaction_id");
     let fact = match shape {
         Shape::Payment => payment(&mut reading, &scope, number),
-        // What its states mean is not documented, so nothing is made of them.
-        Shape::Payout => Fact {
-            order_no: reading.name("out_trade_no"),
-            platform_no: reading.name("transaction_id"),
-            occurred_at: reading.time("time_end"),
-            ..reading.other(scope.clone(), number)
-        },
+        Shape::Payout => payout(&mut reading, &scope, number),
     };
     let platform_kind = match shape {
         Shape::Payment => "payment",
@@ -77,6 +71,18 @@ fn account(config: &Config, reading: &mut Reading<'_>, shape: Shape) -> String {
         reading.foreign(&sub);
     }
     format!("{}:{sub}", config.mch_id)
+}
+
+/// What its states mean is not documented, so nothing is made of them.
+fn payout(reading: &mut Reading<'_>, scope: &Scope, number: Option<&str>) -> Fact {
+    // Only looked at, so that a nonsense amount shows.
+    let _ = reading.amount("total_fee", &["fee_type"]);
+    Fact {
+        order_no: reading.name("out_trade_no"),
+        platform_no: reading.name("transaction_id"),
+        occurred_at: reading.time("time_end"),
+        ..reading.other(scope.clone(), number)
+    }
 }
 
 fn payment(reading: &mut Reading<'_>, scope: &Scope, number: Option<&str>) -> Fact {

@@ -237,7 +237,7 @@ fn lost_and_doubled_blocks_make_no_other_refund() {
             }
         }
     }
-    assert!(survivors < 40, "{survivors} of these were taken");
+    assert!((1..100).contains(&survivors), "{survivors} of some thousand were taken");
 }
 
 #[test]
