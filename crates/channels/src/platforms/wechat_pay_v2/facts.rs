@@ -251,8 +251,11 @@ fn combined(config: &Config, reading: &mut Reading<'_>, scope: &Scope) -> Vec<Fa
     facts
 }
 
+/// Names and texts, in the order of arrival.
+type Fields = Vec<(String, String)>;
+
 /// The stated number of orders, and each order's fields; none when it is no such list, or one that is too long.
-fn sub_orders(text: &str) -> Option<(String, Vec<Vec<(String, String)>>)> {
+fn sub_orders(text: &str) -> Option<(String, Vec<Fields>)> {
     let Json::Object(members) = Json::parse(text.as_bytes()).ok()? else { return None };
     let member = |name: &str| members.iter().find(|(known, _)| known == name).map(|(_, value)| value);
     let Json::List(orders) = member("order_list")? else { return None };

@@ -164,7 +164,9 @@ fn has_usual_numbers(reading: &mut Reading<'_>) -> bool {
     };
     let odd: Vec<&&str> =
         NUMBERS.iter().filter(|name| !reading.get(name).is_some_and(|text| is_usual(name, text))).collect();
-    odd.iter().for_each(|name| reading.unknown(name));
+    for name in &odd {
+        reading.unknown(name);
+    }
     odd.is_empty()
 }
 

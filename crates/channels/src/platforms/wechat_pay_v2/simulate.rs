@@ -25,6 +25,9 @@ const APPID: &str = "wx0000000000000001";
 /// A sub-merchant of a provider who takes every one.
 const SUB_MCH_ID: &str = "1900000109";
 
+/// Where its callbacks go.
+const PATH: &str = "/notify/wechat_pay_v2";
+
 const OPENID: &str = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o";
 
 const STORIES: &[EventKind] = &[
@@ -135,7 +138,7 @@ impl Teller {
         if let Some(status) = status {
             let content = refund(story, status);
             fields.push((REQ_INFO, self.seal(&encode("root", pairs(&content)))));
-            return Genuine { request: self.request(story, &fields), cover: SEALED };
+            return Genuine { request: request(PATH, &fields, story.at), cover: SEALED };
         }
         fields.extend(match story.kind {
             EventKind::AgreementSigned => contract(story, "ADD"),
@@ -148,7 +151,7 @@ impl Teller {
             fields.push(("sign_type", sign_type.word().into()));
         }
         sign(&mut fields, &self.key, sign_type);
-        Genuine { request: self.request(story, &fields), cover: SIGNED }
+        Genuine { request: request(PATH, &fields, story.at), cover: SIGNED }
     }
 
     /// Payments are signed with what orders ask for where nothing is said; the younger products always ask for HMAC.
@@ -164,10 +167,6 @@ impl Teller {
     fn seal(&self, content: &str) -> String {
         let key = Zeroizing::new(DigestHash::Md5.hex_of(&[&self.key], HexCase::Lower));
         STANDARD.encode(seal_aes_ecb(key.as_bytes(), content.as_bytes()).expect("a key of 32 characters"))
-    }
-
-    fn request(&self, story: &Story, fields: &Draft) -> RawRequest {
-        request("/notify/wechat_pay_v2", fields, story.at)
     }
 }
 
