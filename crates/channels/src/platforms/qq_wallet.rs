@@ -119,8 +119,9 @@ const UNCONFIRMED: &[Text] = &[
         zh: "通知中除 SUCCESS 以外的 `trade_state`;一律挂起",
     },
     Text {
-        en: "values of `state` in a payout notice, which also names no merchant; payouts are proven and kept as `other`",
-        zh: "付款(企业付款)通知的 `state` 取值,且该通知不含商户号;验签后按 `other` 保存",
+        en: "values of `state` in a payout notice, which also names no merchant; payouts are proven and kept as `other`, and \
+             with several channels each needs a URL of its own",
+        zh: "付款(企业付款)通知的 `state` 取值,且该通知不含商户号;验签后按 `other` 保存;有多个渠道时须各用各的地址",
     },
     Text {
         en: "whether a value of blanks alone is under the signature; it is, like any other that is not empty",
