@@ -7,8 +7,11 @@ mod douyin;
 pub mod douyin_ecpay;
 pub mod douyin_pay;
 pub mod douyin_trade;
+pub mod qq_wallet;
 mod signed_body;
+mod tenpay;
 pub mod wechat_pay;
+pub mod wechat_pay_v2;
 
 use std::time::Duration;
 
@@ -58,6 +61,8 @@ pub static PLATFORMS: &[&Platform] = &[
     &douyin_ecpay::PLATFORM,
     &douyin_trade::PLATFORM,
     &douyin_pay::PLATFORM,
+    &wechat_pay_v2::PLATFORM,
+    &qq_wallet::PLATFORM,
     &custom::PLATFORM,
 ];
 

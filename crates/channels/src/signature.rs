@@ -5,6 +5,7 @@ pub mod digest;
 pub mod hmac;
 pub mod key;
 pub mod rsa;
+pub(crate) mod sealed;
 pub(crate) mod self_signed;
 pub mod sm2;
 pub mod x509;
