@@ -3,6 +3,7 @@
 
 pub mod alipay;
 pub mod custom;
+pub mod unionpay;
 pub mod wechat_pay;
 
 use std::time::Duration;
@@ -47,7 +48,7 @@ pub struct Platform {
 pub type MakeMirror = fn(&Settings) -> Result<Box<dyn crate::simulate::Mirror>, SettingsError>;
 
 /// Every platform.
-pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM, &custom::PLATFORM];
+pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM, &unionpay::PLATFORM, &custom::PLATFORM];
 
 /// The platform of this kind.
 pub fn by_kind(kind: &str) -> Option<&'static Platform> {
