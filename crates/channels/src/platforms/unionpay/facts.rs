@@ -110,7 +110,7 @@ fn transaction(reading: &mut Reading<'_>, kind: EventKind) -> Fact {
         aliases: names.collect(),
         order_no: reading.name("orderId"),
         platform_no: reading.name("queryId"),
-        payee: reading.name("subMerId").or_else(|| reading.name("merId")),
+        payee: payee(reading, kind),
         occurred_at: reading.time("txnTime"),
         ..reading.fact(kind, identity, amount)
     };
@@ -118,6 +118,14 @@ fn transaction(reading: &mut Reading<'_>, kind: EventKind) -> Fact {
         follow(reading, &mut fact);
     }
     fact
+}
+
+/// Who the money is for: the sub-merchant, or the merchant. A payout is for somebody whom the notice does not name.
+fn payee(reading: &mut Reading<'_>, kind: EventKind) -> Option<String> {
+    if kind == EventKind::TransferSucceeded {
+        return None;
+    }
+    reading.name("subMerId").or_else(|| reading.name("merId"))
 }
 
 /// Makes a fact follow the transaction that it undoes. Its order number is that one's, where the message says it; the
