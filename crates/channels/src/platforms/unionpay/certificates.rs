@@ -116,7 +116,7 @@ impl Trust {
                 return Err(SettingsError::new("middle_cert", "relation").because("root_cert"));
             }
         }
-        let trust = Self { environment, authorities, pinned: Vec::new(), known: Default::default() };
+        let trust = Self { environment, authorities, pinned: Vec::new(), known: std::array::from_fn(|_| OnceLock::new()) };
         for one in &pinned {
             if is_test(one) && environment == Environment::Live {
                 return Err(SettingsError::new("unionpay_cert", "relation").because("environment"));
