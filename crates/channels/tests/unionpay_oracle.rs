@@ -199,7 +199,8 @@ fn the_channel_and_the_oracle_agree() {
     });
     let shown = disagreements.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
     assert!(disagreements.is_empty(), "{} disagreements:\n{shown}", disagreements.len());
-    let unreached: Vec<String> = expected(&described[0]).into_iter().filter(|name| !reached.contains_key(name)).collect();
+    let unreached: Vec<String> =
+        expected(&described[0]).into_iter().filter(|name| !reached.contains_key(name)).collect();
     assert!(unreached.is_empty(), "never tried: {unreached:?}");
 }
 
@@ -227,8 +228,8 @@ fn expected(described: &Value) -> Vec<String> {
     kinds.chain(damages.map(|name| format!("damage {}", name.as_str().expect("a name")))).collect()
 }
 
-/// Changes that nobody thought of. The two differ in pairs that say nothing: the oracle refuses an empty piece between two
-/// `&`, the channel a blank pair whose name is none of a platform's.
+/// Changes that nobody thought of. The two differ in pairs that say nothing: the oracle refuses an empty piece
+/// between two `&`, the channel a blank pair whose name is none of a platform's.
 #[test]
 fn the_channel_and_the_oracle_agree_about_changed_bytes() {
     let first: u64 = seed().parse().expect("a number");
@@ -297,7 +298,8 @@ fn the_oracle_accepts_what_the_simulator_signs() {
     let mut lines = vec![json!({ "op": "use", "settings": used })];
     let mut expected = Vec::new();
     for kind in side.stories() {
-        for (serial, note) in (1..).zip(["", "a+b c%41&d=e", "“中文” 😀", "\\\"'<&amp;>", "=&=&", " ", "\r\n\t"]) {
+        for (serial, note) in (1..).zip(["", "a+b c%41&d=e", "“中文” 😀", "\\\"'<&amp;>", "=&=&", " ", "\r\n\t"])
+        {
             let mut story = Story { kind: *kind, serial, note: note.to_owned(), ..Story::paid("T-1", 12_345, at) };
             if *kind == EventKind::RefundSucceeded {
                 (story.refunded_minor, story.refund_no) = (100, Some("R-1".to_owned()));

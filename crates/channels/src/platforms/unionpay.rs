@@ -4,9 +4,9 @@
 //! included. Sources: UnionPay's developer documents, "message signature" and "background notice"; the official kits'
 //! `AcpService` and `CertUtil`.
 //!
-//! The browser brings the same fields, under the same signature, to the `frontUrl`: they say the same there, and nothing
-//! in them tells the two apart. Only transactions that succeeded are told; a failure must be asked for. Nothing of the URL
-//! takes part: UnionPay does not sign the query of a notify URL.
+//! The browser brings the same fields, under the same signature, to the `frontUrl`: they say the same there, and
+//! nothing in them tells the two apart. Only transactions that succeeded are told; a failure must be asked for.
+//! Nothing of the URL takes part: UnionPay does not sign the query of a notify URL.
 //!
 //! Everybody's notices are signed with the same key of UnionPay's, so one for another merchant is refused by its number
 //! before anything is computed: kept, it would let any merchant fill the inbox of any other.
@@ -207,7 +207,9 @@ impl UnionPay {
     fn method(&self, form: &Form<'_>) -> Result<SignMethod, Rejection> {
         let version = required(form, "version")?;
         if version != VERSION.as_bytes() {
-            return Err(Rejection::Algorithm { algorithm: quote(&format!("version {}", String::from_utf8_lossy(version))) });
+            return Err(Rejection::Algorithm {
+                algorithm: quote(&format!("version {}", String::from_utf8_lossy(version))),
+            });
         }
         let word = required(form, "signMethod")?;
         let method = std::str::from_utf8(word).ok().and_then(SignMethod::parse);
@@ -224,8 +226,7 @@ impl UnionPay {
         signature: &[u8],
         now: Timestamp,
     ) -> Result<Option<(Verified, Vec<u8>)>, Rejection> {
-        let signature =
-            decode_base64(signature).ok_or_else(|| Rejection::Malformed { field: "signature".into() })?;
+        let signature = decode_base64(signature).ok_or_else(|| Rejection::Malformed { field: "signature".into() })?;
         let certificate = required(form, certificates::FIELD)?;
         // Without certificates this method is not allowed.
         let Some(trust) = &self.config.trust else { return Ok(None) };

@@ -262,7 +262,7 @@ fn single_common_name(name: &X509Name<'_>) -> Option<String> {
 /// Text in the alphabets that authorities use. Nobody writes Teletex; what bears its tag is ASCII or UTF-8.
 fn text_of(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
     let bytes = attribute.as_slice();
-    match attribute.attr_value().header.tag().0 {
+    match attribute.attr_value().tag().0 {
         TAG_BMP => {
             let (pairs, rest) = bytes.as_chunks::<2>();
             let units: Vec<u16> = pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect();

@@ -89,7 +89,8 @@ fn is_ambiguous(pair: &Pair<'_>) -> bool {
         return true;
     }
     let is_any: fn(&[u8]) -> bool = |name| is_one_of(ACTED_ON, name);
-    let looks_like_a_name = if is_one_of(FREE_TEXT, &pair.name) || is_braced(&pair.value) { is_any } else { is_plain_name };
+    let looks_like_a_name =
+        if is_one_of(FREE_TEXT, &pair.name) || is_braced(&pair.value) { is_any } else { is_plain_name };
     let mut parts = pair.value.split(|byte| *byte == b'&').skip(1);
     parts.any(|part| memchr(b'=', part).is_some_and(|end| looks_like_a_name(&part[..end])))
 }

@@ -3,9 +3,9 @@
 //! certificate must be proven before its key proves anything. It must be issued under the configured middle and root
 //! certificates, or be one that the operator pinned; it must name UnionPay; and all of it must be valid now.
 //!
-//! UnionPay's test environment issues with SHA-1, which somebody who may choose a certificate's content can forge: that is
-//! taken in a sandbox only. The middle certificate comes from the operator and not from a message, so its own signature
-//! is compared once, when the channel is built, with either hash.
+//! UnionPay's test environment issues with SHA-1, which somebody who may choose a certificate's content can forge:
+//! that is taken in a sandbox only. The middle certificate comes from the operator and not from a message, so its own
+//! signature is compared once, when the channel is built, with either hash.
 //!
 //! Reading a certificate and checking its path costs more than the notice itself, so those that were found good are
 //! kept, by the digest of their text. Only good ones are: a stranger cannot push them out. Their time is checked for
@@ -29,8 +29,8 @@ pub(super) const FIELD: &str = "signPubKeyCert";
 /// Longest certificate in a notice, in bytes of text; real ones have 1500.
 pub(super) const TEXT_BYTES_MAX: usize = 8 * 1024;
 
-/// Most good certificates that are remembered. UnionPay uses one, and another around a change; should there ever be more,
-/// the others are read anew for each notice.
+/// Most good certificates that are remembered. UnionPay uses one, and another around a change; should there ever be
+/// more, the others are read anew for each notice.
 pub(super) const KNOWN_MAX: usize = 8;
 
 /// UnionPay's own name in its certificates: `041@…@中国银联股份有限公司@…`.
@@ -91,8 +91,8 @@ impl Signer {
 }
 
 impl Trust {
-    /// Compares the operator's files with each other: a middle certificate that no root issued, or a pinned one that could
-    /// never pass, is a mistake now rather than a refused notice later.
+    /// Compares the operator's files with each other: a middle certificate that no root issued, or a pinned one that
+    /// could never pass, is a mistake now rather than a refused notice later.
     ///
     /// # Errors
     /// [`SettingsError`] with `relation` or `never_matches`.
@@ -116,7 +116,8 @@ impl Trust {
                 return Err(SettingsError::new("middle_cert", "relation").because("root_cert"));
             }
         }
-        let trust = Self { environment, authorities, pinned: Vec::new(), known: std::array::from_fn(|_| OnceLock::new()) };
+        let trust =
+            Self { environment, authorities, pinned: Vec::new(), known: std::array::from_fn(|_| OnceLock::new()) };
         for one in &pinned {
             if is_test(one) && environment == Environment::Live {
                 return Err(SettingsError::new("unionpay_cert", "relation").because("environment"));
@@ -134,8 +135,8 @@ impl Trust {
     /// The signer whose certificate this is.
     ///
     /// # Errors
-    /// [`Rejection::Malformed`] when it is no certificate, [`Rejection::UnknownKey`] with its decimal serial (UnionPay's
-    /// `certId`) when it is not UnionPay's, or not valid now.
+    /// [`Rejection::Malformed`] when it is no certificate, [`Rejection::UnknownKey`] with its decimal serial
+    /// (UnionPay's `certId`) when it is not UnionPay's, or not valid now.
     pub(super) fn signer(&self, text: &[u8], now: Timestamp) -> Result<Arc<Signer>, Rejection> {
         let digest = digest(&SHA256, text);
         let mut known = self.known.iter().map_while(OnceLock::get);
@@ -168,8 +169,8 @@ impl Trust {
             return Err(unknown(&certificate));
         }
         let serial = &certificate.description().serial;
-        let key = RsaVerifier::new(FIELD, certificate.key(), RsaHash::Sha256, serial)
-            .map_err(|_| unknown(&certificate))?;
+        let key =
+            RsaVerifier::new(FIELD, certificate.key(), RsaHash::Sha256, serial).map_err(|_| unknown(&certificate))?;
         Ok(Signer { digest: digest.to_vec(), certificate, authorities, key })
     }
 

@@ -1,15 +1,15 @@
 //! What a proven UnionPay notice asserts (UnionPay's developer documents, "background notice" of each transaction).
 //!
-//! Each transaction (payment, completion, refund, revocation, payout) is one of its own: its own `orderId`, `txnTime` and
-//! `queryId`, and, when it follows another, that one's `queryId` as `origQryId`. Its names are `queryId`, and `orderId`
-//! with `txnTime`, for an order number alone may come again on another day.
+//! Each transaction (payment, completion, refund, revocation, payout) is one of its own: its own `orderId`, `txnTime`
+//! and `queryId`, and, when it follows another, that one's `queryId` as `origQryId`. Its names are `queryId`, and
+//! `orderId` with `txnTime`, for an order number alone may come again on another day.
 //!
-//! The account of a scope is `merId` alone, also where a platform merchant's sub-merchant is named: order numbers are the
-//! platform merchant's, and a refund that does not repeat the sub-merchant must still find its payment. The sub-merchant is
-//! the payee.
+//! The account of a scope is `merId` alone, also where a platform merchant's sub-merchant is named: order numbers are
+//! the platform merchant's, and a refund that does not repeat the sub-merchant must still find its payment. The
+//! sub-merchant is the payee.
 //!
-//! What is genuine is never refused here: a value that cannot be understood becomes a [`Concern`], and a person looks. An
-//! empty or blank value is an absent one.
+//! What is genuine is never refused here: a value that cannot be understood becomes a [`Concern`], and a person
+//! looks. An empty or blank value is an absent one.
 
 #[cfg(test)]
 mod tests;
@@ -25,9 +25,7 @@ use super::{FAMILY, canonical};
 use crate::channel::quote;
 use crate::form::{Form, Pair};
 use crate::model::fact::NAME_BYTES_MAX;
-use crate::model::{
-    Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope, Timestamp,
-};
+use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope, Timestamp};
 use crate::signature::key::hex;
 
 /// Types that move no money: a file download, an opened card or token, a new encryption certificate. Another type that
@@ -37,7 +35,8 @@ const NOTICES: &[&str] = &["76", "79", "95"];
 /// Decimals of an amount: UnionPay counts in fen.
 const DECIMALS: u8 = 2;
 
-/// Characters of the digest in a notification's name; beside the transaction's own number they tell its few states apart.
+/// Characters of the digest in a notification's name; beside the transaction's own number they tell its few states
+/// apart.
 const DIGEST_CHARS: usize = 16;
 
 /// Longest `queryId` that becomes part of a name; real ones have 21 digits.

@@ -159,8 +159,7 @@ impl Config {
         let methods = methods(settings)?;
         let trust = trust(settings, &methods, &mut notes)?;
         let keyed = |method, hash| keyed(settings, &methods, method, hash);
-        let (sha256, sm3) =
-            (keyed(SignMethod::Sha256, DigestHash::Sha256)?, keyed(SignMethod::Sm3, DigestHash::Sm3)?);
+        let (sha256, sm3) = (keyed(SignMethod::Sha256, DigestHash::Sha256)?, keyed(SignMethod::Sm3, DigestHash::Sm3)?);
         notes.extend([(&sha256, DigestHash::Sha256), (&sm3, DigestHash::Sm3)].into_iter().filter_map(|(key, hash)| {
             key.as_ref().map(|_| KeyNote {
                 label: "secure_key".to_owned(),

@@ -149,7 +149,9 @@ fn a_real_notice_is_proven_by_its_chain() {
     assert_eq!(notification.platform_kind, "79");
     assert_eq!(notification.facts.iter().map(|fact| fact.kind).collect::<Vec<_>>(), [EventKind::Other]);
     let shown = build(&sandbox).unwrap().fields(&request(&vector!("token.form")[..]));
-    assert!(shown.iter().any(|(name, value)| name == "tokenPayData" && value.starts_with("{token=6235240000020757577&")));
+    assert!(
+        shown.iter().any(|(name, value)| name == "tokenPayData" && value.starts_with("{token=6235240000020757577&"))
+    );
 
     let notice = request(&vector!("token.form")[..]);
     let unknown = Rejection::UnknownKey { serial: "68759585097".into() };
@@ -208,11 +210,18 @@ fn a_pinned_certificate_needs_no_chain_and_bounds_it() {
     let both = real(Environment::Sandbox).with("unionpay_cert", key(&leaf));
     assert_eq!(genuine(&both, vector!("token.form").to_vec()).1, "68759585097");
     let notice = request(&vector!("token.form")[..]);
-    assert_eq!(refused(&pinned, &notice, "2018-01-01T00:00:00Z").word(), "unknown_key", "a pin ends with its certificate");
+    assert_eq!(
+        refused(&pinned, &notice, "2018-01-01T00:00:00Z").word(),
+        "unknown_key",
+        "a pin ends with its certificate"
+    );
     let mut live = pinned;
     live.environment = Environment::Live;
     let error = build(&live).err().unwrap();
-    assert_eq!((error.setting, error.word, error.detail.as_deref()), ("unionpay_cert", "relation", Some("environment")));
+    assert_eq!(
+        (error.setting, error.word, error.detail.as_deref()),
+        ("unionpay_cert", "relation", Some("environment"))
+    );
 }
 
 /// The published vectors of both digests.
@@ -243,7 +252,9 @@ fn secure_keys_prove_by_either_digest() {
 #[test]
 fn the_configuration_chooses_the_algorithm() {
     let only_sha256 = merchant(Environment::Live).with("secure_key", key(SECURE_KEY));
-    let listed = |methods: &[&str]| real(Environment::Sandbox).with("secure_key", key(SECURE_KEY)).with("sign_methods", texts(methods));
+    let listed = |methods: &[&str]| {
+        real(Environment::Sandbox).with("secure_key", key(SECURE_KEY)).with("sign_methods", texts(methods))
+    };
     let of = |settings: Settings| settings.with("mer_id", texts(&[MER_ID, "777290058146592"]));
     for (settings, allowed) in [
         (of(only_sha256), &["11"][..]),
@@ -367,7 +378,8 @@ fn wrong_settings_are_named() {
 
 #[test]
 fn the_keys_are_shown_and_no_secret_is() {
-    let settings = real(Environment::Sandbox).with("secure_key", key(SECURE_KEY)).with("sign_methods", texts(&["01", "11"]));
+    let settings =
+        real(Environment::Sandbox).with("secure_key", key(SECURE_KEY)).with("sign_methods", texts(&["01", "11"]));
     let channel = build(&settings).unwrap();
     let notes = channel.keys();
     let labels: Vec<&str> = notes.iter().map(|note| note.label.as_str()).collect();
@@ -392,7 +404,9 @@ fn only_the_status_tells_success() {
         assert_eq!(ack(201, body), AckMatch::No);
         assert_eq!(ack(302, body), AckMatch::No);
     }
-    for body in ["fail", " FAIL\n", "\u{feff}error", "<html>", "<br />\n<b>Fatal error</b>", "PHP Fatal error:  Uncaught"] {
+    for body in
+        ["fail", " FAIL\n", "\u{feff}error", "<html>", "<br />\n<b>Fatal error</b>", "PHP Fatal error:  Uncaught"]
+    {
         assert_eq!(ack(200, body), AckMatch::No, "{body}");
     }
 }

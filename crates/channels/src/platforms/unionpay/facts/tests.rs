@@ -117,9 +117,16 @@ fn a_missing_field_is_held_and_never_guessed() {
     check("queryId", EventKind::PaymentSucceeded, &missing("queryId"));
     check("txnAmt", EventKind::PaymentSucceeded, &missing("txnAmt"));
     check("currencyCode", EventKind::PaymentSucceeded, &missing("currencyCode"));
-    check("encoding", EventKind::PaymentSucceeded, &Concern::UnknownValue { field: "encoding".into(), value: String::new() });
+    check(
+        "encoding",
+        EventKind::PaymentSucceeded,
+        &Concern::UnknownValue { field: "encoding".into(), value: String::new() },
+    );
     let nameless = read_of(&[("orderId", ""), ("queryId", "")]);
-    assert_eq!((one(&nameless).kind, nameless.concerns), (EventKind::Other, vec![missing("orderId"), missing("queryId")]));
+    assert_eq!(
+        (one(&nameless).kind, nameless.concerns),
+        (EventKind::Other, vec![missing("orderId"), missing("queryId")])
+    );
 }
 
 #[test]
@@ -184,10 +191,7 @@ fn a_released_authorization_is_closed_under_its_own_names() {
     let notification = read_of(&[("txnType", "32"), ("orderId", "C1"), ORIGINAL]);
     let fact = one(&notification);
     assert_eq!(fact.kind, EventKind::PaymentClosed);
-    assert_eq!(
-        names(fact),
-        ["query:202401010000000000001", "order:C1:20240101120000", "query:202401011200001234568"]
-    );
+    assert_eq!(names(fact), ["query:202401010000000000001", "order:C1:20240101120000", "query:202401011200001234568"]);
     assert_eq!((fact.platform_no.as_deref(), fact.order_no.as_deref()), (Some("202401010000000000001"), None));
     assert_eq!(fact.payment, None);
 }

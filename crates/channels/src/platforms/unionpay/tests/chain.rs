@@ -48,7 +48,8 @@ const LEAF: Made = Made {
     times: ("2026-01-01T00:00:00Z", "2027-01-01T00:00:00Z"),
     is_authority: false,
 };
-const MIDDLE_CERT: Made = Made { serial: 2, subject: MIDDLE, key: 1, issuer: ROOT, signer: 0, is_authority: true, ..LEAF };
+const MIDDLE_CERT: Made =
+    Made { serial: 2, subject: MIDDLE, key: 1, issuer: ROOT, signer: 0, is_authority: true, ..LEAF };
 const ROOT_CERT: Made = Made { serial: 1, subject: ROOT, key: 0, issuer: ROOT, signer: 0, is_authority: true, ..LEAF };
 
 impl Made {
@@ -68,9 +69,7 @@ impl Made {
 }
 
 fn settings() -> Settings {
-    merchant(Environment::Live)
-        .with("root_cert", key(ROOT_CERT.pem()))
-        .with("middle_cert", key(MIDDLE_CERT.pem()))
+    merchant(Environment::Live).with("root_cert", key(ROOT_CERT.pem())).with("middle_cert", key(MIDDLE_CERT.pem()))
 }
 
 /// A payment signed with the key of this certificate, which may be damaged.
@@ -168,7 +167,9 @@ fn the_signature_is_over_the_digits_of_the_digest() {
         let found = verify(&settings(), &request(signed_by(2, &certificate)), NOW);
         assert!(matches!(found, Verdict::Genuine(_)), "{certificate:?}: {found:?}");
     }
-    for certificate in [pem.replace('+', " ").replacen("\n", " \n", 2), pem.repeat(2), format!("{pem}x"), "x".to_owned()] {
+    for certificate in
+        [pem.replace('+', " ").replacen("\n", " \n", 2), pem.repeat(2), format!("{pem}x"), "x".to_owned()]
+    {
         let rejection = refused(&settings(), &request(signed_by(2, &certificate)), NOW);
         assert_eq!(rejection, Rejection::Malformed { field: "signPubKeyCert".into() }, "{certificate:?}");
     }
