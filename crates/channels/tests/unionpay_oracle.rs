@@ -264,13 +264,13 @@ fn the_channel_and_the_oracle_agree_about_changed_bytes() {
 
 /// The body with a few bytes replaced, taken away or put in, by a plain random sequence (SplitMix64).
 fn changed(body: &Bytes, random: &mut u64) -> Bytes {
+    const PIECES: [&[u8]; 8] = [b"&", b"&z=", b"=", b"+", b"%0D", b"0", b"a", b"&&"];
     let mut next = |below: usize| {
         *random = random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = (*random ^ (*random >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         usize::try_from((mixed ^ (mixed >> 31)) % below as u64).expect("below a size")
     };
-    const PIECES: [&[u8]; 8] = [b"&", b"&z=", b"=", b"+", b"%0D", b"0", b"a", b"&&"];
     let mut body = body.to_vec();
     for _ in 0..=next(2) {
         let at = next(body.len());

@@ -151,7 +151,6 @@ fn follow(reading: &mut Reading<'_>, fact: &mut Fact) {
 
 /// A message while it is read.
 struct Reading<'a> {
-    config: &'a Config,
     /// Every field as text, mostly the form's own bytes.
     fields: Vec<(Cow<'a, str>, Cow<'a, str>)>,
     concerns: Vec<Concern>,
@@ -160,7 +159,7 @@ struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    fn new(config: &'a Config, form: &'a Form<'_>, sorted: &[&Pair<'_>], text: &[u8]) -> Self {
+    fn new(config: &Config, form: &'a Form<'_>, sorted: &[&Pair<'_>], text: &[u8]) -> Self {
         let mut concerns = Vec::new();
         let fields = decode(form, &mut concerns);
         if let Some(name) = canonical::ambiguous_field(sorted) {
@@ -171,7 +170,7 @@ impl<'a> Reading<'a> {
             family: FAMILY,
             account: value(&fields, "merId").unwrap_or_default().to_owned(),
         };
-        let mut reading = Self { config, fields, concerns, scope, platform_id: String::new() };
+        let mut reading = Self { fields, concerns, scope, platform_id: String::new() };
         // UnionPay gives a notice no number of its own. The transaction's number begins with a time, so it goes first.
         let digest = hex(digest::digest(&digest::SHA256, text).as_ref());
         reading.platform_id = match reading.get("queryId").filter(|id| id.len() <= QUERY_ID_BYTES_MAX) {

@@ -1,5 +1,7 @@
 //! What a merchant configures for a UnionPay channel, and the checks that make it a channel or refuse it.
 
+use zeroize::Zeroizing;
+
 use super::certificates::Trust;
 use crate::channel::KeyNote;
 use crate::model::Environment;
@@ -276,7 +278,7 @@ fn keyed(
     let Some(key) = key else {
         return Err(SettingsError::new(SETTING, "no_key_for_algorithm").because(hash.to_string()));
     };
-    let hashed = zeroize::Zeroizing::new(hash.hex_of(&[key], HexCase::Lower));
+    let hashed = Zeroizing::new(hash.hex_of(&[key], HexCase::Lower));
     Ok(SecretDigest::new(hashed.as_bytes(), hash, HexCase::Lower, SETTING))
 }
 

@@ -176,7 +176,7 @@ fn every_way_to_spoil_a_real_notice_is_refused() {
         ("encoding=utf-8", "encoding=UTF-8", "signature"),
         ("signPubKeyCert=", "other=", "missing"),
         ("END+CERTIFICATE-----", "END+CERTIFICATE-----%26a%3D1", "malformed"),
-        ("%2BZ", "+Z", "malformed"),
+        ("%2Bz", "+z", "malformed"),
         ("777290058146592", "777290058146593", "unknown_merchant"),
         ("signMethod=01", "signMethod=11", "algorithm"),
         ("version=5.1.0", "version=5.0.0", "algorithm"),

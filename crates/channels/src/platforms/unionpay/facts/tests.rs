@@ -199,7 +199,7 @@ fn a_released_authorization_is_closed_under_its_own_names() {
 #[test]
 fn a_payout_names_nobody() {
     let fact = one(&read_of(&[("txnType", "12")])).clone();
-    assert_eq!((fact.payee, minor(&fact)), (None, Some(1000)));
+    assert_eq!((fact.payee.as_deref(), minor(&fact)), (None, Some(1000)));
     assert_eq!(names(&fact), ["order:T1:20240101120000", "query:202401011200001234568"]);
 }
 

@@ -74,16 +74,17 @@ fn settings() -> Settings {
 
 /// A payment signed with the key of this certificate, which may be damaged.
 fn signed_by(pair: usize, certificate: &str) -> Vec<u8> {
-    signed_as(pair, certificate, |pair, hashed| sign_sha256(pair, hashed.as_bytes()).unwrap())
+    signed_over(pair, certificate, |text| DigestHash::Sha256.hex_of(&[text.as_bytes()], HexCase::Lower))
 }
 
-fn signed_as(pair: usize, certificate: &str, sign: impl Fn(&RsaKeyPair, &str) -> Vec<u8>) -> Vec<u8> {
+/// The same, with something else made of the text that is signed.
+fn signed_over(pair: usize, certificate: &str, message: fn(&str) -> String) -> Vec<u8> {
     let mut pairs = payment("01");
     pairs.extend([("currencyCode", "156"), ("signPubKeyCert", certificate)]);
     pairs.sort_unstable();
     let parts: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    let hashed = DigestHash::Sha256.hex_of(&[parts.join("&").as_bytes()], HexCase::Lower);
-    let signature = STANDARD.encode(sign(&PAIRS[pair], &hashed));
+    let message = message(&parts.join("&"));
+    let signature = STANDARD.encode(sign_sha256(&PAIRS[pair], message.as_bytes()).unwrap());
     pairs.push(("signature", &signature));
     body(&pairs)
 }
@@ -157,11 +158,14 @@ fn all_of_the_path_is_valid_now() {
 #[test]
 fn the_signature_is_over_the_digits_of_the_digest() {
     let pem = LEAF.pem();
-    let once = signed_as(2, &pem, |pair, hashed| {
-        // What a single hash would sign is the text; here its digest stands for itself, unhashed.
-        sign_sha256(pair, hashed.to_uppercase().as_bytes()).unwrap()
-    });
-    assert_eq!(refused(&settings(), &request(once), NOW), Rejection::Signature);
+    let others: [fn(&str) -> String; 3] = [
+        str::to_owned,
+        |text| DigestHash::Sha256.hex_of(&[text.as_bytes()], HexCase::Upper),
+        |text| DigestHash::Sha1.hex_of(&[text.as_bytes()], HexCase::Lower),
+    ];
+    for other in others {
+        assert_eq!(refused(&settings(), &request(signed_over(2, &pem, other)), NOW), Rejection::Signature);
+    }
     assert_eq!(refused(&settings(), &request(signed_by(3, &pem)), NOW), Rejection::Signature, "another key's");
     for certificate in [pem.replace('\n', "\r\n"), pem.trim_end().to_owned(), format!("\r\n{pem}\r\n")] {
         let found = verify(&settings(), &request(signed_by(2, &certificate)), NOW);
