@@ -16,7 +16,7 @@ pub(super) const MER_ID: &str = "777290058110048";
 pub(super) const SECURE_KEY: &str = "979da4cfccbae7923641daa5dd7047c2";
 
 /// A day in the life of the real certificates.
-pub(super) const DAY: &str = "2017-10-30T14:36:33Z";
+pub(super) const DAY: &str = "2017-10-30T14:36:23Z";
 
 pub(super) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
