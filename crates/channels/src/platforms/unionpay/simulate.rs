@@ -35,7 +35,7 @@ const LEAF: Name = Name {
 };
 
 /// When the invented certificates begin and end.
-const NOT_BEFORE: &str = "2024-01-01T00:00:00Z";
+const NOT_BEFORE: &str = "2000-01-01T00:00:00Z";
 const NOT_AFTER: &str = "2049-12-31T23:59:59Z";
 
 const STORIES: &[EventKind] = &[
@@ -85,7 +85,7 @@ impl OtherSide for Side {
     fn callback(&self, story: &Story) -> Genuine {
         let mut pairs = self.envelope(story);
         match story.kind {
-            EventKind::Other => opened_token(&mut pairs),
+            EventKind::Other => opened_token(&mut pairs, story),
             _ => transaction(&mut pairs, story),
         }
         if !story.note.is_empty() {
@@ -214,11 +214,11 @@ fn transaction(pairs: &mut Pairs, story: &Story) {
 }
 
 /// A card that was opened for payments by token: no money, and no number of the platform's.
-fn opened_token(pairs: &mut Pairs) {
+fn opened_token(pairs: &mut Pairs, story: &Story) {
     pairs.extend([
         ("txnType", "79".into()),
         ("txnSubType", "00".into()),
-        ("orderId", "TOKEN1".into()),
+        ("orderId", story.order_no.clone()),
         ("respCode", "00".into()),
         ("activateStatus", "1".into()),
         ("tokenPayData", "{token=6235240000020757577&trId=62000000001&tokenType=01&tokenLevel=10}".into()),
