@@ -117,7 +117,7 @@ impl Shown {
             None => format!("{} {}", self.reply.status, say("platforms.empty", lang)),
         };
         if self.quotes {
-            text.push_str(&format!(" ({})", Message::new("platforms.quotes").with("value", QUOTED).text(lang)));
+            add(&mut text, format_args!(" ({})", Message::new("platforms.quotes").with("value", QUOTED).text(lang)));
         }
         text
     }
@@ -135,9 +135,9 @@ fn answer_key(answer: Answer) -> &'static str {
 fn section(platform: &Platform, known: &Known, lang: Lang) -> String {
     let mut text = format!("\n## {}\n\n", platform.kind);
     let line = |text: &mut String, key: &'static str, value: String| {
-        text.push_str(&format!("* {}{value}\n", say(key, lang)));
+        add(text, format_args!("* {}{value}\n", say(key, lang)));
     };
-    text.push_str(&format!("{}\n\n", pick(platform.name, lang)));
+    add(&mut text, format_args!("{}\n\n", pick(platform.name, lang)));
     let events: Vec<String> = known.events.iter().map(|kind| code(kind.as_str())).collect();
     line(&mut text, "platforms.events_are", events.join(", "));
     line(&mut text, "platforms.family_is", code(platform.family));
@@ -150,17 +150,17 @@ fn section(platform: &Platform, known: &Known, lang: Lang) -> String {
     line(&mut text, "platforms.ranges_are", or_none(ranges, "platforms.none_published", lang));
     let rows: Vec<Vec<String>> = platform.settings.iter().map(|setting| row(setting, lang)).collect();
     let heads = ["platforms.setting", "platforms.needed", "platforms.what", "platforms.example"];
-    text.push_str(&format!("\n{}", grid(&heads, &rows, lang)));
+    add(&mut text, format_args!("\n{}", grid(&heads, &rows, lang)));
     let rows: Vec<Vec<String>> = known
         .replies
         .iter()
         .map(|(answer, shown)| vec![say(answer_key(*answer), lang), shown.markdown(lang)])
         .collect();
-    text.push_str(&format!("\n{}", grid(&["platforms.answer", "platforms.reply"], &rows, lang)));
+    add(&mut text, format_args!("\n{}", grid(&["platforms.answer", "platforms.reply"], &rows, lang)));
     if !platform.unconfirmed.is_empty() {
-        text.push_str(&format!("\n{}\n\n", say("platforms.unconfirmed", lang)));
+        add(&mut text, format_args!("\n{}\n\n", say("platforms.unconfirmed", lang)));
         for open in platform.unconfirmed {
-            text.push_str(&format!("* {}\n", pick(*open, lang)));
+            add(&mut text, format_args!("* {}\n", pick(*open, lang)));
         }
     }
     text
@@ -222,6 +222,10 @@ fn told(known: &Known) -> Value {
     })
 }
 
+fn add(text: &mut String, more: std::fmt::Arguments<'_>) {
+    text.write_fmt(more).expect("a text takes everything");
+}
+
 fn say(key: &'static str, lang: Lang) -> String {
     Message::new(key).text(lang)
 }
@@ -250,7 +254,7 @@ fn grid(heads: &[&'static str], rows: &[Vec<String>], lang: Lang) -> String {
     let mut text = String::new();
     let mut line = |cells: Vec<String>| {
         let cells: Vec<String> = cells.iter().map(|cell| cell.replace('\n', " ")).collect();
-        writeln!(text, "| {} |", cells.join(" | ")).expect("a text takes everything");
+        add(&mut text, format_args!("| {} |\n", cells.join(" | ")));
     };
     line(heads.iter().map(|head| say(head, lang)).collect());
     line(vec!["---".to_owned(); heads.len()]);
