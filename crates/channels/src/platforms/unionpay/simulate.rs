@@ -208,8 +208,6 @@ fn transaction(pairs: &mut Pairs, story: &Story) {
         ("accNo", "6216***********0018".into()),
         ("payCardType", "01".into()),
         ("payType", "0001".into()),
-        // Fields that do not apply come without a value.
-        ("exchangeRate", String::new()),
     ]);
 }
 
