@@ -134,7 +134,8 @@ impl Channel for UnionPay {
         }
         let Ok(form) = Form::parse(&request.body, LIMITS) else { return Likeness::No };
         let has = |name| form.first(name).is_some();
-        if !has(certificates::FIELD) && !(has("txnType") && has("signMethod")) {
+        let is_notice = has(certificates::FIELD) || (has("txnType") && has("signMethod"));
+        if !is_notice {
             return Likeness::No;
         }
         let is_ours = form.present("merId").is_none_or(|id| self.is_ours(id));

@@ -249,13 +249,11 @@ impl<'a> Reading<'a> {
             return Amount::Unreadable;
         };
         let Some(currency) = currency else { return Amount::Unreadable };
-        match Money::from_minor_text(text, currency) {
-            Ok(money) => Amount::Stated(money),
-            Err(_) => {
-                self.concern(Concern::UnreadableAmount { field: "txnAmt".into() });
-                Amount::Unreadable
-            }
+        let read = Money::from_minor_text(text, currency).ok();
+        if read.is_none() {
+            self.concern(Concern::UnreadableAmount { field: "txnAmt".into() });
         }
+        read.map_or(Amount::Unreadable, Amount::Stated)
     }
 
     /// The currency by its number (ISO 4217, three digits). Whether UnionPay counts a currency without two decimals in

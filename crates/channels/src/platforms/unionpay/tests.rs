@@ -86,7 +86,7 @@ pub(super) fn body(pairs: &[(&str, &str)]) -> Vec<u8> {
 
 /// Signs with the secure key, by the digest that the pairs name; leaves out what `is_covered` says.
 pub(super) fn signed_over(pairs: &[(&str, &str)], is_covered: fn(&str) -> bool) -> Vec<u8> {
-    let is_sm3 = pairs.iter().any(|pair| *pair == ("signMethod", "12"));
+    let is_sm3 = pairs.contains(&("signMethod", "12"));
     let hash = if is_sm3 { DigestHash::Sm3 } else { DigestHash::Sha256 };
     let of = |text: &str| hash.hex_of(&[text.as_bytes()], HexCase::Lower);
     let mut sorted: Pairs<'_> = pairs.iter().copied().filter(|(_, value)| is_covered(value)).collect();

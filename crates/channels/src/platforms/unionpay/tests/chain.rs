@@ -172,7 +172,7 @@ fn the_signature_is_over_the_digits_of_the_digest() {
         assert!(matches!(found, Verdict::Genuine(_)), "{certificate:?}: {found:?}");
     }
     for certificate in
-        [pem.replace('+', " ").replacen("\n", " \n", 2), pem.repeat(2), format!("{pem}x"), "x".to_owned()]
+        [pem.replace('+', " ").replacen('\n', " \n", 2), pem.repeat(2), format!("{pem}x"), "x".to_owned()]
     {
         let rejection = refused(&settings(), &request(signed_by(2, &certificate)), NOW);
         assert_eq!(rejection, Rejection::Malformed { field: "signPubKeyCert".into() }, "{certificate:?}");
