@@ -162,12 +162,12 @@ fn check_names(said: &Said, fact: &Fact) -> Result<(), String> {
     };
     let query = |number: Option<String>| format!("query:{}", number.unwrap_or_default());
     let is_good = if let Some(refund_no) = text("refund_no") {
-        let follows = match fact.kind {
-            EventKind::PaymentClosed => fact.platform_no == text("platform_no") && has(query(text("platform_no"))),
-            _ => {
-                let payment = fact.payment.as_ref().map(|payment| payment.as_str().to_owned());
-                fact.platform_no == text("platform_refund_no") && payment == Some(query(text("platform_no")))
-            }
+        let (original, own) = (text("platform_no"), text("platform_refund_no"));
+        let follows = if fact.kind == EventKind::PaymentClosed {
+            fact.platform_no == original && has(query(original))
+        } else {
+            let payment = fact.payment.as_ref().map(|payment| payment.as_str().to_owned());
+            fact.platform_no == own && payment == Some(query(original))
         };
         follows && fact.order_no.is_none() && has_order(&refund_no) && has(query(text("platform_refund_no")))
     } else {
@@ -320,7 +320,7 @@ fn judged(settings: &Value, requests: &[RawRequest]) -> Vec<Value> {
     talk(&lines).split_off(1)
 }
 
-/// The body with a few bytes replaced, taken away or put in, by a plain random sequence (SplitMix64).
+/// The body with a few bytes replaced, taken away or put in, by a plain random sequence (`SplitMix64`).
 fn changed(body: &Bytes, random: &mut u64) -> Bytes {
     const PIECES: [&[u8]; 8] = [b"&", b"&z=", b"=", b"+", b"%0D", b"0", b"a", b"&&"];
     let mut next = |below: usize| {
