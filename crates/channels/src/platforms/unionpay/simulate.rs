@@ -73,8 +73,8 @@ impl OtherSide for Side {
         };
         vec![
             WrittenSetting { name: "mer_id", value: SettingValue::Texts(vec![MER_ID.into()]), file_name: None },
-            file("root_cert", self.certificate(1, ROOT, ROOT), "acp_root.cer"),
-            file("middle_cert", self.certificate(2, MIDDLE, ROOT), "acp_middle.cer"),
+            file("root_cert", self.certificate(1, ROOT, ROOT), "unionpay_root.cer"),
+            file("middle_cert", self.certificate(2, MIDDLE, ROOT), "unionpay_middle.cer"),
         ]
     }
 
