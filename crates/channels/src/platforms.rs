@@ -10,6 +10,7 @@ pub mod douyin_trade;
 pub mod qq_wallet;
 mod signed_body;
 mod tenpay;
+pub mod unionpay;
 pub mod wechat_pay;
 pub mod wechat_pay_v2;
 
@@ -63,6 +64,7 @@ pub static PLATFORMS: &[&Platform] = &[
     &douyin_pay::PLATFORM,
     &wechat_pay_v2::PLATFORM,
     &qq_wallet::PLATFORM,
+    &unionpay::PLATFORM,
     &custom::PLATFORM,
 ];
 

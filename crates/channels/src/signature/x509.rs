@@ -16,6 +16,12 @@ use crate::settings::SettingsError;
 
 /// sha256WithRSAEncryption (RFC 8017).
 const OID_SHA256_RSA: &str = "1.2.840.113549.1.1.11";
+/// sha1WithRSAEncryption (RFC 8017).
+const OID_SHA1_RSA: &str = "1.2.840.113549.1.1.5";
+
+/// Tags of texts in names (RFC 5280, 4.1.2.4) that are not written in UTF-8 by their standard.
+const TAG_TELETEX: u32 = 20;
+const TAG_BMP: u32 = 30;
 
 /// Longest path from a certificate to its root, in signatures; real ones have two or three.
 const PATH_MAX: usize = 4;
@@ -61,6 +67,8 @@ pub struct Description {
     pub subject: String,
     /// The subject's organisation.
     pub organization: Option<String>,
+    /// The subject's common name; none when it has several, or one that is no text.
+    pub common_name: Option<String>,
     /// The signature algorithm's object identifier in dots.
     pub signature_oid: String,
     /// When it begins; none when the certificate writes a time that no calendar has.
@@ -137,9 +145,19 @@ impl Certificate {
     /// Whether it was signed with another one's key: by name, and by an RSA signature with SHA-256. SHA-1 is not
     /// taken: of such a signature a second certificate could be made.
     pub fn is_signed_by(&self, issuer: &Self) -> bool {
+        self.is_signed_with(issuer, OID_SHA256_RSA, RsaHash::Sha256)
+    }
+
+    /// The same for a signature with SHA-1, which whoever can choose a certificate's content can forge. Only for an
+    /// authority of a sandbox, and between files that the operator configured both.
+    pub fn is_signed_by_sha1(&self, issuer: &Self) -> bool {
+        self.is_signed_with(issuer, OID_SHA1_RSA, RsaHash::Sha1)
+    }
+
+    fn is_signed_with(&self, issuer: &Self, algorithm: &str, hash: RsaHash) -> bool {
         self.signed.issuer == issuer.signed.subject
-            && self.description.signature_oid == OID_SHA256_RSA
-            && RsaVerifier::new("certificate", &issuer.key, RsaHash::Sha256, "issuer")
+            && self.description.signature_oid == algorithm
+            && RsaVerifier::new("certificate", &issuer.key, hash, "issuer")
                 .is_ok_and(|key| key.verify(&self.signed.message, &self.signed.signature, "x509").is_some())
     }
 
@@ -159,6 +177,11 @@ impl Certificate {
                     && self.is_signed_by(one)
                     && one.is_issued_within(steps - 1, intermediates, roots, now)
             })
+    }
+
+    /// Its DER.
+    pub fn der(&self) -> &[u8] {
+        &self.der
     }
 
     /// As PEM.
@@ -201,6 +224,7 @@ impl Description {
             issuer: name_text(certificate.issuer()),
             subject: name_text(certificate.subject()),
             organization: single_organization(certificate.subject()),
+            common_name: single_common_name(certificate.subject()),
             signature_oid: certificate.signature_algorithm.algorithm.to_id_string(),
             not_before: time(certificate.validity().not_before.timestamp()),
             not_after: time(certificate.validity().not_after.timestamp()),
@@ -223,6 +247,29 @@ fn single_organization(name: &X509Name<'_>) -> Option<String> {
     match (found.next(), found.next()) {
         (Some(one), None) => one.as_str().ok().map(str::to_owned),
         _ => None,
+    }
+}
+
+/// The common name, when the name has exactly one.
+fn single_common_name(name: &X509Name<'_>) -> Option<String> {
+    let mut found = name.iter_common_name();
+    match (found.next(), found.next()) {
+        (Some(one), None) => text_of(one),
+        _ => None,
+    }
+}
+
+/// Text in the alphabets that authorities use. Nobody writes Teletex; what bears its tag is ASCII or UTF-8.
+fn text_of(attribute: &AttributeTypeAndValue<'_>) -> Option<String> {
+    let bytes = attribute.as_slice();
+    match attribute.attr_value().tag().0 {
+        TAG_BMP => {
+            let (pairs, rest) = bytes.as_chunks::<2>();
+            let units: Vec<u16> = pairs.iter().map(|pair| u16::from_be_bytes(*pair)).collect();
+            if rest.is_empty() { String::from_utf16(&units).ok() } else { None }
+        }
+        TAG_TELETEX => String::from_utf8(bytes.to_vec()).ok(),
+        _ => attribute.as_str().ok().map(str::to_owned),
     }
 }
 
