@@ -3,6 +3,9 @@
 
 pub mod alipay;
 pub mod custom;
+pub mod epay;
+pub mod jeepay;
+mod joined;
 pub mod wechat_pay;
 
 use std::time::Duration;
@@ -47,7 +50,7 @@ pub struct Platform {
 pub type MakeMirror = fn(&Settings) -> Result<Box<dyn crate::simulate::Mirror>, SettingsError>;
 
 /// Every platform.
-pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM, &custom::PLATFORM];
+pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM, &epay::PLATFORM, &jeepay::PLATFORM, &custom::PLATFORM];
 
 /// The platform of this kind.
 pub fn by_kind(kind: &str) -> Option<&'static Platform> {

@@ -17,8 +17,6 @@ enum State {
     Event(EventKind),
     /// On its way; nothing happened to money yet, and there is no event for it.
     Underway,
-    /// Paid, and refunded in full since: the refund has a notice of its own.
-    Refunded,
     /// None that we know.
     Unknown,
 }
@@ -71,10 +69,14 @@ fn payment(reading: &mut Reading<'_>, config: &Config, state: &str, identity: Id
         "3" => State::Event(EventKind::PaymentFailed),
         // Cancelled before it was paid, or closed.
         "4" | "6" => State::Event(EventKind::PaymentClosed),
-        "5" => State::Refunded,
+        // Paid, and refunded in full since. That refund has a notice of its own, which names it.
+        "5" => {
+            reading.unknown("state");
+            State::Event(EventKind::PaymentSucceeded)
+        }
         _ => State::Unknown,
     };
-    let mut fact = fact(reading, &state, EventKind::PaymentSucceeded, identity, "amount")?;
+    let mut fact = fact(reading, &state, identity, "amount")?;
     fact.order_no = reading.number("mchOrderNo").map(str::to_owned);
     fact.payee = Some(config.mch_no.clone());
     Some(fact)
@@ -88,14 +90,15 @@ fn refund(reading: &mut Reading<'_>, config: &Config, state: &str, identity: Ide
         "3" | "4" => State::Event(EventKind::RefundFailed),
         _ => State::Unknown,
     };
-    let mut fact = fact(reading, &state, EventKind::Other, identity, "refundAmount")?;
+    let mut fact = fact(reading, &state, identity, "refundAmount")?;
     let total = amount(reading, "payAmount");
     if let (Some(total), Some(refunded)) = (total, fact.signed_money())
         && refunded.minor > total.minor
     {
         reading.contradiction("refundAmount");
     }
-    fact.aliases = own_number(reading, config, "mchRefundNo");
+    let number = reading.number("mchRefundNo");
+    fact.aliases = own_number(config, number);
     // The notice does not name the order, but its payment.
     fact.payment = reading.number("payOrderId").and_then(Identity::new);
     Some(fact)
@@ -108,9 +111,10 @@ fn transfer(reading: &mut Reading<'_>, config: &Config, state: &str, identity: I
         "3" | "4" => State::Event(EventKind::TransferFailed),
         _ => State::Unknown,
     };
-    let mut fact = fact(reading, &state, EventKind::Other, identity, "amount")?;
-    fact.aliases = own_number(reading, config, "mchOrderNo");
-    fact.order_no = reading.get("mchOrderNo").map(str::to_owned);
+    let mut fact = fact(reading, &state, identity, "amount")?;
+    let number = reading.number("mchOrderNo");
+    fact.aliases = own_number(config, number);
+    fact.order_no = number.map(str::to_owned);
     Some(fact)
 }
 
@@ -118,17 +122,12 @@ fn transfer(reading: &mut Reading<'_>, config: &Config, state: &str, identity: I
 fn fact(
     reading: &mut Reading<'_>,
     state: &State,
-    of_refunded: EventKind,
     identity: Identity,
     amount_field: &'static str,
 ) -> Option<Fact> {
     let kind = match state {
         State::Event(kind) => *kind,
         State::Underway => return None,
-        State::Refunded => {
-            reading.unknown("state");
-            of_refunded
-        }
         State::Unknown => {
             if reading.has("state") {
                 reading.unknown("state");
@@ -162,7 +161,7 @@ fn amount(reading: &mut Reading<'_>, field: &'static str) -> Option<Money> {
 }
 
 /// Our own number of a refund or transfer: counted within the application.
-fn own_number(reading: &mut Reading<'_>, config: &Config, field: &'static str) -> Vec<Identity> {
-    let number = reading.number(field).map(|number| format!("no:{}:{number}", config.app_id));
+fn own_number(config: &Config, number: Option<&str>) -> Vec<Identity> {
+    let number = number.map(|number| format!("no:{}:{number}", config.app_id));
     number.and_then(Identity::new).into_iter().collect()
 }
