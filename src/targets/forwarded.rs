@@ -97,11 +97,13 @@ pub(super) fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
     (content_type.len() <= HEADER_VALUE_BYTES_MAX).then_some(content_type)
 }
 
-/// Our own query, and the platform's only where it is asked for: a signature rarely covers it, so anyone
-/// could add to what an application finds there. One that is longer or not plain is left out.
-pub(super) fn query(own: &str, received: Option<&str>, is_forwarded: bool, bytes_max: usize) -> String {
-    let is_plain = |query: &&str| query.len() <= bytes_max && query.bytes().all(|b| b.is_ascii_graphic());
-    match received.filter(|query| is_forwarded && !query.is_empty()).filter(is_plain) {
+/// Our own query, and the platform's behind it: byte for byte where its message stands there, else only where it is
+/// asked for, since anyone could add to what no signature covers. Of the latter, one that is longer or not plain
+/// is left out.
+pub(super) fn query(envelope: &Envelope, own: &str, received: Option<&str>, is_asked_for: bool, bytes_max: usize) -> String {
+    let is_plain = |query: &str| query.len() <= bytes_max && query.bytes().all(|b| b.is_ascii_graphic());
+    let goes_on = |query: &&str| envelope.has_signed_query || is_asked_for && is_plain(query);
+    match received.filter(|query| !query.is_empty()).filter(goes_on) {
         Some(received) if own.is_empty() => received.to_owned(),
         Some(received) => format!("{own}&{received}"),
         None => own.to_owned(),

@@ -158,9 +158,9 @@ pub enum Rejection {
         /// The platform's field.
         field: String,
     },
-    /// A parameter that the signature does not cover stands among those that it covers. Without it, the message is
-    /// genuine: it belongs to the merchant's own address, or somebody added it.
-    #[error("`{field}` is not signed and stands among what is")]
+    /// A parameter that the signature does not cover stands beside those that it covers: it belongs to the merchant's
+    /// own address, or somebody added it.
+    #[error("`{field}` is not signed, and stands beside what is")]
     Unsigned {
         /// The parameter.
         field: String,
