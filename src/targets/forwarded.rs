@@ -100,7 +100,13 @@ pub(super) fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
 /// Our own query, and the platform's behind it: byte for byte where its message stands there, else only where it is
 /// asked for, since anyone could add to what no signature covers. Of the latter, one that is longer or not plain
 /// is left out.
-pub(super) fn query(envelope: &Envelope, own: &str, received: Option<&str>, is_asked_for: bool, bytes_max: usize) -> String {
+pub(super) fn query(
+    envelope: &Envelope,
+    own: &str,
+    received: Option<&str>,
+    is_asked_for: bool,
+    bytes_max: usize,
+) -> String {
     let is_plain = |query: &str| query.len() <= bytes_max && query.bytes().all(|b| b.is_ascii_graphic());
     let goes_on = |query: &&str| envelope.has_signed_query || is_asked_for && is_plain(query);
     match received.filter(|query| !query.is_empty()).filter(goes_on) {

@@ -233,7 +233,8 @@ impl Jeepay {
 /// name stands behind a longer one that goes on with a digit.
 fn joined(mut pairs: Vec<(&[u8], &[u8])>) -> Vec<u8> {
     pairs.sort_by_cached_key(|(name, _)| [&name.to_ascii_lowercase(), &b"="[..]].concat());
-    let mut text = Vec::with_capacity(pairs.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>() + 4);
+    let mut text =
+        Vec::with_capacity(pairs.iter().map(|(name, value)| name.len() + value.len() + 2).sum::<usize>() + 4);
     for (name, value) in pairs {
         text.extend_from_slice(name);
         text.push(b'=');

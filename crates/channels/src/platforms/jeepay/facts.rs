@@ -119,12 +119,7 @@ fn transfer(reading: &mut Reading<'_>, config: &Config, state: &str, identity: I
 }
 
 /// What all three have. None where the state says nothing about money.
-fn fact(
-    reading: &mut Reading<'_>,
-    state: &State,
-    identity: Identity,
-    amount_field: &'static str,
-) -> Option<Fact> {
+fn fact(reading: &mut Reading<'_>, state: &State, identity: Identity, amount_field: &'static str) -> Option<Fact> {
     let kind = match state {
         State::Event(kind) => *kind,
         State::Underway => return None,
