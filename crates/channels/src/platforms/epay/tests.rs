@@ -381,14 +381,9 @@ fn another_merchants_message_is_named() {
 #[test]
 fn a_second_generations_time_has_a_window() {
     let at = now().as_second();
-    for (second, is_fresh) in [
-        (at, true),
-        (at - 299, true),
-        (at + 299, true),
-        (at - 300, false),
-        (at + 300, false),
-        (0, false),
-    ] {
+    for (second, is_fresh) in
+        [(at, true), (at - 299, true), (at + 299, true), (at - 300, false), (at + 300, false), (0, false)]
+    {
         let all = sealed_v2(with(usual_v2(), "timestamp", &second.to_string()));
         match verdict(&v2(), &get(&all)) {
             Verdict::Genuine(_) => assert!(is_fresh, "{second}"),
@@ -399,7 +394,9 @@ fn a_second_generations_time_has_a_window() {
             other => panic!("{other:?}"),
         }
     }
-    for bad in ["-1", "+1795233600", "1e9", "1795233600.0", "99999999999999999999", "9223372036854775807", "1795233600000"] {
+    for bad in
+        ["-1", "+1795233600", "1e9", "1795233600.0", "99999999999999999999", "9223372036854775807", "1795233600000"]
+    {
         let rejection = refused(&v2(), &get(&sealed_v2(with(usual_v2(), "timestamp", bad))));
         assert_eq!(rejection, Rejection::Malformed { field: "timestamp".into() }, "{bad}");
     }
