@@ -21,6 +21,8 @@ use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Reject
 use crate::form::Limits;
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
+use crate::signature::digest::SecretDigest;
+use crate::signature::rsa::RsaVerifier;
 use crate::signature::{Verified, decode_base64};
 use crate::sorted::{Order, join};
 
@@ -212,49 +214,44 @@ impl Epay {
     fn check(&self, request: &RawRequest, now: Timestamp) -> Result<(Notification, Verified), Rejection> {
         let message = Message::read(request, &PROTOCOL, &self.config.own)?;
         let sign = message.required("sign")?;
-        let sign_type = message.required("sign_type")?;
         message.required("pid")?;
         if !self.is_ours(&message) {
             return Err(Rejection::UnknownMerchant { field: "pid".into() });
         }
-        let key = self.key(sign_type)?;
-        let (key, sent_at) = match key {
-            Key::V1(secret) => (Proof::V1 { secret, sign }, None),
-            Key::V2(verifier) => {
-                let sent_at = check_time(&message, now)?;
-                let sign = decode_base64(sign).ok_or_else(|| Rejection::Malformed { field: "sign".into() })?;
-                (Proof::V2 { verifier, sign }, Some(sent_at))
-            }
-        };
-        let Some(verified) = key.verify(message.covered()) else { return Err(unproven(&message, &key)) };
+        let (proof, sent_at) = self.proof(&message, sign, now)?;
+        let verified = proof.verify(message.covered()).ok_or_else(|| unproven(&message, &proof))?;
         Ok((facts::read(&self.config, &message, sent_at), verified))
     }
 
-    /// The key of the generation that a message names, when the configuration has one.
-    fn key(&self, sign_type: &[u8]) -> Result<Key<'_>, Rejection> {
-        let found = match sign_type {
-            b"MD5" => self.config.v1.as_ref().map(Key::V1),
+    /// What shall have signed: the key of the generation that the message names, where the configuration has one; and
+    /// the time at which it did, where that generation has one.
+    fn proof<'m>(
+        &'m self,
+        message: &'m Message<'_>,
+        sign: &'m [u8],
+        now: Timestamp,
+    ) -> Result<(Proof<'m>, Option<Timestamp>), Rejection> {
+        let sign_type = message.required("sign_type")?;
+        match (sign_type, &self.config.v1, &self.config.v2) {
+            (b"MD5", Some(secret), _) => Ok((Proof::V1 { secret, sign }, None)),
             // The document prints the long name, the kit writes the short one.
-            b"RSA" | b"SHA256WithRSA" => self.config.v2.as_ref().map(Key::V2),
-            _ => None,
-        };
-        found.ok_or_else(|| Rejection::Algorithm { algorithm: quote(&String::from_utf8_lossy(sign_type)) })
+            (b"RSA" | b"SHA256WithRSA", _, Some(verifier)) => {
+                let sent_at = check_time(message, now)?;
+                let sign = decode_base64(sign).ok_or_else(|| Rejection::Malformed { field: "sign".into() })?;
+                Ok((Proof::V2 { verifier, sign }, Some(sent_at)))
+            }
+            _ => Err(Rejection::Algorithm { algorithm: quote(&String::from_utf8_lossy(sign_type)) }),
+        }
     }
 }
 
-/// A generation's key.
-enum Key<'c> {
-    V1(&'c crate::signature::digest::SecretDigest),
-    V2(&'c crate::signature::rsa::RsaVerifier),
-}
-
 /// A key and the signature that it shall have made.
-enum Proof<'c, 'm> {
-    V1 { secret: &'c crate::signature::digest::SecretDigest, sign: &'m [u8] },
-    V2 { verifier: &'c crate::signature::rsa::RsaVerifier, sign: Vec<u8> },
+enum Proof<'m> {
+    V1 { secret: &'m SecretDigest, sign: &'m [u8] },
+    V2 { verifier: &'m RsaVerifier, sign: Vec<u8> },
 }
 
-impl Proof<'_, '_> {
+impl Proof<'_> {
     /// The pairs sorted by name and joined; V1 has the KEY directly behind them.
     fn verify(&self, pairs: Vec<(&[u8], &[u8])>) -> Option<Verified> {
         let text = join(pairs, Order::Bytes);
@@ -266,7 +263,7 @@ impl Proof<'_, '_> {
 }
 
 /// Says whose parameter it is that spoils the signature, where there is one.
-fn unproven(message: &Message<'_>, proof: &Proof<'_, '_>) -> Rejection {
+fn unproven(message: &Message<'_>, proof: &Proof<'_>) -> Rejection {
     if let Some((known, stranger)) = message.known_alone()
         && proof.verify(known).is_some()
     {

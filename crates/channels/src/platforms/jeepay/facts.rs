@@ -26,7 +26,7 @@ pub(super) fn read(config: &Config, message: &Message<'_>) -> Notification {
     let scope = Scope { environment: config.environment, family: FAMILY, account: config.mch_no.clone() };
     let mut reading = Reading::new(message, scope);
     let sent_at = reading.time("reqTime", read_millis);
-    if !reading.has("reqTime") {
+    if reading.get("reqTime").is_none() {
         reading.missing("reqTime");
     }
     let state = reading.get("state").unwrap_or_default().to_owned();
