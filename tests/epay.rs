@@ -108,7 +108,7 @@ fn both_generations_by_get_and_by_form_reach_a_script_that_checks_them_itself() 
     assert_eq!(sent.iter().filter(|one| one[0] == "GET").count(), 2);
     for event in shop.world.events() {
         assert_eq!(
-            (&event["kind"], &event["amount"]["minor"]),
+            (&event["type"], &event["amount"]["minor"]),
             (&json!("payment.succeeded"), &json!(1_010)),
             "{event}"
         );
