@@ -108,7 +108,7 @@ fn both_generations_by_get_and_by_form_reach_a_script_that_checks_them_itself() 
     assert_eq!(sent.iter().filter(|one| one[0] == "GET").count(), 2);
     for event in shop.world.events() {
         assert_eq!(
-            (&event["type"], &event["amount"]["minor"]),
+            (&event["type"], &event["data"]["amount"]["minor"]),
             (&json!("payment.succeeded"), &json!(1_010)),
             "{event}"
         );
@@ -205,9 +205,9 @@ fn an_order_that_was_paid_twice_has_two_payments() {
     }
     delivered(&shop.world, 2);
     let events = shop.world.events();
-    let numbers: Vec<&Value> = events.iter().map(|event| &event["platform_no"]).collect();
+    let numbers: Vec<&Value> = events.iter().map(|event| &event["data"]["platform_no"]).collect();
     assert_eq!(numbers, ["2026112108000012345", "2026112108000112345"]);
-    assert!(events.iter().all(|event| event["order_no"] == "E-1"), "{events:?}");
+    assert!(events.iter().all(|event| event["data"]["order_no"] == "E-1"), "{events:?}");
 }
 
 #[test]

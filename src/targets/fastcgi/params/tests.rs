@@ -113,6 +113,9 @@ fn the_query_goes_on_only_when_configured() {
     assert_eq!(params(&forwarding, &envelope(&[], vec![]))["REQUEST_URI"], "/notify.php?a=1");
     let own = settings(&[("request_uri", "/n?own=1")]).with("forward_query", SettingValue::Flag(true));
     assert_eq!(params(&own, &envelope(&[], vec![]))["QUERY_STRING"], "own=1&a=1");
+    let mut overriding = envelope(&[], vec![]);
+    overriding.request.as_mut().unwrap().query = Some("own=2&a=1&%6fwn=3&owner=4&own".to_owned());
+    assert_eq!(params(&own, &overriding)["QUERY_STRING"], "own=1&a=1&owner=4");
 }
 
 #[test]
