@@ -30,11 +30,17 @@ struct Shop {
 
 impl Shop {
     fn new(channel: &str) -> Self {
+        Self::with(channel, "")
+    }
+
+    /// With lines added to the channel and the target.
+    fn with(channel: &str, target: &str) -> Self {
         let fpm = PhpFpm::start(&Options::default());
         fpm.copy_scripts(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/php"));
         let mut setup = Setup::new(&fpm.address(), &fpm.root().join("epay.php"));
         setup.platform = PLATFORM;
         channel.clone_into(&mut setup.channel);
+        setup.target.push_str(target);
         let world = World::new(&setup);
         for name in ["epay_key", "epay_platform_public.pem"] {
             fs::copy(world.path(name), fpm.root().join(name)).unwrap();
@@ -232,4 +238,24 @@ fn a_shops_own_parameter_is_refused_until_it_is_named() {
     let query = request.query.clone().unwrap().replace("act=pay", "act=other");
     is_success(told.world.send(&RawRequest { query: Some(query), ..request }));
     assert_eq!(told.world.events().len(), 1);
+}
+
+#[test]
+fn a_secret_in_the_shops_own_address_is_never_stored_and_still_arrives() {
+    let mut shop = Shop::with("ignored_parameters = [\"token\"]\n", "request_uri = \"/epay.php?token=hunter2\"\n");
+    let request = shop.world.payment("E-1", 100);
+    let signed = request.query.clone().unwrap();
+    is_success(shop.world.send(&RawRequest { query: Some(format!("token=hunter2&{signed}")), ..request }));
+    delivered(&shop.world, 1);
+    assert_eq!(shop.seen()[0][1], format!("token=hunter2&{signed}"));
+    let mut databases = 0;
+    for entry in fs::read_dir(shop.world.folder.path()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.file_name().unwrap().to_string_lossy().starts_with("tollbell.db") {
+            databases += 1;
+            let bytes = fs::read(&path).unwrap();
+            assert!(!bytes.windows(7).any(|window| window == b"hunter2"), "{}", path.display());
+        }
+    }
+    assert!(databases > 0);
 }

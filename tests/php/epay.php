@@ -5,8 +5,8 @@ $given = $_SERVER['REQUEST_METHOD'] === 'GET' ? $_GET : $_POST;
 $seen = [$_SERVER['REQUEST_METHOD'], $_SERVER['QUERY_STRING'], file_get_contents('php://input')];
 file_put_contents(__DIR__ . '/epay.jsonl', json_encode($seen) . "\n", FILE_APPEND | LOCK_EX);
 
-// The shop's own parameter, which nobody signs.
-unset($given['act']);
+// The shop's own parameters, which nobody signs.
+unset($given['act'], $given['token']);
 ksort($given, SORT_STRING);
 $text = '';
 foreach ($given as $name => $value) {
