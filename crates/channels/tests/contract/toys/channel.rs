@@ -76,6 +76,9 @@ impl Toy {
     /// The request as a careless channel takes it.
     fn taken(&self, request: &RawRequest) -> RawRequest {
         let carrier = self.carrier();
+        if !self.has(Fault::TakesTwins) && !self.has(Fault::LooksElsewhere) {
+            return request.clone();
+        }
         let mut pairs = read(request, carrier);
         match self.fault {
             Fault::TakesTwins => {
@@ -196,7 +199,10 @@ impl Toy {
             let is_plain = is_plain || self.has(Fault::TakesJoinedNames);
             if is_plain && !name.is_empty() { Ok(name) } else { Err(malformed(field)) }
         };
-        let mut order_no = name("order")?;
+        let mut order_no = match name("order") {
+            Err(_) if self.has(Fault::TakesJoinedNames) => String::new(),
+            order_no => order_no?,
+        };
         if self.has(Fault::BelievesTheUnsigned) {
             let unsigned = outer.iter().find(|pair| ["mode", "type", "result"].iter().any(|n| pair.is_called(n)));
             order_no.extend(unsigned.map(|pair| String::from_utf8_lossy(&pair.value).into_owned()));
