@@ -129,15 +129,10 @@ impl<'r> Message<'r> {
         protocol: &'static Protocol,
         own: &'r OwnParameters,
     ) -> Result<Self, Rejection> {
-        let query = request.query.as_deref().unwrap_or_default().as_bytes();
         let form = if is_in_query(request, protocol)? {
-            split(query, protocol.limits, "query")?
+            split(request.query.as_deref().unwrap_or_default().as_bytes(), protocol.limits, "query")?
         } else {
-            // What stands in the URL beside a form is the merchant's own, or somebody else's.
-            let beside = split(query, protocol.limits, "query")?;
-            if let Some(pair) = beside.pairs().iter().find(|pair| !own.has(&pair.name)) {
-                return Err(Rejection::Unsigned { field: shown(&pair.name) });
-            }
+            // What stands in the URL beside a form is no part of it.
             split(&request.body, protocol.limits, "body")?
         };
         if form.pairs().is_empty() {

@@ -177,8 +177,9 @@ fn text(pairs: &Pairs) -> String {
 }
 
 fn payment(pid: &str, story: &Story) -> Pairs {
-    let hash = number(&story.order_no);
-    // A number as the common build makes it, but the same for one order at any time of a day.
+    // A number as the common build makes it, but the same at any time of a day. Nothing else in a callback could differ
+    // from another one about the same order, so each serial is a payment of its own.
+    let hash = number(&format!("{} {}", story.order_no, story.serial));
     let trade_no = format!(
         "{}{:02}{:02}{:02}{:05}",
         &write_compact(story.at)[..8],
@@ -218,7 +219,7 @@ fn request(story: &Story, pairs: &Pairs, carrier: Carrier) -> RawRequest {
     RawRequest { method, path: "/notify/epay".into(), query, headers, body, source: None, received_at: story.at }
 }
 
-/// A number from an order number, so that one order has one trade.
+/// A number from a text.
 fn number(order_no: &str) -> u64 {
     let digest = DigestHash::Sha256.of(&[order_no.as_bytes()]);
     digest.iter().take(5).fold(0, |number, byte| number << 8 | u64::from(*byte))

@@ -5,9 +5,6 @@ use super::{FAMILY, IDS, Message};
 use crate::model::{EventKind, Fact, Identity, Money, Notification, Scope};
 use crate::platforms::joined::{Reading, fen, read_millis};
 
-/// Fields that a notice written anew would have anew.
-const VOLATILE: &[&str] = &["reqTime"];
-
 /// The only currency whose unit is documented, in lower case as jeepay writes it.
 const CURRENCY: &str = "cny";
 
@@ -32,9 +29,11 @@ pub(super) fn read(config: &Config, message: &Message<'_>) -> Notification {
     let state = reading.get("state").unwrap_or_default().to_owned();
     let kind = kind(&mut reading);
     let number = kind.and_then(|id| reading.number(id));
-    // The same on every repetition. There is no number of the notice itself.
-    let name = number.map(|number| format!("{number}:{state}")).filter(|name| Identity::new(name.as_str()).is_some());
-    let platform_id = name.unwrap_or_else(|| reading.digest(VOLATILE));
+    // There is no number of the notice itself. It is written once and sent again as it is, with its time.
+    let written = reading.get("reqTime").unwrap_or_default();
+    let name = number.map(|number| format!("{number}:{state}:{written}"));
+    let name = name.filter(|name| Identity::new(name.as_str()).is_some());
+    let platform_id = name.unwrap_or_else(|| reading.digest(&[]));
     let fact = match (kind, number.and_then(Identity::new)) {
         (Some("refundOrderId"), Some(identity)) => refund(&mut reading, config, &state, identity),
         (Some("transferId"), Some(identity)) => transfer(&mut reading, config, &state, identity),

@@ -130,7 +130,8 @@ impl Side {
             ("channelOrderNo", format!("4200{:014}", number(&story.order_no))),
             ("extParam", story.note.clone()),
             ("createdAt", at.clone()),
-            ("reqTime", at.clone()),
+            // Each notice is written at a time of its own.
+            ("reqTime", (story.at.as_millisecond() + story.serial.cast_signed()).to_string()),
         ];
         if state == "2" {
             pairs.push(("successTime", at));
@@ -191,7 +192,7 @@ fn transfer(pairs: &mut Pairs, story: &Story) {
         ("amount", story.amount_minor.to_string()),
         ("accountNo", "buyer@example.com".into()),
         ("accountName", "张三".into()),
-        ("bankName", String::new()),
+        ("bankName", "招商银行".into()),
         ("transferDesc", story.note.clone()),
         ("channelExtra", "{\"a\":\"1\"}".into()),
     ]);
