@@ -116,9 +116,9 @@ const TEXT: &str = "text/plain";
 /// Gaps between attempts: the n-th retry waits n times 30 s.
 const LADDER: Ladder = &[
     Duration::from_secs(30),
-    Duration::from_secs(60),
+    Duration::from_mins(1),
     Duration::from_secs(90),
-    Duration::from_secs(120),
+    Duration::from_mins(2),
     Duration::from_secs(150),
 ];
 

@@ -114,6 +114,9 @@ pub(super) fn id(settings: &Settings, name: &'static str, bytes_max: usize) -> R
     Ok(id.to_owned())
 }
 
+/// Decoded names and values under a signature.
+pub(super) type Covered<'m> = Vec<(&'m [u8], &'m [u8])>;
+
 /// The pairs of a request, as they came.
 pub(super) struct Message<'r> {
     form: Form<'r>,
@@ -178,13 +181,13 @@ impl<'r> Message<'r> {
     }
 
     /// The pairs that the signature covers, in the order in which they came. An empty value is an absent one.
-    pub(super) fn covered(&self) -> Vec<(&[u8], &[u8])> {
+    pub(super) fn covered(&self) -> Covered<'_> {
         self.signed_pairs().map(|pair| (pair.name.as_ref(), pair.value.as_ref())).collect()
     }
 
     /// The same without the names that the platform is not known to write, and the first of those: to tell why a
     /// signature does not match, never to accept one.
-    pub(super) fn known_alone(&self) -> Option<(Vec<(&[u8], &[u8])>, &[u8])> {
+    pub(super) fn known_alone(&self) -> Option<(Covered<'_>, &[u8])> {
         let is_known = |pair: &&Pair<'_>| self.protocol.known.iter().any(|known| known.as_bytes() == &*pair.name);
         let stranger = self.signed_pairs().find(|pair| !is_known(pair))?;
         let known = self.signed_pairs().filter(is_known).map(|pair| (pair.name.as_ref(), pair.value.as_ref()));
@@ -258,7 +261,9 @@ pub(super) fn is_in_query(request: &RawRequest, protocol: &Protocol) -> Result<b
         return if is_bare { Ok(true) } else { Err(Rejection::Malformed { field: "body".into() }) };
     }
     let is_bare_post = protocol.by_bare_post && request.body.is_empty() && request.query.is_some();
-    if !is_form && !(is_bare_post && media_type.is_empty()) {
+    // Where there is no body, nobody need say of what type it is.
+    let may_be_untyped = is_bare_post && media_type.is_empty();
+    if !is_form && !may_be_untyped {
         return Err(Rejection::MediaType { media_type: quote(&media_type) });
     }
     if request.body.is_empty() && !is_bare_post {
