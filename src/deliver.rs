@@ -268,6 +268,7 @@ impl Deliverer {
         let origin = Origin { channel: leased.channel.clone(), platform: leased.platform.clone() };
         let (sent_by, request) = (origin.clone(), leased.request.clone().map(Arc::new));
         let answered = request.clone();
+        let has_signed_query = answered.as_deref().is_some_and(|request| self.signatures.signs_query(&origin, request));
         Envelope {
             delivery: leased.delivery.to_string(),
             attempt: leased.attempt,
@@ -278,6 +279,7 @@ impl Deliverer {
             origin: "callback",
             events: leased.events.iter().map(view).collect(),
             request: leased.request.clone(),
+            has_signed_query,
             attempted_at,
             fields: Arc::new(move || request.as_ref().map(|request| fields_of(&sent_by, request)).unwrap_or_default()),
             is_ack: Arc::new(move |reply| ack_of(&origin, reply, answered.as_deref())),

@@ -105,6 +105,9 @@ pub struct Envelope {
     pub events: Vec<EventView>,
     /// The original request, byte for byte. `None` when its retention has passed: then only events go out.
     pub request: Option<RawRequest>,
+    /// Whether the platform's message, or its signature, stands in the request's query: then the application needs
+    /// that too, whatever the target says about queries.
+    pub has_signed_query: bool,
     /// When this attempt began.
     pub attempted_at: Timestamp,
     /// Every field of the platform's message as text, read when it is needed: some platforms encrypt it.

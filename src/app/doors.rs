@@ -86,6 +86,12 @@ impl Signatures for ChannelSignatures {
         own.or_else(|| by_kind(&origin.platform).and_then(|platform| platform.freshness))
     }
 
+    fn signs_query(&self, origin: &Origin, request: &RawRequest) -> bool {
+        let receiver = self.0.load();
+        let door = receiver.doors.by_id(&origin.channel).filter(|door| *door.platform == *origin.platform);
+        door.is_some_and(|door| door.channel().signs_query(request))
+    }
+
     fn resign(&self, origin: &Origin, request: &RawRequest, now: Timestamp) -> Result<RawRequest, NotSigned> {
         let receiver = self.0.load();
         let door = receiver.doors.by_id(&origin.channel).filter(|door| *door.platform == *origin.platform);

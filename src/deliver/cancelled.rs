@@ -50,6 +50,10 @@ impl Signatures for Unsigned {
         None
     }
 
+    fn signs_query(&self, _origin: &Origin, _request: &RawRequest) -> bool {
+        false
+    }
+
     fn resign(&self, _origin: &Origin, _request: &RawRequest, _now: Timestamp) -> Result<RawRequest, NotSigned> {
         Err(NotSigned::NoKey)
     }

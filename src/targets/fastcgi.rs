@@ -243,8 +243,8 @@ static SETTINGS: &[Setting] = &[
         kind: SettingKind::Flag,
         is_required: false,
         help: Text {
-            en: "Hands on the query of the callback's address. Signatures rarely cover it, so anyone could add to it. Values of names such as key, token or secret are never stored and arrive as [removed]; put such a one into `request_uri`. Default: false",
-            zh: "是否转发回调地址中的查询串。签名一般不覆盖查询串，任何人都能篡改。名为 key、token、secret 等的参数值不会保存，转发时为 [removed]；脚本需要时请写入 `request_uri`。默认 false",
+            en: "Hands on the query of the callback's address. Signatures rarely cover it, so anyone could add to it; one in which the platform's signed message stands is always handed on. Values of names such as key, token or secret are never stored and arrive as [removed]; put such a one into `request_uri`. Default: false",
+            zh: "是否转发回调地址中的查询串。签名一般不覆盖查询串，任何人都能篡改；平台把已签名的内容放在查询串里时，总会转发。名为 key、token、secret 等的参数值不会保存，转发时为 [removed]；脚本需要时请写入 `request_uri`。默认 false",
         },
         example: "false",
     },

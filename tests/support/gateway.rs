@@ -278,8 +278,10 @@ pub(crate) fn now() -> Timestamp {
 
 /// A callback as bytes on a new connection.
 pub(crate) fn wire(path: &str, request: &RawRequest) -> Vec<u8> {
+    let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
     let mut bytes =
-        format!("{} {path} HTTP/1.1\r\nhost: gateway.example\r\nconnection: close\r\n", request.method).into_bytes();
+        format!("{} {path}{query} HTTP/1.1\r\nhost: gateway.example\r\nconnection: close\r\n", request.method)
+            .into_bytes();
     for (name, value) in &request.headers {
         if name != "host" && name != "content-length" && name != "connection" {
             bytes.extend_from_slice(name.as_str().as_bytes());

@@ -37,6 +37,12 @@ pub trait Channel: Send + Sync {
     /// instance when the key that opens it has gone.
     fn fields(&self, proven: &RawRequest) -> Vec<(String, String)>;
 
+    /// Whether a proven request has what its signature covers, or the signature itself, in its query, so that an
+    /// application needs that too. What else is there anyone could have added.
+    fn signs_query(&self, _proven: &RawRequest) -> bool {
+        false
+    }
+
     /// How old a message may be when its window is the configuration's and not its platform's; none when no age
     /// is too old, or the platform says it.
     fn freshness(&self) -> Option<Duration> {
@@ -152,6 +158,13 @@ pub enum Rejection {
         /// The platform's field.
         field: String,
     },
+    /// A parameter that the signature does not cover stands beside those that it covers: it belongs to the merchant's
+    /// own address, or somebody added it.
+    #[error("`{field}` is not signed, and stands beside what is")]
+    Unsigned {
+        /// The parameter.
+        field: String,
+    },
     /// Bytes that are no text in the declared charset.
     #[error("the body is not valid {charset}")]
     Charset {
@@ -223,6 +236,7 @@ impl Rejection {
             Self::Missing { .. } => "missing",
             Self::Malformed { .. } => "malformed",
             Self::Duplicate { .. } => "duplicate_field",
+            Self::Unsigned { .. } => "unsigned",
             Self::Charset { .. } => "charset",
             Self::UnknownMerchant { .. } => "unknown_merchant",
             Self::Algorithm { .. } => "algorithm",
@@ -249,6 +263,7 @@ pub const REJECTION_WORDS: &[&str] = &[
     "missing",
     "malformed",
     "duplicate_field",
+    "unsigned",
     "charset",
     "unknown_merchant",
     "algorithm",

@@ -7,6 +7,9 @@ mod douyin;
 pub mod douyin_ecpay;
 pub mod douyin_pay;
 pub mod douyin_trade;
+pub mod epay;
+pub mod jeepay;
+mod joined;
 pub mod qq_wallet;
 mod signed_body;
 mod tenpay;
@@ -65,6 +68,8 @@ pub static PLATFORMS: &[&Platform] = &[
     &wechat_pay_v2::PLATFORM,
     &qq_wallet::PLATFORM,
     &unionpay::PLATFORM,
+    &epay::PLATFORM,
+    &jeepay::PLATFORM,
     &custom::PLATFORM,
 ];
 

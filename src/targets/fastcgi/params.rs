@@ -105,7 +105,7 @@ impl Site {
             Some(uri) => uri.split_once('?').unwrap_or((uri, "")),
             None => (script_name, ""),
         };
-        let query = forwarded::query(query, request.query.as_deref(), self.forwards_query, QUERY_BYTES_MAX);
+        let query = forwarded::query(envelope, query, request.query.as_deref(), self.forwards_query, QUERY_BYTES_MAX);
         let path_info = path_info(path, script_name);
         list.push("SCRIPT_FILENAME", &script);
         list.push("SCRIPT_NAME", script_name);

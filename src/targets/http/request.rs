@@ -126,7 +126,7 @@ impl Writer {
     fn raw(&self, envelope: &Envelope, original: &RawRequest, url: Url) -> Result<Ask, UrlFault> {
         let own = url.path_and_query().query().unwrap_or_default();
         let query_max = URL_BYTES_MAX.saturating_sub(url.path_and_query().as_str().len() + 1);
-        let query = forwarded::query(own, original.query.as_deref(), self.forwards_query, query_max);
+        let query = forwarded::query(envelope, own, original.query.as_deref(), self.forwards_query, query_max);
         let url = if query == own { url } else { url.with_query(&query)? };
         let mut headers = HeaderMap::new();
         for (name, value) in forwarded::headers(&original.headers, &self.asked_headers) {

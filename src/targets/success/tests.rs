@@ -26,6 +26,7 @@ fn envelope() -> Envelope {
             source: None,
             received_at: Timestamp::UNIX_EPOCH,
         }),
+        has_signed_query: false,
         attempted_at: Timestamp::UNIX_EPOCH,
         fields: Arc::new(Vec::new),
         is_ack: Arc::new(

@@ -1,5 +1,7 @@
 //! Talks with an oracle of `tests/oracles/china`, all of which speak one language: a JSON object a line.
 
+#![allow(dead_code, reason = "each test binary that includes this file uses its own part of it")]
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -57,11 +59,18 @@ pub(crate) fn messages(script: &str, seed: u64, wish: &Value, lines: &[Value]) -
 
 /// The verdicts of the oracle about requests, each at a time.
 pub(crate) fn verdicts(script: &str, seed: u64, wish: &Value, requests: &[(RawRequest, Timestamp)]) -> Vec<Value> {
-    let lines: Vec<Value> = requests
-        .iter()
-        .map(|(request, now)| json!({ "op": "verify", "request": written(request), "now": now.as_second() }))
-        .collect();
-    ask(script, seed, wish, &lines)
+    ask(script, seed, wish, &requests.iter().map(verify).collect::<Vec<_>>())
+}
+
+/// The same for a merchant with these settings, in the platform's names.
+pub(crate) fn verdicts_for(script: &str, settings: &Value, requests: &[(RawRequest, Timestamp)]) -> Vec<Value> {
+    let mut lines = vec![json!({ "op": "use", "settings": settings })];
+    lines.extend(requests.iter().map(verify));
+    ask(script, 0, &Value::Null, &lines).split_off(1)
+}
+
+fn verify((request, now): &(RawRequest, Timestamp)) -> Value {
+    json!({ "op": "verify", "request": written(request), "now": now.as_second() })
 }
 
 fn keys(seed: u64, wish: &Value) -> Value {

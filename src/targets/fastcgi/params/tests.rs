@@ -51,6 +51,7 @@ fn envelope(headers: &[(&str, &str)], events: Vec<EventView>) -> Envelope {
             source: Some("203.0.113.9".parse().unwrap()),
             received_at: Timestamp::UNIX_EPOCH,
         }),
+        has_signed_query: false,
         attempted_at: Timestamp::UNIX_EPOCH,
         fields: Arc::new(Vec::new),
         is_ack: Arc::new(|_| AckMatch::No),
@@ -112,6 +113,25 @@ fn the_query_goes_on_only_when_configured() {
     assert_eq!(params(&forwarding, &envelope(&[], vec![]))["REQUEST_URI"], "/notify.php?a=1");
     let own = settings(&[("request_uri", "/n?own=1")]).with("forward_query", SettingValue::Flag(true));
     assert_eq!(params(&own, &envelope(&[], vec![]))["QUERY_STRING"], "own=1&a=1");
+    let mut overriding = envelope(&[], vec![]);
+    overriding.request.as_mut().unwrap().query = Some("own=2&a=1&%6fwn=3&owner=4&own".to_owned());
+    assert_eq!(params(&own, &overriding)["QUERY_STRING"], "own=1&a=1&owner=4");
+}
+
+#[test]
+fn a_query_in_which_the_message_stands_always_goes_on_byte_for_byte() {
+    let mut signed = envelope(&[], vec![]);
+    signed.has_signed_query = true;
+    for query in ["pid=1&name=%e4%b8%ad+%2B&sign=x", "name=中文", &"a".repeat(20_000)] {
+        signed.request.as_mut().unwrap().query = Some(query.to_owned());
+        let found = params(&settings(&[]), &signed);
+        assert_eq!(found["QUERY_STRING"], query);
+        assert_eq!(found["REQUEST_URI"], format!("/notify.php?{query}"));
+        let own = settings(&[("request_uri", "/n?own=1")]);
+        assert_eq!(params(&own, &signed)["QUERY_STRING"], format!("own=1&{query}"));
+    }
+    signed.request.as_mut().unwrap().query = None;
+    assert_eq!(params(&settings(&[]), &signed)["QUERY_STRING"], "");
 }
 
 #[test]
