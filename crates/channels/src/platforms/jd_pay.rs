@@ -19,6 +19,7 @@ mod tests;
 use http::Method;
 
 use self::envelope::{BODY_BYTES_MAX, Inner, Outer};
+use self::payout::Payout;
 use self::settings::{Config, SETTINGS};
 use super::{Platform, wechat_pay};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict, quote};
@@ -109,7 +110,7 @@ impl Channel for JdPay {
                 Ok(outer) if outer.has_content() => Likeness::Shape,
                 _ => Likeness::No,
             },
-            Ok(Shape::Payout) => {
+            Ok(Shape::Payout(_)) => {
                 let form = payout::split(&request.body).unwrap_or_default();
                 let has_both = form.first("sign_type").is_some() && form.first("sign_data").is_some();
                 // It names no merchant that a source confirms.
@@ -147,7 +148,7 @@ impl Channel for JdPay {
                     .and_then(|sealed| Inner::open(&self.config.cipher, &sealed));
                 inner.map(Inner::into_fields).unwrap_or_default()
             }
-            Ok(Shape::Payout) => {
+            Ok(Shape::Payout(_)) => {
                 let form = payout::split(&proven.body).unwrap_or_default();
                 let text = |bytes: &[u8]| Charset::Utf8.decode_lossy(bytes).into_owned();
                 form.pairs().iter().map(|pair| (text(&pair.name), text(&pair.value))).collect()
@@ -162,21 +163,21 @@ impl Channel for JdPay {
 }
 
 /// What a request can be, by its outside.
-enum Shape {
+enum Shape<'c> {
     Trade,
-    Payout,
+    Payout(&'c Payout),
 }
 
 impl JdPay {
     /// Method, media type and size.
-    fn check_outside(&self, request: &RawRequest) -> Result<Shape, Rejection> {
+    fn check_outside(&self, request: &RawRequest) -> Result<Shape<'_>, Rejection> {
         if request.method != Method::POST {
             return Err(Rejection::Method { method: quote(request.method.as_str()) });
         }
         let media_type = request.media_type();
-        let shape = match media_type.as_str() {
-            "text/xml" | "application/xml" => Shape::Trade,
-            "application/x-www-form-urlencoded" if self.config.payout.is_some() => Shape::Payout,
+        let shape = match (media_type.as_str(), &self.config.payout) {
+            ("text/xml" | "application/xml", _) => Shape::Trade,
+            ("application/x-www-form-urlencoded", Some(payout)) => Shape::Payout(payout),
             _ => return Err(Rejection::MediaType { media_type: quote(&media_type) }),
         };
         if request.body.is_empty() {
@@ -190,13 +191,13 @@ impl JdPay {
 
     fn read(&self, request: &RawRequest) -> Result<(Notification, Verified), Rejection> {
         let config = &self.config;
-        match (self.check_outside(request)?, &config.payout) {
-            (Shape::Payout, Some(payout)) => {
+        match self.check_outside(request)? {
+            Shape::Payout(payout) => {
                 let form = payout::split(&request.body)?;
                 let (verified, signed) = payout.verify(&form)?;
                 Ok((facts::read_payout(config, &form, &signed), verified))
             }
-            (Shape::Trade | Shape::Payout, _) => {
+            Shape::Trade => {
                 let sealed = Outer::parse(&request.body)?.check(config)?;
                 let (verified, signed) = Inner::open(&config.cipher, &sealed)?.verify(&config.key)?;
                 Ok((facts::read(config, &signed), verified))

@@ -6,17 +6,15 @@
 //!
 //! No source lists the other fields, so such a notice says that something happened and never what.
 
+use super::envelope::BODY_BYTES_MAX;
 use crate::channel::{Rejection, quote};
 use crate::form::{Form, FormError, Limits, duplicate};
 use crate::signature::Verified;
 use crate::signature::digest::{DigestHash, HexCase, SecretDigest};
 use crate::sorted::{Order, join};
 
-/// Largest notice; real ones stay below 4 kB.
-pub(super) const PAYOUT_BYTES_MAX: usize = 64 * 1024;
-
-/// Most fields of a notice.
-pub(super) const PAYOUT_FIELDS_MAX: usize = 128;
+/// Most fields of a notice; real ones have about twenty.
+const FIELDS_MAX: usize = 128;
 
 /// Outside the signed text.
 const LEFT_OUT: [&str; 5] = ["sign_type", "sign_data", "encrypt_type", "encrypt_data", "salt"];
@@ -94,7 +92,7 @@ impl Payout {
 
 /// The form of a notice.
 pub(super) fn split(body: &[u8]) -> Result<Form<'_>, Rejection> {
-    Form::parse(body, Limits { bytes_max: PAYOUT_BYTES_MAX, pairs_max: PAYOUT_FIELDS_MAX }).map_err(|error| match error {
+    Form::parse(body, Limits { bytes_max: BODY_BYTES_MAX, pairs_max: FIELDS_MAX }).map_err(|error| match error {
         FormError::TooLarge { limit } => Rejection::TooLarge { limit },
         FormError::TooManyPairs { limit } => Rejection::TooManyFields { limit },
         FormError::Percent { .. } => Rejection::Malformed { field: "body".into() },
