@@ -13,7 +13,7 @@ mod payout;
 mod settings;
 #[cfg(feature = "simulate")]
 mod simulate;
-#[cfg(test)]
+#[cfg(all(test, feature = "simulate"))]
 mod tests;
 
 use http::Method;

@@ -12,7 +12,7 @@ mod facts;
 mod settings;
 #[cfg(feature = "simulate")]
 mod simulate;
-#[cfg(test)]
+#[cfg(all(test, feature = "simulate"))]
 mod tests;
 
 use http::Method;

@@ -132,7 +132,7 @@ impl Keys {
     }
 
     /// The symmetric key, or another one that nobody can foretell.
-    fn symmetric_key(&self, sealed: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
+    pub(super) fn symmetric_key(&self, sealed: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
         let substitute = hmac::sign(&self.substitute, sealed);
         let mut buffer = Zeroizing::new(vec![0; self.private.min_output_size()]);
         let opened = self.private.decrypt(sealed, &mut buffer).ok().filter(|key| key.len() >= KEY_BYTES);
