@@ -183,11 +183,11 @@ mod tests {
 
     #[test]
     fn every_text_has_its_path() {
-        let document = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<jdpay>\n  <version>V2.0</version>\n  <result>\n    \
+        let document = "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\r\n<doc>\n  <version>V2.0</version>\n  <result>\n    \
                         <code>000000</code><desc><![CDATA[成功 & <b>]]></desc>\n  </result>\n <e/><f> \r\n</f><g>a&amp;&#x62;\
-                        </g></jdpay>\n";
+                        </g></doc>\n";
         let read = read(document).unwrap();
-        assert_eq!(read.root(), "jdpay");
+        assert_eq!(read.root(), "doc");
         let expected = [
             ("version", "V2.0"),
             ("result/code", "000000"),

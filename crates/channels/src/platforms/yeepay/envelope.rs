@@ -53,7 +53,7 @@ impl Envelope {
         }
         let parts: Vec<&[u8]> = text.split(|byte| *byte == SEPARATOR).collect();
         let [sealed_key, ciphertext, cipher, hash] = parts.as_slice() else { return Err(malformed()) };
-        if (*cipher, *hash) != (b"AES", b"SHA256") {
+        if *cipher != b"AES" || *hash != b"SHA256" {
             let names = [*cipher, *hash].join(&SEPARATOR);
             return Err(Rejection::Algorithm { algorithm: quote(&String::from_utf8_lossy(&names)) });
         }
