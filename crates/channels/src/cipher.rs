@@ -3,9 +3,9 @@
 
 use std::fmt;
 
-use aws_lc_rs::cipher::{AES_128, AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
 #[cfg(feature = "simulate")]
 use aws_lc_rs::cipher::PaddedBlockEncryptingKey;
+use aws_lc_rs::cipher::{AES_128, AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
 use des::TdesEde3;
 use des::cipher::{Block, BlockCipherDecrypt as _, KeyInit as _};
 

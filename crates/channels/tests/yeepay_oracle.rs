@@ -189,7 +189,8 @@ fn the_oracle_accepts_what_the_simulator_signs() {
     let mut lines = vec![json!({ "op": "use", "settings": used })];
     let mut expected = Vec::new();
     for kind in side.stories() {
-        for (serial, note) in (1..).zip(["", "a+b c%41&d=e", "“中文” 😀", "\\\"'<&amp;>", "=&=&", " ", "a$b$"]) {
+        for (serial, note) in (1..).zip(["", "a+b c%41&d=e", "“中文” 😀", "\\\"'<&amp;>", "=&=&", " ", "a$b$"])
+        {
             let mut story = Story { kind: *kind, serial, note: note.to_owned(), ..Story::paid("T-1", 12_345, at) };
             if kind.as_str().starts_with("refund.") {
                 (story.refunded_minor, story.refund_no) = (100, Some("R-1".to_owned()));

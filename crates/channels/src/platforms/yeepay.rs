@@ -185,7 +185,8 @@ fn split(request: &RawRequest) -> Result<Form<'_>, Rejection> {
     if request.body.is_empty() {
         return Err(Rejection::Empty);
     }
-    Form::parse(&request.body, Limits { bytes_max: BODY_BYTES_MAX, pairs_max: FIELDS_MAX }).map_err(|error| match error {
+    Form::parse(&request.body, Limits { bytes_max: BODY_BYTES_MAX, pairs_max: FIELDS_MAX }).map_err(|error| match error
+    {
         FormError::TooLarge { limit } => Rejection::TooLarge { limit },
         FormError::TooManyPairs { limit } => Rejection::TooManyFields { limit },
         FormError::Percent { .. } => Rejection::Malformed { field: "body".into() },

@@ -24,7 +24,8 @@ impl Nested {
     /// # Errors
     /// [`XmlError`].
     pub fn parse(document: &[u8], limits: Limits, lists: &[&str]) -> Result<Self, XmlError> {
-        let mut reading = Reading { limits, lists, root: None, open: Vec::new(), paths: Vec::new(), fields: Vec::new() };
+        let mut reading =
+            Reading { limits, lists, root: None, open: Vec::new(), paths: Vec::new(), fields: Vec::new() };
         let mut reader = Reader::from_str(text_of(document, limits)?);
         let mut is_first = true;
         loop {

@@ -151,7 +151,14 @@ impl<'a> Reading<'a> {
         let parts = ["tradeTime", "tradeType", "tradeNum", "status"].map(get);
         let name = parts.into_iter().collect::<Option<Vec<&str>>>().map(|parts| parts.join("/"));
         let platform_id = name.filter(|name| name.len() <= NAME_BYTES_MAX).unwrap_or(self.text_name);
-        Notification { scope: self.scope, platform_id, platform_kind, sent_at, facts: vec![fact], concerns: self.concerns }
+        Notification {
+            scope: self.scope,
+            platform_id,
+            platform_kind,
+            sent_at,
+            facts: vec![fact],
+            concerns: self.concerns,
+        }
     }
 
     /// A text that must be there.

@@ -153,7 +153,8 @@ fn payout(settings: &Settings) -> Result<Option<Payout>, SettingsError> {
         Some(words) => words
             .iter()
             .map(|word| {
-                PayoutHash::parse(word).ok_or_else(|| SettingsError::new(SIGN_TYPES, "unknown_word").because(quote(word)))
+                PayoutHash::parse(word)
+                    .ok_or_else(|| SettingsError::new(SIGN_TYPES, "unknown_word").because(quote(word)))
             })
             .collect::<Result<_, _>>()?,
     };

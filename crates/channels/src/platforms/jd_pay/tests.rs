@@ -196,7 +196,12 @@ fn every_documented_writing_is_accepted_and_named() {
         ("a declaration was put before it", &headed, bare, "headed"),
         ("in lines, as it stands", &pretty, &pretty, "untouched"),
         ("in lines, normalised", &headed, &pretty, "normalised"),
-        ("in lines, a declaration before it, normalised", &headed, pretty.strip_prefix(DECLARATION).unwrap(), "normalised"),
+        (
+            "in lines, a declaration before it, normalised",
+            &headed,
+            pretty.strip_prefix(DECLARATION).unwrap(),
+            "normalised",
+        ),
     ] {
         let (notification, found) = accept_with_variant(&sealed(&with_sign(sent, &signature(signed))));
         assert_eq!((found.as_str(), &notification.concerns[..]), (variant, &[][..]), "{label}");
@@ -321,11 +326,7 @@ fn the_inner_document_is_read_strictly() {
         ("one that is no base64", with_sign(&good, "????"), malformed("sign")),
         ("base64url", with_sign(&good, &sign.replace(['+', '/'], "-")), malformed("sign")),
         ("two", with_sign(&inner, &sign), Rejection::Duplicate { field: "sign".into() }),
-        (
-            "in CDATA",
-            with_sign(&good, &format!("<![CDATA[{sign}]]>")),
-            malformed("sign"),
-        ),
+        ("in CDATA", with_sign(&good, &format!("<![CDATA[{sign}]]>")), malformed("sign")),
         (
             "as text of another field",
             good.replace("<status>", &format!("<note><![CDATA[<sign>{sign}</sign>]]></note><status>")),
@@ -414,11 +415,7 @@ fn what_cannot_be_understood_is_held() {
         (vec![("tradeTime", Some("2026-11-21 12:00:00"))], payment, missing("tradeTime")),
         (vec![("tradeTime", Some("20261321120000"))], payment, missing("tradeTime")),
         (vec![("merchant", None)], payment, missing("merchant")),
-        (
-            vec![("merchant", Some("110000000002"))],
-            payment,
-            Concern::ForeignPayee { payee: "110000000002".into() },
-        ),
+        (vec![("merchant", Some("110000000002"))], payment, Concern::ForeignPayee { payee: "110000000002".into() }),
         (vec![("result", Some("<code>000001</code>"))], other, unknown("result/code", "000001")),
     ];
     for (changes, kind, concern) in cases {
@@ -606,7 +603,10 @@ fn settings_that_prove_nothing_are_refused() {
     assert_eq!(error("des_key", key("0123456789abcdefghijklmn")), ("des_key", "out_of_range"));
     assert_eq!(error("payout_salt_key", key("short")), ("payout_salt_key", "too_short"));
     assert_eq!(error("payout_sign_types", SettingValue::Texts(vec![])), ("payout_sign_types", "empty_list"));
-    assert_eq!(error("payout_sign_types", SettingValue::Texts(vec!["MD5".into()])), ("payout_sign_types", "unknown_word"));
+    assert_eq!(
+        error("payout_sign_types", SettingValue::Texts(vec!["MD5".into()])),
+        ("payout_sign_types", "unknown_word")
+    );
     let without = simulate::other_side().settings().with("payout_sign_types", SettingValue::Texts(vec!["SHA".into()]));
     assert_eq!(build(&without).err().map(|error| (error.setting, error.word)), Some(("payout_salt_key", "missing")));
 }

@@ -59,7 +59,8 @@ impl OtherSide for Side {
     }
 
     fn written_settings(&self) -> Vec<WrittenSetting> {
-        let public = PublicKey::of_pair("yeepay_public_key", &self.platform).expect("a generated key has a public half");
+        let public =
+            PublicKey::of_pair("yeepay_public_key", &self.platform).expect("a generated key has a public half");
         let private = to_pem("PRIVATE KEY", &pkcs8(&self.merchant));
         let key = |name, pem: String, file| WrittenSetting {
             name,

@@ -237,8 +237,13 @@ fn what_cannot_be_understood_is_held() {
 
 #[test]
 fn an_amount_may_be_a_number_and_is_read_as_it_is_written() {
-    for (written, minor) in [("10.00", 1_000), ("\"10\"", 1_000), ("0.1", 10), ("\"0.01\"", 1), ("90071992547409.93", 9_007_199_254_740_993)]
-    {
+    for (written, minor) in [
+        ("10.00", 1_000),
+        ("\"10\"", 1_000),
+        ("0.1", 10),
+        ("\"0.01\"", 1),
+        ("90071992547409.93", 9_007_199_254_740_993),
+    ] {
         let notification = accept(&genuine(&PAID.replace("\"10.00\"", written)));
         assert_eq!(notification.concerns, [], "{written}");
         assert_eq!(notification.facts[0].signed_money().map(|money| money.minor), Some(minor), "{written}");
@@ -309,7 +314,10 @@ fn no_failure_behind_the_private_key_tells_its_step() {
         ("nothing but a signature", of(&key, &format!("${signature}"))),
         ("nothing", of(&key, "")),
         ("half a signature", of(&key, &good[..good.len() - 100])),
-        ("standard base64", of(&key, &format!("{json}${}", STANDARD.encode(URL_SAFE_NO_PAD.decode(signature).unwrap())))),
+        (
+            "standard base64",
+            of(&key, &format!("{json}${}", STANDARD.encode(URL_SAFE_NO_PAD.decode(signature).unwrap()))),
+        ),
         ("a stranger's signature", of(&key, &signed(&STRANGER, PAID))),
         ("the merchant's own signature", of(&key, &signed(&MERCHANT_PAIR, PAID))),
         ("a changed amount", of(&key, &good.replace("10.00", "99.00"))),
@@ -348,9 +356,13 @@ fn what_anybody_can_see_in_an_envelope_is_named() {
     for (at, text) in [(0, "????"), (0, "AAA="), (1, ""), (1, "AAAA"), (1, "A+/A"), (1, "AAAAAAAAAAAAAAAAAAAAAB")] {
         assert_eq!(with(at, text), malformed("response"), "{at}: {text}");
     }
-    for (at, text, algorithm) in
-        [(2, "aes", "aes$SHA256"), (2, "SM4", "SM4$SHA256"), (3, "SHA1", "AES$SHA1"), (3, "sha256", "AES$sha256"), (3, "", "AES$")]
-    {
+    for (at, text, algorithm) in [
+        (2, "aes", "aes$SHA256"),
+        (2, "SM4", "SM4$SHA256"),
+        (3, "SHA1", "AES$SHA1"),
+        (3, "sha256", "AES$sha256"),
+        (3, "", "AES$"),
+    ] {
         assert_eq!(with(at, text), Rejection::Algorithm { algorithm: algorithm.into() });
     }
     let newer = Rejection::Algorithm { algorithm: "yop-encrypt-v1//SM4_CBC_PKCS5Padding".into() };
@@ -371,7 +383,14 @@ fn what_is_no_callback_is_named() {
     assert_eq!(refuse(&RawRequest { body: Bytes::new(), ..good.clone() }), Rejection::Empty);
     assert_eq!(refuse(&RawRequest { body: vec![b'a'; BODY_BYTES_MAX + 1].into(), ..good.clone() }).word(), "too_large");
     assert_eq!(refuse(&RawRequest { body: b"a=1&".repeat(17).into(), ..good.clone() }).word(), "too_many_fields");
-    let response = String::from_utf8(form::Form::parse(&good.body, Limits { bytes_max: 9999, pairs_max: 9 }).unwrap().present("response").unwrap().to_vec()).unwrap();
+    let response = String::from_utf8(
+        form::Form::parse(&good.body, Limits { bytes_max: 9999, pairs_max: 9 })
+            .unwrap()
+            .present("response")
+            .unwrap()
+            .to_vec(),
+    )
+    .unwrap();
     let response = response.as_str();
     assert_eq!(refuse(&request(&[("response", response)])), missing("customerIdentification"));
     assert_eq!(refuse(&request(&[("customerIdentification", APP_KEY)])), missing("response"));
@@ -413,14 +432,17 @@ fn settings_that_prove_nothing_are_refused() {
     let without = |name: &str| {
         let all = ["app_key", "merchant_no", "merchant_private_key", "yeepay_public_key"];
         let settings = settings();
-        let kept = all.into_iter().filter(|kept| *kept != name).fold(Settings::new(Environment::Live), |kept_settings, one| {
-            let value = match one {
-                "app_key" => SettingValue::Text(APP_KEY.into()),
-                "merchant_no" => SettingValue::Texts(vec![MERCHANT_NO.into()]),
-                key => SettingValue::Key(settings.key(key).unwrap().to_vec().into()),
-            };
-            kept_settings.with(one, value)
-        });
+        let kept = all.into_iter().filter(|kept| *kept != name).fold(
+            Settings::new(Environment::Live),
+            |kept_settings, one| {
+                let value = match one {
+                    "app_key" => SettingValue::Text(APP_KEY.into()),
+                    "merchant_no" => SettingValue::Texts(vec![MERCHANT_NO.into()]),
+                    key => SettingValue::Key(settings.key(key).unwrap().to_vec().into()),
+                };
+                kept_settings.with(one, value)
+            },
+        );
         build(&kept).err().map(|error| (error.setting.to_owned(), error.word))
     };
     for name in ["app_key", "merchant_no", "merchant_private_key", "yeepay_public_key"] {
