@@ -102,9 +102,12 @@ pub(super) fn split(body: &[u8]) -> Result<Form<'_>, Rejection> {
 /// The name of a signed field whose value may be two fields: joining escapes nothing, so the same text can be cut
 /// elsewhere without the key.
 pub(super) fn ambiguous_field<'f>(form: &'f Form<'_>) -> Option<&'f [u8]> {
+    let is_name = |name: &[u8]| {
+        !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+    };
     let looks_like_fields = |value: &[u8]| {
         let mut behind = value.split(|byte| *byte == b'&').skip(1);
-        behind.any(|piece| piece.iter().position(|byte| *byte == b'=').is_some_and(|end| end > 0))
+        behind.any(|piece| piece.iter().position(|byte| *byte == b'=').is_some_and(|end| is_name(&piece[..end])))
     };
     let mut pairs = form.pairs().iter().filter(|pair| is_signed(&pair.name));
     pairs.find(|pair| looks_like_fields(&pair.value)).map(|pair| pair.name.as_ref())

@@ -265,7 +265,7 @@ fn what_is_no_notice_is_named() {
     assert_eq!(changed(MERCHANT, "110000000002"), Rejection::UnknownMerchant { field: "merchant".into() });
     assert_eq!(changed(&format!("<merchant>{MERCHANT}</merchant>"), ""), missing("merchant"));
     assert_eq!(changed("<code>000000</code>", ""), missing("result/code"));
-    assert_eq!(changed("000000", "000001"), malformed("result/code"));
+    assert_eq!(changed(">000000<", ">000001<"), malformed("result/code"));
     assert_eq!(changed("<encrypt>", "<encrypted>").word(), "malformed");
     assert_eq!(refuse(&request("text/xml", outside(""))), missing("encrypt"));
     let other_root = body.replace("jdpay>", "xml>");

@@ -263,7 +263,7 @@ fn longer_keys_are_folded() {
     assert_eq!(hex(fold(&counted).as_slice()), "101010101010101008090a0b0c0d0e0f");
     assert_eq!(fold(&AES_KEY).as_slice(), AES_KEY);
     for length in [16, 17, 24, 32, 40, 200] {
-        let long: Vec<u8> = (0..length).map(|byte| byte * 7 + 1).collect();
+        let long: Vec<u8> = (0..length).map(|byte: u8| byte.wrapping_mul(7).wrapping_add(1)).collect();
         let request = parts(&seal_key(&MERCHANT_PAIR, &long), fold(&long).as_slice(), &signed(&PLATFORM_PAIR, PAID));
         assert_eq!(accept(&with_response(&request.join("$"))).facts[0].kind, EventKind::PaymentSucceeded, "{length}");
     }
@@ -384,7 +384,7 @@ fn what_is_no_callback_is_named() {
     assert_eq!(refuse(&RawRequest { body: vec![b'a'; BODY_BYTES_MAX + 1].into(), ..good.clone() }).word(), "too_large");
     assert_eq!(refuse(&RawRequest { body: b"a=1&".repeat(17).into(), ..good.clone() }).word(), "too_many_fields");
     let response = String::from_utf8(
-        form::Form::parse(&good.body, Limits { bytes_max: 9999, pairs_max: 9 })
+        Form::parse(&good.body, Limits { bytes_max: 9999, pairs_max: 9 })
             .unwrap()
             .present("response")
             .unwrap()
