@@ -91,8 +91,9 @@ def flatten(data, root):
     parser.StartDoctypeDeclHandler = doctype
     try:
         parser.Parse(data, True)
-    except expat.ExpatError as error:
-        raise Malformed("not XML") from error
+    except (expat.ExpatError, LookupError) as error:
+        # An encoding that Python does not know is no error of expat's.
+        raise Malformed("not XML, or in an unknown encoding") from error
     return values
 
 
