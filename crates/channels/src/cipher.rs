@@ -60,28 +60,28 @@ impl TripleDes {
 
     /// Opens whole blocks; none when it is nothing, or no whole number of blocks.
     pub fn open(&self, ciphertext: &[u8]) -> Option<Vec<u8>> {
-        self.each_block(ciphertext, |block| self.0.decrypt_block(block))
+        each_block(ciphertext, |block| self.0.decrypt_block(block))
     }
 
     /// Seals as [`TripleDes::open`] opens.
     #[cfg(feature = "simulate")]
     pub fn seal(&self, plaintext: &[u8]) -> Option<Vec<u8>> {
         use des::cipher::BlockCipherEncrypt as _;
-        self.each_block(plaintext, |block| self.0.encrypt_block(block))
+        each_block(plaintext, |block| self.0.encrypt_block(block))
     }
+}
 
-    fn each_block(&self, text: &[u8], turn: impl Fn(&mut Block<TdesEde3>)) -> Option<Vec<u8>> {
-        if text.is_empty() || !text.len().is_multiple_of(DES_BLOCK_BYTES) {
-            return None;
-        }
-        let mut turned = text.to_vec();
-        for bytes in turned.chunks_exact_mut(DES_BLOCK_BYTES) {
-            let mut block = Block::<TdesEde3>::try_from(&*bytes).ok()?;
-            turn(&mut block);
-            bytes.copy_from_slice(&block);
-        }
-        Some(turned)
+fn each_block(text: &[u8], turn: impl Fn(&mut Block<TdesEde3>)) -> Option<Vec<u8>> {
+    if text.is_empty() || !text.len().is_multiple_of(DES_BLOCK_BYTES) {
+        return None;
     }
+    let mut turned = text.to_vec();
+    for bytes in turned.chunks_exact_mut(DES_BLOCK_BYTES) {
+        let mut block = Block::<TdesEde3>::try_from(&*bytes).ok()?;
+        turn(&mut block);
+        bytes.copy_from_slice(&block);
+    }
+    Some(turned)
 }
 
 #[cfg(all(test, feature = "simulate"))]

@@ -5,7 +5,7 @@
 //! "signing and encryption", and the platform's own kit as public libraries carry it.
 //!
 //! The signature is RSA with type 1 padding around the hexadecimal text of a SHA-256, without `DigestInfo`: what an
-//! ordinary verifier of SHA256withRSA never accepts.
+//! ordinary verifier of `SHA256withRSA` never accepts.
 
 mod envelope;
 mod facts;

@@ -113,7 +113,7 @@ impl Recovered<'_> {
         (self.block == expected).then(|| Verified::new(self.label, variant))
     }
 
-    /// Whether the message was signed by MD5withRSA. `variant` names the rule that made the message.
+    /// Whether the message was signed by `MD5withRSA`. `variant` names the rule that made the message.
     pub fn is_md5_of(&self, message: &[u8], variant: &'static str) -> Option<Verified> {
         self.is_payload(&md5_payload(message), variant)
     }
@@ -175,7 +175,7 @@ mod sign {
         last_bytes(&power.retrieve(), modulus.len())
     }
 
-    /// Signs by MD5withRSA. For simulators and tests only, as [`sign_payload`].
+    /// Signs by `MD5withRSA`. For simulators and tests only, as [`sign_payload`].
     pub fn sign_md5(pair: &RsaKeyPair, message: &[u8]) -> Option<Vec<u8>> {
         sign_payload(pair, &md5_payload(message))
     }

@@ -136,7 +136,7 @@ impl<'a> Reading<'a> {
         let order_no = self.required("oTradeNum");
         let payment = order_no.clone().and_then(|order_no| self.identity("oTradeNum", order_no));
         let fact = fact(kind, self.scope.clone(), identity, amount);
-        Some(Fact { order_no, payment, occurred_at, ..fact })
+        Some(Fact { order_no, occurred_at, payment, ..fact })
     }
 
     fn finish(mut self, fact: Fact) -> Notification {
@@ -197,13 +197,11 @@ impl<'a> Reading<'a> {
             self.concern(Concern::UnreadableAmount { field: "currency".into() });
             return Amount::Unreadable;
         };
-        match Money::from_minor_text(&text, currency) {
-            Ok(money) => Amount::Stated(money),
-            Err(_) => {
-                self.concern(Concern::UnreadableAmount { field: "amount".into() });
-                Amount::Unreadable
-            }
+        if let Ok(money) = Money::from_minor_text(&text, currency) {
+            return Amount::Stated(money);
         }
+        self.concern(Concern::UnreadableAmount { field: "amount".into() });
+        Amount::Unreadable
     }
 
     fn time(&self) -> Option<Timestamp> {

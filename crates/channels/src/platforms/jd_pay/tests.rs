@@ -104,15 +104,18 @@ const FIELDS: [(&str, &str); 8] = [
     ("status", "2"),
 ];
 
-/// A payment's document with other fields; none takes a field away.
+/// Another text of a field; none takes the field away.
+type Change = (&'static str, Option<&'static str>);
+
+/// A payment's document with other fields.
 fn document(changes: &[(&str, Option<&str>)]) -> String {
     let mut fields: Vec<(&str, &str)> = FIELDS.to_vec();
     for (name, value) in changes {
         fields.retain(|(known, _)| known != name);
         fields.extend(value.map(|value| (*name, value)));
     }
-    let fields: String = fields.iter().map(|(name, value)| format!("<{name}>{value}</{name}>")).collect();
-    format!("{DECLARATION}<jdpay>{fields}</jdpay>")
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("<{name}>{value}</{name}>")).collect();
+    format!("{DECLARATION}<jdpay>{}</jdpay>", fields.concat())
 }
 
 fn accept(request: &RawRequest) -> Notification {
@@ -180,7 +183,7 @@ fn a_refund_is_no_payment_and_follows_its_own() {
     assert_eq!((fact.kind, fact.order_no.as_deref()), (EventKind::RefundSucceeded, Some("T1")));
     // A refund that has its payment's number is still another thing.
     assert_eq!(fact.identity.as_str(), "refund:T1");
-    assert_eq!(fact.payment.as_ref().map(|payment| payment.as_str()), Some("T1"));
+    assert_eq!(fact.payment.as_ref().map(crate::model::Identity::as_str), Some("T1"));
     assert_eq!(fact.signed_money().map(|money| money.minor), Some(300));
     assert_ne!(notification.key(), accept(&genuine(&document(&[]))).key());
 }
@@ -394,7 +397,7 @@ fn what_cannot_be_understood_is_held() {
     let unreadable = |field: &str| Concern::UnreadableAmount { field: field.into() };
     let payment = EventKind::PaymentSucceeded;
     let other = EventKind::Other;
-    let cases: Vec<(Vec<(&str, Option<&str>)>, EventKind, Concern)> = vec![
+    let cases: Vec<(Vec<Change>, EventKind, Concern)> = vec![
         (vec![("status", Some("0"))], other, unknown("status", "0")),
         (vec![("status", Some("02"))], other, unknown("status", "02")),
         (vec![("status", Some("SUCCESS"))], other, unknown("status", "SUCCESS")),

@@ -146,9 +146,9 @@ fn a_refund_is_no_payment_and_follows_its_own() {
     let fact = &notification.facts[0];
     assert_eq!((notification.facts.len(), &notification.concerns[..]), (1, &[][..]));
     assert_eq!((fact.kind, fact.order_no.as_deref()), (EventKind::RefundSucceeded, Some("T1")));
-    let names: Vec<&str> = fact.identities().map(|identity| identity.as_str()).collect();
+    let names: Vec<&str> = fact.identities().map(crate::model::Identity::as_str).collect();
     assert_eq!(names, ["uniqueRefundNo:1002202611210000000001", "refundRequestId:R1"]);
-    assert_eq!(fact.payment.as_ref().map(|payment| payment.as_str()), Some("1001202611210000000001"));
+    assert_eq!(fact.payment.as_ref().map(crate::model::Identity::as_str), Some("1001202611210000000001"));
     assert_eq!(fact.signed_money().map(|money| money.minor), Some(300));
     // Whatever else it has: one sign of a refund, and it is none of a payment.
     for sign in ["refundRequestId", "uniqueRefundNo", "refundAmount"] {
