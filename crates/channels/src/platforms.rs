@@ -8,6 +8,7 @@ pub mod douyin_ecpay;
 pub mod douyin_pay;
 pub mod douyin_trade;
 pub mod epay;
+pub mod jd_pay;
 pub mod jeepay;
 mod joined;
 pub mod qq_wallet;
@@ -16,6 +17,7 @@ mod tenpay;
 pub mod unionpay;
 pub mod wechat_pay;
 pub mod wechat_pay_v2;
+pub mod yeepay;
 
 use std::time::Duration;
 
@@ -70,6 +72,8 @@ pub static PLATFORMS: &[&Platform] = &[
     &unionpay::PLATFORM,
     &epay::PLATFORM,
     &jeepay::PLATFORM,
+    &jd_pay::PLATFORM,
+    &yeepay::PLATFORM,
     &custom::PLATFORM,
 ];
 

@@ -1,4 +1,4 @@
-//! Flat XML, as older payment protocols write it: one root, and in it fields that hold nothing but text.
+//! XML as older payment protocols write it. [`Flat`]: one root, and in it fields that hold nothing but text.
 //!
 //! ```text
 //! <xml>
@@ -16,9 +16,15 @@
 //! fields, a name that comes twice, `]]>` and control characters in text, and every version and encoding but
 //! XML 1.0 in UTF-8. No genuine notification has any of it, and platforms ask receivers to turn document types
 //! and external entities off.
+//!
+//! [`Nested`] is for the few protocols whose fields hold fields, and refuses all the rest just so.
+
+mod nested;
 
 use quick_xml::Reader;
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
+
+pub use nested::{DEPTH_MAX, Nested};
 
 /// How much of a document is read. A platform names both from what its largest genuine message needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +62,7 @@ pub enum XmlError {
     /// An entity that XML itself does not have, or a reference to a character that no document may hold.
     #[error("a reference that XML itself does not have")]
     Reference,
-    /// A field inside a field.
+    /// A field inside a field, where that is not taken, or deeper than [`DEPTH_MAX`].
     #[error("an element inside a field")]
     Nested,
     /// A name that came twice. Two readers of such a document can see two messages.
@@ -83,18 +89,8 @@ impl Flat {
     /// # Errors
     /// [`XmlError`].
     pub fn parse(document: &[u8], limits: Limits) -> Result<Self, XmlError> {
-        if document.len() > limits.bytes_max {
-            return Err(XmlError::TooLarge { limit: limits.bytes_max });
-        }
-        let text = std::str::from_utf8(document).map_err(|_| XmlError::Encoding)?;
-        // One byte order mark is the sign of UTF-8 (XML 1.0, section 4.3.3); the reader would pass over it anywhere
-        // it begins, so what follows must be the document.
-        let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-        if text.starts_with(BYTE_ORDER_MARK) {
-            return Err(XmlError::Malformed);
-        }
         let mut reading = Reading { limits, is_first: true, place: Place::Before, fields: Vec::new() };
-        let mut reader = Reader::from_str(text);
+        let mut reader = Reader::from_str(text_of(document, limits)?);
         loop {
             match reader.read_event().map_err(|_| XmlError::Malformed)? {
                 Event::Eof => break,
@@ -132,6 +128,18 @@ impl Flat {
         sorted.sort_unstable();
         sorted
     }
+}
+
+/// A document's text, if it is not too large and in UTF-8.
+fn text_of(document: &[u8], limits: Limits) -> Result<&str, XmlError> {
+    if document.len() > limits.bytes_max {
+        return Err(XmlError::TooLarge { limit: limits.bytes_max });
+    }
+    let text = std::str::from_utf8(document).map_err(|_| XmlError::Encoding)?;
+    // One byte order mark is the sign of UTF-8 (XML 1.0, section 4.3.3); the reader would pass over it anywhere
+    // it begins, so what follows must be the document.
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    if text.starts_with(BYTE_ORDER_MARK) { Err(XmlError::Malformed) } else { Ok(text) }
 }
 
 /// Where a reading stands.

@@ -91,8 +91,9 @@ def flatten(data, root):
     parser.StartDoctypeDeclHandler = doctype
     try:
         parser.Parse(data, True)
-    except expat.ExpatError as error:
-        raise Malformed("not XML") from error
+    except (expat.ExpatError, LookupError) as error:
+        # An encoding that Python does not know is no error of expat's.
+        raise Malformed("not XML, or in an unknown encoding") from error
     return values
 
 
@@ -208,7 +209,7 @@ class JdPay(Platform):
         need(outer.get("merchant") == merchant, "the outer merchant is not ours")
         need(outer.get("result/code") == "000000", "the outer result is not 000000")
         hexed = unb64(outer.get("encrypt", "").strip(), "encrypt")
-        need(hexed and re.fullmatch(rb"[0-9a-fA-F]*", hexed) and len(hexed) % 2 == 0, "encrypt holds no hex")
+        need(hexed and re.fullmatch(rb"[0-9a-f]*", hexed) and len(hexed) % 2 == 0, "encrypt holds no hex")
         try:
             text = unwrap(unb64(self.settings["des_key"]), bytes.fromhex(hexed.decode())).decode()
         except UnicodeDecodeError as error:
