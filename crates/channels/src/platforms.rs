@@ -1,8 +1,10 @@
 //! The list of supported platforms. Adding one is an entry in this folder, its `mod` line, and its line
 //! in [`PLATFORMS`]; everything else (configuration, help, contract tests, generated pages) reads the list.
 
+mod accounts;
 pub mod alipay;
 pub mod custom;
+pub mod huifu;
 pub mod wechat_pay;
 
 use std::time::Duration;
@@ -47,7 +49,7 @@ pub struct Platform {
 pub type MakeMirror = fn(&Settings) -> Result<Box<dyn crate::simulate::Mirror>, SettingsError>;
 
 /// Every platform.
-pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM, &custom::PLATFORM];
+pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM, &huifu::PLATFORM, &custom::PLATFORM];
 
 /// The platform of this kind.
 pub fn by_kind(kind: &str) -> Option<&'static Platform> {
