@@ -5,6 +5,7 @@ mod accounts;
 pub mod alipay;
 pub mod custom;
 pub mod huifu;
+pub mod huifu_webhook;
 pub mod wechat_pay;
 
 use std::time::Duration;
@@ -49,7 +50,7 @@ pub struct Platform {
 pub type MakeMirror = fn(&Settings) -> Result<Box<dyn crate::simulate::Mirror>, SettingsError>;
 
 /// Every platform.
-pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM, &huifu::PLATFORM, &custom::PLATFORM];
+pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM, &huifu::PLATFORM, &huifu_webhook::PLATFORM, &custom::PLATFORM];
 
 /// The platform of this kind.
 pub fn by_kind(kind: &str) -> Option<&'static Platform> {

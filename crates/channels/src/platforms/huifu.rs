@@ -22,7 +22,10 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::message::{Carried, is_number};
+pub(super) use self::settings::HUIFU_ID_SETTING;
 use self::settings::{Config, SETTINGS};
+#[cfg(feature = "simulate")]
+pub(super) use self::simulate::HUIFU_ID;
 use super::Platform;
 use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict};
 use crate::json::Json;
