@@ -62,7 +62,8 @@ pub(super) fn is_event(message: &Json) -> bool {
 /// its state says whether the order is closed.
 fn close(notice: &mut Notice<'_>) -> Vec<Fact> {
     match notice.get("trans_stat") {
-        None | Some("S") if !notice.has("trans_stat") || notice.get("trans_stat").is_some() => {}
+        Some("S") => {}
+        None if !notice.has("trans_stat") => {}
         // Asked for, or not done: the order is as it was.
         Some("P" | "F") => return vec![notice.other()],
         _ => return notice.not_understood("trans_stat"),
