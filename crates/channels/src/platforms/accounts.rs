@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use crate::channel::{KeyNote, quote};
-use crate::json::Json;
+use crate::channel::{KeyNote, Rejection, quote};
+use crate::json::{Json, JsonError};
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope};
 use crate::settings::{Settings, SettingsError};
@@ -103,6 +103,28 @@ pub(super) fn secret_note(label: &str, algorithm: &str) -> KeyNote {
     KeyNote { label: label.to_owned(), algorithm: algorithm.to_owned(), fingerprint: None, not_after: None }
 }
 
+/// An object of JSON whose signature was checked; null when the text is none, which a person must see. Only a name given
+/// twice refuses it: two readers could see two messages.
+///
+/// # Errors
+/// [`Rejection::Duplicate`].
+pub(super) fn parse(text: &[u8]) -> Result<Json, Rejection> {
+    match Json::parse(text) {
+        Ok(message @ Json::Object(_)) => Ok(message),
+        Err(JsonError::Twice(name)) => Err(Rejection::Duplicate { field: quote(&name) }),
+        Ok(_) | Err(JsonError::Malformed) => Ok(Json::Null),
+    }
+}
+
+/// A text among an object's own members.
+pub(super) fn member<'m>(message: &'m Json, name: &str) -> Option<&'m str> {
+    let Json::Object(members) = message else { return None };
+    match members.iter().find(|(member, _)| member == name) {
+        Some((_, Json::Text(text))) => Some(text.as_str()).filter(|text| !text.is_empty()),
+        _ => None,
+    }
+}
+
 /// A proven message while it is read.
 pub(super) struct Notice<'m> {
     message: &'m Json,
@@ -141,6 +163,13 @@ impl<'m> Notice<'m> {
             }
             None => self.missing(path),
         }
+    }
+
+    /// A message that could not be read at all.
+    pub(super) fn unreadable(mut self, platform_kind: &str, field: &str) -> Notification {
+        self.concern(Concern::UnreadableText { field: field.to_owned() });
+        let facts = vec![self.other()];
+        self.finish(platform_kind, None, facts)
     }
 
     /// What was read.

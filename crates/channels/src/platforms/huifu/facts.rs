@@ -6,10 +6,10 @@
 
 use super::FAMILY;
 use super::settings::Config;
-use crate::channel::{Rejection, quote};
-use crate::json::{Json, JsonError};
-use crate::model::{Amount, Concern, Environment, EventKind, Fact, Identity, Notification, Scope, Timestamp};
-use crate::platforms::accounts::Notice;
+use crate::channel::Rejection;
+use crate::json::Json;
+use crate::model::{Amount, Environment, EventKind, Fact, Identity, Notification, Scope, Timestamp};
+use crate::platforms::accounts::{Notice, member, parse};
 
 /// The kinds of payment that the documents list (Huifu 斗拱, aggregated payment and scanned payment).
 const PAYMENTS: &[&str] = &[
@@ -26,14 +26,12 @@ const SIGNS_OF_A_TRANSACTION: &[&str] = &["trans_type", "trans_stat", "trans_amt
 /// What a message without a word for its kind is called.
 const NOTICE: &str = "notice";
 
-/// Reads a text whose signature was checked. Only a name given twice refuses it: two readers could see two messages.
+/// Reads a text whose signature was checked.
 pub(super) fn read(config: &Config, text: &[u8]) -> Result<Notification, Rejection> {
     let message = parse(text)?;
     let mut notice = open(&message, config.environment, &config.huifu_ids, text);
     if message == Json::Null {
-        notice.concern(Concern::UnreadableText { field: "resp_data".into() });
-        let facts = vec![notice.other()];
-        return Ok(notice.finish(NOTICE, None, facts));
+        return Ok(notice.unreadable(NOTICE, "resp_data"));
     }
     notice.settle_account("huifu_id", &config.huifu_ids);
     let kind = notice.get("trans_type").unwrap_or(NOTICE);
@@ -53,15 +51,6 @@ pub(super) fn read(config: &Config, text: &[u8]) -> Result<Notification, Rejecti
         notice.missing("req_date");
     }
     Ok(notice.finish(kind, sent_at, facts))
-}
-
-/// An object of JSON; null when the text is none.
-pub(in super::super) fn parse(text: &[u8]) -> Result<Json, Rejection> {
-    match Json::parse(text) {
-        Ok(message @ Json::Object(_)) => Ok(message),
-        Err(JsonError::Twice(name)) => Err(Rejection::Duplicate { field: quote(&name) }),
-        Ok(_) | Err(JsonError::Malformed) => Ok(Json::Null),
-    }
 }
 
 /// A message before it is read, under the first of the merchant's accounts.
@@ -167,12 +156,4 @@ pub(in super::super) fn account(message: &Json) -> Option<&str> {
 /// The request's own number.
 pub(super) fn number(message: &Json) -> Option<&str> {
     member(message, "req_seq_id")
-}
-
-fn member<'m>(message: &'m Json, name: &str) -> Option<&'m str> {
-    let Json::Object(members) = message else { return None };
-    match members.iter().find(|(member, _)| member == name) {
-        Some((_, Json::Text(text))) => Some(text.as_str()).filter(|text| !text.is_empty()),
-        _ => None,
-    }
 }

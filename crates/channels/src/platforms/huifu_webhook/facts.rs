@@ -1,11 +1,11 @@
 //! What a proven webhook asserts: the facts of [`super::huifu::facts`], chosen by the event's word.
 
-use super::huifu::facts::{numbered, open, parse, payment, refund, time};
+use super::huifu::facts::{numbered, open, payment, refund, time};
 use super::settings::Config;
 use crate::channel::Rejection;
 use crate::json::Json;
-use crate::model::{Amount, Concern, EventKind, Fact, Notification};
-use crate::platforms::accounts::Notice;
+use crate::model::{Amount, EventKind, Fact, Notification};
+use crate::platforms::accounts::{Notice, parse};
 
 /// Where the event's word stands: in real webhooks, and in the platform's published examples.
 const WORDS: [&str; 2] = ["event_define_no", "event_type"];
@@ -17,14 +17,15 @@ const PAYMENTS: &str = "pay.";
 /// begin. Another one may have a meaning that we do not know, so it is held.
 const NOTICES: &[&str] = &["statement.", "settlement.", "wechat.", "alipay.", "fund.", "mer.", "conf."];
 
-/// Reads a body whose signature was checked. Only a name given twice refuses it: two readers could see two messages.
+/// What an event without a word is called.
+const WEBHOOK: &str = "webhook";
+
+/// Reads a body whose signature was checked.
 pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejection> {
     let message = parse(body)?;
     let mut notice = open(&message, config.environment, &config.huifu_ids, body);
     if message == Json::Null {
-        notice.concern(Concern::UnreadableText { field: "body".into() });
-        let facts = vec![notice.other()];
-        return Ok(notice.finish("webhook", None, facts));
+        return Ok(notice.unreadable(WEBHOOK, "body"));
     }
     notice.settle_account("huifu_id", &config.huifu_ids);
     notice.name_by("event_id");
@@ -49,7 +50,7 @@ pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejecti
     if sent_at.is_none() {
         notice.missing("req_date");
     }
-    Ok(notice.finish(word.unwrap_or("webhook"), sent_at, facts))
+    Ok(notice.finish(word.unwrap_or(WEBHOOK), sent_at, facts))
 }
 
 /// Whether a body names an event.

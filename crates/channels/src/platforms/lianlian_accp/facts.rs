@@ -5,13 +5,12 @@
 //! Notices without a kind or state of a transaction (accounts, bank cards) have no money meaning. Anything else that
 //! speaks of a transaction and is not known is held.
 
-use crate::channel::{Rejection, quote};
-use crate::json::{Json, JsonError};
-use crate::model::{Concern, EventKind, Fact, Notification, Scope};
-use crate::platforms::accounts::Notice;
-use crate::platforms::lianlian::FAMILY;
-
 use super::settings::Config;
+use crate::channel::Rejection;
+use crate::json::Json;
+use crate::model::{EventKind, Fact, Notification, Scope};
+use crate::platforms::accounts::{Notice, member, parse};
+use crate::platforms::lianlian::FAMILY;
 
 /// Ordinary and secured consumption: a buyer pays.
 const PAYMENTS: &[&str] = &["GENERAL_CONSUME", "SECURED_CONSUME"];
@@ -32,16 +31,15 @@ const MOVEMENTS: &[&str] = &[
 /// What a notice without a kind is called.
 const NOTICE: &str = "notice";
 
-/// Reads a body whose signature was checked. Only a name given twice refuses it: two readers could see two messages.
+/// Reads a body whose signature was checked.
 pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejection> {
-    let message = match Json::parse(body) {
-        Ok(message @ Json::Object(_)) => message,
-        Err(JsonError::Twice(name)) => return Err(Rejection::Duplicate { field: quote(&name) }),
-        Ok(_) | Err(JsonError::Malformed) => return Err(Rejection::Malformed { field: "body".into() }),
-    };
+    let message = parse(body)?;
     let account = config.partners.first().cloned().unwrap_or_default();
     let scope = Scope { environment: config.environment, family: FAMILY, account };
     let mut notice = Notice::new(&message, scope, "orderInfo.txn_time", body);
+    if message == Json::Null {
+        return Ok(notice.unreadable(NOTICE, "body"));
+    }
     notice.settle_account("oid_partner", &config.partners);
     let kind = notice.get("txn_type");
     let is_transaction = notice.has("txn_type") || notice.has("txn_status");
@@ -84,9 +82,5 @@ fn payment(notice: &mut Notice<'_>) -> Vec<Fact> {
 
 /// Whose message it says it is.
 pub(super) fn partner(message: &Json) -> Option<&str> {
-    let Json::Object(members) = message else { return None };
-    members.iter().find(|(name, _)| name == "oid_partner").and_then(|(_, value)| match value {
-        Json::Text(text) => Some(text.as_str()).filter(|text| !text.is_empty()),
-        _ => None,
-    })
+    member(message, "oid_partner")
 }
