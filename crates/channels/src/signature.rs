@@ -4,6 +4,7 @@
 pub mod digest;
 pub mod hmac;
 pub mod key;
+pub mod plain_rsa;
 pub mod rsa;
 pub(crate) mod self_signed;
 pub mod sm2;

@@ -146,6 +146,14 @@ impl PublicKey {
         spki_parts(&self.spki).map(|(_, bits)| bits)
     }
 
+    /// Modulus and exponent of an RSA key, big-endian without leading zeros.
+    pub(crate) fn rsa_numbers(&self) -> Option<(&[u8], &[u8])> {
+        match self.algorithm {
+            KeyAlgorithm::Rsa { .. } => rsa_numbers(spki_parts(&self.spki)?.1),
+            KeyAlgorithm::Sm2 => None,
+        }
+    }
+
     /// As PEM, for people and files.
     pub fn to_pem(&self) -> String {
         to_pem("PUBLIC KEY", &self.spki)
@@ -300,28 +308,38 @@ fn spki_parts(der: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// Bits of the modulus of a PKCS #1 `RSAPublicKey` whose exponent makes sense.
 fn rsa_bits(der: &[u8]) -> Option<usize> {
+    let (modulus, exponent) = rsa_numbers(der)?;
+    // An exponent of 1 would make every message its own signature.
+    if exponent.last().is_none_or(|last| last % 2 == 0) || exponent == [1] {
+        return None;
+    }
+    Some(modulus.len() * 8 - modulus.first()?.leading_zeros() as usize)
+}
+
+/// Modulus and exponent of a PKCS #1 `RSAPublicKey`, without leading zeros.
+fn rsa_numbers(der: &[u8]) -> Option<(&[u8], &[u8])> {
     let outer = Tlv::read(der).filter(|tlv| tlv.tag == TAG_SEQUENCE && tlv.rest.is_empty())?;
     let modulus = Tlv::read(outer.content).filter(|tlv| tlv.tag == TAG_INTEGER)?;
     let exponent = Tlv::read(modulus.rest).filter(|tlv| tlv.tag == TAG_INTEGER && tlv.rest.is_empty())?;
-    // An exponent of 1 would make every message its own signature.
-    if exponent.content.last().is_none_or(|last| last % 2 == 0) || exponent.content == [1] {
-        return None;
-    }
-    let start = modulus.content.iter().position(|byte| *byte != 0)?;
-    let digits = &modulus.content[start..];
-    Some(digits.len() * 8 - digits[0].leading_zeros() as usize)
+    Some((without_zeros(modulus.content), without_zeros(exponent.content)))
+}
+
+/// An unsigned number without the zeros before it.
+pub(crate) fn without_zeros(number: &[u8]) -> &[u8] {
+    &number[number.iter().position(|byte| *byte != 0).unwrap_or(number.len())..]
 }
 
 /// One element of DER.
-struct Tlv<'a> {
-    tag: u8,
-    content: &'a [u8],
-    rest: &'a [u8],
+pub(crate) struct Tlv<'a> {
+    pub(crate) tag: u8,
+    pub(crate) content: &'a [u8],
+    /// What stands behind it.
+    pub(crate) rest: &'a [u8],
 }
 
 impl<'a> Tlv<'a> {
     /// Reads the first element. Only what keys need: one tag byte, definite lengths below 2^24.
-    fn read(bytes: &'a [u8]) -> Option<Self> {
+    pub(crate) fn read(bytes: &'a [u8]) -> Option<Self> {
         let [tag, length, after @ ..] = bytes else { return None };
         let (length, after) = match (length, after) {
             (0..=0x7f, _) => (usize::from(*length), after),
@@ -431,7 +449,9 @@ mod tests {
     #[test]
     fn an_exponent_of_one_is_refused() {
         let modulus = tlv(TAG_INTEGER, &[&[0], [0xff; 256].as_slice()].concat());
-        for (exponent, is_read) in [(&[1u8][..], false), (&[2], false), (&[3], true), (&[1, 0, 1], true)] {
+        for (exponent, is_read) in
+            [(&[1u8][..], false), (&[0, 1], false), (&[2], false), (&[0], false), (&[3], true), (&[1, 0, 1], true)]
+        {
             let der = tlv(TAG_SEQUENCE, &[modulus.clone(), tlv(TAG_INTEGER, exponent)].concat());
             assert_eq!(PublicKey::read("key", &der).is_ok(), is_read, "{exponent:?}");
         }
