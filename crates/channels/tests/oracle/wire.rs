@@ -107,7 +107,7 @@ pub(crate) fn read(value: &Value, received_at: Timestamp) -> RawRequest {
 }
 
 /// The other way round.
-fn written(request: &RawRequest) -> Value {
+pub(crate) fn written(request: &RawRequest) -> Value {
     let headers: Vec<[String; 2]> = request
         .headers
         .iter()

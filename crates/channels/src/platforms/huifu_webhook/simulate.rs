@@ -129,13 +129,12 @@ fn message(story: &Story, account: &str) -> Value {
                 "trans_amt": yuan(story.amount_minor),
                 "trans_type": "T_MINIAPP",
             });
-            ("pay.wx_lite", paid)
+            ("trans.pay", paid)
         }
     };
     let is_failure = matches!(story.kind, EventKind::PaymentFailed | EventKind::RefundFailed);
     event["event_id"] = json!(format!("EV{}{:08}", time, number(&format!("{word}/{}/{}", story.order_no, story.serial)) % 100_000_000));
-    event["event_define_no"] = json!(word);
-    event["namespace"] = json!("opps-webhook");
+    event["event_type"] = json!(word);
     event["huifu_id"] = json!(account);
     event["req_date"] = json!(time[..8]);
     event["trans_date"] = json!(time[..8]);
