@@ -2,6 +2,7 @@
 
 mod oracle {
     pub(crate) mod python;
+    #[expect(dead_code, reason = "each test uses its own part of it")]
     pub(crate) mod wire;
 }
 
@@ -26,8 +27,6 @@ const MESSAGES: u64 = 600;
 /// What the oracle refuses though it is rightly signed. We keep it for a person: a refusal would lose it.
 const HELD: [&str; 1] = ["amount_nonsense"];
 
-/// Names sort without regard to case, and a genuine message has none that differs in case alone; renaming a field so
-/// is refused by us for its meaning and by the oracle for its text.
 fn now() -> Timestamp {
     "2026-11-21T04:00:00Z".parse().expect("a constant time")
 }
