@@ -25,7 +25,7 @@ use self::settings::{Config, SETTINGS};
 use super::accounts::is_error_page;
 use super::{Platform, huifu};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
-use crate::form::{Form, FormError, Limits};
+use crate::form::{Form, Limits};
 use crate::json::Json;
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
@@ -194,11 +194,8 @@ fn check_outside(request: &RawRequest) -> Result<(), Rejection> {
 fn signature(request: &RawRequest) -> Result<Vec<u8>, Rejection> {
     let missing = || Rejection::Missing { field: SIGN.into() };
     let query = request.query.as_deref().ok_or_else(missing)?;
-    let form = Form::parse(query.as_bytes(), LIMITS).map_err(|error| match error {
-        FormError::TooLarge { .. } | FormError::TooManyPairs { .. } | FormError::Percent { .. } => {
-            Rejection::Malformed { field: "query".into() }
-        }
-    })?;
+    let form =
+        Form::parse(query.as_bytes(), LIMITS).map_err(|_| Rejection::Malformed { field: "query".into() })?;
     let mut signs = form.pairs().iter().filter(|pair| *pair.name == *SIGN.as_bytes());
     let sign = signs.next().ok_or_else(missing)?;
     if signs.next().is_some() {

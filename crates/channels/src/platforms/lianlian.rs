@@ -157,11 +157,10 @@ impl Channel for Lianlian {
         }
         let inner = reply.body.trim_ascii();
         let inner = inner.strip_prefix(b"\xef\xbb\xbf").unwrap_or(inner).trim_ascii();
-        match has_code(inner) {
-            true if inner.len() == reply.body.len() => AckMatch::Exact,
-            true => AckMatch::Trimmed,
-            false => AckMatch::No,
+        if !has_code(inner) {
+            return AckMatch::No;
         }
+        if inner.len() == reply.body.len() { AckMatch::Exact } else { AckMatch::Trimmed }
     }
 
     /// What the signature covers, and nothing else.

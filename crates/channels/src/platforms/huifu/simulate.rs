@@ -55,7 +55,7 @@ impl OtherSide for Side {
         let signed = if story.kind == EventKind::Other { "data" } else { "resp_data" };
         let pairs = [
             ("resp_desc", "交易成功[000]".as_bytes()),
-            ("resp_code", b"00000000"),
+            ("resp_code", b"00000000".as_slice()),
             ("sign", STANDARD.encode(signature).as_bytes()),
             (signed, text.as_bytes()),
         ]
