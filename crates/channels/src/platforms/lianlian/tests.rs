@@ -347,7 +347,7 @@ fn what_cannot_be_genuine_is_refused_by_its_reason() {
     assert_eq!(refusal(&request("application/json", "{}")), missing("sign"));
     let rsa = signed(with(payment(), "sign_type", "RSA"));
     let sign = rsa.iter().find(|(name, _)| name == "sign").unwrap().1.clone();
-    for bad in [&sign[4..], &sign.to_lowercase(), "AAAA", &STANDARD.encode([0xff; 256])] {
+    for bad in [&sign[4..], "AAAA", &STANDARD.encode([0xff; 256]), &STANDARD.encode([1; 256])] {
         assert_eq!(refusal(&as_form(&with(rsa.clone(), "sign", bad))), Rejection::Signature, "{bad}");
     }
     assert_eq!(refusal(&as_form(&with(rsa, "sign", "not base64"))).word(), "malformed");

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use http::HeaderValue;
 use serde_json::{Value, json};
 
-use super::{DATA, JSON, RSA, TYPE};
+use super::{JSON, RSA};
 use crate::model::EventKind;
 use crate::platforms::accounts::simulate::{Keys, key, number, post, settings, words, yuan};
 use crate::platforms::accounts::write_time;
@@ -50,7 +50,6 @@ impl OtherSide for Side {
         let mut request = post("/notify/lianlian_accp", JSON, body.into_bytes(), story.at);
         request.headers.insert("signature-type", HeaderValue::from_static(RSA));
         request.headers.insert("signature-data", signature);
-        debug_assert!(request.headers.contains_key(TYPE) && request.headers.contains_key(DATA));
         Genuine { request, cover: Cover::BodyAndHeaders { headers: &[], signature: "signature-data" } }
     }
 
