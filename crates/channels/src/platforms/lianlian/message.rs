@@ -125,7 +125,7 @@ fn of_json(body: &[u8]) -> Result<Vec<(String, String)>, Rejection> {
         return Err(Rejection::TooManyFields { limit: FIELDS_MAX });
     }
     // A number or a list has no text of its own that could stand in the signed one.
-    let member = |(name, value)| match value {
+    let member = |(name, value): (String, Json)| match value {
         Json::Text(text) => Ok((name, text)),
         _ => Err(Rejection::Malformed { field: quote(&name) }),
     };
