@@ -1,7 +1,7 @@
 """Makes the vectors of crates/channels/src/signature/plain_rsa/vectors.json with openssl and fresh keys.
 
 Every genuine signature is openssl's own (`pkeyutl -sign` without a digest, `dgst -md5 -sign`). The others are blocks that
-were padded wrongly and then signed by openssl without padding, or numbers that need no key at all. Private halves are
+were padded here and then signed by openssl without padding, or numbers that need no key at all. Private halves are
 thrown away.
 
     python3 tests/oracles/plain_rsa.py > crates/channels/src/signature/plain_rsa/vectors.json
@@ -40,8 +40,9 @@ class Key:
         return openssl("dgst", f"-{name}", "-sign", self.file, given=message)
 
     def block(self, block):
+        """The private operation alone, which openssl calls decryption: its `-sign` takes no more than 64 bytes."""
         assert len(block) == self.length
-        return openssl("pkeyutl", "-sign", "-inkey", self.file, "-pkeyopt", "rsa_padding_mode:none", given=block)
+        return openssl("pkeyutl", "-decrypt", "-inkey", self.file, "-pkeyopt", "rsa_padding_mode:none", given=block)
 
     def padded(self, payload, first=b"\0\1", filler=b"\xff", end=b"\0"):
         filling = self.length - len(first) - len(end) - len(payload)
@@ -86,7 +87,7 @@ def cases(key):
     yield case("the text in capitals", False, good, PAYLOAD.upper())
     yield case("empty text", True, key.block(key.padded(b"")), b"")
     longest = (PAYLOAD * 8)[: length - 11]
-    yield case("the longest text", True, key.payload(longest), longest)
+    yield case("the longest text", True, key.block(key.padded(longest)), longest)
     yield case("seven bytes of filling", False, key.block(key.padded((PAYLOAD * 8)[: length - 10])), (PAYLOAD * 8)[: length - 10])
     yield case("with DigestInfo of SHA-256", False, key.digest("sha256", PAYLOAD))
     yield case("type 0", False, key.block(key.padded(PAYLOAD, b"\0\0", b"\0")))
