@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny fuzz fuzz-build fuzz-smoke crash power mutants setup-bench bench clean
+.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny fuzz fuzz-build fuzz-smoke crash power mutants setup-bench bench bench-verify docs fuzz-seeds clean
 
 VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -78,6 +78,14 @@ bench: setup-bench ## measure beside what merchants run today; ARGS=--quick for 
 	cargo build --release --quiet -p tollbell -p tollbell-bench
 	@out="$${CARGO_TARGET_DIR:-target}"; "$$out/release/tollbell-bench" --program "$$out/release/tollbell" --folder "$$out/bench" $(ARGS)
 
+bench-verify: ## what verification costs beside bare cryptography, and what hostile bodies cost
+	@cargo run --release --quiet --package tollbell-channels --features simulate --example bench_verify
+
+docs: ## write the pages about platforms anew from what the platforms say of themselves
+	@cargo build --quiet
+	@$(BUILT)/tollbell --lang en channels --markdown >docs/platforms.md
+	@$(BUILT)/tollbell --lang zh channels --markdown >docs/platforms.zh-CN.md
+
 check: setup-tools fmt clippy doc deny ## everything that needs no server
 
 fmt:
@@ -118,6 +126,10 @@ fuzz-smoke fuzz: fuzz-build ## every fuzz target for FUZZ_SECONDS from the commi
 	  || { tail -n 40 $$log; echo "$$target breaks a rule: see $(FUZZ_DIR)/broken/$$target"; exit 1; }; \
 	  echo "$$target: $$(sed -nE 's/^#([0-9]+)\tDONE +cov: ([0-9]+).*/\1 inputs, coverage \2/p' $$log)"; \
 	done
+
+fuzz-seeds: ## write the inputs with which the target `platforms` begins
+	@rm -f fuzz/corpus/platforms/*-sent fuzz/corpus/platforms/*-told fuzz/corpus/platforms/*-edited-*
+	@cargo run --quiet --package tollbell-fuzz --example seeds fuzz/corpus/platforms
 
 clean: ## forget what was built
 	cargo clean

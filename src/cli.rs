@@ -14,6 +14,7 @@ mod init;
 mod keep;
 mod listing;
 mod node;
+mod platforms;
 mod rejections;
 mod reload;
 mod replay;
@@ -64,7 +65,7 @@ enum What {
     Serve,
     Init(InitArgs),
     Check,
-    Channels,
+    Channels(ChannelsArgs),
     Targets,
     ResignKey(ResignKeyArgs),
     Sample(SampleArgs),
@@ -99,6 +100,14 @@ struct InitArgs {
 }
 
 #[derive(Debug, Args)]
+struct ChannelsArgs {
+    #[arg(long, conflicts_with = "markdown")]
+    known: bool,
+    #[arg(long)]
+    markdown: bool,
+}
+
+#[derive(Debug, Args)]
 struct ResignKeyArgs {
     channel: String,
 }
@@ -106,8 +115,8 @@ struct ResignKeyArgs {
 #[derive(Debug, Args)]
 struct SampleArgs {
     channel: String,
-    #[arg(long, default_value = "payment.succeeded")]
-    event: String,
+    #[arg(long)]
+    event: Option<String>,
     #[arg(long, default_value = "curl", value_parser = ["curl", "body", "http"])]
     format: String,
     #[arg(long)]
@@ -313,7 +322,9 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Serve => serve::run(&mut context).await,
         What::Init(args) => init::run(&mut context, &args),
         What::Check => check::run(&mut context),
-        What::Channels => listing::channels(&mut context).await,
+        What::Channels(ChannelsArgs { known: true, .. }) => platforms::known(&mut context),
+        What::Channels(ChannelsArgs { markdown: true, .. }) => platforms::markdown(&mut context),
+        What::Channels(_) => listing::channels(&mut context).await,
         What::Targets => listing::targets(&mut context),
         What::ResignKey(args) => resign_key::run(&mut context, &args),
         What::Sample(args) => sample::run(&mut context, &args),

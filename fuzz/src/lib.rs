@@ -12,6 +12,8 @@ mod fastcgi;
 mod form;
 mod forwarded;
 mod http;
+mod json;
+mod platforms;
 #[cfg(test)]
 mod replayed;
 mod stage;
@@ -19,6 +21,8 @@ mod wechat;
 mod xml;
 
 use std::path::Path;
+
+pub use platforms::seeds;
 
 /// A target.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +41,8 @@ pub const TARGETS: &[Target] = &[
     Target { name: "form", check: form::check },
     Target { name: "forwarded", check: forwarded::check },
     Target { name: "http", check: http::check },
+    Target { name: "json", check: json::check },
+    Target { name: "platforms", check: platforms::check },
     Target { name: "wechat", check: wechat::check },
     Target { name: "xml", check: xml::check },
 ];

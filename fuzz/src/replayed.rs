@@ -57,3 +57,15 @@ fn every_target_has_its_program() {
     }
     assert_eq!(files(&folder.join("fuzz_targets")).len(), TARGETS.len());
 }
+
+#[test]
+fn every_platform_has_its_inputs() {
+    let kinds: Vec<&str> = files(&corpus().join("platforms"))
+        .iter()
+        .map(|file| crate::platforms::kind_of(&fs::read(file).unwrap()))
+        .collect();
+    for platform in tollbell_channels::platforms::PLATFORMS {
+        let count = kinds.iter().filter(|kind| **kind == platform.kind).count();
+        assert!(count >= 3, "{}: only {count} inputs; write some with `make fuzz-seeds`", platform.kind);
+    }
+}

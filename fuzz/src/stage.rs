@@ -63,13 +63,11 @@ impl Stage {
         match self.channel.verify(request, now()) {
             Verdict::Genuine(proven) => {
                 let notification = proven.into_parts().0;
-                is_bounded(&notification);
+                check_notification(&notification);
                 Ok(notification)
             }
             Verdict::Refused(rejection) => {
-                let text = rejection.to_string();
-                assert!(text.chars().count() <= REFUSAL_CHARS_MAX, "an unbounded refusal: {text}");
-                assert!(!text.chars().any(char::is_control), "control characters in a refusal: {text:?}");
+                check_refusal(&rejection);
                 Err(rejection)
             }
             Verdict::NeedsKey(key) => Err(Rejection::UnknownKey { serial: key.serial }),
@@ -83,8 +81,15 @@ pub(crate) fn with_body(request: &RawRequest, body: Vec<u8>) -> RawRequest {
     RawRequest { body: Bytes::from(body), ..request.clone() }
 }
 
+/// A refusal's text is bounded and tame, whatever was in the request.
+pub(crate) fn check_refusal(rejection: &Rejection) {
+    let text = rejection.to_string();
+    assert!(text.chars().count() <= REFUSAL_CHARS_MAX, "an unbounded refusal: {text}");
+    assert!(!text.chars().any(char::is_control), "control characters in a refusal: {text:?}");
+}
+
 /// Whatever a genuine message says, what we take from it is bounded.
-fn is_bounded(notification: &Notification) {
+pub(crate) fn check_notification(notification: &Notification) {
     assert!(!notification.facts.is_empty() && notification.facts.len() <= FACTS_MAX);
     assert!(!notification.platform_id.is_empty() && notification.platform_id.len() <= NAME_BYTES_MAX);
     for fact in &notification.facts {

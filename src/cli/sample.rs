@@ -68,10 +68,13 @@ fn with_test_keys(
 
 /// What the callback shall say.
 fn story(context: &Context<'_>, stories: &[EventKind], args: &SampleArgs) -> anyhow::Result<Story> {
-    let kind = EventKind::parse(&args.event).filter(|kind| stories.contains(kind));
+    // A payment, where nothing else is asked for, or what this platform tells at all.
+    let usual = Some(EventKind::PaymentSucceeded).filter(|kind| stories.contains(kind)).or(stories.first().copied());
+    let word = args.event.as_deref().unwrap_or(usual.map_or("", EventKind::as_str));
+    let kind = EventKind::parse(word).filter(|kind| stories.contains(kind));
     let Some(kind) = kind else {
         let known: Vec<&str> = stories.iter().map(|kind| kind.as_str()).collect();
-        let message = Message::new("sample.no_story").with("event", &args.event).with("known", known.join(", "));
+        let message = Message::new("sample.no_story").with("event", word).with("known", known.join(", "));
         return Err(context.usage(&message));
     };
     let at = clock::system()();
@@ -125,7 +128,12 @@ fn curl_config(request: &RawRequest, url: &str) -> Vec<u8> {
         let header = [name.as_str().as_bytes(), b": ", value.as_bytes()].concat();
         line("header", &header);
     }
-    line("data-binary", &request.body);
+    // Nothing to send is not the same as an empty form, which curl would announce.
+    if !request.body.is_empty() {
+        // curl reads a file where `data-binary` begins with `@`; `data-raw` takes every text as it is.
+        let way = if request.body.starts_with(b"@") { "data-raw" } else { "data-binary" };
+        line(way, &request.body);
+    }
     config
 }
 
@@ -146,5 +154,10 @@ mod tests {
         };
         let text = String::from_utf8(curl_config(&request, "http://h/")).unwrap();
         assert_eq!(text, "url = \"http://h/?a=1\"\nrequest = \"POST\"\ndata-binary = \"a=\\\"b\\\"\\\\\\n\"\n");
+        let asked = RawRequest { method: http::Method::GET, body: bytes::Bytes::new(), ..request.clone() };
+        let text = String::from_utf8(curl_config(&asked, "http://h/")).unwrap();
+        assert_eq!(text, "url = \"http://h/?a=1\"\nrequest = \"GET\"\n");
+        let file = RawRequest { body: bytes::Bytes::from_static(b"@/etc/passwd"), ..request };
+        assert!(String::from_utf8(curl_config(&file, "http://h/")).unwrap().ends_with("data-raw = \"@/etc/passwd\"\n"));
     }
 }

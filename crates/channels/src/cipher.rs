@@ -1,9 +1,9 @@
 //! Block ciphers as platforms use them to wrap fields. Without a MAC a ciphertext proves little; what is opened here
 //! is believed only for what the platform's file says.
 
-use aws_lc_rs::cipher::{AES_128, AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
 #[cfg(feature = "simulate")]
 use aws_lc_rs::cipher::PaddedBlockEncryptingKey;
+use aws_lc_rs::cipher::{AES_128, AES_256, DecryptionContext, PaddedBlockDecryptingKey, UnboundCipherKey};
 
 /// Opens AES in ECB mode with PKCS #7 padding. The key has 16 or 32 bytes; none when it has not, when the text is no
 /// whole number of blocks, or when the padding is wrong.

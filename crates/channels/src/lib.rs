@@ -25,8 +25,8 @@ pub mod recognition;
 pub mod resign;
 pub mod settings;
 pub mod signature;
-pub mod sorted;
 #[cfg(feature = "simulate")]
 pub mod simulate;
+pub mod sorted;
 pub mod succession;
 pub mod xml;

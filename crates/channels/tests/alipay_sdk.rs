@@ -21,7 +21,7 @@ use tollbell_channels::form::{Form, Limits};
 use tollbell_channels::model::{Environment, EventKind, Timestamp};
 use tollbell_channels::platforms;
 use tollbell_channels::settings::{SettingValue, Settings};
-use tollbell_channels::simulate::{Conduct, Cover, Genuine, Story};
+use tollbell_channels::simulate::{Conduct, Cover, Covered, Genuine, PairCover, Story};
 
 const SCRIPT: &str = "alipay_sdk.py";
 
@@ -132,7 +132,7 @@ fn story(kind: EventKind, serial: u64, note: &str, at: Timestamp) -> Story {
 
 /// What the SDK is asked about a callback, perhaps with a letter added to one field.
 fn question(public_key: &str, genuine: &Genuine, spoiled: Option<&str>) -> Value {
-    let Cover::SortedForm { uncovered, .. } = &genuine.cover else { panic!("a form") };
+    let Cover::Pairs(PairCover { covered: Covered::Joined { but, .. }, .. }) = genuine.cover else { panic!("a form") };
     let mut pairs: Vec<(String, String)> = genuine
         .request
         .body
@@ -150,7 +150,7 @@ fn question(public_key: &str, genuine: &Genuine, spoiled: Option<&str>) -> Value
         }
     }
     let sign_type = pairs.iter().find(|(name, _)| name == "sign_type").expect("a sign_type").1.clone();
-    let rule = if uncovered.contains(&"sign_type") { "V1" } else { "V2" };
+    let rule = if but.contains(&"sign_type") { "V1" } else { "V2" };
     json!({ "public_key": public_key, "sign_type": sign_type, "rule": rule, "pairs": pairs })
 }
 

@@ -5,6 +5,7 @@
 //! the canonical form is computed here a second time, so that a mistake in the crate is not shared.
 
 mod contract {
+    mod cover;
     mod cuts;
     mod damage;
     mod duplicates;
@@ -14,12 +15,16 @@ mod contract {
     mod genuine;
     mod hostile;
     mod houserules;
+    mod json;
     mod keys;
+    mod pairs;
     mod random;
     mod recognition;
     mod replies;
     mod resign;
     mod secrets;
     mod settings;
+    mod toys;
     mod world;
+    mod xml;
 }

@@ -6,6 +6,8 @@ use tollbell_channels::model::fact::NAME_BYTES_MAX;
 use tollbell_channels::model::{Amount, Environment, EventKind, Notification, Proof};
 use tollbell_channels::simulate::Story;
 
+use super::cover::carrier;
+use super::pairs::{text, with_text};
 use super::world::{World, accepted, at, build, worlds};
 use tollbell_channels::channel::Verdict;
 
@@ -30,9 +32,9 @@ fn the_fields_of_a_proven_message_are_read_again_alone() {
             let fields = world.channel.fields(&genuine.request);
             assert!(!fields.is_empty(), "{label}: no fields of {}", notification.platform_id);
             // What cannot be read gives nothing, and no panic.
-            for end in [0, 1, genuine.request.body.len() / 2] {
-                let mut cut = genuine.request.clone();
-                cut.body.truncate(end);
+            let carrying = text(&genuine.request, carrier(&genuine));
+            for end in [0, 1, carrying.len() / 2] {
+                let cut = with_text(&genuine.request, carrier(&genuine), carrying[..end].to_vec());
                 let read = world.channel.fields(&cut);
                 assert!(read.len() <= fields.len(), "{label}: {end}");
             }

@@ -11,10 +11,12 @@ use super::world::worlds;
 fn the_suite_names_no_platform() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut sources = vec![folder.join("contract.rs")];
-    for entry in fs::read_dir(folder.join("contract")).expect("the suite's folder") {
-        let path = entry.expect("an entry").path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            sources.push(path);
+    for folder in [folder.join("contract"), folder.join("contract/toys")] {
+        for entry in fs::read_dir(folder).expect("the suite's folder") {
+            let path = entry.expect("an entry").path();
+            if path.extension().is_some_and(|extension| extension == "rs") {
+                sources.push(path);
+            }
         }
     }
     assert!(sources.len() > 10, "the suite's sources moved");
@@ -22,7 +24,11 @@ fn the_suite_names_no_platform() {
         let text = fs::read_to_string(&source).expect("a source").to_lowercase();
         for platform in PLATFORMS {
             for word in [platform.kind, platform.family] {
-                assert!(!text.contains(&word.to_lowercase()), "{} names `{word}`", source.display());
+                let is_letter = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+                let is_named = text.match_indices(&word.to_lowercase()).any(|(at, found)| {
+                    !is_letter(text[..at].chars().next_back()) && !is_letter(text[at + found.len()..].chars().next())
+                });
+                assert!(!is_named, "{} names `{word}`", source.display());
             }
         }
     }
@@ -31,6 +37,7 @@ fn the_suite_names_no_platform() {
 #[test]
 fn every_platform_describes_itself() {
     let mut kinds = std::collections::HashSet::new();
+    let mut files = std::collections::HashSet::new();
     for world in worlds() {
         let platform = world.platform;
         assert!(kinds.insert(platform.kind), "`{}` is registered twice", platform.kind);
@@ -46,6 +53,11 @@ fn every_platform_describes_itself() {
         for setting in platform.settings {
             assert!(names.insert(setting.name), "{}: `{}` twice", platform.kind, setting.name);
             assert!(!setting.help.en.is_empty() && !setting.help.zh.is_empty(), "{}", setting.name);
+        }
+        for written in world.side.written_settings() {
+            // `init --all` writes them side by side.
+            let Some(file) = written.file_name else { continue };
+            assert!(files.insert(file), "{}: another platform writes `{file}`, too", platform.kind);
         }
         for range in platform.source_ranges {
             let (address, bits) = range.split_once('/').unwrap_or_else(|| panic!("{range} is no CIDR"));

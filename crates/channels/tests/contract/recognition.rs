@@ -4,6 +4,8 @@ use tollbell_channels::channel::{Channel, Likeness, Rejection, Verdict};
 use tollbell_channels::recognition::recognise;
 use tollbell_channels::settings::{SettingValue, Settings};
 
+use super::cover::carrier;
+use super::pairs::with_text;
 use super::world::{World, build, changed, values, worlds};
 
 #[test]
@@ -110,15 +112,16 @@ fn two_equal_channels_are_ambiguous_and_none_is_unrecognised() {
     for world in worlds() {
         let twin = build(world.platform, &world.side.settings());
         let neighbour = neighbour(&world);
-        let request = world.callback().request;
+        let genuine = world.callback();
+        let request = &genuine.request;
         let own: &dyn Channel = world.channel.as_ref();
-        let found = recognise(&request, [("one", own, 1), ("two", twin.as_ref(), 2)]);
+        let found = recognise(request, [("one", own, 1), ("two", twin.as_ref(), 2)]);
         assert_eq!(found, Err(Rejection::Ambiguous { candidates: vec!["one".to_owned(), "two".to_owned()] }));
-        let found = recognise(&request, [("neighbour", neighbour.as_ref(), 1)]);
+        let found = recognise(request, [("neighbour", neighbour.as_ref(), 1)]);
         assert!(matches!(found, Ok(1) | Err(Rejection::UnknownMerchant { .. })), "{found:?}");
-        let found =
-            recognise(&super::world::with_body(&request, "garbage"), [("one", own, 1), ("two", twin.as_ref(), 2)]);
+        let garbage = with_text(request, carrier(&genuine), b"garbage".to_vec());
+        let found = recognise(&garbage, [("one", own, 1), ("two", twin.as_ref(), 2)]);
         assert_eq!(found, Err(Rejection::Unrecognised));
-        assert_eq!(recognise(&request, std::iter::empty::<(&str, &dyn Channel, u8)>()), Err(Rejection::Unrecognised));
+        assert_eq!(recognise(request, std::iter::empty::<(&str, &dyn Channel, u8)>()), Err(Rejection::Unrecognised));
     }
 }

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use tollbell_channels::channel::{Answer, Cause, Failure};
 use tollbell_channels::model::{AckMatch, AppReply};
+use tollbell_channels::simulate::Story;
 
+use super::cover::{carrier, without_signature};
+use super::pairs::with_text;
 use super::world::{World, worlds};
 
 /// `kind | answer | status | content type | body`, one line an answer, `-` for nothing.
@@ -106,7 +109,50 @@ fn an_applications_success_is_read_as_the_platform_would() {
         for body in
             [b"".as_slice(), b"fail", b"ok", b"{}", b"\0", b"<html></html>", &word[1..], &word[..word.len() - 1]]
         {
+            if body.eq_ignore_ascii_case(word) {
+                continue;
+            }
             assert_eq!(read(success.status, body), AckMatch::No, "{kind}: {}", body.escape_ascii());
+        }
+    }
+}
+
+/// Success may quote the request that it is for; a refusal says nothing about what was refused.
+#[test]
+fn only_success_depends_on_the_request() {
+    for world in worlds() {
+        let kind = world.platform.kind;
+        for cause in Cause::ALL.iter().copied().filter(|cause| cause.answer() != Answer::Success) {
+            let alone = world.channel.answer(cause.answer(), None);
+            for (_, genuine) in world.callbacks() {
+                let mut requests = vec![genuine.request.clone(), without_signature(&genuine)];
+                for garbage in [b"".as_slice(), b"success", b"SUCCESS", b"\xff"] {
+                    requests.push(with_text(&genuine.request, carrier(&genuine), garbage.to_vec()));
+                }
+                for request in requests {
+                    assert_eq!(world.channel.answer(cause.answer(), Some(&request)), alone, "{kind}: {cause:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn success_quotes_its_own_request_and_is_confirmed_by_what_it_quotes() {
+    for world in worlds() {
+        let kind = world.platform.kind;
+        for (story, genuine) in world.callbacks() {
+            let label = format!("{kind}: {}", story.kind);
+            let success = world.channel.answer(Answer::Success, Some(&genuine.request));
+            let reply = AppReply { status: success.status, body: &success.body };
+            assert_eq!(world.channel.is_ack(&reply, Some(&genuine.request)), AckMatch::Exact, "{label}");
+            assert_eq!(world.channel.answer(Answer::Success, Some(&genuine.request)), success, "{label}: told again");
+            let other = Story { order_no: "T20261121-0009".to_owned(), serial: 9, ..story.clone() };
+            let other = world.side.callback(&other).request;
+            // A number of another request confirms nothing here.
+            if world.channel.answer(Answer::Success, Some(&other)) != success {
+                assert_ne!(world.channel.is_ack(&reply, Some(&other)), AckMatch::Exact, "{label}: another's success");
+            }
         }
     }
 }

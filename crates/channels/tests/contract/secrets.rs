@@ -2,11 +2,11 @@
 
 use tollbell_channels::channel::Verdict;
 use tollbell_channels::settings::{SettingValue, Settings};
-use tollbell_channels::simulate::{Cover, Genuine};
+use tollbell_channels::simulate::{Carrier, Genuine};
 
-use super::damage::without_signature;
-use super::form::read;
-use super::world::{World, changed, values, with_body, with_header, worlds};
+use super::cover::{signature_of, without_signature};
+use super::pairs::Paired;
+use super::world::{World, changed, values, with_body, with_every_platform, with_header};
 
 /// Characters of key material that are too many to be there by chance.
 const CHUNK: usize = 16;
@@ -77,30 +77,37 @@ fn check(world: &World, secrets: &[String], what: &str, shown: &str) {
 
 #[test]
 fn what_is_printed_contains_no_key() {
-    for world in worlds() {
-        let secrets = secrets(&world);
-        let settings = world.side.settings();
-        check(&world, &secrets, "settings", &format!("{settings:?}"));
-        check(&world, &secrets, "written settings", &format!("{:?}", world.side.written_settings()));
-        check(&world, &secrets, "key notes", &format!("{:?}", world.channel.keys()));
-        check(&world, &secrets, "the platform", &format!("{:?}", world.platform));
-        for (_, genuine) in world.callbacks() {
-            check(&world, &secrets, "a callback", &format!("{genuine:?}"));
-            check(&world, &secrets, "a verdict", &format!("{:?}", world.verify(&genuine.request)));
-            for request in refusable(&genuine) {
-                let rejection = world.refuses("a refusable request", &request);
-                let json = serde_json::to_string(&rejection).expect("a rejection is kept as JSON");
-                check(&world, &secrets, "a rejection", &format!("{rejection:?} {rejection} {json}"));
-            }
+    with_every_platform(no_key_is_printed);
+}
+
+pub(crate) fn no_key_is_printed(world: &World) {
+    let secrets = secrets(world);
+    let settings = world.side.settings();
+    check(world, &secrets, "settings", &format!("{settings:?}"));
+    check(world, &secrets, "written settings", &format!("{:?}", world.side.written_settings()));
+    check(world, &secrets, "key notes", &format!("{:?}", world.channel.keys()));
+    check(world, &secrets, "the platform", &format!("{:?}", world.platform));
+    for (_, genuine) in world.callbacks() {
+        check(world, &secrets, "a callback", &format!("{genuine:?}"));
+        check(world, &secrets, "a verdict", &format!("{:?}", world.verify(&genuine.request)));
+        for request in refusable(&genuine) {
+            let rejection = world.refuses("a refusable request", &request);
+            let json = serde_json::to_string(&rejection).expect("a rejection is kept as JSON");
+            check(world, &secrets, "a rejection", &format!("{rejection:?} {rejection} {json}"));
         }
-        let stranger = World::new(world.platform);
-        let verdict = stranger.verify(&world.callback().request);
-        check(&world, &secrets, "a stranger's verdict", &format!("{verdict:?}"));
     }
+    let stranger = World::new(world.platform);
+    let verdict = stranger.verify(&world.callback().request);
+    check(world, &secrets, "a stranger's verdict", &format!("{verdict:?}"));
 }
 
 fn refusable(genuine: &Genuine) -> Vec<tollbell_channels::model::RawRequest> {
     let request = &genuine.request;
+    let paired = Paired::of(genuine);
+    if let Some(paired) = paired.filter(|paired| paired.cover.carrier == Carrier::Query) {
+        let twice = paired.repeated(2);
+        return vec![paired.with(&[]), twice, without_signature(genuine)];
+    }
     vec![
         with_body(request, ""),
         with_body(request, "garbage"),
@@ -125,17 +132,19 @@ fn spoiled(key: &[u8]) -> Vec<Vec<u8>> {
 
 #[test]
 fn errors_about_keys_contain_no_key() {
-    for world in worlds() {
-        let secrets = secrets(&world);
-        for (name, value) in values(world.platform, &world.side.settings()) {
-            let SettingValue::Key(key) = value else { continue };
-            for spoiled in spoiled(&key).into_iter().chain([world.side.export()]) {
-                let settings: Settings = changed(world.platform, &world.side.settings(), |other, value| {
-                    Some(if other == name { SettingValue::Key(spoiled.clone().into()) } else { value })
-                });
-                if let Err(error) = (world.platform.build)(&settings) {
-                    check(&world, &secrets, "a settings error", &format!("{error:?} {error}"));
-                }
+    with_every_platform(no_key_is_in_errors);
+}
+
+pub(crate) fn no_key_is_in_errors(world: &World) {
+    let secrets = secrets(world);
+    for (name, value) in values(world.platform, &world.side.settings()) {
+        let SettingValue::Key(key) = value else { continue };
+        for spoiled in spoiled(&key).into_iter().chain([world.side.export()]) {
+            let settings: Settings = changed(world.platform, &world.side.settings(), |other, value| {
+                Some(if other == name { SettingValue::Key(spoiled.clone().into()) } else { value })
+            });
+            if let Err(error) = (world.platform.build)(&settings) {
+                check(world, &secrets, "a settings error", &format!("{error:?} {error}"));
             }
         }
     }
@@ -143,26 +152,25 @@ fn errors_about_keys_contain_no_key() {
 
 #[test]
 fn what_is_printed_of_a_request_contains_no_signature_or_buyer() {
-    for world in worlds() {
-        for (story, genuine) in world.callbacks() {
-            let shown = format!("{genuine:?} {:?}", genuine.request);
-            let hidden: Vec<String> = match &genuine.cover {
-                Cover::SortedForm { signature, .. } => read(&genuine.request.body)
-                    .into_iter()
-                    .filter(|(name, value)| name == signature.as_bytes() || value.len() >= CHUNK)
-                    .flat_map(|(_, value)| pieces(&value))
-                    .collect(),
-                Cover::BodyAndHeaders { signature, .. } | Cover::BodyAndStamp { signature } => {
-                    let header = genuine.request.headers.get(*signature).expect("a signature").as_bytes().to_vec();
-                    [pieces(&header), pieces(&genuine.request.body)].concat()
-                }
-            };
-            assert!(!hidden.is_empty());
-            check(&world, &hidden, story.kind.as_str(), &shown);
-            let stranger = World::new(world.platform);
-            if let Verdict::Refused(rejection) = stranger.verify(&genuine.request) {
-                check(&world, &hidden, "a stranger's rejection", &format!("{rejection:?} {rejection}"));
+    with_every_platform(no_buyer_is_printed);
+}
+
+pub(crate) fn no_buyer_is_printed(world: &World) {
+    let stranger = World::new(world.platform);
+    for (story, genuine) in stranger.callbacks() {
+        let shown = format!("{genuine:?} {:?}", genuine.request);
+        let mut hidden = pieces(&signature_of(&genuine));
+        match Paired::of(&genuine) {
+            Some(paired) => {
+                let long = paired.pairs.iter().filter(|pair| pair.value.len() >= CHUNK);
+                hidden.extend(long.flat_map(|pair| pieces(&pair.value)));
             }
+            None => hidden.extend(pieces(&genuine.request.body)),
+        }
+        assert!(!hidden.is_empty());
+        check(world, &hidden, story.kind.as_str(), &shown);
+        if let Verdict::Refused(rejection) = world.verify(&genuine.request) {
+            check(world, &hidden, "a stranger's rejection", &format!("{rejection:?} {rejection}"));
         }
     }
 }

@@ -1,9 +1,15 @@
 //! The stage: a platform, its other side, and a channel that trusts it.
 
+use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use tollbell_channels::channel::{Channel, Rejection, Verdict};
-use tollbell_channels::model::{EventKind, Notification, RawRequest, Timestamp};
+use tollbell_channels::model::{EventKind, Fact, Notification, RawRequest, Timestamp};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
 use tollbell_channels::settings::{SettingKind, SettingValue, Settings};
 use tollbell_channels::simulate::{Genuine, OtherSide, Story};
@@ -30,6 +36,28 @@ pub(crate) struct World {
 pub(crate) fn worlds() -> Vec<World> {
     assert!(!PLATFORMS.is_empty(), "no platform is registered");
     PLATFORMS.iter().map(|platform| World::new(platform)).collect()
+}
+
+/// Plays a check with every registered platform, on all processors. One platform's failure hides no other's.
+pub(crate) fn with_every_platform(check: fn(&World)) {
+    let worlds = worlds();
+    let next = AtomicUsize::new(0);
+    let failed = Mutex::new(Vec::new());
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    thread::scope(|scope| {
+        for _ in 0..threads.min(worlds.len()) {
+            scope.spawn(|| {
+                while let Some(world) = worlds.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    // The panic itself was told when it came.
+                    if catch_unwind(AssertUnwindSafe(|| check(world))).is_err() {
+                        failed.lock().expect("nobody panics here").push(world.platform.kind);
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().expect("nobody panics here");
+    assert!(failed.is_empty(), "broken by {failed:?}");
 }
 
 impl World {
@@ -66,6 +94,32 @@ impl World {
 
     pub(crate) fn refuses(&self, label: &str, request: &RawRequest) -> Rejection {
         refused(self.platform, label, self.verify(request))
+    }
+
+    /// Refused; or read as the same message, as far as facts and names go.
+    pub(crate) fn refuses_or_reads_the_same(&self, label: &str, original: &Notification, request: &RawRequest) {
+        match self.verify(request) {
+            Verdict::Genuine(proven) => {
+                let found = proven.value();
+                let kind = self.platform.kind;
+                assert_eq!(found.facts, original.facts, "{kind}: {label}");
+                assert_eq!(found.concerns, original.concerns, "{kind}: {label}");
+                assert_eq!(found.key(), original.key(), "{kind}: {label}");
+                assert_eq!(found.scope, original.scope, "{kind}: {label}");
+            }
+            verdict => drop(refused(self.platform, label, verdict)),
+        }
+    }
+
+    /// Refused, held, or without any fact that was not there.
+    pub(crate) fn refuses_or_invents_nothing(&self, label: &str, original: &Notification, request: &RawRequest) {
+        match self.verify(request) {
+            Verdict::Genuine(proven) => {
+                let invented = invented(original, proven.value());
+                assert!(invented.is_empty(), "{}: {label}: invented {invented:?}", self.platform.kind);
+            }
+            verdict => drop(refused(self.platform, label, verdict)),
+        }
     }
 
     /// Refused, and for one of these reasons.
@@ -114,6 +168,21 @@ pub(crate) fn refused(platform: &Platform, label: &str, verdict: Verdict) -> Rej
     assert!(text.chars().count() <= REJECTION_CHARS_MAX, "{}: {label}: unbounded text: {text}", platform.kind);
     assert!(!text.chars().any(char::is_control), "{}: {label}: control characters: {text:?}", platform.kind);
     rejection
+}
+
+/// Facts that the original does not have; none where a person will look at them first.
+pub(crate) fn invented(original: &Notification, found: &Notification) -> Vec<Fact> {
+    let was_there = |fact: &Fact| {
+        original.facts.iter().any(|known| {
+            known.kind == fact.kind
+                && known.signed_money() == fact.signed_money()
+                && (&known.order_no, &known.payee) == (&fact.order_no, &fact.payee)
+                && (fact.baseline.is_none() || known.baseline == fact.baseline)
+                && known.identities().any(|name| fact.identities().any(|other| other == name))
+        })
+    };
+    let is_held = !found.concerns.is_empty();
+    found.facts.iter().filter(|fact| !is_held && !was_there(fact)).cloned().collect()
 }
 
 /// The same request with another body.

@@ -1,0 +1,4 @@
+//! Every registered platform.
+#![cfg_attr(fuzzing, no_main)]
+
+tollbell_fuzz::program!("platforms");

@@ -1,0 +1,218 @@
+//! Every registered platform through the real program: `init --all` configures it, `sample` and curl bring its callback,
+//! the page about it is the registry's, and adding one touches one place.
+
+mod support {
+    pub(crate) mod gateway;
+}
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use support::gateway::{Gateway, free_address, get, wait_for};
+use tollbell_channels::platforms::PLATFORMS;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn tollbell(folder: &Path, args: &[&str]) -> String {
+    let output = Command::new(env!("CARGO_BIN_EXE_tollbell"))
+        .args(args)
+        .current_dir(folder)
+        .env_remove("LC_ALL")
+        .env_remove("LC_MESSAGES")
+        .env("LANG", "en_US.UTF-8")
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn json(folder: &Path, args: &[&str]) -> Vec<Value> {
+    tollbell(folder, args).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What curl prints: the reply's body, and the status on a line of its own.
+fn curl(config: &str) -> (String, u16) {
+    let mut curl = Command::new("curl")
+        .args(["--silent", "--show-error", "--max-time", "20", "--write-out", "\n%{http_code}", "-K", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    curl.stdin.take().unwrap().write_all(config.as_bytes()).unwrap();
+    let output = curl.wait_with_output().unwrap();
+    assert!(output.status.success(), "curl ended with {}", output.status);
+    let text = String::from_utf8(output.stdout).unwrap();
+    let (body, status) = text.rsplit_once('\n').unwrap();
+    (body.to_owned(), status.parse().unwrap())
+}
+
+#[test]
+fn every_kinds_samples_are_accepted_by_what_init_configured() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    tollbell(folder, &["init", "--all", "--set", "address=unix:/nowhere", "--set", "script=/x.php"]);
+    let (public, admin) = (free_address(), free_address());
+    let text = fs::read_to_string(folder.join("tollbell.toml")).unwrap();
+    let text = text.replace("\"0.0.0.0:8080\"", &format!("\"{public}\""));
+    fs::write(folder.join("tollbell.toml"), text.replace("\"127.0.0.1:8081\"", &format!("\"{admin}\""))).unwrap();
+    tollbell(folder, &["check"]);
+    let log = fs::File::create(folder.join("log")).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_tollbell"))
+        .arg("serve")
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut gateway = Gateway { child };
+    wait_for("the gateway to serve", || {
+        assert!(!gateway.has_ended(), "{}", fs::read_to_string(folder.join("log")).unwrap());
+        get(admin, "/healthz").filter(|reply| reply.status == 200)
+    });
+    for platform in PLATFORMS {
+        let kind = platform.kind;
+        let side = (platform.simulate)();
+        for (index, event) in side.stories().iter().enumerate() {
+            let order = format!("CURL{index}");
+            let sample = tollbell(folder, &["sample", kind, "--event", event.as_str(), "--order-no", &order]);
+            let (body, status) = curl(&sample);
+            assert!((200..300).contains(&status), "{kind}: {event}: {status} {body}\n{sample}");
+            // The same again: the same answer, and no second event.
+            assert_eq!(curl(&sample), (body, status), "{kind}: {event}: repeated");
+        }
+        // Without a choice: what the platform tells first.
+        let (body, status) = curl(&tollbell(folder, &["sample", kind]));
+        assert!((200..300).contains(&status), "{kind}: {status} {body}");
+        let events = json(folder, &["--json", "events", "--channel", kind, "--limit", "500"]);
+        assert!(!events.is_empty(), "{kind}: no event");
+        for event in side.stories() {
+            let is_there = events.iter().any(|told| told["type"] == event.as_str());
+            assert!(is_there, "{kind}: no `{event}` among {} events", events.len());
+        }
+    }
+    assert_eq!(json(folder, &["--json", "rejections"]).len(), 0);
+    assert_eq!(gateway.terminate().code(), Some(0));
+}
+
+#[test]
+fn the_pages_about_platforms_are_the_registrys() {
+    for (lang, page) in [("en", "docs/platforms.md"), ("zh", "docs/platforms.zh-CN.md")] {
+        let told = tollbell(&root(), &["--lang", lang, "channels", "--markdown"]);
+        let written = fs::read_to_string(root().join(page)).unwrap_or_default();
+        assert!(told == written, "{page} is stale: write it anew with `make docs`");
+        for platform in PLATFORMS {
+            assert!(told.contains(&format!("\n## {}\n", platform.kind)), "{page}: {}", platform.kind);
+        }
+        assert_eq!(
+            told,
+            tollbell(&root(), &["--lang", lang, "channels", "--markdown"]),
+            "written differently each time"
+        );
+    }
+}
+
+#[test]
+fn known_platforms_are_listed_without_a_configuration() {
+    let folder = tempfile::tempdir().unwrap();
+    let listed = json(folder.path(), &["--json", "channels", "--known"]);
+    let kinds: Vec<&str> = listed.iter().map(|one| one["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, PLATFORMS.iter().map(|platform| platform.kind).collect::<Vec<_>>());
+    for (told, platform) in listed.iter().zip(PLATFORMS) {
+        assert_eq!(told["settings"].as_array().unwrap().len(), platform.settings.len());
+        assert!((200..300).contains(&told["replies"]["success"]["status"].as_u64().unwrap()));
+        for answer in ["refused", "busy", "not_yet"] {
+            assert!(told["replies"][answer]["status"].is_u64(), "{answer}");
+        }
+    }
+    let table = tollbell(folder.path(), &["channels", "--known"]);
+    let zh = tollbell(folder.path(), &["--lang", "zh", "channels", "--known"]);
+    for platform in PLATFORMS {
+        assert!(table.contains(platform.name.en) && zh.contains(platform.name.zh), "{}", platform.kind);
+    }
+}
+
+/// What adding a platform touches: its own file and folder, one `mod` line and one place in the list.
+#[test]
+fn a_platform_is_named_in_two_lines_outside_its_own_file() {
+    let folder = root().join("crates/channels/src/platforms");
+    let registry = fs::read_to_string(folder.with_extension("rs")).unwrap();
+    let modules: Vec<String> = registry
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub mod ").or_else(|| line.strip_prefix("mod ")))
+        .map(|rest| rest.trim_end_matches(';').to_owned())
+        .collect();
+    let mut counted = Vec::new();
+    for platform in PLATFORMS {
+        let entry = modules
+            .iter()
+            .find(|module| {
+                let source = fs::read_to_string(folder.join(format!("{module}.rs"))).unwrap_or_default();
+                source.contains(&format!("kind: \"{}\"", platform.kind)) && source.contains("pub static PLATFORM")
+            })
+            .unwrap_or_else(|| panic!("no file in platforms/ describes `{}`", platform.kind));
+        let places = lines_that_name(&registry, entry);
+        assert_eq!(places.len(), 2, "{entry} is named in platforms.rs by {places:?}");
+        let mut elsewhere = Vec::new();
+        for source in sources(&root().join("src")).into_iter().chain(sources(&root().join("crates/channels/src"))) {
+            let is_its_own = source.starts_with(folder.join(entry)) || source == folder.join(format!("{entry}.rs"));
+            if is_its_own || source == folder.with_extension("rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&source).unwrap();
+            if text.contains(&format!("platforms::{entry}")) || text.contains(&format!("super::{entry}::")) {
+                elsewhere.push(source);
+            }
+        }
+        assert!(elsewhere.is_empty(), "{entry} is used by {elsewhere:?}");
+        let own = std::iter::once(folder.join(format!("{entry}.rs"))).chain(sources(&folder.join(entry)));
+        let lines: usize = own.map(|file| fs::read_to_string(file).unwrap().lines().count()).sum();
+        counted.push(format!("{}: {lines} lines of its own, {} outside", platform.kind, places.len()));
+    }
+    assert_eq!(counted.len(), PLATFORMS.len());
+    // Shown by `cargo test -- --nocapture`.
+    let mut out = std::io::stdout();
+    writeln!(out, "{}", counted.join("\n")).unwrap();
+}
+
+/// Lines of the registry that name a module, each item of the list counted as a line.
+fn lines_that_name(registry: &str, module: &str) -> Vec<String> {
+    let is_word = |text: &str| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == module);
+    let (before, list) = registry.split_once("PLATFORMS: &[&Platform] = &[").expect("the list");
+    let (list, behind) = list.split_once("];").expect("its end");
+    let comment = |line: &&str| !line.trim_start().starts_with("//");
+    before
+        .lines()
+        .chain(list.split(','))
+        .chain(behind.lines())
+        .filter(comment)
+        .filter(|line| is_word(line))
+        .map(|line| line.trim().to_owned())
+        .collect()
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let Ok(entries) = fs::read_dir(folder) else { return found };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+#[test]
+fn a_module_is_found_in_the_registry_by_its_whole_name() {
+    let registry = "pub mod pay;\nmod pay_more;\n// pay\npub static PLATFORMS: &[&Platform] = &[&pay::PLATFORM, &pay_more::PLATFORM];\n";
+    assert_eq!(lines_that_name(registry, "pay"), ["pub mod pay;", "&pay::PLATFORM"]);
+    assert_eq!(lines_that_name(registry, "pay_more").len(), 2);
+}
