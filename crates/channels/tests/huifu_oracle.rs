@@ -1,6 +1,7 @@
 //! The Huifu channels against an oracle that was written from the protocol's description alone.
 
 mod oracle {
+    #[expect(dead_code, reason = "each test uses its own part of it")]
     pub(crate) mod python;
     #[expect(dead_code, reason = "each test uses its own part of it")]
     pub(crate) mod wire;
@@ -22,7 +23,7 @@ const SCRIPT: &str = "huifu.py";
 const SEEDS: [u64; 4] = [1, 2, 3, 20_261_121];
 
 /// Messages a seed; half of them are spoilt.
-const MESSAGES: u64 = 1_000;
+const MESSAGES: u64 = 600;
 
 /// What the oracle refuses though it is rightly signed. We keep it for a person: a refusal would lose it.
 const HELD: [&str; 3] = ["other_merchant", "no_number", "amount_nonsense"];
@@ -95,8 +96,10 @@ fn check_refused(said: &Said, damage: &str, verdict: Verdict) {
     match verdict {
         Verdict::Refused(_) => {}
         Verdict::Genuine(proven) if HELD.contains(&damage) => {
-            // Without money meaning there is nothing to hold it for, unless it is another account's.
-            let is_harmless = said.kind == "onboarding" && damage == "no_number";
+            // Without money meaning there is nothing to hold it for, and a closing needs no more than the order.
+            let fact = &proven.value().facts[0];
+            let is_closed = said.kind == "webhook_close" && fact.order_no.is_some();
+            let is_harmless = damage == "no_number" && (said.kind == "onboarding" || is_closed);
             assert!(!proven.value().concerns.is_empty() || is_harmless, "{damage}: passed: {}", said.line);
         }
         other => panic!("{damage}: {other:?}: {}", said.line),

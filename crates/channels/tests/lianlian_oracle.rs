@@ -1,6 +1,7 @@
 //! The LianLian channels of both generations against an oracle that was written from the protocol's description alone.
 
 mod oracle {
+    #[expect(dead_code, reason = "each test uses its own part of it")]
     pub(crate) mod python;
     #[expect(dead_code, reason = "each test uses its own part of it")]
     pub(crate) mod wire;
@@ -19,10 +20,10 @@ use tollbell_channels::simulate::Story;
 const SCRIPT: &str = "lianlian.py";
 
 /// Each has its own merchant and keys; between them they allow either algorithm and both.
-const SEEDS: [u64; 6] = [1, 2, 3, 4, 5, 20_261_121];
+const SEEDS: [u64; 4] = [1, 2, 3, 20_261_121];
 
 /// Messages a seed; half of them are spoilt.
-const MESSAGES: u64 = 600;
+const MESSAGES: u64 = 500;
 
 /// What the oracle refuses though it is rightly signed. We keep it for a person: a refusal would lose it.
 const HELD: [&str; 1] = ["amount_nonsense"];

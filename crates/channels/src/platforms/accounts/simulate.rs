@@ -13,13 +13,10 @@ use zeroize::Zeroizing;
 
 use crate::model::{Currency, Environment, Money, RawRequest, Timestamp};
 use crate::settings::{SettingValue, Settings};
-use crate::signature::key::{PublicKey, hex};
+use crate::signature::key::PublicKey;
 use crate::simulate::WrittenSetting;
 
-/// Characters of a made-up secret.
-const SECRET_CHARS: usize = 32;
-
-/// A throw-away RSA key pair, and all that is made from it, so that one export carries everything.
+/// A throw-away RSA key pair.
 #[derive(Clone)]
 pub(in super::super) struct Keys(pub(in super::super) Arc<RsaKeyPair>);
 
@@ -45,14 +42,6 @@ impl Keys {
     pub(in super::super) fn public_pem(&self) -> Zeroizing<Vec<u8>> {
         let key = PublicKey::of_pair("key", &self.0).expect("a generated key has a public half");
         Zeroizing::new(key.to_pem().into_bytes())
-    }
-
-    /// A secret of 32 characters, as random as the private key that it is made from.
-    pub(in super::super) fn secret(&self, purpose: &str) -> Zeroizing<String> {
-        let seed = Zeroizing::new([purpose.as_bytes(), b"\n", &self.export()].concat());
-        let mut text = hex(digest(&SHA256, &seed).as_ref());
-        text.truncate(SECRET_CHARS);
-        Zeroizing::new(text)
     }
 }
 

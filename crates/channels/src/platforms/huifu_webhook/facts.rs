@@ -82,11 +82,15 @@ fn close(notice: &mut Notice<'_>) -> Vec<Fact> {
     let mut names = by_theirs.into_iter().chain(numbered(notice, date, number));
     let Some(identity) = names.next() else { return notice.not_understood(number) };
     let aliases = names.collect();
+    let order_no = notice.name(number);
+    if order_no.is_none() {
+        notice.missing(number);
+    }
     // Many closings state no amount, and none is needed: nothing was paid.
     let amount = if notice.has("trans_amt") { notice.yuan("trans_amt") } else { Amount::None };
     vec![Fact {
         aliases,
-        order_no: notice.name(number),
+        order_no,
         platform_no: notice.name(theirs),
         ..notice.fact(EventKind::PaymentClosed, identity, amount)
     }]
