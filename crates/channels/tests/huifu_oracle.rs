@@ -197,7 +197,11 @@ fn the_oracle_accepts_what_the_simulators_sign() {
                 accepted += 1;
                 if story.kind.as_str().starts_with("payment.") {
                     assert_eq!(verdict["event"], story.kind.as_str(), "{label}");
-                    assert_eq!((&verdict["order_no"], &verdict["amount_minor"]), (&json!("T-1"), &json!(12_345)), "{label}");
+                    assert_eq!(
+                        (&verdict["order_no"], &verdict["amount_minor"]),
+                        (&json!("T-1"), &json!(12_345)),
+                        "{label}"
+                    );
                 }
             } else {
                 let reason = verdict["reason"].as_str().expect("a reason");

@@ -20,7 +20,7 @@ use tollbell_channels::simulate::Story;
 const SCRIPT: &str = "lianlian.py";
 
 /// Each has its own merchant and keys; between them they allow either algorithm and both.
-const SEEDS: [u64; 4] = [1, 2, 3, 20_261_121];
+const SEEDS: [u64; 4] = [1, 2, 9, 20_261_121];
 
 /// Messages a seed; half of them are spoilt.
 const MESSAGES: u64 = 500;
@@ -142,10 +142,9 @@ fn a_payout_is_a_payment_where_the_configuration_says_so() {
     let channels = Channels::new(&settings(SCRIPT, 7, &json!({})));
     let lines = [json!({ "op": "sign", "seed": 1, "kind": "payout", "status": "SUCCESS", "now": now().as_second() })];
     let said = messages(SCRIPT, 7, &json!({}), &lines).remove(0);
-    for (channel, expected) in [
-        (&channels.payments, EventKind::PaymentSucceeded),
-        (&channels.payouts, EventKind::TransferSucceeded),
-    ] {
+    for (channel, expected) in
+        [(&channels.payments, EventKind::PaymentSucceeded), (&channels.payouts, EventKind::TransferSucceeded)]
+    {
         let Verdict::Genuine(proven) = channel.verify(&said.request, said.now) else { panic!("{}", said.line) };
         assert_eq!(proven.value().facts[0].kind, expected);
     }

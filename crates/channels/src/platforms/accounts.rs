@@ -173,12 +173,7 @@ impl<'m> Notice<'m> {
     }
 
     /// What was read.
-    pub(super) fn finish(
-        self,
-        platform_kind: &str,
-        sent_at: Option<Timestamp>,
-        facts: Vec<Fact>,
-    ) -> Notification {
+    pub(super) fn finish(self, platform_kind: &str, sent_at: Option<Timestamp>, facts: Vec<Fact>) -> Notification {
         Notification {
             scope: self.scope,
             platform_id: self.platform_id,
@@ -299,7 +294,11 @@ impl<'m> Notice<'m> {
 
     /// A field that should hold a known word: unknown when it has another, missing when it has none.
     pub(super) fn not_understood(&mut self, path: &str) -> Vec<Fact> {
-        if self.has(path) { self.unknown(path) } else { self.missing(path) }
+        if self.has(path) {
+            self.unknown(path)
+        } else {
+            self.missing(path)
+        }
         vec![self.other()]
     }
 

@@ -119,7 +119,8 @@ impl Channel for Huifu {
             return Likeness::No;
         }
         let Ok(message) = Json::parse(carried.text()) else { return Likeness::Shape };
-        let is_ours = facts::account(&message).is_none_or(|account| self.config.huifu_ids.iter().any(|own| own == account));
+        let is_ours =
+            facts::account(&message).is_none_or(|account| self.config.huifu_ids.iter().any(|own| own == account));
         if is_ours { Likeness::Merchant } else { Likeness::Shape }
     }
 
@@ -146,7 +147,8 @@ impl Channel for Huifu {
             return AckMatch::No;
         }
         let Some(request) = to else {
-            let number = reply.body.strip_prefix(SUCCESS_PREFIX.as_bytes()).and_then(|rest| std::str::from_utf8(rest).ok());
+            let number =
+                reply.body.strip_prefix(SUCCESS_PREFIX.as_bytes()).and_then(|rest| std::str::from_utf8(rest).ok());
             let is_exact = number.is_some_and(|number| number.is_empty() || is_number(number));
             return if is_exact { AckMatch::Exact } else { AckMatch::No };
         };

@@ -121,7 +121,8 @@ impl Channel for HuifuWebhook {
         if !facts::is_event(&message) {
             return Likeness::No;
         }
-        let is_ours = huifu::facts::account(&message).is_none_or(|account| self.config.huifu_ids.iter().any(|own| own == account));
+        let is_ours = huifu::facts::account(&message)
+            .is_none_or(|account| self.config.huifu_ids.iter().any(|own| own == account));
         if is_ours { Likeness::Merchant } else { Likeness::Shape }
     }
 
@@ -194,8 +195,7 @@ fn check_outside(request: &RawRequest) -> Result<(), Rejection> {
 fn signature(request: &RawRequest) -> Result<Vec<u8>, Rejection> {
     let missing = || Rejection::Missing { field: SIGN.into() };
     let query = request.query.as_deref().ok_or_else(missing)?;
-    let form =
-        Form::parse(query.as_bytes(), LIMITS).map_err(|_| Rejection::Malformed { field: "query".into() })?;
+    let form = Form::parse(query.as_bytes(), LIMITS).map_err(|_| Rejection::Malformed { field: "query".into() })?;
     let mut signs = form.pairs().iter().filter(|pair| *pair.name == *SIGN.as_bytes());
     let sign = signs.next().ok_or_else(missing)?;
     if signs.next().is_some() {

@@ -98,9 +98,9 @@ impl Channel for LianlianAccp {
         if check_outside(request).is_err() || !request.headers.contains_key(DATA) {
             return Likeness::No;
         }
-        let Ok(message @ Json::Object(_)) = Json::parse(&request.body) else { return Likeness::No };
-        let is_ours = facts::partner(&message).is_none_or(|partner| self.config.partners.iter().any(|own| own == partner));
-        if is_ours { Likeness::Merchant } else { Likeness::Shape }
+        let Ok(message) = Json::parse(&request.body) else { return Likeness::No };
+        let Some(partner) = facts::partner(&message) else { return Likeness::No };
+        if self.config.partners.iter().any(|own| own == partner) { Likeness::Merchant } else { Likeness::Shape }
     }
 
     fn verify(&self, request: &RawRequest, _: Timestamp) -> Verdict {

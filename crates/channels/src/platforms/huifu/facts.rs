@@ -13,8 +13,20 @@ use crate::platforms::accounts::{Notice, member, parse};
 
 /// The kinds of payment that the documents list (Huifu 斗拱, aggregated payment and scanned payment).
 const PAYMENTS: &[&str] = &[
-    "T_JSAPI", "T_MINIAPP", "T_APP", "T_H5", "T_NATIVE", "T_MICROPAY", "A_JSAPI", "A_NATIVE", "A_MICROPAY", "U_JSAPI",
-    "U_NATIVE", "U_MICROPAY", "D_NATIVE", "D_MICROPAY",
+    "T_JSAPI",
+    "T_MINIAPP",
+    "T_APP",
+    "T_H5",
+    "T_NATIVE",
+    "T_MICROPAY",
+    "A_JSAPI",
+    "A_NATIVE",
+    "A_MICROPAY",
+    "U_JSAPI",
+    "U_NATIVE",
+    "U_MICROPAY",
+    "D_NATIVE",
+    "D_MICROPAY",
 ];
 
 /// The one kind of refund (Huifu 斗拱, refund: what is sent).

@@ -70,7 +70,8 @@ impl<'r> Carried<'r> {
         if form.pairs().iter().any(|pair| std::str::from_utf8(&pair.value).is_err()) {
             return Err(Rejection::Charset { charset: "utf-8".into() });
         }
-        let value = |name: &str| form.pairs().iter().find(|pair| *pair.name == *name.as_bytes()).map(|p| p.value.clone());
+        let value =
+            |name: &str| form.pairs().iter().find(|pair| *pair.name == *name.as_bytes()).map(|p| p.value.clone());
         Self::of(SIGNED.map(value), value(SIGN), "form")
     }
 

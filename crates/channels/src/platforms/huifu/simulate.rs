@@ -39,10 +39,7 @@ impl OtherSide for Side {
     }
 
     fn written_settings(&self) -> Vec<WrittenSetting> {
-        vec![
-            words("huifu_id", &[HUIFU_ID]),
-            key("huifu_public_key", &self.keys.public_pem(), "huifu_public.pem"),
-        ]
+        vec![words("huifu_id", &[HUIFU_ID]), key("huifu_public_key", &self.keys.public_pem(), "huifu_public.pem")]
     }
 
     fn stories(&self) -> &'static [EventKind] {

@@ -4,8 +4,8 @@ use aws_lc_rs::rand;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::settings::{Config, ENDPOINT_KEY_CHARS};
 use super::JSON;
+use super::settings::{Config, ENDPOINT_KEY_CHARS};
 use crate::model::{EventKind, RawRequest};
 use crate::platforms::accounts::simulate::{key, number, post, settings, words, yuan};
 use crate::platforms::accounts::write_time;
@@ -133,7 +133,8 @@ fn message(story: &Story, account: &str) -> Value {
         }
     };
     let is_failure = matches!(story.kind, EventKind::PaymentFailed | EventKind::RefundFailed);
-    event["event_id"] = json!(format!("EV{}{:08}", time, number(&format!("{word}/{}/{}", story.order_no, story.serial)) % 100_000_000));
+    event["event_id"] =
+        json!(format!("EV{}{:08}", time, number(&format!("{word}/{}/{}", story.order_no, story.serial)) % 100_000_000));
     event["event_type"] = json!(word);
     event["huifu_id"] = json!(account);
     event["req_date"] = json!(time[..8]);

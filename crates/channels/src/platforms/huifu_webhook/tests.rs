@@ -118,7 +118,8 @@ fn only_one_signature_in_capitals_in_the_query_counts() {
     assert_eq!(refusal(&request(Some(&format!("sign={}", good.to_lowercase())), &body)), Rejection::Signature);
     let first = DigestHash::Md5.hex_of(&[KEY.as_bytes(), body.as_bytes()], HexCase::Upper);
     assert_eq!(refusal(&request(Some(&format!("sign={first}")), &body)), Rejection::Signature);
-    for query in [format!("sign={good}&sign={good}"), format!("sign=x&a=1&%73ign={good}"), format!("sign={good}&sign=")] {
+    for query in [format!("sign={good}&sign={good}"), format!("sign=x&a=1&%73ign={good}"), format!("sign={good}&sign=")]
+    {
         assert_eq!(refusal(&request(Some(&query), &body)), Rejection::Duplicate { field: "sign".into() }, "{query}");
     }
     for query in [format!("shop=1&sign={good}"), format!("sign={good}&a=b&a=c"), format!("&%73ign={good}&")] {
@@ -140,7 +141,10 @@ fn events_are_told_by_their_word_and_state() {
     let by_type = with(without(paid(), "event_define_no"), "event_type", json!("trans.pay"));
     assert_eq!(told(&by_type), "payment.succeeded T1 10.00 00290HF1 |");
     assert_eq!(told(&with(paid(), "event_type", json!("pay.wx_lite"))), "payment.succeeded T1 10.00 00290HF1 |");
-    assert_eq!(told(&with(paid(), "event_type", json!("refund.standard"))), "payment.succeeded T1 10.00 00290HF1 | contradiction");
+    assert_eq!(
+        told(&with(paid(), "event_type", json!("refund.standard"))),
+        "payment.succeeded T1 10.00 00290HF1 | contradiction"
+    );
     for word in ["statement.day", "settlement.encashment", "wechat.complaint", "mer.register.wx", "conf.union.qr"] {
         assert_eq!(told(&with(paid(), "event_define_no", json!(word))), "other - - - |", "{word}");
     }
@@ -168,7 +172,10 @@ fn refunds_and_closings_name_their_order() {
     // The closing did not succeed, or the order was paid.
     assert_eq!(told(&with(close.clone(), "trans_stat", json!("F"))), "other - - - |");
     assert_eq!(told(&with(close.clone(), "trans_stat", json!("Z"))), "other - - - | unknown_value");
-    assert_eq!(told(&with(close.clone(), "org_trans_stat", json!("S"))), "payment.closed T1 - req_seq_id:20261121:T1 | contradiction");
+    assert_eq!(
+        told(&with(close.clone(), "org_trans_stat", json!("S"))),
+        "payment.closed T1 - req_seq_id:20261121:T1 | contradiction"
+    );
     assert_eq!(told(&without(close, "org_req_seq_id")), "other - - - | missing_field");
 }
 

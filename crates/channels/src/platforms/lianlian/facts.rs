@@ -55,7 +55,10 @@ fn payment(notice: &mut Notice<'_>) -> Vec<Fact> {
         Some("SUCCESS") => {
             let payee = notice.name("oid_partner");
             let mut facts = bill(notice, EventKind::PaymentSucceeded);
-            facts.iter_mut().filter(|fact| fact.kind != EventKind::Other).for_each(|fact| fact.payee.clone_from(&payee));
+            facts
+                .iter_mut()
+                .filter(|fact| fact.kind != EventKind::Other)
+                .for_each(|fact| fact.payee.clone_from(&payee));
             facts
         }
         _ => notice.not_understood("result_pay"),

@@ -74,7 +74,11 @@ impl Message {
 
     /// A field that the signature covers; none when it is absent, empty or the text `null`.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.fields.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str()).filter(|value| is_value(value))
+        self.fields
+            .iter()
+            .find(|(field, _)| field == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| is_value(value))
     }
 
     /// A field that must be there.

@@ -82,7 +82,8 @@ fn pairs(story: &Story) -> Vec<(&'static str, String)> {
         ("oid_partner", PARTNER.to_owned()),
         ("sign_type", "RSA".to_owned()),
         ("settle_date", time[..8].to_owned()),
-        ("no_agree", format!("{:016}", story.serial)),
+        // The notice of a refund names no order, and another order's is another notice all the same.
+        ("no_agree", format!("{:019}", number(&format!("{}/{}", story.order_no, story.serial)))),
         ("info_order", story.note.clone()),
     ];
     match story.kind {

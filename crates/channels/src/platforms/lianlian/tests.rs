@@ -317,12 +317,16 @@ fn a_text_that_could_be_other_fields_is_held() {
     let genuine = signed(with(payment(), "info_order", "shoes"));
     let sign = genuine.iter().find(|(name, _)| name == "sign").unwrap().1.clone();
     let whole = text(&genuine);
-    for (from, to) in [("&money_order=0.10", "info_order"), ("&no_order=N1", "money_order"), ("&result_pay=SUCCESS", "oid_paybill")] {
+    for (from, to) in
+        [("&money_order=0.10", "info_order"), ("&no_order=N1", "money_order"), ("&result_pay=SUCCESS", "oid_paybill")]
+    {
         let mut cut = pairs(&whole.replace(from, ""));
         let value = format!("{}{from}", cut.iter().find(|(name, _)| name == to).unwrap().1);
         cut = with(cut, to, &value);
         cut.push(("sign".to_owned(), sign.clone()));
-        let Verdict::Genuine(proven) = channel("payment").verify(&as_form(&cut), now()) else { panic!("the text is the same") };
+        let Verdict::Genuine(proven) = channel("payment").verify(&as_form(&cut), now()) else {
+            panic!("the text is the same")
+        };
         assert!(proven.value().concerns.iter().any(|concern| concern.word() == "ambiguous"), "{from}");
     }
 }
@@ -367,7 +371,9 @@ fn the_code_of_an_answer_decides_whatever_surrounds_it() {
     assert_eq!(read("\u{feff}{'ret_code':'0000','ret_msg':'交易成功'}"), AckMatch::Trimmed);
     assert_eq!(read("{\"ret_code\":\"0000\"}\n"), AckMatch::Trimmed);
     assert_eq!(read("Warning {'ret_code':'0000','ret_msg':'交易成功'}"), AckMatch::Within);
-    for none in ["", "0000", "success", r#"{"ret_code":"9999"}"#, r#"{"ret_code":["0000"]}"#, r#"["ret_code","0000"]"#, FAIL] {
+    for none in
+        ["", "0000", "success", r#"{"ret_code":"9999"}"#, r#"{"ret_code":["0000"]}"#, r#"["ret_code","0000"]"#, FAIL]
+    {
         assert_eq!(read(none), AckMatch::No, "{none}");
     }
 }
@@ -402,7 +408,9 @@ fn a_channel_without_purpose_or_key_cannot_be() {
 fn a_repetition_is_one_notification_and_another_fact_another() {
     let key = |pairs: Pairs| read_as("payment", pairs).key();
     assert_eq!(key(payment()), key(payment()));
-    for (name, value) in [("oid_paybill", "2"), ("money_order", "0.11"), ("no_order", "N2"), ("dt_order", "20261121115901")] {
+    for (name, value) in
+        [("oid_paybill", "2"), ("money_order", "0.11"), ("no_order", "N2"), ("dt_order", "20261121115901")]
+    {
         assert_ne!(key(payment()), key(with(payment(), name, value)), "{name}");
     }
 }

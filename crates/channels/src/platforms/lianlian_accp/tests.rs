@@ -158,7 +158,10 @@ fn both_headers_are_there_once_and_say_rsa() {
 #[test]
 fn only_what_says_so_in_every_respect_is_a_payment() {
     assert_eq!(told(&paid()), "payment.succeeded T1 10.00 accp_txnno:2026112100001 |");
-    assert_eq!(told(&with(paid(), "/txn_type", json!("SECURED_CONSUME"))), "payment.succeeded T1 10.00 accp_txnno:2026112100001 |");
+    assert_eq!(
+        told(&with(paid(), "/txn_type", json!("SECURED_CONSUME"))),
+        "payment.succeeded T1 10.00 accp_txnno:2026112100001 |"
+    );
     let notification = read(&paid());
     assert_eq!((notification.sent_at, notification.facts[0].occurred_at), (Some(now()), Some(now())));
     for status in ["TRADE_FAILURE", "TRADE_CLOSE", "trade_success", "TRADE_WAIT_PAY"] {
