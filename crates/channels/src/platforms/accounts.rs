@@ -295,9 +295,9 @@ impl<'m> Notice<'m> {
     /// A field that should hold a known word: unknown when it has another, missing when it has none.
     pub(super) fn not_understood(&mut self, path: &str) -> Vec<Fact> {
         if self.has(path) {
-            self.unknown(path)
+            self.unknown(path);
         } else {
-            self.missing(path)
+            self.missing(path);
         }
         vec![self.other()]
     }

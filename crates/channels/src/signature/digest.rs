@@ -25,13 +25,15 @@ impl DigestHash {
     /// The digest of all parts, one behind the other.
     pub fn of(self, parts: &[&[u8]]) -> Vec<u8> {
         match self {
-            Self::Md5 => parts.iter().fold(md5::Md5::new(), |hash, part| hash.chain_update(part)).finalize().to_vec(),
+            Self::Md5 => parts.iter().fold(md5::Md5::new(), md5::Digest::chain_update).finalize().to_vec(),
             Self::Sha1 => of_library(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, parts),
             Self::Sha256 => of_library(&aws_lc_rs::digest::SHA256, parts),
             Self::Sm3 => {
                 use sm3::Digest as _;
                 let mut hash = sm3::Sm3::new();
-                parts.iter().for_each(|part| hash.update(part));
+                for part in parts {
+                    hash.update(part);
+                }
                 hash.finalize().to_vec()
             }
         }
@@ -56,7 +58,9 @@ impl fmt::Display for DigestHash {
 
 fn of_library(algorithm: &'static aws_lc_rs::digest::Algorithm, parts: &[&[u8]]) -> Vec<u8> {
     let mut context = aws_lc_rs::digest::Context::new(algorithm);
-    parts.iter().for_each(|part| context.update(part));
+    for part in parts {
+        context.update(part);
+    }
     context.finish().as_ref().to_vec()
 }
 
