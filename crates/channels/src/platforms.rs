@@ -1,6 +1,7 @@
 //! The list of supported platforms. Adding one is an entry in this folder, its `mod` line, and its line
 //! in [`PLATFORMS`]; everything else (configuration, help, contract tests, generated pages) reads the list.
 
+mod accounts;
 pub mod alipay;
 pub mod custom;
 mod douyin;
@@ -8,9 +9,13 @@ pub mod douyin_ecpay;
 pub mod douyin_pay;
 pub mod douyin_trade;
 pub mod epay;
+pub mod huifu;
+pub mod huifu_webhook;
 pub mod jd_pay;
 pub mod jeepay;
 mod joined;
+pub mod lianlian;
+pub mod lianlian_accp;
 pub mod qq_wallet;
 mod signed_body;
 mod tenpay;
@@ -64,6 +69,7 @@ pub type MakeMirror = fn(&Settings) -> Result<Box<dyn crate::simulate::Mirror>, 
 pub static PLATFORMS: &[&Platform] = &[
     &alipay::PLATFORM,
     &wechat_pay::PLATFORM,
+pub static PLATFORMS: &[&Platform] = &[
     &douyin_ecpay::PLATFORM,
     &douyin_trade::PLATFORM,
     &douyin_pay::PLATFORM,
@@ -74,6 +80,11 @@ pub static PLATFORMS: &[&Platform] = &[
     &jeepay::PLATFORM,
     &jd_pay::PLATFORM,
     &yeepay::PLATFORM,
+    &huifu::PLATFORM,
+    &huifu_webhook::PLATFORM,
+    &lianlian::PLATFORM,
+    &lianlian_accp::PLATFORM,
+];
     &custom::PLATFORM,
 ];
 
