@@ -1,7 +1,6 @@
 //! The Huifu channels against an oracle that was written from the protocol's description alone.
 
 mod oracle {
-    #[expect(dead_code, reason = "each test uses its own part of it")]
     pub(crate) mod python;
     #[expect(dead_code, reason = "each test uses its own part of it")]
     pub(crate) mod wire;

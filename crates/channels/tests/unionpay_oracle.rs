@@ -2,7 +2,6 @@
 
 mod oracle {
     pub(crate) mod python;
-    #[expect(dead_code, reason = "keys, messages and verdicts come from one process here: making keys takes seconds")]
     pub(crate) mod wire;
 }
 
