@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use tollbell_channels::channel::{Channel, Verdict};
-use tollbell_channels::model::{Amount, Concern, Environment, EventKind, Fact, Notification, Timestamp};
+use tollbell_channels::model::{Amount, Concern, Environment, EventKind, Fact, Identity, Notification, Timestamp};
 use tollbell_channels::platforms;
 use tollbell_channels::settings::{SettingValue, Settings};
 use tollbell_channels::simulate::Story;
@@ -186,7 +186,7 @@ fn names(fact: &Fact, expected: &Value) -> Vec<String> {
         }
     };
     if let Some(refund_no) = text("refund_no") {
-        same("payment", fact.payment.as_ref().map(|name| name.as_str()), text("platform_no"));
+        same("payment", fact.payment.as_ref().map(Identity::as_str), text("platform_no"));
         same("refund", fact.platform_no.as_deref(), text("platform_refund_no"));
         let ours = fact.aliases.first().and_then(|name| name.as_str().strip_prefix("out_refund_no:"));
         same("own number", ours, Some(refund_no));

@@ -1,6 +1,7 @@
 //! Refund notices: sealed, not signed.
 
 use super::*;
+use crate::model::Identity;
 
 /// The content as the documents show it.
 fn content() -> Draft {
@@ -85,9 +86,9 @@ fn a_refund_is_read_from_inside() {
     let fact = only_fact(notification);
     assert_eq!((fact.kind, &fact.amount), (EventKind::RefundSucceeded, &fen(3960)));
     assert_eq!(fact.scope, Scope::of(MCH_ID));
-    let names: Vec<&str> = fact.identities().map(|name| name.as_str()).collect();
+    let names: Vec<&str> = fact.identities().map(Identity::as_str).collect();
     assert_eq!(names, ["refund_id:50000408942018111907145868882", "out_refund_no:131811191610442717309"]);
-    assert_eq!(fact.payment.as_ref().map(|name| name.as_str()), Some("4200000215201811190261405420"));
+    assert_eq!(fact.payment.as_ref().map(Identity::as_str), Some("4200000215201811190261405420"));
     assert_eq!(fact.order_no.as_deref(), Some("71106718111915575302817"));
     assert_eq!(fact.platform_no.as_deref(), Some("50000408942018111907145868882"));
     assert_eq!(fact.occurred_at, Some("2018-11-19T08:24:13Z".parse().unwrap()));
