@@ -62,7 +62,10 @@ pub(crate) fn check(data: &[u8]) {
     match what % 3 {
         0 => {
             let sent = with_text(request, rest.to_vec(), *in_query);
-            assert!(judged(player, &sent).is_none(), "nobody signed it");
+            // Nobody signed it, unless it is the genuine message whose surroundings it has.
+            if let Some(found) = judged(player, &sent) {
+                assert_eq!(&found, original, "nobody signed it");
+            }
         }
         1 => {
             if let Some(found) = judged(player, &edited(request, rest, *in_query)) {
