@@ -23,7 +23,7 @@ const SCRIPT: &str = "huifu.py";
 const SEEDS: [u64; 4] = [1, 2, 3, 20_261_121];
 
 /// Messages a seed; half of them are spoilt.
-const MESSAGES: u64 = 600;
+const MESSAGES: u64 = 400;
 
 /// What the oracle refuses though it is rightly signed. We keep it for a person: a refusal would lose it.
 const HELD: [&str; 3] = ["other_merchant", "no_number", "amount_nonsense"];
