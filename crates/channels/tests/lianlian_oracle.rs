@@ -22,7 +22,7 @@ const SCRIPT: &str = "lianlian.py";
 const SEEDS: [u64; 4] = [1, 2, 9, 20_261_121];
 
 /// Messages a seed; half of them are spoilt.
-const MESSAGES: u64 = 500;
+const MESSAGES: u64 = 400;
 
 /// What the oracle refuses though it is rightly signed. We keep it for a person: a refusal would lose it.
 const HELD: [&str; 1] = ["amount_nonsense"];
