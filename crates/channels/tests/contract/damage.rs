@@ -496,7 +496,7 @@ fn moved_blocks(sealed: &[u8]) -> Vec<(String, Vec<u8>)> {
                     let mut copied = blocks.clone();
                     copied[at] = blocks[to];
                     add(format!("block {to} in place of block {at}"), &copied);
-                    copied = blocks.clone();
+                    copied.clone_from(&blocks);
                     copied.insert(at, blocks[to]);
                     add(format!("block {to} again before block {at}"), &copied);
                 }

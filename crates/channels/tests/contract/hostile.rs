@@ -21,7 +21,7 @@ pub(crate) fn empty_messages_are_named(world: &World) {
     let words: &[&str] = if carrier(&genuine) == Carrier::Query { &["empty", "missing"] } else { &["empty"] };
     world.refuses_as("nothing", &with_text(&genuine.request, carrier(&genuine), Vec::new()), words);
     if carrier(&genuine) == Carrier::Query {
-        world.refuses_as("no query", &RawRequest { query: None, ..genuine.request.clone() }, words);
+        world.refuses_as("no query", &RawRequest { query: None, ..genuine.request }, words);
     }
 }
 

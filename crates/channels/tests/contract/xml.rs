@@ -29,7 +29,7 @@ impl Style {
         match (self, std::str::from_utf8(value)) {
             (Self::Entities | Self::Blanks, Ok(text)) => escaped(text).into_bytes(),
             (Self::Numbers, Ok(text)) => {
-                text.chars().map(|c| format!("&#x{:X};", u32::from(c))).collect::<String>().into_bytes()
+                text.chars().flat_map(|c| format!("&#x{:X};", u32::from(c)).into_bytes()).collect()
             }
             (Self::Pieces, Ok(text)) => {
                 let middle = text.char_indices().nth(text.chars().count() / 2).map_or(0, |(at, _)| at);
@@ -114,7 +114,10 @@ pub(crate) fn read(text: &[u8]) -> Option<Document> {
     let root = Tag::at(rest)?;
     let mut pairs = Vec::new();
     rest = &rest[root.length..];
-    while !root.is_whole {
+    if root.is_whole {
+        return Some(Document { root: root.name.to_vec(), pairs });
+    }
+    loop {
         rest = rest.trim_ascii_start();
         if rest.starts_with(b"</") {
             break;
