@@ -198,7 +198,7 @@ impl Trust {
         has_path && signer.certificate.is_valid_at(now)
     }
 
-    #[cfg(test)]
+    #[cfg(all(test, feature = "simulate"))]
     pub(super) fn known_count(&self) -> usize {
         self.known.iter().map_while(OnceLock::get).count()
     }
