@@ -146,11 +146,11 @@ impl Channel for FakeChannel {
         unreachable!("nothing is sent")
     }
 
-    fn answer(&self, _: Answer) -> Reply {
+    fn answer(&self, _: Answer, _: Option<&RawRequest>) -> Reply {
         unreachable!("nothing is sent")
     }
 
-    fn is_ack(&self, _: &AppReply<'_>) -> AckMatch {
+    fn is_ack(&self, _: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
         unreachable!("nothing is sent")
     }
 
