@@ -278,7 +278,9 @@ pub(crate) fn now() -> Timestamp {
 
 /// A callback as bytes on a new connection.
 pub(crate) fn wire(path: &str, request: &RawRequest) -> Vec<u8> {
-    let query = request.query.as_ref().map(|query| format!("?{query}")).unwrap_or_default();
+    // A path that has a query says all of it.
+    let query = request.query.as_ref().filter(|_| !path.contains('?'));
+    let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     let mut bytes =
         format!("{} {path}{query} HTTP/1.1\r\nhost: gateway.example\r\nconnection: close\r\n", request.method)
             .into_bytes();
