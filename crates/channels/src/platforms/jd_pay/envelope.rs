@@ -95,11 +95,12 @@ pub(super) struct Inner {
 }
 
 impl Inner {
-    /// Opens the envelope and reads what is in it. Proves nothing: the cipher has no sum over its text.
+    /// Opens the envelope and reads what is in it. Proves nothing: the cipher has no sum over its text. What does not
+    /// open was sealed with another key, or by nobody.
     pub(super) fn open(cipher: &TripleDes, sealed: &[u8]) -> Result<Self, Rejection> {
         let framed = cipher.open(sealed).ok_or_else(|| malformed("encrypt"))?;
-        let plain = unframed(&framed).ok_or_else(|| malformed("encrypt"))?;
-        let text = std::str::from_utf8(plain).map_err(|_| malformed("encrypt"))?.to_owned();
+        let plain = unframed(&framed).ok_or(Rejection::Signature)?;
+        let text = std::str::from_utf8(plain).map_err(|_| Rejection::Signature)?.to_owned();
         let document = read(&text)?;
         Ok(Self { text, document })
     }
