@@ -79,7 +79,7 @@ fn check_facts(said: &Said, notification: &Notification) -> Result<(), String> {
     if (fact.order_no.clone(), fact.platform_no.clone()) != (text("order_no"), number) {
         return Err(format!("numbers {:?}, {:?}", fact.order_no, fact.platform_no));
     }
-    let names: Vec<&str> = fact.identities().map(|identity| identity.as_str()).collect();
+    let names: Vec<&str> = fact.identities().map(tollbell_channels::model::Identity::as_str).collect();
     let expected = match (text("refund_no"), text("platform_refund_no"), text("platform_no")) {
         (Some(ours), Some(theirs), _) => vec![format!("uniqueRefundNo:{theirs}"), format!("refundRequestId:{ours}")],
         (_, _, Some(number)) => vec![number],
