@@ -49,7 +49,8 @@ pub struct Platform {
 pub type MakeMirror = fn(&Settings) -> Result<Box<dyn crate::simulate::Mirror>, SettingsError>;
 
 /// Every platform.
-pub static PLATFORMS: &[&Platform] = &[&alipay::PLATFORM, &wechat_pay::PLATFORM, &jd_pay::PLATFORM, &yeepay::PLATFORM, &custom::PLATFORM];
+pub static PLATFORMS: &[&Platform] =
+    &[&alipay::PLATFORM, &wechat_pay::PLATFORM, &jd_pay::PLATFORM, &yeepay::PLATFORM, &custom::PLATFORM];
 
 /// The platform of this kind.
 pub fn by_kind(kind: &str) -> Option<&'static Platform> {
