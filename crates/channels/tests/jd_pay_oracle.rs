@@ -24,10 +24,10 @@ const KIND: &str = "jd_pay";
 const NOW: i64 = 1_795_233_600;
 
 /// Genuine messages of each set of keys; the oracle needs some 10 ms for each.
-const GENUINE: u64 = 200;
+const GENUINE: u64 = 180;
 
-/// Damaged messages of each set of keys.
-const DAMAGED: u64 = 350;
+/// Damaged messages of each set of keys; some need several signatures.
+const DAMAGED: u64 = 180;
 
 /// Damages that are signed, and so are held by the gateway, where the oracle refuses them: whatever is proven is kept
 /// for a person, because refusing would lose it.

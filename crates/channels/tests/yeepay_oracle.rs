@@ -27,10 +27,10 @@ const NOW: i64 = 1_795_233_600;
 const SETS: u64 = 3;
 
 /// Genuine messages of each set of keys; the oracle needs some 15 ms for each.
-const GENUINE: u64 = 200;
+const GENUINE: u64 = 160;
 
-/// Damaged messages of each set of keys.
-const DAMAGED: u64 = 300;
+/// Damaged messages of each set of keys; some need several signatures.
+const DAMAGED: u64 = 150;
 
 /// Damages that are signed, and so are held by the gateway, where the oracle refuses them: whatever is proven is kept
 /// for a person, because refusing would lose it.
