@@ -107,10 +107,9 @@ fn is_foreign_nonce(generation: &str, request: &RawRequest) -> bool {
 /// Concerns that a message of this kind has with us, though the oracle finds nothing wrong.
 fn known_concerns(said: &Said) -> &'static [&'static str] {
     match said.kind.as_str() {
-        // The description names no amount of it; public programs do, and without one it is held.
-        "trade.refund" => &["missing_field"],
-        // The oracle's has a number of the merchant's and nothing else; a share needs more.
-        "pay.split" => &["missing_field"],
+        // Of a refund the description names no amount; public programs do, and without one it is held. The oracle's share has
+        // a number of the merchant's and nothing else; a share needs more.
+        "trade.refund" | "pay.split" => &["missing_field"],
         _ => &[],
     }
 }
@@ -143,7 +142,7 @@ fn compare(generation: &str, said: &Said, notification: &Notification) -> Result
         return differs("number", &fact.platform_no);
     }
     if is_refund {
-        let payment = fact.payment.as_ref().map(|payment| payment.as_str());
+        let payment = fact.payment.as_ref().map(tollbell_channels::model::Identity::as_str);
         if payment != expect["platform_no"].as_str() {
             return differs("payment", &payment);
         }
@@ -183,8 +182,7 @@ fn judge(generation: &str, said: &Said, verdict: &Verdict) -> Result<(), String>
     let damage = said.damage.as_deref().expect("a damage");
     let body: Value = serde_json::from_slice(&said.request.body).unwrap_or_default();
     match found {
-        Err(Rejection::Duplicate { .. }) => Ok(()),
-        Err(Rejection::Missing { .. } | Rejection::Malformed { .. }) => Ok(()),
+        Err(Rejection::Duplicate { .. } | Rejection::Missing { .. } | Rejection::Malformed { .. }) => Ok(()),
         Err(_) if HELD.contains(&damage) || NO_NUMBER.contains(&damage) => wrong(),
         Err(_) => Ok(()),
         Ok(found) if HELD.contains(&damage) || damage == UNREADABLE => {

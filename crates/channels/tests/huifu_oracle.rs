@@ -2,7 +2,6 @@
 
 mod oracle {
     pub(crate) mod python;
-    #[expect(dead_code, reason = "each test uses its own part of it")]
     pub(crate) mod wire;
 }
 

@@ -160,6 +160,12 @@ impl Channel for HuifuWebhook {
         fields
     }
 
+    /// The signature stands there. A query that says more is not handed on: the rest of it is nobody's word.
+    fn signs_query(&self, proven: &RawRequest) -> bool {
+        let query = proven.query.as_deref().and_then(|query| Form::parse(query.as_bytes(), LIMITS).ok());
+        query.is_some_and(|query| query.pairs().len() == 1)
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         self.config.notes.clone()
     }

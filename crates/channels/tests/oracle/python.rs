@@ -1,5 +1,7 @@
 //! Runs an oracle, a program that knows the protocol and nothing of this crate.
 
+#![allow(dead_code, reason = "each test binary that includes this file uses its own part of it")]
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
