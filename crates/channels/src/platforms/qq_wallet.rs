@@ -8,7 +8,7 @@
 mod facts;
 #[cfg(feature = "simulate")]
 mod simulate;
-#[cfg(test)]
+#[cfg(all(test, feature = "simulate"))]
 mod tests;
 
 use super::tenpay::{self, ApiKey, SIGN, SignType, XML};

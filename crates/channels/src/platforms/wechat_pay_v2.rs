@@ -32,7 +32,7 @@ mod refund;
 mod settings;
 #[cfg(feature = "simulate")]
 mod simulate;
-#[cfg(test)]
+#[cfg(all(test, feature = "simulate"))]
 mod tests;
 
 use self::refund::REQ_INFO;
