@@ -1,7 +1,7 @@
 //! QQ wallet QQ钱包: notices of payments to the `notify_url` of an order, and of payouts (XML). Sources: QQ wallet
 //! merchant documents, "payment result notification" and "signature algorithm"; the kits that merchants use.
 //!
-//! The rule of the signature is that of [`super::tenpay`], with MD5 alone. Unlike its sister it has a `trade_state` and
+//! The rule of the signature is that of `tenpay.rs`, with MD5 alone. Unlike its sister it has a `trade_state` and
 //! no `return_code`. There is no time under the signature, so an old capture is known by what it says. The interface's
 //! own answers are signed with the same key by the same rule, but carry a `return_code`: they are another protocol.
 

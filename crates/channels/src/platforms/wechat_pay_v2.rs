@@ -2,7 +2,7 @@
 //! a refund. Sources: WeChat Pay merchant documents of this generation, "payment result notification", "refund result
 //! notification", "contract result notification", "combined payment notification", "signature algorithm".
 //!
-//! All but refund notices are signed with the API key, by the rule that [`super::tenpay`] holds. There is no time under
+//! All but refund notices are signed with the API key, by the rule that `tenpay.rs` holds. There is no time under
 //! the signature, so an old capture is known by what it says. The interface's own answers are signed with the same key
 //! by the same rule; whoever replays one says nothing false: a payment is only believed where no field speaks against
 //! it. Requests and the call-up of the cashier, which a browser can see, carry no `return_code` and prove nothing.

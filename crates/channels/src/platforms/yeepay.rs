@@ -5,7 +5,7 @@
 //! decryption, and public handlers of these callbacks.
 //!
 //! Anybody can seal such an envelope, for the merchant's public key is public. So nothing of it is believed before the
-//! signature inside, and no failure on the way says at which step it was: see [`envelope`].
+//! signature inside, and no failure on the way says at which step it was: see `yeepay/envelope.rs`.
 
 mod envelope;
 mod facts;
