@@ -17,7 +17,7 @@ pub mod sources;
 pub mod tls;
 mod watched;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio::time::Instant;
 use tollbell_channels::channel::{Answer, Cause, Rejection, Verdict, quote};
@@ -143,11 +143,10 @@ impl Receiver {
         let received_at = request.received_at;
         let channel = door.channel();
         let began = Instant::now();
-        // Made now: the request is given away when it is stored.
-        let success = channel.answer(Answer::Success, Some(&request));
+        let success = OnceLock::new();
         let answered = |cause: Cause, acknowledges| Answered {
             reply: match cause.answer() {
-                Answer::Success => success.clone(),
+                Answer::Success => success.get().cloned().unwrap_or_else(|| channel.answer(Answer::Success, None)),
                 failure @ Answer::Failure(_) => channel.answer(failure, None),
             },
             cause,
@@ -166,6 +165,8 @@ impl Receiver {
         let proven = match verdict {
             Verdict::Genuine(proven) => {
                 self.guard.note_genuine(request.source);
+                // Made now: the request is given away when it is stored.
+                success.get_or_init(|| channel.answer(Answer::Success, Some(&request)));
                 proven
             }
             Verdict::Refused(rejection) => {

@@ -12,7 +12,8 @@ Decisions where the sheet leaves room:
 - After the length N and its N bytes only the zero fill may follow, shorter than a block.
 - The outer merchant and result are not signed: merchant must be ours within and without, the outer result code
   000000. Within, a result element is optional and must say 000000 when it is there.
-- status 2 is success; any other word is `other` (UNCONFIRMED).
+- status 2 is success of a payment; 1 of a refund, as a genuine notice published with JD's demo keys has it. Any other word
+  is `other` (UNCONFIRMED).
 - For a refund tradeNum is the refund's number and oTradeNum the order's.
 - The sheet does not list the fields of payout notices: genuine by the signature alone, event `other`. The salt key is
   appended directly. Upper-case hex; lower case is refused.
@@ -106,7 +107,7 @@ class JdPay(Platform):
     NAME = "jd_pay"
     KINDS = ("payment", "refund", "payout")
     GENERATIONS = ("untouched", "normalised", "SHA", "SHA-256")
-    STATUSES = {"payment": {"2": "payment.succeeded"}, "refund": {"2": "refund.succeeded"}, "payout": {"": "other"}}
+    STATUSES = {"payment": {"2": "payment.succeeded"}, "refund": {"1": "refund.succeeded"}, "payout": {"": "other"}}
 
     def make_keys(self, rng, label, wish):
         private = rsa_key(label)

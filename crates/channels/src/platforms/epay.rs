@@ -77,6 +77,7 @@ const PROTOCOL: Protocol = Protocol {
     ],
     free_text: &["name", "param"],
     unsigned: &["sign", "sign_type"],
+    of_requests: &["clientip", "device", "method", "notify_url", "return_url", "sitename"],
     limits: Limits { bytes_max: MESSAGE_BYTES_MAX, pairs_max: FIELDS_MAX },
     by_get: true,
     by_bare_post: false,

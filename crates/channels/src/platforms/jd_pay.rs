@@ -60,8 +60,8 @@ const TEXT: &str = "text/plain";
 
 const UNCONFIRMED: &[Text] = &[
     Text {
-        en: "the values of `status` other than 2 (success); a notice with another one is held",
-        zh: "`status` 除 2(成功)以外的取值;其他取值的通知会被挂起",
+        en: "the values of `status` other than 2 of a payment and 1 of a refund (success); a notice with another one is held",
+        zh: "`status` 除支付的 2、退款的 1(成功)以外的取值;其他取值的通知会被挂起",
     },
     Text {
         en: "the fields of payout notices: they are proven, kept as `other` and never guessed at",

@@ -98,6 +98,7 @@ const PROTOCOL: Protocol = Protocol {
         "transferDesc",
     ],
     unsigned: &["sign"],
+    of_requests: &[],
     limits: Limits { bytes_max: MESSAGE_BYTES_MAX, pairs_max: FIELDS_MAX },
     by_get: false,
     by_bare_post: true,

@@ -41,6 +41,9 @@ pub(super) struct Protocol {
     pub(super) free_text: &'static [&'static str],
     /// Those of them that the signature does not cover.
     pub(super) unsigned: &'static [&'static str],
+    /// Fields that only the merchant's requests have. A request is signed with the same key by the same rule, and a buyer's
+    /// browser can see it: cut anew at the free text of such a field, it could pass for a message.
+    pub(super) of_requests: &'static [&'static str],
     /// How much is read.
     pub(super) limits: Limits,
     /// Whether messages come by GET, in the query.
@@ -84,7 +87,7 @@ impl OwnParameters {
             if name.is_empty() || name.len() > OWN_BYTES_MAX || !is_ordinary(name.as_bytes()) {
                 return Err(SettingsError::new(OWN, "malformed").because(quote(name)));
             }
-            if protocol.known.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            if protocol.known.iter().chain(protocol.of_requests).any(|known| known.eq_ignore_ascii_case(name)) {
                 return Err(SettingsError::new(OWN, "relation").because(name.as_str()));
             }
         }
@@ -155,6 +158,11 @@ impl<'r> Message<'r> {
             return Err(Rejection::Duplicate { field: shown(name) });
         }
         if let Some(pair) = sorted.iter().find(|pair| !is_ordinary(&pair.name)) {
+            return Err(Rejection::Malformed { field: shown(&pair.name) });
+        }
+        let is_of_request =
+            |pair: &&&Pair<'_>| self.protocol.of_requests.iter().any(|one| one.as_bytes() == &*pair.name);
+        if let Some(pair) = sorted.iter().find(is_of_request) {
             return Err(Rejection::Malformed { field: shown(&pair.name) });
         }
         let mut lowered: Vec<Vec<u8>> = sorted.iter().map(|pair| pair.name.to_ascii_lowercase()).collect();

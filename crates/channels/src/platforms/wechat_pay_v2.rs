@@ -203,9 +203,12 @@ impl Channel for WechatPayV2 {
     /// With what is inside a refund notice, each name behind `req_info.`.
     fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
         let Ok(flat) = tenpay::read(proven) else { return Vec::new() };
-        let mut fields = flat.fields().to_vec();
-        fields.extend(refund::fields(&self.config, &flat));
-        fields
+        if Shape::of(&flat) != Some(Shape::Refund) {
+            return flat.fields().to_vec();
+        }
+        // Nothing protects what stands outside: of it only what was compared with the configuration, or decides nothing.
+        let outside = flat.fields().iter().filter(|(name, _)| OUTSIDE.contains(&name.as_str())).cloned();
+        refund::fields(&self.config, &flat).into_iter().chain(outside).collect()
     }
 
     fn keys(&self) -> Vec<KeyNote> {
@@ -255,6 +258,10 @@ impl WechatPayV2 {
         Ok((facts::read(&self.config, &flat, shape), verified))
     }
 }
+
+/// Fields that stand outside the sealed content of a refund notice.
+const OUTSIDE: &[&str] =
+    &["return_code", "return_msg", "appid", "mch_id", "sub_appid", "sub_mch_id", "nonce_str", REQ_INFO];
 
 /// Fields that name the merchant; of a combined order, the one that combined it.
 const MERCHANT: &[&str] = &["mch_id", "combine_mch_id"];

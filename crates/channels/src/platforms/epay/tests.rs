@@ -238,6 +238,35 @@ fn the_public_key_is_no_secret_of_the_first_generation() {
     assert_eq!((error.setting, error.word), ("key", "wrong_algorithm"));
 }
 
+/// A buyer's browser sees the shop's own signed request. Its free text, cut anew, must not become a callback.
+#[test]
+fn a_shops_request_cut_anew_is_no_callback() {
+    let request = pairs(&[
+        ("money", "100.00"),
+        ("out_trade_no", "O1"),
+        ("pid", "1001"),
+        ("return_url", "https://shop.example/r?to=A&trade_no=2026112115000099999&trade_status=TRADE_SUCCESS"),
+    ]);
+    let sealed = sealed_v1(request.clone());
+    let mut cut = without(sealed.clone(), "return_url");
+    cut.extend(pairs(&[
+        ("return_url", "https://shop.example/r?to=A"),
+        ("trade_no", "2026112115000099999"),
+        ("trade_status", "TRADE_SUCCESS"),
+    ]));
+    assert_eq!(
+        canonical(&without(without(cut.clone(), "sign"), "sign_type")),
+        canonical(&request),
+        "the same signed text"
+    );
+    for forged in [cut, sealed] {
+        assert!(matches!(refused(&v1(), &get(&forged)), Rejection::Malformed { .. }));
+        assert!(matches!(refused(&v1(), &post(&forged)), Rejection::Malformed { .. }));
+    }
+    let own = v1().with("ignored_parameters", texts(&["return_url"]));
+    assert!((PLATFORM.build)(&own).is_err());
+}
+
 #[test]
 fn what_forks_sign_otherwise_is_refused() {
     let all = usual();

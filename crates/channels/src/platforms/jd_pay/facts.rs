@@ -21,11 +21,20 @@ use crate::xml::Nested;
 /// China has kept one zone without summer time since 1991.
 const BEIJING: Offset = Offset::constant(8);
 
+/// The means of payment of a trade.
+const MEANS: &str = "payList/pay";
+
+const TRADE_TIME: &str = "tradeTime";
+
 /// Digits of a time: `yyyyMMddHHmmss`.
 const TIME_DIGITS: usize = 14;
 
-/// The only documented state: it happened.
-const SUCCEEDED: &str = "2";
+/// The state of a payment that happened. Others are created, under way, failed and closed.
+const PAID: &str = "2";
+
+/// The state of a refund that happened, as genuine refund notices have it. A merchant's program calls 2 a failure here, so it
+/// is held.
+const REFUNDED: &str = "1";
 
 /// Reads a notice whose signature was checked, from the text that it covers.
 pub(super) fn read(config: &Config, signed: &Signed) -> Notification {
@@ -110,15 +119,15 @@ impl<'a> Reading<'a> {
             self.unknown("result/code");
             return None;
         }
-        let kind = match self.required("tradeType")?.as_str() {
-            "0" => EventKind::PaymentSucceeded,
-            "1" => EventKind::RefundSucceeded,
+        let (kind, succeeded) = match self.required("tradeType")?.as_str() {
+            "0" => (EventKind::PaymentSucceeded, PAID),
+            "1" => (EventKind::RefundSucceeded, REFUNDED),
             _ => {
                 self.unknown("tradeType");
                 return None;
             }
         };
-        if self.required("status")? != SUCCEEDED {
+        if self.required("status")? != succeeded {
             self.unknown("status");
             return None;
         }
@@ -145,10 +154,10 @@ impl<'a> Reading<'a> {
         if sent_at.is_none() {
             self.missing("tradeTime");
         }
-        let get = |path: &str| self.document.present(path);
+        let get = |path: &str| if path == TRADE_TIME { self.told_time() } else { self.document.present(path) };
         let platform_kind = format!("tradeType {}", quote(get("tradeType").unwrap_or("?")));
         // The platform numbers its trades and not its notices. Time first: keys that arrive in order are cheap to keep.
-        let parts = ["tradeTime", "tradeType", "tradeNum", "status"].map(get);
+        let parts = [TRADE_TIME, "tradeType", "tradeNum", "status"].map(get);
         let name = parts.into_iter().collect::<Option<Vec<&str>>>().map(|parts| parts.join("/"));
         let platform_id = name.filter(|name| name.len() <= NAME_BYTES_MAX).unwrap_or(self.text_name);
         Notification {
@@ -190,7 +199,7 @@ impl<'a> Reading<'a> {
 
     /// An integer of fen.
     fn amount(&mut self) -> Amount {
-        let (Some(text), Some(code)) = (self.required("amount"), self.required("currency")) else {
+        let (Some(text), Some(code)) = (self.required("amount"), self.currency()) else {
             return Amount::Unreadable;
         };
         let Ok(currency) = Currency::parse(&code) else {
@@ -204,8 +213,41 @@ impl<'a> Reading<'a> {
         Amount::Unreadable
     }
 
+    /// That of the whole, or of every means of payment: payment notices have it there alone.
+    fn currency(&mut self) -> Option<String> {
+        if self.document.present("currency").is_some() {
+            return self.name("currency");
+        }
+        let mut codes: Vec<&str> = self.of_means("currency").collect();
+        codes.dedup();
+        match codes.as_slice() {
+            [] => self.missing("currency"),
+            [code] => return Some((*code).to_owned()),
+            _ => self.concern(Concern::Contradiction { field: format!("{MEANS}/currency") }),
+        }
+        None
+    }
+
+    /// What the means of payment say under a name.
+    fn of_means(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        let document: &'a Nested = self.document;
+        let ends = format!("/{name}");
+        let is_it = move |path: &str| {
+            let inner = path.strip_prefix(MEANS).and_then(|rest| rest.strip_suffix(&ends));
+            inner.is_some_and(|number| !number.contains('/'))
+        };
+        let texts = document.fields().iter().filter(move |(path, _)| is_it(path));
+        texts.map(|(_, text)| text.as_str()).filter(|text| !text.trim().is_empty())
+    }
+
+    /// The time of the whole, or the last of the means of payment.
+    fn told_time(&self) -> Option<&'a str> {
+        let document: &'a Nested = self.document;
+        document.present(TRADE_TIME).or_else(|| self.of_means(TRADE_TIME).max())
+    }
+
     fn time(&self) -> Option<Timestamp> {
-        self.document.present("tradeTime").and_then(read_time)
+        self.told_time().and_then(read_time)
     }
 
     fn missing(&mut self, path: &str) {

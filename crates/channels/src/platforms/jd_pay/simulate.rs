@@ -119,24 +119,25 @@ impl Side {
 fn document(story: &Story) -> String {
     let refund_no = story.refund_no.clone().unwrap_or_else(|| format!("R{}", story.order_no));
     let note = story.note.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let time = write_time(told_at(story));
     let trade = if story.kind == EventKind::RefundSucceeded {
         format!(
             "  <tradeType>1</tradeType>\n  <tradeNum>{refund_no}</tradeNum>\n  <oTradeNum>{}</oTradeNum>\n  \
-             <amount>{}</amount>\n",
+             <amount>{}</amount>\n  <currency>CNY</currency>\n  <tradeTime>{time}</tradeTime>\n  <status>1</status>\n",
             story.order_no, story.refunded_minor
         )
     } else {
         format!(
             "  <tradeType>0</tradeType>\n  <tradeNum>{}</tradeNum>\n  <amount>{}</amount>\n  <payList>\n    <pay>\n      \
-             <payType>0</payType>\n      <amount>{}</amount>\n      <currency>CNY</currency>\n    </pay>\n  </payList>\n",
+             <payType>0</payType>\n      <amount>{}</amount>\n      <currency>CNY</currency>\n      \
+             <tradeTime>{time}</tradeTime>\n    </pay>\n  </payList>\n  <status>2</status>\n",
             story.order_no, story.amount_minor, story.amount_minor
         )
     };
     format!(
         "{DECLARATION}\n<{ROOT}>\n  <version>V2.0</version>\n  <merchant>{MERCHANT}</merchant>\n  <device>6532</device>\n\
-         {trade}  <currency>CNY</currency>\n  <tradeTime>{}</tradeTime>\n  <note>{note}</note>\n  <status>2</status>\n  \
-         <result>\n    <code>{RESULT_OK}</code>\n    <desc>success</desc>\n  </result>\n</{ROOT}>",
-        write_time(told_at(story))
+         {trade}  <note>{note}</note>\n  \
+         <result>\n    <code>{RESULT_OK}</code>\n    <desc>success</desc>\n  </result>\n</{ROOT}>"
     )
 }
 

@@ -170,10 +170,31 @@ fn a_payment_is_read() {
     assert_eq!(notification.platform_id, "20261121120000/0/T1/2");
 }
 
+/// Genuine payment notices have currency and time among the means of payment alone.
+#[test]
+fn currency_and_time_may_stand_with_the_means_of_payment() {
+    let means = |second: &str| {
+        format!(
+            "<pay><amount>400</amount><currency>CNY</currency><tradeTime>20261121115959</tradeTime></pay>\
+             <pay><amount>600</amount><currency>{second}</currency><tradeTime>20261121120000</tradeTime></pay>"
+        )
+    };
+    let read =
+        |list: &str| accept(&genuine(&document(&[("currency", None), ("tradeTime", None), ("payList", Some(list))])));
+    let notification = read(&means("CNY"));
+    assert_eq!((notification.facts[0].signed_money().unwrap().minor, &notification.concerns[..]), (1000, &[][..]));
+    assert_eq!((notification.sent_at, notification.facts[0].occurred_at), (Some(at()), Some(at())));
+    assert_eq!(notification.platform_id, "20261121120000/0/T1/2");
+    let mixed = read(&means("USD"));
+    assert_eq!(mixed.concerns, [Concern::Contradiction { field: "payList/pay/currency".into() }]);
+    assert_eq!(mixed.facts[0].amount, Amount::Unreadable);
+}
+
 #[test]
 fn a_refund_is_no_payment_and_follows_its_own() {
     let notification = accept(&genuine(&document(&[
         ("tradeType", Some("1")),
+        ("status", Some("1")),
         ("tradeNum", Some("T1")),
         ("oTradeNum", Some("T1")),
         ("amount", Some("300")),
@@ -409,7 +430,9 @@ fn what_cannot_be_understood_is_held() {
         (vec![("tradeType", Some("2"))], other, unknown("tradeType", "2")),
         (vec![("tradeType", None)], other, missing("tradeType")),
         (vec![("tradeNum", Some(" "))], other, missing("tradeNum")),
-        (vec![("tradeType", Some("1"))], EventKind::RefundSucceeded, missing("oTradeNum")),
+        (vec![("tradeType", Some("1")), ("status", Some("1"))], EventKind::RefundSucceeded, missing("oTradeNum")),
+        (vec![("tradeType", Some("1"))], other, unknown("status", "2")),
+        (vec![("status", Some("1"))], other, unknown("status", "1")),
         (vec![("amount", None)], payment, missing("amount")),
         (vec![("amount", Some("10.00"))], payment, unreadable("amount")),
         (vec![("amount", Some("-1"))], payment, unreadable("amount")),

@@ -131,6 +131,8 @@ fn of_json(body: &[u8]) -> Result<Vec<(String, String)>, Rejection> {
     // A number or a list has no text of its own that could stand in the signed one.
     let member = |(name, value): (String, Json)| match value {
         Json::Text(text) => Ok((name, text)),
+        // What is empty is no part of the signed text, however it is written.
+        Json::Null => Ok((name, String::new())),
         _ => Err(Rejection::Malformed { field: quote(&name) }),
     };
     members.into_iter().map(member).collect()

@@ -340,7 +340,7 @@ fn what_cannot_be_genuine_is_refused_by_its_reason() {
     }
     let foreign = Rejection::UnknownMerchant { field: "oid_partner".into() };
     assert_eq!(refusal(&as_form(&signed(with(payment(), "oid_partner", "201304121000001005")))), foreign);
-    for body in [r#"{"sign":1}"#, r#"{"sign":null}"#, r#"{"a":["x"]}"#, r#"{"a":{}}"#] {
+    for body in [r#"{"sign":1}"#, r#"{"a":["x"]}"#, r#"{"a":{}}"#] {
         assert_eq!(refusal(&request("application/json", body)).word(), "malformed", "{body}");
     }
     for media in ["application/json", "text/json"] {

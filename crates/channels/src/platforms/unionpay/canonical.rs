@@ -130,6 +130,7 @@ const ACTED_ON: &[&str] = &[
     "orderId",
     "origOrderId",
     "origQryId",
+    "origRespCode",
     "origTxnTime",
     "queryId",
     "respCode",

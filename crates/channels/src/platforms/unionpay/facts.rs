@@ -58,6 +58,12 @@ pub(super) fn read(config: &Config, form: &Form<'_>, sorted: &[&Pair<'_>], text:
 /// What happened, by the transaction's type and its response code; `other` when it has no money meaning, or none that
 /// is certain.
 fn kind(reading: &mut Reading<'_>) -> EventKind {
+    // An answer to a query is signed like a notice, names the transaction that was asked about, and its `respCode` says only
+    // that the question was answered.
+    if reading.get("origRespCode").is_some() {
+        reading.unknown("origRespCode");
+        return EventKind::Other;
+    }
     let done = match reading.get("txnType") {
         Some("01" | "03") => EventKind::PaymentSucceeded,
         Some("02") => EventKind::PaymentAuthorized,

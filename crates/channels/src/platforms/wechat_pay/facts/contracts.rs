@@ -50,6 +50,10 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Vec<Fact> {
 fn own_name(reading: &mut Reading<'_>, times: &[&str]) -> Option<Identity> {
     let plan = reading.name("", "plan_id").unwrap_or_default();
     let time = times.iter().find_map(|path| reading.get("", path)).unwrap_or_default().to_owned();
+    // Without a time it could be the name of an earlier contract, and the platform's own number does.
+    if time.is_empty() && reading.get("", "contract_id").is_some() {
+        return None;
+    }
     let code = reading.name("", "out_contract_code")?;
     let name = Identity::new(format!("out_contract:{plan}:{code}:{time}"));
     if name.is_none() {
