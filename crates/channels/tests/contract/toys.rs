@@ -197,7 +197,9 @@ fn every_fault_of_a_toy_is_found() {
     let all: &[Kind] = &KINDS;
     let pairs: &[Kind] = &[Form, Query, Xml, Json];
     let faults: &[(Fault, &[Kind], &[&str])] = &[
-        (Fault::BelievesAnybody, all, &["changed bytes", "forged signatures", "strangers", "changed messages"]),
+        (Fault::BelievesAnybody, all, &["changed bytes", "forged signatures", "strangers"]),
+        // A random change seldom leaves a sealed element that opens into anything.
+        (Fault::BelievesAnybody, &[Form, Query, Xml, Json, Named, Url], &["changed messages"]),
         (Fault::NeedsNoSignature, all, &["missing signatures"]),
         (Fault::TakesEitherCase, &[Form, Query, Xml, Json, Named, Url], &["forged signatures"]),
         (Fault::Trims, pairs, &["changed bytes"]),
