@@ -14,6 +14,7 @@ pub mod huifu_webhook;
 pub mod jd_pay;
 pub mod jeepay;
 mod joined;
+mod ladder;
 pub mod lianlian;
 pub mod lianlian_accp;
 pub mod qq_wallet;

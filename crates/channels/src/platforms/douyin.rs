@@ -10,10 +10,9 @@
 #[cfg(feature = "simulate")]
 pub(super) mod simulate;
 
-use std::time::Duration;
-
 use aws_lc_rs::digest;
 
+use super::ladder;
 use super::signed_body::inner;
 use crate::channel::{Answer, Failure, Ladder, Rejection, quote};
 use crate::json::{Json, JsonError};
@@ -34,23 +33,7 @@ const APP_ID_CHARS_MAX: usize = 64;
 const DIGEST_CHARS: usize = 32;
 
 /// Gaps between attempts ("guaranteed payment, payment callback"): fifteen in 24 hours and 4 minutes.
-pub(super) const LADDER: Ladder = &[
-    Duration::from_secs(15),
-    Duration::from_secs(15),
-    Duration::from_secs(30),
-    Duration::from_mins(3),
-    Duration::from_mins(10),
-    Duration::from_mins(20),
-    Duration::from_mins(30),
-    Duration::from_mins(30),
-    Duration::from_mins(30),
-    Duration::from_hours(1),
-    Duration::from_hours(3),
-    Duration::from_hours(3),
-    Duration::from_hours(3),
-    Duration::from_hours(6),
-    Duration::from_hours(6),
-];
+pub(super) const LADDER: Ladder = ladder::DAY;
 
 /// The body that ends the repetition, to the byte as the documents print it.
 pub(super) const SUCCESS: &str = r#"{"err_no":0,"err_tips":"success"}"#;

@@ -21,7 +21,7 @@ use http::Method;
 use self::envelope::{BODY_BYTES_MAX, Inner, Outer};
 use self::payout::Payout;
 use self::settings::{Config, SETTINGS};
-use super::{Platform, wechat_pay};
+use super::{Platform, ladder};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict, quote};
 use crate::charset::Charset;
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
@@ -35,7 +35,7 @@ pub static PLATFORM: Platform = Platform {
     name: Text { en: "JD Pay", zh: "京东支付" },
     settings: SETTINGS,
     // No source has the platform's own; WeChat Pay's is the densest that is known.
-    ladder: wechat_pay::PLATFORM.ladder,
+    ladder: ladder::DAY,
     patience: None,
     freshness: None,
     source_ranges: &[],

@@ -17,14 +17,12 @@ mod simulate;
 #[cfg(all(test, feature = "simulate"))]
 mod tests;
 
-use std::time::Duration;
-
 use self::message::Message;
 use self::settings::{Config, SETTINGS};
 pub(super) use self::settings::{OWN_KEY_SETTING, PARTNER_SETTING};
 #[cfg(feature = "simulate")]
 pub(super) use self::simulate::PARTNER;
-use super::Platform;
+use super::{Platform, ladder};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict};
 use crate::json::Json;
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
@@ -67,23 +65,7 @@ const FAIL: &str = r#"{"ret_code":"9999","ret_msg":"交易失败"}"#;
 const EXAMPLE: &str = "{'ret_code':'0000','ret_msg':'交易成功'}";
 
 /// The gaps between attempts are UNCONFIRMED; those of WeChat Pay stand in.
-pub(super) const LADDER: Ladder = &[
-    Duration::from_secs(15),
-    Duration::from_secs(15),
-    Duration::from_secs(30),
-    Duration::from_mins(3),
-    Duration::from_mins(10),
-    Duration::from_mins(20),
-    Duration::from_mins(30),
-    Duration::from_mins(30),
-    Duration::from_mins(30),
-    Duration::from_hours(1),
-    Duration::from_hours(3),
-    Duration::from_hours(3),
-    Duration::from_hours(3),
-    Duration::from_hours(6),
-    Duration::from_hours(6),
-];
+pub(super) const LADDER: Ladder = ladder::DAY;
 
 const UNCONFIRMED: &[Text] = &[
     Text {

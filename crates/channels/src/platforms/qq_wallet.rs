@@ -12,7 +12,7 @@ mod simulate;
 mod tests;
 
 use super::tenpay::{self, ApiKey, SIGN, SignType, XML};
-use super::{Platform, wechat_pay};
+use super::{Platform, ladder};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict, quote};
 use crate::model::{AckMatch, AppReply, Environment, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
@@ -26,7 +26,7 @@ pub static PLATFORM: Platform = Platform {
     name: Text { en: "QQ Wallet", zh: "QQ钱包" },
     settings: SETTINGS,
     // Its own is not published; that of its sister stands in.
-    ladder: wechat_pay::PLATFORM.ladder,
+    ladder: ladder::DAY,
     patience: None,
     freshness: None,
     source_ranges: &[],

@@ -25,9 +25,9 @@ use bytes::Bytes;
 use self::envelope::Envelope;
 use self::resigned::WechatResigner;
 use self::settings::{Config, Keys, PUBLIC_KEY_ID_PREFIX, SETTINGS};
-use super::Platform;
 pub use super::signed_body::{BODY_BYTES_MAX, NONCE_BYTES_MAX, WINDOW_SECONDS};
 use super::signed_body::{Headers, JSON, SignedBody, check_outside, header, is_error_page, is_fail};
+use super::{Platform, ladder};
 use crate::channel::{
     Answer, Channel, Failure, KeyNote, KeyRequest, KeySource, Ladder, Likeness, Rejection, Verdict, quote,
 };
@@ -79,23 +79,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Gaps between attempts (WeChat Pay, "callback notifications"): 15 in 24 hours and 4 minutes. Transfers that
 /// a user confirms follow a denser plan of their own.
-const LADDER: Ladder = &[
-    Duration::from_secs(15),
-    Duration::from_secs(15),
-    Duration::from_secs(30),
-    Duration::from_mins(3),
-    Duration::from_mins(10),
-    Duration::from_mins(20),
-    Duration::from_mins(30),
-    Duration::from_mins(30),
-    Duration::from_mins(30),
-    Duration::from_hours(1),
-    Duration::from_hours(3),
-    Duration::from_hours(3),
-    Duration::from_hours(3),
-    Duration::from_hours(6),
-    Duration::from_hours(6),
-];
+const LADDER: Ladder = ladder::DAY;
 
 /// Outbound addresses as WeChat Pay publishes them for firewalls; a hint that proves nothing.
 const SOURCE_RANGES: &[&str] = &[

@@ -19,7 +19,7 @@ use http::Method;
 
 use self::envelope::Envelope;
 use self::settings::{Config, SETTINGS};
-use super::{Platform, wechat_pay};
+use super::{Platform, ladder};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict, quote};
 use crate::form::{Form, FormError, Limits};
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
@@ -38,7 +38,7 @@ pub static PLATFORM: Platform = Platform {
     name: Text { en: "Yeepay", zh: "易宝支付" },
     settings: SETTINGS,
     // No source has the platform's own; WeChat Pay's is the densest that is known.
-    ladder: wechat_pay::PLATFORM.ladder,
+    ladder: ladder::DAY,
     patience: None,
     freshness: None,
     source_ranges: &[],
