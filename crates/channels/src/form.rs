@@ -135,6 +135,25 @@ impl<'a> Form<'a> {
         sorted
     }
 
+    /// The body with another value of the pair of one decoded name, where there is such a pair and its value is not
+    /// blank; every other byte of a pair as it came. For forms whose [`Form::duplicate`] was refused.
+    pub(crate) fn with_value(&self, name: &str, value: &str) -> Vec<u8> {
+        let mut body = Vec::new();
+        for pair in &self.pairs {
+            if !body.is_empty() {
+                body.push(b'&');
+            }
+            body.extend_from_slice(pair.raw_name);
+            body.push(b'=');
+            if *pair.name == *name.as_bytes() && !pair.is_blank() {
+                encode_into(&mut body, value.as_bytes());
+            } else {
+                body.extend_from_slice(pair.raw_value);
+            }
+        }
+        body
+    }
+
     /// A decoded name that more than one pair has. Two readers of such a body can see two messages.
     pub fn duplicate(&self) -> Option<&[u8]> {
         duplicate(&self.sorted())
