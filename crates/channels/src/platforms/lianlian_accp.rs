@@ -74,8 +74,9 @@ const UNCONFIRMED: &[Text] = &[
     },
     Text {
         en: "the fields of the bodies: ordinary and secured consumption with state, numbers and amount is read as a payment; \
-             everything else is kept as `other`, and held when it speaks of a state that we do not know",
-        zh: "报文字段:普通消费与担保消费在状态、单号、金额齐全时读作收款;其余按 `other` 保存,状态无法识别的会被挂起",
+             every other notice about money (refunds, withdrawals, transfers) is held, unless its kind is listed in \
+             `other_types`",
+        zh: "报文字段:普通消费与担保消费在状态、单号、金额齐全时读作收款;其他涉及资金的通知(退款、提现、代发)会被挂起,除非其类型已填入 `other_types`",
     },
     Text {
         en: "no time window is documented; an old capture is known by its digest, and held when older than our memory",
