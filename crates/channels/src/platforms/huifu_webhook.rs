@@ -19,12 +19,11 @@ mod tests;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
 
 use self::settings::{Config, SETTINGS};
-use super::accounts::is_error_page;
+use super::outside::{self, JSON, is_error_page};
 use super::{Platform, huifu};
-use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
+use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict};
 use crate::form::{Form, Limits};
 use crate::json::Json;
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
@@ -57,8 +56,6 @@ pub static PLATFORM: Platform = Platform {
     #[cfg(feature = "simulate")]
     mirror: Some(simulate::mirror),
 };
-
-const JSON: &str = "application/json";
 
 const TEXT: &str = "text/plain";
 
@@ -181,20 +178,7 @@ impl HuifuWebhook {
 
 /// Method, media type and size.
 fn check_outside(request: &RawRequest) -> Result<(), Rejection> {
-    if request.method != Method::POST {
-        return Err(Rejection::Method { method: quote(request.method.as_str()) });
-    }
-    let media_type = request.media_type();
-    if media_type != JSON {
-        return Err(Rejection::MediaType { media_type: quote(&media_type) });
-    }
-    if request.body.is_empty() {
-        return Err(Rejection::Empty);
-    }
-    if request.body.len() > BODY_BYTES_MAX {
-        return Err(Rejection::TooLarge { limit: BODY_BYTES_MAX });
-    }
-    Ok(())
+    outside::check_post(request, |media_type| media_type == JSON, BODY_BYTES_MAX)
 }
 
 /// The one signature in the query.

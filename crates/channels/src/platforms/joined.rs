@@ -14,8 +14,9 @@ pub(super) use self::reading::{write_compact, write_time};
 
 use http::Method;
 
+use super::outside::{FORM, split};
 use crate::channel::{Rejection, quote};
-use crate::form::{Form, FormError, Limits, Pair, duplicate};
+use crate::form::{Form, Limits, Pair, duplicate};
 use crate::model::RawRequest;
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
 
@@ -101,11 +102,7 @@ impl OwnParameters {
 
 /// A secret of visible characters that is long enough to be one; none when it is not configured.
 pub(super) fn secret<'s>(settings: &'s Settings, name: &'static str) -> Result<Option<&'s [u8]>, SettingsError> {
-    let Some(secret) = settings.secret_line(name)? else { return Ok(None) };
-    if secret.len() < SECRET_BYTES_MIN {
-        return Err(SettingsError::new(name, "too_short").because(format!("{} < {SECRET_BYTES_MIN}", secret.len())));
-    }
-    Ok(Some(secret))
+    settings.long_secret(name, SECRET_BYTES_MIN)
 }
 
 /// An id as these platforms write them: letters and digits, `_` and `-`.
@@ -263,7 +260,7 @@ pub(super) fn is_in_query(request: &RawRequest, protocol: &Protocol) -> Result<b
         return Err(Rejection::TooLarge { limit });
     }
     let media_type = request.media_type();
-    let is_form = media_type.starts_with("application/x-www-form-urlencoded");
+    let is_form = media_type.starts_with(FORM);
     if is_get {
         let is_bare = request.body.is_empty();
         return if is_bare { Ok(true) } else { Err(Rejection::Malformed { field: "body".into() }) };
@@ -278,14 +275,6 @@ pub(super) fn is_in_query(request: &RawRequest, protocol: &Protocol) -> Result<b
         return Err(Rejection::Empty);
     }
     Ok(is_bare_post)
-}
-
-fn split<'r>(bytes: &'r [u8], limits: Limits, place: &str) -> Result<Form<'r>, Rejection> {
-    Form::parse(bytes, limits).map_err(|error| match error {
-        FormError::TooLarge { limit } => Rejection::TooLarge { limit },
-        FormError::TooManyPairs { limit } => Rejection::TooManyFields { limit },
-        FormError::Percent { .. } => Rejection::Malformed { field: place.into() },
-    })
 }
 
 /// Letters, digits, `_` and `-`: every reader takes such a name as it is.

@@ -13,9 +13,8 @@ mod simulate;
 #[cfg(all(test, feature = "simulate"))]
 mod tests;
 
-use http::Method;
-
 use self::settings::{Config, SETTINGS};
+use super::outside::{self, JSON, header};
 use super::{Platform, lianlian};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict, quote};
 use crate::json::Json;
@@ -44,8 +43,6 @@ pub static PLATFORM: Platform = Platform {
     #[cfg(feature = "simulate")]
     mirror: None,
 };
-
-const JSON: &str = "application/json";
 
 const TEXT: &str = "text/plain";
 
@@ -157,29 +154,5 @@ impl LianlianAccp {
 
 /// Method, media type and size.
 fn check_outside(request: &RawRequest) -> Result<(), Rejection> {
-    if request.method != Method::POST {
-        return Err(Rejection::Method { method: quote(request.method.as_str()) });
-    }
-    let media_type = request.media_type();
-    if media_type != JSON {
-        return Err(Rejection::MediaType { media_type: quote(&media_type) });
-    }
-    if request.body.is_empty() {
-        return Err(Rejection::Empty);
-    }
-    if request.body.len() > BODY_BYTES_MAX {
-        return Err(Rejection::TooLarge { limit: BODY_BYTES_MAX });
-    }
-    Ok(())
-}
-
-/// A header that must be there exactly once.
-fn header<'r>(request: &'r RawRequest, name: &'static str) -> Result<&'r str, Rejection> {
-    let mut values = request.headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Err(Rejection::Missing { field: name.into() }) };
-    if values.next().is_some() {
-        return Err(Rejection::Duplicate { field: name.into() });
-    }
-    let text = value.to_str().map_err(|_| Rejection::Malformed { field: name.into() })?;
-    if text.trim().is_empty() { Err(Rejection::Missing { field: name.into() }) } else { Ok(text) }
+    outside::check_post(request, |media_type| media_type == JSON, BODY_BYTES_MAX)
 }

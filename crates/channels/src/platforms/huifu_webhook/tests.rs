@@ -1,6 +1,6 @@
 //! What only this platform has; the contract suite tests what all have.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::*;

@@ -190,10 +190,7 @@ fn rsa(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<PlainRsa, Settin
 
 fn md5(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<SecretDigest, SettingsError> {
     let missing = || SettingsError::new(MD5_KEY, "missing");
-    let secret = settings.secret_line(MD5_KEY)?.ok_or_else(missing)?;
-    if secret.len() < MD5_KEY_CHARS_MIN {
-        return Err(SettingsError::new(MD5_KEY, "too_short"));
-    }
+    let secret = settings.long_secret(MD5_KEY, MD5_KEY_CHARS_MIN)?.ok_or_else(missing)?;
     notes.push(accounts::secret_note(MD5_KEY, MD5));
     SecretDigest::new(secret, DigestHash::Md5, HexCase::Lower, MD5_KEY).ok_or_else(missing)
 }

@@ -7,7 +7,7 @@ use aws_lc_rs::signature::RsaKeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::*;
@@ -145,7 +145,7 @@ fn both_headers_are_there_once_and_say_rsa() {
     }
     assert_eq!(refusal(&request(&body, &[(DATA, &good)])), Rejection::Missing { field: TYPE.into() });
     assert_eq!(refusal(&request(&body, &[(TYPE, RSA)])), Rejection::Missing { field: DATA.into() });
-    assert_eq!(refusal(&request(&body, &[(TYPE, ""), (DATA, &good)])), Rejection::Missing { field: TYPE.into() });
+    assert_eq!(refusal(&request(&body, &[(TYPE, ""), (DATA, &good)])), Rejection::Malformed { field: TYPE.into() });
     let doubled = [(TYPE, RSA), (DATA, good.as_str()), (DATA, &good)];
     assert_eq!(refusal(&request(&body, &doubled)), Rejection::Duplicate { field: DATA.into() });
     let doubled = [(TYPE, RSA), (TYPE, RSA), (DATA, &good)];
