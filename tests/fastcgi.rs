@@ -110,7 +110,7 @@ fn envelope(channel: &str) -> Envelope {
             source: Some("203.0.113.7".parse().unwrap()),
             received_at: Timestamp::UNIX_EPOCH,
         }),
-        has_signed_query: false,
+        signed_query: Arc::new(|_| None),
         attempted_at: Timestamp::UNIX_EPOCH,
         fields: Arc::new(Vec::new),
         is_ack: Arc::new(

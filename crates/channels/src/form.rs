@@ -160,6 +160,20 @@ impl<'a> Form<'a> {
     }
 }
 
+/// Puts pairs together again, each as it was written.
+pub fn written<'p, 'a: 'p>(pairs: impl IntoIterator<Item = &'p Pair<'a>>) -> Vec<u8> {
+    let mut written = Vec::new();
+    for pair in pairs {
+        if !written.is_empty() {
+            written.push(b'&');
+        }
+        written.extend_from_slice(pair.raw_name);
+        written.push(b'=');
+        written.extend_from_slice(pair.raw_value);
+    }
+    written
+}
+
 /// A name that comes twice in what [`Form::sorted`] gave.
 pub fn duplicate<'p>(sorted: &[&'p Pair<'_>]) -> Option<&'p [u8]> {
     sorted.windows(2).find(|two| two[0].name == two[1].name).map(|two| two[0].name.as_ref())

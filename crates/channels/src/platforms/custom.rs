@@ -44,6 +44,7 @@ use self::schema::{Items, Recipe, Secret, VARIANTS, Verify};
 use self::template::{Place, Reference};
 use super::Platform;
 use crate::channel::{Answer, Channel, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
+use crate::form::{Pair, written};
 use crate::json::Json;
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
@@ -158,6 +159,21 @@ impl Channel for Custom {
         let message = Message::new(proven, verify.body);
         let items = items(verify, &message).ok().flatten();
         facts::fields(verify, &message, items.as_deref(), &mut Vec::new()).unwrap_or_default()
+    }
+
+    fn signed_query(&self, proven: &RawRequest) -> Option<String> {
+        let names = self.query_names();
+        let message = Message::new(proven, self.recipe.verify.body);
+        let is_signed = |pair: &&Pair<'_>| names.iter().any(|name| name.as_bytes() == &*pair.name);
+        let signed = written(message.query().ok()?.pairs().iter().filter(is_signed));
+        String::from_utf8(signed).ok().filter(|signed| !signed.is_empty())
+    }
+
+    /// What is signed whichever template matched, the signature, and the name of its key.
+    fn query_names(&self) -> Vec<&str> {
+        let verify = &self.recipe.verify;
+        let references = verify.signed().chain([&verify.carrier.from]).chain(&verify.key_id);
+        references.filter_map(Reference::query_name).collect()
     }
 
     fn freshness(&self) -> Option<Duration> {

@@ -24,7 +24,7 @@ use self::settings::{Config, SETTINGS};
 use super::outside::{self, JSON, is_error_page};
 use super::{Platform, huifu};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict};
-use crate::form::{Form, Limits};
+use crate::form::{Form, Limits, written};
 use crate::json::Json;
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
@@ -157,10 +157,14 @@ impl Channel for HuifuWebhook {
         fields
     }
 
-    /// The signature stands there. A query that says more is not handed on: the rest of it is nobody's word.
-    fn signs_query(&self, proven: &RawRequest) -> bool {
-        let query = proven.query.as_deref().and_then(|query| Form::parse(query.as_bytes(), LIMITS).ok());
-        query.is_some_and(|query| query.pairs().len() == 1)
+    /// The signature stands there; the rest of it is nobody's word.
+    fn signed_query(&self, proven: &RawRequest) -> Option<String> {
+        let form = Form::parse(proven.query.as_deref()?.as_bytes(), LIMITS).ok()?;
+        String::from_utf8(written([form.first(SIGN)?])).ok()
+    }
+
+    fn query_names(&self) -> Vec<&str> {
+        vec![SIGN]
     }
 
     fn keys(&self) -> Vec<KeyNote> {

@@ -165,7 +165,8 @@ impl<'r> Message<'r> {
         }
     }
 
-    fn query(&self) -> Result<&Form<'r>, Rejection> {
+    /// The pairs of the query, each name once.
+    pub(super) fn query(&self) -> Result<&Form<'r>, Rejection> {
         let read = || {
             let query = self.request.query.as_deref().unwrap_or_default();
             read_form(query.as_bytes(), Limits { bytes_max: QUERY_BYTES_MAX, pairs_max: PAIRS_MAX }, "query")

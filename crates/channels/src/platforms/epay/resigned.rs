@@ -11,10 +11,11 @@ use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 
 use super::settings::Config;
-use super::{Message, PROTOCOL, is_in_query, is_rsa};
+use super::{Message, PROTOCOL, is_rsa};
 use crate::channel::quote;
 use crate::form::Form;
 use crate::model::{RawRequest, Timestamp};
+use crate::platforms::joined::is_in_query;
 use crate::resign::{self, NONCE_BYTES, PublicFile, ResignError, Resigner};
 use crate::settings::{SettingsError, Text};
 use crate::signature::key::PublicKey;
