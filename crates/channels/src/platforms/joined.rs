@@ -279,7 +279,7 @@ pub(super) fn is_in_query(request: &RawRequest, protocol: &Protocol) -> Result<b
         return Err(Rejection::TooLarge { limit });
     }
     let media_type = request.media_type();
-    let is_form = media_type.starts_with(FORM);
+    let is_form = media_type == FORM;
     if is_get {
         let is_bare = request.body.is_empty();
         return if is_bare { Ok(true) } else { Err(Rejection::Malformed { field: "body".into() }) };

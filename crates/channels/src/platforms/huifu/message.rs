@@ -95,6 +95,12 @@ impl<'r> Carried<'r> {
         &self.text
     }
 
+    /// Whether there is anything in the place of the signature: one that was damaged on its way is named by
+    /// [`Self::signature`], which only a message that was recognised comes to.
+    pub(super) fn is_signed(&self) -> bool {
+        self.sign.is_some()
+    }
+
     /// The signature's bytes.
     pub(super) fn signature(&self) -> Result<Vec<u8>, Rejection> {
         let sign = self.sign.as_deref().filter(|sign| !sign.trim_ascii().is_empty());
