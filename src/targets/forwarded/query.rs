@@ -45,7 +45,7 @@ pub(in crate::targets) fn query(
         let is_free = |pair: &str| key(written_name(pair)).is_some_and(|key| !taken.contains(&key));
         let rest: Vec<String> =
             pairs(received).filter(|pair| is_plain(pair) && is_free(pair)).map(unambiguous).collect();
-        let whole = parts.iter().chain(&rest).map(|part| part.len() + 1).sum::<usize>();
+        let whole = parts.iter().chain(&rest).map(|part| part.len() + 1).sum::<usize>().saturating_sub(1);
         if rest.len() <= UNSIGNED_PAIRS_MAX && whole <= bytes_max {
             parts.extend(rest);
         }
