@@ -60,11 +60,41 @@ fn only_what_is_signed_goes_on_unless_more_is_asked_for() {
     check("x=&pid=1&sign=2&act=3", "pid=1&sign=2", "", "pid=1&sign=2", "pid=1&sign=2&x=&act=3");
     check("act=3&pid=1", "pid=1", "act=own", "act=own&pid=1", "act=own&pid=1");
     // Not plain, not as long as the rest, or a name of nobody.
+    for strange in [
+        "a=%zz",
+        "a=%",
+        "a=%4",
+        "a=1%00",
+        "a=%0d%0aX:1",
+        "%00a=1",
+        "a=%7f",
+        "-d=1",
+        "--env=local",
+        "+-d=1",
+        "a=\u{4e2d}",
+        "a= ",
+    ] {
+        check(&format!("{strange}&b=%D6%D0+1"), "", "", "", "b=%D6%D0%201");
+    }
     check("a=\u{4e2d}&b=1&pid=\u{4e2d}", "pid=\u{4e2d}", "s=1", "s=1&pid=\u{4e2d}", "s=1&pid=\u{4e2d}&b=1");
     check("&&=1&[x]=2&%00=3&a=1&", "", "", "", "a=1");
     // What parts pairs for some readers is a letter for who signed.
     check("pid=1;x=2&b=3;pid=4", "pid=1;x=2", "s;t=1", "s;t=1&pid=1%3Bx=2", "s;t=1&pid=1%3Bx=2&b=3%3Bpid=4");
     check("b=3&amp;pid=4&pid=1", "pid=1", "", "pid=1", "pid=1&b=3&amp%3Bpid=4");
+}
+
+#[test]
+fn a_forms_fields_are_not_named_beside_it() {
+    let mut envelope = envelope("trade.no=evil&total_amount[]=evil&shop=1&Sign=evil&b%6Fdy=evil", "");
+    let request = envelope.request.as_mut().unwrap();
+    request.body = Bytes::from_static(b"trade_no=1&total%5Famount=2&sign=\xff&&body");
+    let asked = |request: &RawRequest| query(&self::envelope("", ""), request, "", true, 1000).unwrap();
+    // What is no form has no such fields.
+    assert_eq!(asked(request), request.query.clone().unwrap());
+    for media_type in ["application/x-www-form-urlencoded", "Application/X-WWW-Form-urlencoded; charset=GBK"] {
+        request.headers.insert("content-type", media_type.parse().unwrap());
+        assert_eq!(asked(request), "shop=1");
+    }
 }
 
 #[test]
@@ -131,6 +161,8 @@ fn odd_names() -> Vec<String> {
         "act~!*()-$@,:/?",
         "-d",
         "--env",
+        "x+--env",
+        "+-d+act",
         "0",
         "007",
         "-0",
@@ -178,7 +210,11 @@ struct Php {
 
 impl Php {
     fn new(script: &str) -> Self {
-        let fpm = php_fpm::PhpFpm::start(&php_fpm::Options { children: 1, ..php_fpm::Options::default() });
+        let fpm = php_fpm::PhpFpm::start(&php_fpm::Options {
+            children: 1,
+            php_values: vec![("register_argc_argv".to_owned(), "On".to_owned())],
+            ..php_fpm::Options::default()
+        });
         fpm.script("query.php", script);
         Self { fpm }
     }
@@ -226,17 +262,17 @@ async fn names_are_read_as_php_reads_them() {
     let differing: Vec<String> = names
         .iter()
         .zip(&found)
-        .filter(|(name, found)| php_name(name).map(hex).unwrap_or_default() != **found)
-        .map(|(name, found)| format!("{name}: PHP has {found}, not {:?}", php_name(name).map(hex)))
+        .filter(|(name, found)| php_name(name.as_bytes()).map(hex).unwrap_or_default() != **found)
+        .map(|(name, found)| format!("{name}: PHP has {found}, not {:?}", php_name(name.as_bytes()).map(hex)))
         .collect();
     assert!(differing.is_empty(), "{}", differing.join("\n"));
-    assert_eq!((found.last().map(String::as_str), php_name(&deep)), (Some(""), Some(b"act".to_vec())));
+    assert_eq!((found.last().map(String::as_str), php_name(deep.as_bytes())), (Some(""), Some(b"act".to_vec())));
 }
 
 #[tokio::test]
 async fn no_spelling_of_a_strangers_name_reaches_a_variable_that_is_taken() {
-    let script =
-        "<?php $seen = [$_GET['act'], $_GET['a_ct'], $_GET['pid'] ?? null, $_GET['out_trade_no'], count($_GET)];
+    let script = "<?php $seen = [$_GET['act'], $_GET['a_ct'], $_GET['pid'], $_GET['out_trade_no']];
+        array_push($seen, preg_grep('/^-/', $_SERVER['argv']), $_SERVER['argc'], count($_GET));
         file_put_contents(__DIR__ . '/lines', json_encode($seen) . \"\\n\", FILE_APPEND); echo 'success';";
     let php = Php::new(script);
     let target = php.target("/query.php?act=own&a.ct=too");
@@ -256,7 +292,7 @@ async fn no_spelling_of_a_strangers_name_reaches_a_variable_that_is_taken() {
     let found = php.lines();
     assert_eq!(found.len(), count);
     for line in &found {
-        assert!(line.starts_with(r#"["own","too","1","2","#), "{line}");
+        assert!(line.starts_with(r#"["own","too","1","2",[],1,"#), "{line}");
     }
     // The rest of them did come.
     assert!(found.iter().any(|line| !line.ends_with(",4]")), "{found:?}");
