@@ -10,6 +10,9 @@ use tollbell_channels::model::RawRequest;
 
 use crate::targets::Envelope;
 
+/// The type of a form (also with parameters behind it).
+const FORM: &str = "application/x-www-form-urlencoded";
+
 /// Most pairs that nobody signed in one query that is handed on. PHP prints a warning about more than a thousand, and
 /// an address that a merchant wrote has a handful.
 const UNSIGNED_PAIRS_MAX: usize = 100;
@@ -20,7 +23,7 @@ pub(in crate::targets) struct Taken(pub(in crate::targets) String);
 
 /// Our own query, and the platform's behind it: pairs that its signature covers each as it was written, others only where
 /// they are asked for, since anyone could add to them. The latter are left out when the whole would be longer than
-/// `bytes_max`, and those that are not plain or that name what is named already.
+/// `bytes_max`, and those that are not plain or that name what is named already, in a form too.
 ///
 /// # Errors
 /// When the own query names what is signed: whichever went on, the application would miss the other.
@@ -40,12 +43,12 @@ pub(in crate::targets) fn query(
     parts.extend((!own.is_empty()).then(|| own.to_owned()));
     parts.extend((!signed.is_empty()).then(|| unambiguous(&signed)));
     if is_asked_for {
-        let taken = keys(own.split('&').chain(pairs(&signed)).map(written_name));
-        let is_plain = |pair: &str| pair.bytes().all(|b| b.is_ascii_graphic());
-        let is_free = |pair: &str| key(written_name(pair)).is_some_and(|key| !taken.contains(&key));
-        let rest: Vec<String> =
-            pairs(received).filter(|pair| is_plain(pair) && is_free(pair)).map(unambiguous).collect();
-        let whole = parts.iter().chain(&rest).map(|part| part.len() + 1).sum::<usize>();
+        let named = own.split('&').chain(pairs(&signed)).map(|pair| written_name(pair).as_bytes());
+        let taken: Vec<Vec<u8>> = named.chain(form_names(request)).filter_map(key).collect();
+        let is_free = |key: &Vec<u8>| !taken.contains(key) && !key.starts_with(b"-");
+        let is_free = |pair: &str| key(written_name(pair).as_bytes()).as_ref().is_some_and(is_free);
+        let rest: Vec<String> = pairs(received).filter(|pair| is_plain(pair) && is_free(pair)).map(unsigned).collect();
+        let whole = parts.iter().chain(&rest).map(|part| part.len() + 1).sum::<usize>().saturating_sub(1);
         if rest.len() <= UNSIGNED_PAIRS_MAX && whole <= bytes_max {
             parts.extend(rest);
         }
@@ -58,8 +61,8 @@ pub(in crate::targets) fn clash<'n>(own: &str, names: impl IntoIterator<Item = &
     if own.is_empty() {
         return None;
     }
-    let taken = keys(own.split('&').map(written_name));
-    names.into_iter().find(|name| key(name).is_some_and(|key| taken.contains(&key)))
+    let taken: Vec<Vec<u8>> = own.split('&').filter_map(|pair| key(written_name(pair).as_bytes())).collect();
+    names.into_iter().find(|name| key(name.as_bytes()).is_some_and(|key| taken.contains(&key)))
 }
 
 fn pairs(query: &str) -> impl Iterator<Item = &str> {
@@ -70,12 +73,23 @@ fn written_name(pair: &str) -> &str {
     pair.split('=').next().unwrap_or_default()
 }
 
-fn keys<'n>(names: impl Iterator<Item = &'n str>) -> Vec<Vec<u8>> {
-    names.filter_map(key).collect()
+/// The names in a form. Readers that make one of query and form may believe the query's.
+fn form_names(request: &RawRequest) -> impl Iterator<Item = &[u8]> {
+    let is_form = request.media_type().starts_with(FORM);
+    let body: &[u8] = if is_form { &request.body } else { b"" };
+    body.split(|byte| *byte == b'&').map(|pair| pair.split(|byte| *byte == b'=').next().unwrap_or_default())
 }
 
-/// What two names share that some reader takes for one; none for a name that PHP takes for none.
-fn key(written: &str) -> Option<Vec<u8>> {
+/// Whether every reader can read a pair: one that refuses a request for it would miss the platform's message too.
+fn is_plain(pair: &str) -> bool {
+    let is_escape = |piece: &str| piece.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
+    pair.bytes().all(|byte| byte.is_ascii_graphic())
+        && pair.split('%').skip(1).all(is_escape)
+        && !percent_decode(pair.as_bytes()).any(|byte| byte.is_ascii_control())
+}
+
+/// What two names share that some reader takes for one; none for what PHP takes for no name.
+fn key(written: &[u8]) -> Option<Vec<u8>> {
     php_name(written).map(|name| name.to_ascii_lowercase())
 }
 
@@ -84,13 +98,19 @@ fn unambiguous(pairs: &str) -> String {
     pairs.replace(';', "%3B")
 }
 
+/// A pair that nobody signed. With `register_argc_argv` PHP takes a query for the arguments of a command too, parted by `+`,
+/// and frameworks look for options among them.
+fn unsigned(pair: &str) -> String {
+    unambiguous(pair).replace('+', "%20")
+}
+
 /// The name of the variable in `$_GET` that PHP makes of a pair whose name is written so; none when it makes none.
 ///
 /// PHP decodes the name, ends it at a NUL, passes over blanks at its beginning, and writes `_` for other blanks and dots. What
 /// is behind a `[` is an index of the variable when a `]` follows; else that `[` becomes `_`, as do
 /// further ones and what follows them. (`php_register_variable_ex` of PHP 8.)
-fn php_name(written: &str) -> Option<Vec<u8>> {
-    let spaced: Vec<u8> = written.bytes().map(|byte| if byte == b'+' { b' ' } else { byte }).collect();
+fn php_name(written: &[u8]) -> Option<Vec<u8>> {
+    let spaced: Vec<u8> = written.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
     let name: Vec<u8> =
         percent_decode(&spaced).take_while(|byte| *byte != 0).skip_while(|byte| *byte == b' ').collect();
     let bracket = name.iter().position(|byte| *byte == b'[');
