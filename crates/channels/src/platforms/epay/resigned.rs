@@ -124,10 +124,10 @@ mod tests {
     }
 
     /// A site's settings as they are written, but for the KEY where V2 is alone, with the platform's key as it is given.
-    fn settings(side: &dyn OtherSide, keeps_key: bool, public: Option<Vec<u8>>) -> Settings {
+    fn settings(side: &dyn OtherSide, keeps_key: bool, public: Option<&[u8]>) -> Settings {
         let written = side.written_settings().into_iter().filter(|one| keeps_key || one.name != "key");
-        written.fold(Settings::new(Environment::Live), |settings, one| match (&public, one.name) {
-            (Some(public), "platform_public_key") => settings.with(one.name, SettingValue::Key(public.clone().into())),
+        written.fold(Settings::new(Environment::Live), |settings, one| match (public, one.name) {
+            (Some(public), "platform_public_key") => settings.with(one.name, SettingValue::Key(public.to_vec().into())),
             _ => settings.with(one.name, one.value),
         })
     }
@@ -167,7 +167,7 @@ mod tests {
         let gateway = build(&settings(&*side, false, None));
         let resigner = gateway.resigner(&own_key()).unwrap();
         for file in resigner.public_half() {
-            let shop = build(&settings(&*side, false, Some(file.content)));
+            let shop = build(&settings(&*side, false, Some(&file.content)));
             for (serial, method) in [(2, Method::GET), (4, Method::POST)] {
                 let mut original = told(&*side, serial);
                 if method == Method::POST {
@@ -205,7 +205,7 @@ mod tests {
         let query = fresh.query.clone().unwrap();
         assert!(query.starts_with("act=pay&"), "{query}");
         let public = resigner.public_half().remove(0).content;
-        assert_eq!(verdict(&*build(&own(settings(&*side, false, Some(public)))), &fresh), "genuine");
+        assert_eq!(verdict(&*build(&own(settings(&*side, false, Some(&public)))), &fresh), "genuine");
     }
 
     #[test]
