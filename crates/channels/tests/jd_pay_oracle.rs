@@ -31,7 +31,7 @@ const DAMAGED: u64 = 180;
 
 /// Damages that are signed, and so are held by the gateway, where the oracle refuses them: whatever is proven is kept
 /// for a person, because refusing would lose it.
-const HELD: [&str; 3] = ["amount_nonsense", "other_merchant", "trade_type"];
+const HELD: [&str; 4] = ["amount_nonsense", "inner_result", "other_merchant", "trade_type"];
 
 /// Sets of keys: with and without the old digest of payout notices.
 fn wishes() -> Vec<Value> {

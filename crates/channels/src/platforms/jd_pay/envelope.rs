@@ -105,12 +105,6 @@ impl Inner {
         Ok(Self { text, document })
     }
 
-    /// Every text of it under its path, without the signature.
-    pub(super) fn into_fields(self) -> Vec<(String, String)> {
-        let fields = self.document.fields().iter();
-        fields.filter(|(path, _)| path != "sign").cloned().collect()
-    }
-
     /// Checks the signature. Gives the proof, the signed text and that text read.
     pub(super) fn verify(&self, key: &PlainRsa) -> Result<(Verified, Signed), Rejection> {
         let sign = self.document.field("sign").filter(|sign| !sign.trim_ascii().is_empty());
@@ -135,6 +129,13 @@ impl Inner {
 pub(super) struct Signed {
     pub(super) text: String,
     pub(super) document: Nested,
+}
+
+impl Signed {
+    /// Every text of it under its path.
+    pub(super) fn into_fields(self) -> Vec<(String, String)> {
+        self.document.fields().to_vec()
+    }
 }
 
 /// The texts that may have been signed: as it stands; with a declaration where it has none; and that with tabs and line
