@@ -245,7 +245,7 @@ fn trust(
     for (name, certificates) in [("root_cert", &roots), ("middle_cert", &middles), ("unionpay_cert", &pinned)] {
         notes.extend(certificates.iter().map(|one| certificate_note(name, one)));
     }
-    let trust = Trust::new(settings.environment, &roots, &middles, pinned)?;
+    let trust = Trust::new(settings.environment, &roots, &middles, pinned, None)?;
     Ok(is_allowed.then_some(trust))
 }
 
