@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::RsaKeyPair;
 use base64::Engine as _;
@@ -290,4 +291,46 @@ fn a_certificate_has_one_encoding() {
     let verdict = channel.verify(&request(signed_by(3, &spelled)), at(NOW));
     assert!(matches!(verdict, Verdict::Refused(_)), "{verdict:?}");
     assert_eq!(channel.config.trust.as_ref().unwrap().known_count(), 0);
+}
+
+/// A notice that a merchant's own key signed proves nothing, whatever the certificate calls itself.
+#[test]
+fn the_merchants_own_key_is_never_unionpays() {
+    let private = |pair: usize| {
+        let der: Pkcs8V1Der<'_> = PAIRS[pair].as_der().unwrap();
+        key(crate::signature::key::to_pem("PRIVATE KEY", der.as_ref()))
+    };
+    let own = |pair: usize| settings().with("private_key", private(pair));
+    assert!(matches!(check(&own(3), LEAF, NOW), Verdict::Genuine(_)));
+    assert!(matches!(check(&own(2), LEAF, NOW), Verdict::Refused(Rejection::UnknownKey { .. })));
+    let error = |settings: Settings| build(&settings).err().map(|error| (error.setting, error.word));
+    let merchant = Made { subject: named("041@N91310000@某某商户@00000001"), key: 3, signer: 1, ..LEAF };
+    let pinned = |made: Made| settings().with("unionpay_cert", key(made.pem()));
+    assert_eq!(error(pinned(merchant)), Some(("unionpay_cert", "never_matches")), "by its name");
+    assert_eq!(error(pinned(merchant).with("private_key", private(3))), Some(("unionpay_cert", "own_public_key")));
+    assert_eq!(error(pinned(LEAF).with("private_key", private(2))), Some(("unionpay_cert", "own_public_key")));
+    assert_eq!(error(own(0)), Some(("root_cert", "own_public_key")));
+    assert_eq!(error(own(1)), Some(("middle_cert", "own_public_key")));
+}
+
+#[test]
+fn the_merchants_own_certificate_is_shown_by_its_number_and_end() {
+    let der: Pkcs8V1Der<'_> = PAIRS[3].as_der().unwrap();
+    let private = crate::signature::key::to_pem("PRIVATE KEY", der.as_ref());
+    let merchant = Made { serial: 77, subject: named("041@N91310000@某某商户@00000001"), key: 3, ..LEAF };
+    let with = |made: Made| settings().with("private_key", key(private.clone() + &made.pem()));
+    let notes = build(&with(merchant)).unwrap().keys();
+    let serial = Certificate::read("cert", merchant.pem().as_bytes()).unwrap().description().serial.clone();
+    let note = notes.iter().find(|note| note.label.starts_with("private_key")).unwrap();
+    assert_eq!(note.label, format!("private_key (public half, certId {serial})"));
+    assert_eq!((note.algorithm.as_str(), note.not_after), ("RSA 2048", Some(at(LEAF.times.1))));
+    let error = |settings: Settings| build(&settings).err().map(|error| (error.setting, error.word));
+    // The test environment's merchants all have one key.
+    let test = Made { issuer: named("CFCA TEST OCA1"), ..merchant };
+    assert_eq!(error(with(test)), Some(("private_key", "test_certificate")));
+    assert_eq!(error(with(Made { key: 2, ..merchant })), Some(("private_key", "relation")));
+    let password = settings().with("private_key_password", key("000000"));
+    assert_eq!(error(password), Some(("private_key_password", "relation")), "of nothing");
+    let both = with(merchant).with("private_key_password", key("000000"));
+    assert_eq!(error(both), Some(("private_key_password", "relation")), "of PEM");
 }
