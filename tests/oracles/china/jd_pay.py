@@ -74,6 +74,7 @@ def flatten(data, root):
 
     def end(_):
         where, text = "/".join(path[1:]), texts.pop()
+        need(leaf[0] or not text.strip(), f"text beside elements in {where}")
         if leaf[0] and len(path) > 1:
             need(where not in values or where.startswith("payList/"), f"the element {where} twice")
             values.setdefault(where, text)
