@@ -7,7 +7,7 @@ mod oracle {
 }
 
 use oracle::frame::{
-    Comparison, NOTES, at, build, differences, expected_money, first_seed, judged_alike, key, money, other_side,
+    Comparison, Found, NOTES, at, build, differences, expected_money, first_seed, judged_alike, key, money, other_side,
     own_key, stories, text, texts, told, with_changed_bytes,
 };
 use oracle::wire::{Said, messages, settings};
@@ -50,26 +50,21 @@ fn read(said: &Said, notification: &Notification) -> Vec<String> {
     let text = |name: &str| said.expect[name].as_str().map(str::to_owned);
     let kind = EventKind::parse(&text("event").unwrap_or_default()).expect("an event");
     let [fact] = notification.facts.as_slice() else { return vec![format!("facts {:?}", notification.facts)] };
-    let mut found = Vec::new();
-    let mut check = |is_same: bool, what: String| {
-        if !is_same {
-            found.push(what);
-        }
-    };
-    check(fact.kind == kind, format!("kind {} instead of {kind}", fact.kind));
+    let mut found = Found::default();
+    found.check(fact.kind == kind, format!("kind {} instead of {kind}", fact.kind));
     if kind == EventKind::Other {
         // A state that no source explains is held. Of payout notices nothing is read, and only those are held whose
         // text could be cut elsewhere.
-        check(said.kind == "payout" || !notification.concerns.is_empty(), "not held".to_owned());
-        return found;
+        found.check(said.kind == "payout" || !notification.concerns.is_empty(), "not held".to_owned());
+        return found.all();
     }
-    check(notification.concerns.is_empty(), format!("concerns {:?}", notification.concerns));
-    check(money(fact) == expected_money(&said.expect), format!("amount {:?}", fact.amount));
+    found.check(notification.concerns.is_empty(), format!("concerns {:?}", notification.concerns));
+    found.check(money(fact) == expected_money(&said.expect), format!("amount {:?}", fact.amount));
     let numbers = (fact.order_no.clone(), fact.platform_no.clone());
-    check(numbers == (text("order_no"), text("platform_no")), format!("numbers {numbers:?}"));
+    found.check(numbers == (text("order_no"), text("platform_no")), format!("numbers {numbers:?}"));
     let name = text("refund_no").map_or_else(|| text("order_no"), |number| Some(format!("refund:{number}")));
-    check(Some(fact.identity.as_str()) == name.as_deref(), format!("identity {}", fact.identity));
-    found
+    found.check(Some(fact.identity.as_str()) == name.as_deref(), format!("identity {}", fact.identity));
+    found.all()
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod oracle {
 }
 
 use oracle::frame::{
-    Comparison, NOTES, at, build, differences, expected_money, first_seed, judged_alike, key, money, other_side,
+    Comparison, Found, NOTES, at, build, differences, expected_money, first_seed, judged_alike, key, money, other_side,
     own_key, stories, text, told, with_changed_bytes,
 };
 use oracle::wire::{Said, messages, settings};
@@ -49,33 +49,31 @@ fn read(said: &Said, notification: &Notification) -> Vec<String> {
     let is_under_way = event == "refund.pending";
     let kind = if is_under_way { EventKind::Other } else { EventKind::parse(&event).expect("an event") };
     let [fact] = notification.facts.as_slice() else { return vec![format!("facts {:?}", notification.facts)] };
-    let mut found = Vec::new();
-    let mut check = |is_same: bool, what: String| {
-        if !is_same {
-            found.push(what);
-        }
-    };
-    check(fact.kind == kind, format!("kind {} instead of {kind}", fact.kind));
+    let mut found = Found::default();
+    found.check(fact.kind == kind, format!("kind {} instead of {kind}", fact.kind));
     // A state that no source explains is held.
     let is_unknown = kind == EventKind::Other && !is_under_way;
-    check(notification.concerns.is_empty() != is_unknown, format!("concerns {:?}", notification.concerns));
+    found.check(notification.concerns.is_empty() != is_unknown, format!("concerns {:?}", notification.concerns));
     if kind == EventKind::Other {
-        return found;
+        return found.all();
     }
-    check(money(fact) == expected_money(&said.expect), format!("amount {:?}", fact.amount));
+    found.check(money(fact) == expected_money(&said.expect), format!("amount {:?}", fact.amount));
     let number = text("platform_refund_no").or_else(|| text("platform_no"));
     let numbers = (fact.order_no.clone(), fact.platform_no.clone());
-    check(numbers == (text("order_no"), number), format!("numbers {numbers:?}"));
+    found.check(numbers == (text("order_no"), number), format!("numbers {numbers:?}"));
     let names: Vec<&str> = fact.identities().map(Identity::as_str).collect();
     let expected = match (text("refund_no"), text("platform_refund_no"), text("platform_no")) {
         (Some(ours), Some(theirs), _) => vec![format!("uniqueRefundNo:{theirs}"), format!("refundRequestId:{ours}")],
         (_, _, Some(number)) => vec![number],
         _ => Vec::new(),
     };
-    check(names == expected, format!("identities {names:?}"));
+    found.check(names == expected, format!("identities {names:?}"));
     let payment = text("refund_no").and_then(|_| text("platform_no"));
-    check(fact.payment.as_ref().map(Identity::as_str) == payment.as_deref(), format!("payment {:?}", fact.payment));
-    found
+    found.check(
+        fact.payment.as_ref().map(Identity::as_str) == payment.as_deref(),
+        format!("payment {:?}", fact.payment),
+    );
+    found.all()
 }
 
 #[test]

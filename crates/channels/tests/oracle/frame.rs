@@ -100,6 +100,39 @@ pub(crate) fn expected_money(expect: &Value) -> Option<(i64, String)> {
     expect["amount_minor"].as_i64().zip(expect["currency"].as_str().map(str::to_owned))
 }
 
+/// Where the reading of one message is not the oracle's.
+#[derive(Default)]
+pub(crate) struct Found(Vec<String>);
+
+impl Found {
+    /// Notes what was read, where it is not the same.
+    pub(crate) fn check(&mut self, is_same: bool, read: String) {
+        if !is_same {
+            self.0.push(read);
+        }
+    }
+
+    /// All that differs.
+    pub(crate) fn all(self) -> Vec<String> {
+        self.0
+    }
+}
+
+/// Lines for messages from this seed on, every second one damaged.
+pub(crate) fn alternating(first: u64, count: u64) -> Vec<Value> {
+    let line = |number: u64| {
+        let op = if number.is_multiple_of(2) { "sign" } else { "damage" };
+        json!({ "op": op, "seed": first + number, "now": at().as_second() })
+    };
+    (0..count).map(line).collect()
+}
+
+/// Lines for messages from this seed on, three in five of them as they were signed.
+pub(crate) fn mostly_genuine(first: u64, count: u64) -> Vec<Value> {
+    let op = |number: u64| if number % 5 < 3 { "sign" } else { "damage" };
+    (0..count).map(|number| json!({ "op": op(number), "seed": first + number })).collect()
+}
+
 /// What was compared, and where the two differ.
 #[derive(Default)]
 pub(crate) struct Comparison {
@@ -230,7 +263,7 @@ pub(crate) fn told(
         let Verdict::Genuine(proven) = channel.verify(&request, story.at) else { panic!("{label}: refused") };
         read.push(proven.into_parts().0);
         let spoilt = spoil(&request);
-        assert_ne!(spoilt.body, request.body, "{label}");
+        assert!((&spoilt.body, &spoilt.query) != (&request.body, &request.query), "{label}: not spoilt");
         assert!(!matches!(channel.verify(&spoilt, story.at), Verdict::Genuine(_)), "{label}: spoilt, and believed");
         for request in [&request, &spoilt] {
             lines.push(json!({ "op": "verify", "request": written(request), "now": story.at.as_second() }));
