@@ -4,6 +4,7 @@
 pub mod digest;
 pub mod hmac;
 pub mod key;
+pub mod own_key;
 pub mod plain_rsa;
 pub mod rsa;
 pub(crate) mod sealed;
