@@ -494,3 +494,32 @@ fn a_secret_in_the_shops_own_address_is_never_stored_and_still_arrives() {
     }
     assert!(databases > 0);
 }
+
+/// Forks build the query by hand and leave Chinese text in it as it is.
+#[test]
+fn text_that_a_fork_did_not_escape_arrives_as_it_is() {
+    let shop = Shop::new("");
+    let escaped = signed(
+        &shop.world,
+        &[
+            ("pid", "1001"),
+            ("trade_no", "2026112108000012345"),
+            ("out_trade_no", "订单-1"),
+            ("type", "wxpay"),
+            ("name", "会员"),
+            ("money", "1"),
+            ("trade_status", "TRADE_SUCCESS"),
+        ],
+    );
+    let encoded =
+        |text: &str| String::from_utf8(form::encode([(b"".as_slice(), text.as_bytes())])).unwrap()[1..].to_owned();
+    let query = escaped.query.clone().unwrap();
+    let plain = query.replace(&encoded("会员"), "会员").replace(&encoded("订单"), "订单");
+    assert!(plain.contains("name=会员") && plain.contains("out_trade_no=订单-1"), "{plain}");
+    is_success(shop.world.send(&RawRequest { query: Some(plain.clone()), ..escaped.clone() }));
+    // Told again by the book it is the same.
+    is_success(shop.world.send(&escaped));
+    delivered(&shop.world, 1);
+    assert_eq!(shop.world.events()[0]["data"]["order_no"], "订单-1");
+    assert_eq!(shop.seen()[0][1].as_str(), Some(plain.as_str()));
+}
