@@ -281,7 +281,7 @@ fn an_own_address_that_names_what_the_platform_signs_is_refused_before_anything_
     for own in ["/epay.php?out_trade_no=x", "/epay.php?a=1&pid", "/n?%74ype=epay", "/n?out.trade.no[]=1", "/n?SIGN=1"] {
         let mut setup = Setup::new("127.0.0.1:9", Path::new("/x.php"));
         setup.platform = PLATFORM;
-        setup.target.push_str(&format!("request_uri = \"{own}\"\n"));
+        setup.target = format!("{}request_uri = \"{own}\"\n", setup.target);
         let worlds = [World::new(&setup), with_address(&format!("http://127.0.0.1:9{own}"), "")];
         for (world, setting) in worlds.iter().zip(["target.request_uri", "target.url"]) {
             for command in ["check", "serve"] {
