@@ -84,6 +84,9 @@ impl Format {
     }
 }
 
+/// Reads what of a request's query the platform signed; none where nothing of its message stands there.
+pub type SignedQuery = Arc<dyn Fn(&RawRequest) -> Option<String> + Send + Sync>;
+
 /// One delivery, with all that a target may need.
 #[derive(Clone)]
 pub struct Envelope {
@@ -107,7 +110,7 @@ pub struct Envelope {
     pub request: Option<RawRequest>,
     /// What of a request's query is the platform's own word, read when it is needed: the application needs that, whatever
     /// the target says about queries.
-    pub signed_query: Arc<dyn Fn(&RawRequest) -> Option<String> + Send + Sync>,
+    pub signed_query: SignedQuery,
     /// When this attempt began.
     pub attempted_at: Timestamp,
     /// Every field of the platform's message as text, read when it is needed: some platforms encrypt it.

@@ -1,5 +1,5 @@
-//! Callbacks by GET, whole: what stands in a query is verified, stored, answered, and comes to the application byte
-//! for byte; beside it the same platform's forms.
+//! Callbacks by GET, or by POST without a body, whole: what stands in a query is verified, stored, answered, and what is
+//! signed of it comes to the application byte for byte; beside it the same platform's forms.
 
 mod support {
     pub(crate) mod application;
@@ -281,7 +281,7 @@ fn an_own_address_that_names_what_the_platform_signs_is_refused_before_anything_
     for own in ["/epay.php?out_trade_no=x", "/epay.php?a=1&pid", "/n?%74ype=epay", "/n?out.trade.no[]=1", "/n?SIGN=1"] {
         let mut setup = Setup::new("127.0.0.1:9", Path::new("/x.php"));
         setup.platform = PLATFORM;
-        setup.target.push_str(&format!("request_uri = \"{own}\"\n"));
+        setup.target = format!("{}request_uri = \"{own}\"\n", setup.target);
         let worlds = [World::new(&setup), with_address(&format!("http://127.0.0.1:9{own}"), "")];
         for (world, setting) in worlds.iter().zip(["target.request_uri", "target.url"]) {
             for command in ["check", "serve"] {
@@ -322,31 +322,41 @@ fn a_signed_name_that_nobody_knew_and_the_own_address_has_stops_the_delivery_wit
     assert!(shop.seen().is_empty(), "neither value reached the script");
 }
 
+/// What decoders stumble over, as much as a URL may hold of it unescaped, and as much of plain and of Chinese text as
+/// the platform's messages may have.
+fn odd_texts() -> [String; 3] {
+    ["x".repeat(15_000), "\u{4e2d}".repeat(5_000), r"a+b\c^`{|}[d];e%0D%0AHost:%20evil%00amp%3Bpid=1".to_owned()]
+}
+
+/// A callback with this text, not one byte of which is escaped that need not be.
+fn with_text(world: &World, number: usize, text: &str) -> RawRequest {
+    let (trade_no, order) = (format!("202611210800001{number:04}"), format!("E-{number}"));
+    let decoded = percent_decoded(&text.replace('+', " "));
+    let fields = [
+        ("pid", "1001"),
+        ("trade_no", trade_no.as_str()),
+        ("out_trade_no", order.as_str()),
+        ("type", "wxpay"),
+        ("name", "x"),
+        ("money", "1"),
+        ("param", decoded.as_str()),
+        ("trade_status", "TRADE_SUCCESS"),
+    ];
+    let mut request = signed(world, &fields);
+    let escaped = String::from_utf8(form::encode([(&b"param"[..], decoded.as_bytes())])).unwrap();
+    let query = request.query.take().unwrap();
+    assert!(query.contains(&escaped));
+    request.query = Some(query.replace(&escaped, &format!("param={text}")));
+    request
+}
+
 #[test]
 fn the_longest_query_reaches_an_address_whatever_it_is_written_with() {
     let app = App::new(says("200 OK", "", "success"));
-    let mut world = with_address(&app.url("/pay"), "");
+    let world = with_address(&app.url("/pay"), "");
     let _gateway = world.start();
-    let odd = r"a+b\c^`{|}[d];e%0D%0AHost:%20evil%00";
-    for (number, param) in ["x".repeat(15_000), "\u{4e2d}".repeat(5_000), odd.to_owned()].iter().enumerate() {
-        let (trade_no, order) = (format!("202611210800001{number:04}"), format!("E-{number}"));
-        let decoded = percent_decoded(&param.replace('+', " "));
-        let fields = [
-            ("pid", "1001"),
-            ("trade_no", trade_no.as_str()),
-            ("out_trade_no", order.as_str()),
-            ("type", "wxpay"),
-            ("name", "x"),
-            ("money", "1"),
-            ("param", decoded.as_str()),
-            ("trade_status", "TRADE_SUCCESS"),
-        ];
-        let mut request = signed(&world, &fields);
-        // Not one byte of it escaped that need not be.
-        let escaped = String::from_utf8(form::encode([(&b"param"[..], decoded.as_bytes())])).unwrap();
-        let query = request.query.take().unwrap();
-        assert!(query.contains(&escaped));
-        request.query = Some(query.replace(&escaped, &format!("param={param}")));
+    for (number, text) in odd_texts().iter().enumerate() {
+        let request = with_text(&world, number, text);
         is_success(world.send(&request));
         delivered(&world, number + 1);
         let asked = app.asked().pop().unwrap();
@@ -356,7 +366,47 @@ fn the_longest_query_reaches_an_address_whatever_it_is_written_with() {
         assert_eq!(pairs(&request.query.unwrap()), pairs(received));
         assert_eq!(asked.header("host"), Some(app.address.to_string().as_str()));
     }
-    let _unused = world.payment("E-9", 1);
+}
+
+#[test]
+fn the_longest_query_reaches_a_script_whatever_it_is_written_with() {
+    let shop = Shop::with("", "request_uri = \"/epay.php?act=own\"\n");
+    for (number, text) in odd_texts().iter().enumerate() {
+        let request = with_text(&shop.world, number, text);
+        is_success(shop.world.send(&request));
+        // The script confirms only what it has verified by itself.
+        delivered(&shop.world, number + 1);
+        let seen = shop.seen().pop().unwrap();
+        let sent = request.query.unwrap().replace(';', "%3B");
+        assert_eq!(seen[1], format!("act=own&{sent}"));
+    }
+}
+
+#[test]
+fn a_post_without_a_body_brings_its_query_too() {
+    let fpm = PhpFpm::start(&Options::default());
+    let source = "<?php $seen = [$_SERVER['REQUEST_METHOD'], $_SERVER['REQUEST_URI'], $_POST, count($_GET)];
+        file_put_contents(__DIR__ . '/seen', json_encode($seen, JSON_UNESCAPED_SLASHES)); echo 'SUCCESS';";
+    let mut setup = Setup::new(&fpm.address(), &fpm.script("notify.php", source));
+    setup.platform = "jeepay";
+    let mut world = World::new(&setup);
+    let _gateway = world.start();
+    let mut request = world.payment("J-0", 100);
+    for number in 1..8 {
+        if request.body.is_empty() {
+            break;
+        }
+        request = world.payment(&format!("J-{number}"), 100);
+    }
+    let query = request.query.clone().expect("a message in the query");
+    assert_eq!((&request.method, request.body.len()), (&Method::POST, 0));
+    let more = RawRequest { query: Some(format!("x=&{query}&admin")), ..request };
+    let replied = world.send(&more).expect("a reply");
+    assert_eq!((replied.status, replied.text().as_str()), (200, "SUCCESS"));
+    delivered(&world, 1);
+    let seen: Value = serde_json::from_str(&fs::read_to_string(fpm.root().join("seen")).unwrap()).unwrap();
+    let count = query.split('&').count();
+    assert_eq!(seen, json!(["POST", format!("/notify.php?{query}"), [], count]));
 }
 
 /// Names and values, decoded.
@@ -443,4 +493,33 @@ fn a_secret_in_the_shops_own_address_is_never_stored_and_still_arrives() {
         }
     }
     assert!(databases > 0);
+}
+
+/// Forks build the query by hand and leave Chinese text in it as it is.
+#[test]
+fn text_that_a_fork_did_not_escape_arrives_as_it_is() {
+    let shop = Shop::new("");
+    let escaped = signed(
+        &shop.world,
+        &[
+            ("pid", "1001"),
+            ("trade_no", "2026112108000012345"),
+            ("out_trade_no", "订单-1"),
+            ("type", "wxpay"),
+            ("name", "会员"),
+            ("money", "1"),
+            ("trade_status", "TRADE_SUCCESS"),
+        ],
+    );
+    let encoded =
+        |text: &str| String::from_utf8(form::encode([(b"".as_slice(), text.as_bytes())])).unwrap()[1..].to_owned();
+    let query = escaped.query.clone().unwrap();
+    let plain = query.replace(&encoded("会员"), "会员").replace(&encoded("订单"), "订单");
+    assert!(plain.contains("name=会员") && plain.contains("out_trade_no=订单-1"), "{plain}");
+    is_success(shop.world.send(&RawRequest { query: Some(plain.clone()), ..escaped.clone() }));
+    // Told again by the book it is the same.
+    is_success(shop.world.send(&escaped));
+    delivered(&shop.world, 1);
+    assert_eq!(shop.world.events()[0]["data"]["order_no"], "订单-1");
+    assert_eq!(shop.seen()[0][1].as_str(), Some(plain.as_str()));
 }

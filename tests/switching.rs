@@ -271,7 +271,7 @@ fn answers_that_hold_a_number_of_the_request_are_compared_with_it() {
     setup.channel = "shadow = true\n".into();
     let mut world = World::new(&setup);
     let _gateway = world.start();
-    let word = |order: &str| format!("RECV_ORD_ID_{order}").len();
+    let length_of = |order: &str| format!("RECV_ORD_ID_{order}").len();
     let mut lines = Vec::new();
     let mut send = |id: &str, order: &str, is_forged: bool, length: usize| {
         let mut request = world.payment(order, 100);
@@ -287,13 +287,13 @@ fn answers_that_hold_a_number_of_the_request_are_compared_with_it() {
             "{{\"id\":\"{id}\",\"at\":\"\",\"status\":\"200\",\"bytes\":\"{length}\",\"framing\":\"\"}}"
         ));
     };
-    send("short", "A1", false, word("A1"));
-    send("long", "A234567890", false, word("A234567890"));
+    send("short", "A1", false, length_of("A1"));
+    send("long", "A234567890", false, length_of("A234567890"));
     // The bare prefix, another's number, and a page.
-    send("bare", "A2", false, word(""));
-    send("other", "A33", false, word("A1"));
+    send("bare", "A2", false, length_of(""));
+    send("other", "A33", false, length_of("A1"));
     send("page", "A4", false, 500);
-    send("forged", "A5", true, word("A5"));
+    send("forged", "A5", true, length_of("A5"));
     send("refused", "A66", true, 4);
     let log = world.path("old.log");
     fs::write(&log, lines.join("\n")).unwrap();

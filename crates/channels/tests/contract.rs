@@ -18,6 +18,7 @@ mod contract {
     mod json;
     mod keys;
     mod pairs;
+    mod queries;
     mod random;
     mod recognition;
     mod replies;

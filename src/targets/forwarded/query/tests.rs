@@ -8,12 +8,10 @@ use http::{HeaderMap, Method};
 use tokio::time::Instant;
 use tollbell_channels::model::{AckMatch, Environment, Timestamp};
 use tollbell_channels::settings::{SettingValue, Settings};
+use tollbell_proof::php_fpm::{Options, PhpFpm};
 
 use super::*;
 use crate::targets::{Outcome, Target, fastcgi};
-
-#[path = "../../../../tests/support/php_fpm.rs"]
-mod php_fpm;
 
 /// A delivery of a request with this query, of which this much is signed.
 fn envelope(received: &str, signed: &str) -> Envelope {
@@ -205,15 +203,15 @@ fn odd_names() -> Vec<String> {
 }
 
 struct Php {
-    fpm: php_fpm::PhpFpm,
+    fpm: PhpFpm,
 }
 
 impl Php {
     fn new(script: &str) -> Self {
-        let fpm = php_fpm::PhpFpm::start(&php_fpm::Options {
+        let fpm = PhpFpm::start(&Options {
             children: 1,
             php_values: vec![("register_argc_argv".to_owned(), "On".to_owned())],
-            ..php_fpm::Options::default()
+            ..Options::default()
         });
         fpm.script("query.php", script);
         Self { fpm }
@@ -256,7 +254,7 @@ async fn names_are_read_as_php_reads_them() {
     // Deeper than PHP follows, and dropped for that.
     let deep = format!("act{}=1", "[a]".repeat(65));
     confirmed(&*target, envelope(&deep, &deep)).await;
-    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: Vec<u8>| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let found = php.lines();
     assert_eq!(found.len(), names.len() + 1);
     let differing: Vec<String> = names

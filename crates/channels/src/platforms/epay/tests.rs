@@ -1,6 +1,7 @@
 //! Tests of the whole channel: the vector, both generations, every mistake that is ours to refuse, the settings.
 
 mod names;
+mod query;
 
 use std::sync::LazyLock;
 
