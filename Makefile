@@ -57,6 +57,7 @@ test: setup loom ## every test, against real servers
 	@if command -v cargo-nextest >/dev/null 2>&1; then \
 	  cargo nextest run --workspace --all-features && cargo test --workspace --all-features --doc --quiet; \
 	else cargo test --workspace --all-features; fi
+	@cargo test -p tollbell-channels --lib --quiet own_key # what a build without features says
 
 # With another `cfg` every crate is built afresh: a folder of its own keeps the other builds.
 loom: ## every interleaving of the queue before the inbox's writer

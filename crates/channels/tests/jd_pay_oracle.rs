@@ -129,7 +129,7 @@ fn the_oracle_and_the_channel_agree_about_changed_bytes() {
     let channel = channel(&settings(SCRIPT, keys, &wish));
     let line = |number: u64| json!({ "op": "sign", "seed": format!("bytes/{number}"), "now": at().as_second() });
     let all = messages(SCRIPT, keys, &wish, &(0..60).map(line).collect::<Vec<_>>());
-    let requests = with_changed_bytes(&all, b"0aZ<>&=+", b"0aZ<>&= ");
+    let requests = with_changed_bytes(&all, *b"0aZ<>&=+", *b"0aZ<>&= ");
     judged_alike(&*channel, (SCRIPT, keys, &wish), &requests, is_known);
 }
 

@@ -188,7 +188,7 @@ pub(crate) fn with_a_changed_byte(all: Vec<Said>) -> Vec<(RawRequest, Timestamp)
 }
 
 /// Each message ten times, with a byte of its body replaced, taken away, or put in.
-pub(crate) fn with_changed_bytes(all: &[Said], replacing: &[u8; 8], added: &[u8; 8]) -> Vec<(RawRequest, Timestamp)> {
+pub(crate) fn with_changed_bytes(all: &[Said], replacing: [u8; 8], added: [u8; 8]) -> Vec<(RawRequest, Timestamp)> {
     let mut changed = Vec::new();
     for (number, said) in all.iter().enumerate() {
         for round in 0..10 {
