@@ -12,6 +12,7 @@ pub(super) mod simulate;
 
 use aws_lc_rs::digest;
 
+use super::accounts::texts;
 use super::ladder;
 use super::signed_body::inner;
 use crate::channel::{Answer, Failure, Ladder, Rejection, quote};
@@ -77,21 +78,7 @@ pub(super) fn is_ack(reply: &AppReply<'_>) -> AckMatch {
 
 /// The ids of the merchant's applications.
 pub(super) fn app_ids(settings: &Settings, name: &'static str) -> Result<Vec<String>, SettingsError> {
-    let texts: Vec<&str> = match (settings.texts(name), settings.text(name)) {
-        (Some(texts), _) => texts.iter().map(|text| text.trim()).collect(),
-        (None, Some(text)) => vec![text.trim()],
-        (None, None) => return Err(SettingsError::new(name, "missing")),
-    };
-    if texts.is_empty() {
-        return Err(SettingsError::new(name, "empty_list"));
-    }
-    if texts.len() > APPS_MAX {
-        return Err(SettingsError::new(name, "out_of_range").because(format!("{} > {APPS_MAX}", texts.len())));
-    }
-    match texts.iter().find(|text| !is_id(text)) {
-        Some(bad) => Err(SettingsError::new(name, "malformed_id").because(quote(bad))),
-        None => Ok(texts.into_iter().map(str::to_owned).collect()),
-    }
+    texts(settings, name, APPS_MAX, is_id)?.ok_or(SettingsError::new(name, "missing"))
 }
 
 /// Whether a text can be the id of an application or a merchant.

@@ -121,6 +121,13 @@ const UNCONFIRMED: &[Text] = &[
         zh: "平台证书由哪个机构签发;下载的证书以 APIv3 密钥的加密、应答签名与序列号为准",
     },
     Text {
+        en: "notices of other products that tell of money (`RECHARGE`, `MALL_TRANSACTION`, `MALL_REFUND`, `DISCOUNT_CARD`, \
+             `MEDICAL_INSURANCE`): no fields are confirmed, so the known words are kept as `other` with all that they \
+             say, and a new word is held",
+        zh: "其他涉及资金的产品通知(`RECHARGE`、`MALL_TRANSACTION`、`MALL_REFUND`、`DISCOUNT_CARD`、`MEDICAL_INSURANCE`):\
+             字段未确认,已知事件按 `other` 保存全部内容,新出现的事件会被挂起",
+    },
+    Text {
         en: "the fields of contracts, complaints, credit-score orders, school deductions and batches are read as the pages of \
              each product show them; what does not fit is kept as `other` or held",
         zh: "签约、投诉、支付分、校园代扣、批量转账的字段以各产品文档为准读取;不相符的按 `other` 保存或挂起",

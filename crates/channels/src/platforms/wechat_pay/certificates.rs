@@ -219,10 +219,12 @@ impl WechatPay {
         if associated != ASSOCIATED {
             return Err(KeyRefused::Malformed { field: "associated_data" });
         }
-        let nonce_bytes = nonce.as_bytes().try_into().map_err(|_| KeyRefused::Malformed { field: "nonce" })?;
         let boxed = STANDARD.decode(ciphertext).map_err(|_| KeyRefused::Malformed { field: "ciphertext" })?;
-        let pem =
-            self.config.cipher.open(nonce_bytes, associated.as_bytes(), boxed).ok_or(KeyRefused::Undecryptable)?;
+        let pem = self
+            .config
+            .cipher
+            .open(nonce.as_bytes(), associated.as_bytes(), &boxed)
+            .ok_or(KeyRefused::Undecryptable)?;
 
         let unreadable = KeyRefused::Malformed { field: "certificate" };
         let certificate = Certificate::read("platform_certs", &pem).map_err(|_| unreadable.clone())?;

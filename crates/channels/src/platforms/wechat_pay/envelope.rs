@@ -1,16 +1,19 @@
 //! The JSON around a notification, and the box in it: AES-256-GCM under the API v3 key (WeChat Pay, "callback
 //! notifications"). Values are kept as they are written, so that no float comes near an amount.
+//!
+//! The platform signs more than notifications with the same key: the answers of its interfaces, too. What tells a
+//! notification from them is its `resource`, which no answer has; a body without one is refused, whoever signed it.
+//! With one it is the platform's word about something, and is not refused because it is laid out in a new way: what
+//! another key or another algorithm could open is told so, so that it is repeated, and anything else is held.
 
-use std::fmt;
-
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use super::settings::API_V3_KEY_BYTES;
 use crate::channel::{Rejection, quote};
+use crate::cipher::gcm::{Gcm, NONCE_BYTES_MAX};
 use crate::json;
+use crate::model::Concern;
 
 /// Most members of one object.
 pub(super) const MEMBERS_MAX: usize = 1024;
@@ -30,71 +33,42 @@ pub(super) const ALGORITHM: &str = "AEAD_AES_256_GCM";
 /// The only kind of resource that is documented.
 const RESOURCE_TYPE: &str = "encrypt-resource";
 
-/// The API v3 key, ready to open boxes.
-pub(super) struct Cipher(LessSafeKey);
-
-impl fmt::Debug for Cipher {
-    /// Shows no key.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cipher(…)")
-    }
-}
-
-impl Cipher {
-    /// From the key's bytes; none only if the library refused 32 bytes.
-    pub(super) fn new(key: &[u8; API_V3_KEY_BYTES]) -> Option<Self> {
-        UnboundKey::new(&AES_256_GCM, key).ok().map(|key| Self(LessSafeKey::new(key)))
-    }
-
-    /// Opens a box; none when its tag does not match.
-    pub(super) fn open(&self, nonce: [u8; NONCE_LEN], associated: &[u8], mut boxed: Vec<u8>) -> Option<Vec<u8>> {
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let length = self.0.open_in_place(nonce, Aad::from(associated), &mut boxed).ok()?.len();
-        boxed.truncate(length);
-        Some(boxed)
-    }
-
-    /// Closes a box.
-    #[cfg(any(test, feature = "simulate"))]
-    pub(super) fn close(&self, nonce: [u8; NONCE_LEN], associated: &[u8], plaintext: &[u8]) -> Option<Vec<u8>> {
-        let mut boxed = plaintext.to_vec();
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        self.0.seal_in_place_append_tag(nonce, Aad::from(associated), &mut boxed).ok()?;
-        Some(boxed)
-    }
-}
-
 /// The message around the box.
 #[derive(Debug)]
 pub(super) struct Envelope {
     /// Every member but the box's content, as text, in the order of arrival.
     pub(super) fields: Vec<(String, String)>,
-    /// What the platform calls this kind of message.
+    /// What the platform calls this kind of message; empty when it does not say.
     pub(super) event_type: String,
-    nonce: [u8; NONCE_LEN],
-    associated: String,
-    ciphertext: Vec<u8>,
+    /// What of it a person must look at.
+    pub(super) concerns: Vec<Concern>,
+    sealed: Sealed,
+}
+
+/// What is in place of the box.
+#[derive(Debug)]
+enum Sealed {
+    /// A box that a key opens, or does not.
+    Box { nonce: String, associated: String, ciphertext: Vec<u8> },
+    /// Another algorithm's.
+    Algorithm(String),
+    /// Nothing that any key opens.
+    Nothing,
 }
 
 impl Envelope {
     /// Reads the envelope of a body.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Rejection> {
         let outer = Members::parse("", body)?;
-        let event_type = outer.required("event_type")?;
-        if outer.text("resource_type")?.is_some_and(|kind| kind != RESOURCE_TYPE) {
-            return Err(malformed("resource_type"));
-        }
-        let resource = outer.get("resource").ok_or_else(|| missing("resource"))?;
+        let resource = outer.get("resource").filter(|raw| raw.get() != "null").ok_or_else(|| missing("resource"))?;
         let resource = Members::parse("resource.", resource.get().as_bytes())?;
-        let algorithm = resource.required("algorithm")?;
-        if algorithm != ALGORITHM {
-            return Err(Rejection::Algorithm { algorithm: quote(&algorithm) });
+        let mut concerns = Vec::new();
+        let event_type = outer.present("event_type", &mut concerns).unwrap_or_default();
+        let kind = outer.get("resource_type").filter(|raw| raw.get() != "null").map(shown);
+        if let Some(kind) = kind.filter(|kind| kind != RESOURCE_TYPE) {
+            concerns.push(Concern::UnknownValue { field: "resource_type".into(), value: quote(&kind) });
         }
-        let nonce = resource.required("nonce")?;
-        let nonce = nonce.as_bytes().try_into().map_err(|_| malformed("resource.nonce"))?;
-        let associated = resource.text("associated_data")?.unwrap_or_default();
-        let ciphertext = resource.required("ciphertext")?;
-        let ciphertext = STANDARD.decode(ciphertext).map_err(|_| malformed("resource.ciphertext"))?;
+        let sealed = sealed(&resource, &mut concerns);
         let mut fields = Vec::new();
         for (name, raw) in outer.0.iter().filter(|(name, _)| name != "resource") {
             fields.push((name.clone(), shown(raw)));
@@ -102,7 +76,7 @@ impl Envelope {
         for (name, raw) in resource.0.iter().filter(|(name, _)| name != "ciphertext") {
             fields.push((format!("resource.{name}"), shown(raw)));
         }
-        Ok(Self { fields, event_type, nonce, associated, ciphertext })
+        Ok(Self { fields, event_type, concerns, sealed })
     }
 
     /// A member as text; none when absent or blank.
@@ -111,9 +85,45 @@ impl Envelope {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.trim().is_empty())
     }
 
-    /// What the box holds.
-    pub(super) fn decrypt(&self, cipher: &Cipher) -> Result<Vec<u8>, Rejection> {
-        cipher.open(self.nonce, self.associated.as_bytes(), self.ciphertext.clone()).ok_or(Rejection::Undecryptable)
+    /// What the box holds; nothing where there is none that a key could open, which is among the concerns.
+    pub(super) fn decrypt(&self, cipher: &Gcm) -> Result<Vec<u8>, Rejection> {
+        match &self.sealed {
+            Sealed::Box { nonce, associated, ciphertext } => {
+                cipher.open(nonce.as_bytes(), associated.as_bytes(), ciphertext).ok_or(Rejection::Undecryptable)
+            }
+            Sealed::Algorithm(algorithm) => Err(Rejection::Algorithm { algorithm: quote(algorithm) }),
+            Sealed::Nothing => Ok(Vec::new()),
+        }
+    }
+}
+
+/// The box, or what is in its place.
+fn sealed(resource: &Members<'_>, concerns: &mut Vec<Concern>) -> Sealed {
+    let Some(algorithm) = resource.present("algorithm", concerns) else { return Sealed::Nothing };
+    if algorithm != ALGORITHM {
+        return Sealed::Algorithm(algorithm);
+    }
+    let nonce = resource.present("nonce", concerns);
+    let ciphertext = resource.present("ciphertext", concerns);
+    let associated = resource.text("associated_data");
+    let unreadable = |name: &str| Concern::UnreadableText { field: format!("resource.{name}") };
+    if associated.is_err() {
+        concerns.push(unreadable("associated_data"));
+    }
+    let (Some(nonce), Some(ciphertext), Ok(associated)) = (nonce, ciphertext, associated) else {
+        return Sealed::Nothing;
+    };
+    let associated = associated.unwrap_or_default();
+    match STANDARD.decode(ciphertext) {
+        Ok(ciphertext) if nonce.len() <= NONCE_BYTES_MAX => Sealed::Box { nonce, associated, ciphertext },
+        Ok(_) => {
+            concerns.push(unreadable("nonce"));
+            Sealed::Nothing
+        }
+        Err(_) => {
+            concerns.push(unreadable("ciphertext"));
+            Sealed::Nothing
+        }
     }
 }
 
@@ -154,14 +164,25 @@ impl<'a> Members<'a> {
         self.0.iter().find(|(member, _)| member == name).map(|(_, raw)| *raw)
     }
 
-    /// A text, where it is there and not null.
-    fn text(&self, name: &str) -> Result<Option<String>, Rejection> {
-        let Some(raw) = self.get(name) else { return Ok(None) };
-        serde_json::from_str(raw.get()).map_err(|_| malformed(&format!("{}{name}", self.1)))
+    /// A text, where it is there and not null; an error for anything else.
+    fn text(&self, name: &str) -> Result<Option<String>, serde_json::Error> {
+        self.get(name).map_or(Ok(None), |raw| serde_json::from_str(raw.get()))
     }
 
-    fn required(&self, name: &str) -> Result<String, Rejection> {
-        self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| missing(&format!("{}{name}", self.1)))
+    /// A text that is always there; its absence is a concern.
+    fn present(&self, name: &str, concerns: &mut Vec<Concern>) -> Option<String> {
+        let field = format!("{}{name}", self.1);
+        match self.text(name) {
+            Ok(Some(text)) if !text.is_empty() => Some(text),
+            Ok(_) => {
+                concerns.push(Concern::MissingField { field });
+                None
+            }
+            Err(_) => {
+                concerns.push(Concern::UnreadableText { field });
+                None
+            }
+        }
     }
 }
 

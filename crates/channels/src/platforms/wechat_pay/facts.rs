@@ -75,7 +75,8 @@ pub(super) fn read(
         "COMPLAINT.CREATE" | "COMPLAINT.STATE_CHANGE" => complaints::read(&mut reading),
         kind if CONTRACTS.contains(&kind) => contracts::read(&mut reading),
         kind => {
-            if !notices::is_known(kind) {
+            // That it does not say its kind is a concern already.
+            if !kind.is_empty() && !notices::is_known(kind) {
                 reading.concern(Concern::UnknownValue { field: "event_type".into(), value: quote(kind) });
             }
             vec![reading.other()]
@@ -264,7 +265,9 @@ fn transfer(reading: &mut Reading<'_>) -> Vec<Fact> {
     let kind = match reading.name("", "state").as_deref() {
         Some("SUCCESS") => EventKind::TransferSucceeded,
         Some("FAIL" | "CANCELLED") => EventKind::TransferFailed,
+        // Not over, under a word that says it is.
         Some("ACCEPTED" | "PROCESSING" | "WAIT_USER_CONFIRM" | "TRANSFERING" | "CANCELING") => {
+            reading.contradiction("", "state");
             return vec![reading.other()];
         }
         Some(_) => {
@@ -337,13 +340,16 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn new(config: &'a Config, envelope: &'a Envelope, plaintext: &[u8], body: &[u8]) -> Self {
         let tree = Value::parse(plaintext);
-        let mut concerns = Vec::new();
+        let mut concerns = envelope.concerns.clone();
         if let Some(name) = &tree.twice {
             concerns.push(Concern::Ambiguous { field: quote(name) });
         }
         let is_whole = !tree.is_broken && matches!(tree.value, Value::Object(_));
         if !is_whole || !tree.value.has_short_paths(PLAINTEXT.len()) {
-            concerns.push(Concern::UnreadableText { field: "resource.ciphertext".into() });
+            let concern = Concern::UnreadableText { field: "resource.ciphertext".into() };
+            if !concerns.contains(&concern) {
+                concerns.push(concern);
+            }
         }
         // The digest of the body stands in for a number that is missing or too long to be one.
         let number = envelope.get("id").filter(|id| id.len() <= NAME_BYTES_MAX);
@@ -421,7 +427,7 @@ impl<'a> Reading<'a> {
         Notification {
             scope: self.scope,
             platform_id: self.platform_id,
-            platform_kind: quote(&self.envelope.event_type),
+            platform_kind: kind_of(&self.envelope.event_type),
             // The signed header's time lies within minutes of now, so it can stand in.
             sent_at: Some(created.unwrap_or(signed_at)),
             facts,
@@ -541,12 +547,22 @@ impl<'a> Reading<'a> {
         self.concern(Concern::UnknownValue { field: format!("{prefix}{path}"), value });
     }
 
+    /// A value that decides, and is not there or cannot be read.
+    fn undecided(&mut self, path: &str) {
+        if self.get("", path).is_some() { self.unknown("", path) } else { self.missing(path) }
+    }
+
     /// Each concern once.
     fn concern(&mut self, concern: Concern) {
         if !self.concerns.contains(&concern) {
             self.concerns.push(concern);
         }
     }
+}
+
+/// The name of a kind, for people.
+fn kind_of(event_type: &str) -> String {
+    if event_type.is_empty() { "unknown".to_owned() } else { quote(event_type) }
 }
 
 /// `prefix` is empty or `sub_orders.N.`.

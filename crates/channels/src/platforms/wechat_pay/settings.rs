@@ -3,9 +3,11 @@
 use std::fmt;
 
 use super::certificates::{API, Caller};
-use super::envelope::Cipher;
 use crate::channel::{Interface, KeyNote};
+use crate::cipher::gcm::{Gcm, KEY_BYTES};
 use crate::model::{Environment, Timestamp};
+use crate::platforms::accounts::texts;
+use crate::platforms::tenpay::{is_app_id, is_merchant};
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
 use crate::signature::key::{PublicKey, read_rsa_private};
 use crate::signature::rsa::{RsaHash, RsaVerifier};
@@ -23,20 +25,11 @@ pub(super) const SUB_MERCHANTS_MAX: usize = 4096;
 /// In `sub_mchid`: every sub-merchant of this provider.
 pub(super) const ANY: &str = "*";
 
-/// Bytes of an API v3 key: the text itself is the AES-256 key (WeChat Pay, "API v3 key").
-pub(super) const API_V3_KEY_BYTES: usize = 32;
-
 /// How the id of a public key begins.
 pub(super) const PUBLIC_KEY_ID_PREFIX: &str = "PUB_KEY_ID_";
 
 /// Longest serial or key id that is taken from a message, in characters; real ones have 40 and about 45.
 const SERIAL_CHARS_MAX: usize = 64;
-
-/// Most digits of a merchant's number; real ones have 8 to 10.
-const MERCHANT_DIGITS_MAX: usize = 32;
-
-/// Longest application id; real ones have 18 characters.
-const APP_ID_CHARS_MAX: usize = 32;
 
 /// The settings, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
@@ -171,7 +164,7 @@ pub(super) struct Config {
     /// Their applications; empty when they do not matter.
     pub(super) sub_app_ids: Vec<String>,
     /// What opens the resource.
-    pub(super) cipher: Cipher,
+    pub(super) cipher: Gcm,
     /// The keys that prove a message.
     pub(super) keys: Keys,
     /// What signs our own requests, when they are configured.
@@ -253,10 +246,11 @@ impl Config {
         if !is_merchant(&mchid) {
             return Err(SettingsError::new("mchid", "malformed_id").because(mchid));
         }
-        let app_ids = ids(settings, "appid", APP_IDS_MAX, is_app_id)?.ok_or(SettingsError::new("appid", "missing"))?;
+        let app_ids =
+            texts(settings, "appid", APP_IDS_MAX, is_app_id)?.ok_or(SettingsError::new("appid", "missing"))?;
         let sub_mchids =
-            ids(settings, "sub_mchid", SUB_MERCHANTS_MAX, |id| id == ANY || is_merchant(id))?.unwrap_or_default();
-        let sub_app_ids = ids(settings, "sub_appid", SUB_MERCHANTS_MAX, is_app_id)?.unwrap_or_default();
+            texts(settings, "sub_mchid", SUB_MERCHANTS_MAX, |id| id == ANY || is_merchant(id))?.unwrap_or_default();
+        let sub_app_ids = texts(settings, "sub_appid", SUB_MERCHANTS_MAX, is_app_id)?.unwrap_or_default();
         let cipher = cipher(settings)?;
         let mut notes = Vec::new();
         let caller = caller(settings, &mut notes)?;
@@ -278,18 +272,16 @@ impl Config {
     }
 }
 
-/// The text itself is the key. An editor's newline at its end is no part of it; anything else is.
-fn cipher(settings: &Settings) -> Result<Cipher, SettingsError> {
+/// The text itself is the key (WeChat Pay, "API v3 key"); it is no hexadecimal and no base64 of one.
+fn cipher(settings: &Settings) -> Result<Gcm, SettingsError> {
     const SETTING: &str = "api_v3_key";
-    let file = settings.key(SETTING).ok_or(SettingsError::new(SETTING, "missing"))?;
-    let text = file.strip_suffix(b"\n").unwrap_or(file);
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let line = settings.secret_line(SETTING)?.ok_or(SettingsError::new(SETTING, "missing"))?;
     let wrong = || {
-        let detail = format!("{} bytes, not {API_V3_KEY_BYTES}", text.len());
+        let detail = format!("{} bytes, not {KEY_BYTES}", line.len());
         SettingsError::new(SETTING, "out_of_range").because(detail)
     };
-    let key: &[u8; API_V3_KEY_BYTES] = text.try_into().map_err(|_| wrong())?;
-    Cipher::new(key).ok_or_else(wrong)
+    let key: &[u8; KEY_BYTES] = line.try_into().map_err(|_| wrong())?;
+    Gcm::new(key).ok_or_else(wrong)
 }
 
 /// The merchant's own key and everything that calls need: all of it or nothing.
@@ -399,35 +391,4 @@ pub(super) fn certificate_note(label: &str, certificate: &Certificate, serial: &
         fingerprint: Some(serial.to_owned()),
         not_after: certificate.description().not_after,
     }
-}
-
-fn ids(
-    settings: &Settings,
-    name: &'static str,
-    count_max: usize,
-    is_id: fn(&str) -> bool,
-) -> Result<Option<Vec<String>>, SettingsError> {
-    let texts: Vec<&str> = match (settings.texts(name), settings.text(name)) {
-        (Some(texts), _) => texts.iter().map(|text| text.trim()).collect(),
-        (None, Some(text)) => vec![text.trim()],
-        (None, None) => return Ok(None),
-    };
-    if texts.is_empty() {
-        return Err(SettingsError::new(name, "empty_list"));
-    }
-    if texts.len() > count_max {
-        return Err(SettingsError::new(name, "out_of_range").because(format!("{} > {count_max}", texts.len())));
-    }
-    match texts.iter().find(|text| !is_id(text)) {
-        Some(bad) => Err(SettingsError::new(name, "malformed_id").because(crate::channel::quote(bad))),
-        None => Ok(Some(texts.into_iter().map(str::to_owned).collect())),
-    }
-}
-
-fn is_merchant(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MERCHANT_DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn is_app_id(text: &str) -> bool {
-    !text.is_empty() && text.len() <= APP_ID_CHARS_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }
