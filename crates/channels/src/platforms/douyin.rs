@@ -259,6 +259,15 @@ impl<'j> Reading<'j> {
         Timestamp::from_second(self.text(path)?.parse().ok()?).ok()
     }
 
+    /// The same for a message whose kind always has a time, and nothing else that says how old it is.
+    pub(super) fn needed_seconds(&mut self, path: &str) -> Option<Timestamp> {
+        let time = self.seconds(path);
+        if time.is_none() {
+            self.undecided(path);
+        }
+        time
+    }
+
     /// Milliseconds since 1970.
     pub(super) fn milliseconds(&self, path: &str) -> Option<Timestamp> {
         Timestamp::from_millisecond(self.text(path)?.parse().ok()?).ok()

@@ -11,7 +11,8 @@
 //!   digits only, the message begins with `{`, and no token holds a `{`. So the message begins where the first `{` of
 //!   the joined text is, and ends where the text ends or where a token stands that sorts behind it: there is no other
 //!   cut, and only time and nonce can be written anew. Neither is read as anything.
-//! * Nothing in it is fresh: there is no window, and repetition is recognised by what a message says.
+//! * Nothing in it is fresh: there is no window, and repetition is recognised by what a message says. A message without
+//!   the time that its kind has could be older than our memory, and is held.
 
 mod facts;
 mod settings;

@@ -90,11 +90,11 @@ pub(super) fn read(config: &Config, text: &str, message: Option<(&Json, Result<K
     let mut sent_at = None;
     let read = match kind {
         Some(Ok(Kind::Payment)) => {
-            sent_at = reading.seconds("paid_at");
+            sent_at = reading.needed_seconds("paid_at");
             payment(&mut reading, &scope)
         }
         Some(Ok(Kind::Refund)) => {
-            sent_at = reading.seconds("refunded_at");
+            sent_at = reading.needed_seconds("refunded_at");
             refund(&mut reading, &scope)
         }
         Some(Ok(Kind::Settle)) => {
@@ -102,7 +102,7 @@ pub(super) fn read(config: &Config, text: &str, message: Option<(&Json, Result<K
             None
         }
         Some(Ok(Kind::Withdraw)) => {
-            sent_at = reading.seconds("withdraw_at");
+            sent_at = reading.needed_seconds("withdraw_at");
             None
         }
         Some(Ok(Kind::Unknown)) => {
