@@ -31,7 +31,7 @@ const NOW: i64 = 1_795_233_600;
 const GENERATIONS: [(&str, u64, u64); 3] = [("ecpay", 400, 120), ("trade", 8, 7), ("pay", 8, 7)];
 
 /// Damages that are signed: whatever is proven is kept for a person where the oracle refuses it, because refusing would
-/// lose it. Only a name given twice is refused here as well.
+/// lose it.
 const HELD: [&str; 7] = [
     "ecpay.other_merchant",
     "ecpay.amount_nonsense",

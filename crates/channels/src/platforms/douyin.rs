@@ -15,6 +15,7 @@ use aws_lc_rs::digest;
 use super::accounts::texts;
 use super::ladder;
 use super::signed_body::inner;
+use super::signed_body::sealed::Member;
 use crate::channel::{Answer, Failure, Ladder, Rejection, quote};
 use crate::json::{Json, JsonError};
 use crate::model::fact::NAME_BYTES_MAX;
@@ -95,12 +96,13 @@ pub(super) fn parse(text: &[u8], field: &str) -> Result<Json, Rejection> {
     }
 }
 
-/// Reads JSON that is proven. What is no object is kept, and nothing is read from it; a name given twice is refused
-/// here as well.
-pub(super) fn parse_proven(text: &[u8]) -> Result<Option<Json>, Rejection> {
-    match parse(text, "") {
-        Err(Rejection::Malformed { .. }) => Ok(None),
-        other => other.map(Some),
+/// Reads JSON that is proven. Of what is no object, or gives a name twice and so could be read in two ways, nothing is
+/// read, and it is kept for a person. `field` stands for the whole.
+pub(super) fn parse_proven(text: &[u8], field: &str) -> Result<Json, Concern> {
+    match Json::parse(text) {
+        Ok(object @ Json::Object(_)) => Ok(object),
+        Ok(_) | Err(JsonError::Malformed) => Err(Concern::UnreadableText { field: field.into() }),
+        Err(JsonError::Twice(name)) => Err(Concern::Ambiguous { field: quote(&name) }),
     }
 }
 
@@ -111,6 +113,15 @@ pub(super) fn required<'j>(json: &'j Json, name: &str) -> Result<&'j str, Reject
         Some(Json::Text(text)) if text.is_empty() => Err(Rejection::Missing { field: name.into() }),
         Some(Json::Text(text)) => Ok(text),
         Some(_) => Err(Rejection::Malformed { field: name.into() }),
+    }
+}
+
+/// A member of an object, for a reader who holds what is odd about it.
+pub(super) fn member(json: &Json, name: &str) -> Member {
+    match json.get(name) {
+        None | Some(Json::Null) => Member::Absent,
+        Some(Json::Text(text)) => Member::Text(text.clone()),
+        Some(_) => Member::Odd,
     }
 }
 

@@ -143,14 +143,14 @@ impl Ecpay {
     fn check(&self, request: &RawRequest) -> Result<Proven<Notification>, Rejection> {
         let callback = Callback::read(request)?;
         let verified = self.verified(&callback).ok_or(Rejection::Signature)?;
-        let message = douyin::parse_proven(callback.message.as_bytes())?;
-        let kind = message.as_ref().map(facts::kind);
-        if let Some(Ok(kind)) = &kind
+        let message = douyin::parse_proven(callback.message.as_bytes(), MESSAGE);
+        let message = message.as_ref().map(|message| (message, facts::kind(message)));
+        if let Ok((_, Ok(kind))) = &message
             && kind.contradicts(&callback.kind)
         {
             return Err(malformed(TYPE));
         }
-        let notification = facts::read(&self.config, &callback.message, message.as_ref().zip(kind));
+        let notification = facts::read(&self.config, &callback.message, message);
         Ok(Proven::by_signature(notification, verified))
     }
 

@@ -24,7 +24,8 @@ use bytes::Bytes;
 
 use self::envelope::Envelope;
 use self::resigned::WechatResigner;
-use self::settings::{Config, Keys, PUBLIC_KEY_ID_PREFIX, SETTINGS};
+use self::settings::{Config, SETTINGS};
+use super::signed_body::keys::{Keys, normal_serial};
 pub use super::signed_body::{BODY_BYTES_MAX, NONCE_BYTES_MAX, WINDOW_SECONDS};
 use super::signed_body::{Headers, JSON, SignedBody, check_outside, header, is_error_page, is_fail};
 use super::{Platform, ladder};
@@ -231,7 +232,8 @@ impl Channel for WechatPay {
     }
 
     fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
-        resign::refuse_believed(key, |text, signature| self.config.keys.believes(text, signature))?;
+        let all = [&self.config.keys, &self.fetched];
+        resign::refuse_believed(key, |text, signature| all.iter().any(|keys| keys.believes(text, signature)))?;
         Ok(Box::new(WechatResigner::new(key)?))
     }
 }
@@ -291,7 +293,7 @@ fn check_type(request: &RawRequest) -> Result<(), Rejection> {
 
 /// A certificate's serial is worth a question to the platform. A public key cannot be asked for: an operator enters it.
 fn unknown_key(serial: &str) -> Stop {
-    match settings::normal_serial(serial).filter(|serial| !serial.starts_with(PUBLIC_KEY_ID_PREFIX)) {
+    match normal_serial(serial) {
         Some(serial) => Stop::NeedsKey(KeyRequest { serial }),
         None => Rejection::UnknownKey { serial: quote(serial) }.into(),
     }

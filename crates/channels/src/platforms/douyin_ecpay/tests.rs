@@ -359,8 +359,8 @@ fn what_cannot_be_understood_is_held_and_never_guessed() {
         assert_eq!(held.scope.account, APPID);
     }
     let twice = r#"{"appid":"a","cp_orderno":"1","cp_orderno":"2"}"#;
-    let refused = verify(&envelope(TOKEN, "1602507471", "797", twice, "payment").to_string());
-    assert_eq!(refused, Err(Rejection::Duplicate { field: "cp_orderno".into() }));
+    let held = read_text(twice, "payment");
+    assert_eq!((held.facts[0].kind, words(&held)), (EventKind::Other, vec!["ambiguous"]));
 }
 
 /// Settlements write the application's id in either way.

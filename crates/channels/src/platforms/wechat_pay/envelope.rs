@@ -1,19 +1,14 @@
 //! The JSON around a notification, and the box in it: AES-256-GCM under the API v3 key (WeChat Pay, "callback
 //! notifications"). Values are kept as they are written, so that no float comes near an amount.
-//!
-//! The platform signs more than notifications with the same key: the answers of its interfaces, too. What tells a
-//! notification from them is its `resource`, which no answer has; a body without one is refused, whoever signed it.
-//! With one it is the platform's word about something, and is not refused because it is laid out in a new way: what
-//! another key or another algorithm could open is told so, so that it is repeated, and anything else is held.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
 use crate::channel::{Rejection, quote};
-use crate::cipher::gcm::{Gcm, NONCE_BYTES_MAX};
+use crate::cipher::gcm::Gcm;
 use crate::json;
 use crate::model::Concern;
+use crate::platforms::signed_body::malformed;
+use crate::platforms::signed_body::sealed::{Member, Sealed};
 
 /// Most members of one object.
 pub(super) const MEMBERS_MAX: usize = 1024;
@@ -45,17 +40,6 @@ pub(super) struct Envelope {
     sealed: Sealed,
 }
 
-/// What is in place of the box.
-#[derive(Debug)]
-enum Sealed {
-    /// A box that a key opens, or does not.
-    Box { nonce: String, associated: String, ciphertext: Vec<u8> },
-    /// Another algorithm's.
-    Algorithm(String),
-    /// Nothing that any key opens.
-    Nothing,
-}
-
 impl Envelope {
     /// Reads the envelope of a body.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Rejection> {
@@ -63,12 +47,12 @@ impl Envelope {
         let resource = outer.get("resource").filter(|raw| raw.get() != "null").ok_or_else(|| missing("resource"))?;
         let resource = Members::parse("resource.", resource.get().as_bytes())?;
         let mut concerns = Vec::new();
-        let event_type = outer.present("event_type", &mut concerns).unwrap_or_default();
+        let event_type = outer.text("event_type").needed("event_type", &mut concerns).unwrap_or_default();
         let kind = outer.get("resource_type").filter(|raw| raw.get() != "null").map(shown);
         if let Some(kind) = kind.filter(|kind| kind != RESOURCE_TYPE) {
             concerns.push(Concern::UnknownValue { field: "resource_type".into(), value: quote(&kind) });
         }
-        let sealed = sealed(&resource, &mut concerns);
+        let sealed = Sealed::read(ALGORITHM, |name| resource.text(name), &mut concerns);
         let mut fields = Vec::new();
         for (name, raw) in outer.0.iter().filter(|(name, _)| name != "resource") {
             fields.push((name.clone(), shown(raw)));
@@ -87,43 +71,7 @@ impl Envelope {
 
     /// What the box holds; nothing where there is none that a key could open, which is among the concerns.
     pub(super) fn decrypt(&self, cipher: &Gcm) -> Result<Vec<u8>, Rejection> {
-        match &self.sealed {
-            Sealed::Box { nonce, associated, ciphertext } => {
-                cipher.open(nonce.as_bytes(), associated.as_bytes(), ciphertext).ok_or(Rejection::Undecryptable)
-            }
-            Sealed::Algorithm(algorithm) => Err(Rejection::Algorithm { algorithm: quote(algorithm) }),
-            Sealed::Nothing => Ok(Vec::new()),
-        }
-    }
-}
-
-/// The box, or what is in its place.
-fn sealed(resource: &Members<'_>, concerns: &mut Vec<Concern>) -> Sealed {
-    let Some(algorithm) = resource.present("algorithm", concerns) else { return Sealed::Nothing };
-    if algorithm != ALGORITHM {
-        return Sealed::Algorithm(algorithm);
-    }
-    let nonce = resource.present("nonce", concerns);
-    let ciphertext = resource.present("ciphertext", concerns);
-    let associated = resource.text("associated_data");
-    let unreadable = |name: &str| Concern::UnreadableText { field: format!("resource.{name}") };
-    if associated.is_err() {
-        concerns.push(unreadable("associated_data"));
-    }
-    let (Some(nonce), Some(ciphertext), Ok(associated)) = (nonce, ciphertext, associated) else {
-        return Sealed::Nothing;
-    };
-    let associated = associated.unwrap_or_default();
-    match STANDARD.decode(ciphertext) {
-        Ok(ciphertext) if nonce.len() <= NONCE_BYTES_MAX => Sealed::Box { nonce, associated, ciphertext },
-        Ok(_) => {
-            concerns.push(unreadable("nonce"));
-            Sealed::Nothing
-        }
-        Err(_) => {
-            concerns.push(unreadable("ciphertext"));
-            Sealed::Nothing
-        }
+        self.sealed.open(cipher)
     }
 }
 
@@ -136,10 +84,6 @@ fn missing(field: &str) -> Rejection {
     Rejection::Missing { field: field.into() }
 }
 
-fn malformed(field: &str) -> Rejection {
-    Rejection::Malformed { field: field.into() }
-}
-
 /// A member as text: a text's own, anything else as it is written. Not taken apart, since this is read before
 /// the signature is checked, and paths of a hostile message could grow beyond its size.
 fn shown(raw: &RawValue) -> String {
@@ -147,7 +91,7 @@ fn shown(raw: &RawValue) -> String {
 }
 
 /// The members of one object, each once.
-struct Members<'a>(Vec<(String, &'a RawValue)>, &'static str);
+struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     /// Reads an object. `prefix` goes before names in a refusal.
@@ -156,7 +100,7 @@ impl<'a> Members<'a> {
         let json::Members::<MEMBERS_MAX>(members) = serde_json::from_slice(text).map_err(|_| malformed(whole))?;
         match json::duplicate(&members) {
             Some(name) => Err(Rejection::Duplicate { field: quote(&format!("{prefix}{name}")) }),
-            None => Ok(Self(members, prefix)),
+            None => Ok(Self(members)),
         }
     }
 
@@ -164,25 +108,11 @@ impl<'a> Members<'a> {
         self.0.iter().find(|(member, _)| member == name).map(|(_, raw)| *raw)
     }
 
-    /// A text, where it is there and not null; an error for anything else.
-    fn text(&self, name: &str) -> Result<Option<String>, serde_json::Error> {
-        self.get(name).map_or(Ok(None), |raw| serde_json::from_str(raw.get()))
-    }
-
-    /// A text that is always there; its absence is a concern.
-    fn present(&self, name: &str, concerns: &mut Vec<Concern>) -> Option<String> {
-        let field = format!("{}{name}", self.1);
-        match self.text(name) {
-            Ok(Some(text)) if !text.is_empty() => Some(text),
-            Ok(_) => {
-                concerns.push(Concern::MissingField { field });
-                None
-            }
-            Err(_) => {
-                concerns.push(Concern::UnreadableText { field });
-                None
-            }
-        }
+    fn text(&self, name: &str) -> Member {
+        self.get(name).map_or(Member::Absent, |raw| match serde_json::from_str::<Option<String>>(raw.get()) {
+            Ok(text) => text.map_or(Member::Absent, Member::Text),
+            Err(_) => Member::Odd,
+        })
     }
 }
 

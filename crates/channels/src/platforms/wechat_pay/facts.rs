@@ -24,6 +24,7 @@ use super::settings::Config;
 use crate::channel::quote;
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope, Timestamp};
+use crate::platforms::signed_body::sealed::kind_of;
 use crate::signature::key::hex;
 
 /// Most sub-orders of a combined order that are read; the platform allows 50.
@@ -558,11 +559,6 @@ impl<'a> Reading<'a> {
             self.concerns.push(concern);
         }
     }
-}
-
-/// The name of a kind, for people.
-fn kind_of(event_type: &str) -> String {
-    if event_type.is_empty() { "unknown".to_owned() } else { quote(event_type) }
 }
 
 /// `prefix` is empty or `sub_orders.N.`.

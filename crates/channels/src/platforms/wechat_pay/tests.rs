@@ -613,6 +613,6 @@ fn certificates_that_prove_nothing_are_named() {
     let twice = [PLATFORM_CERT, PLATFORM_CERT].concat();
     assert_eq!(word("platform_certs", certs(&twice)), Some(("platform_certs", "relation")));
     assert_eq!(word("wechatpay_public_key", certs(PLATFORM_CERT)), Some(("wechatpay_public_key", "certificate_given")));
-    let many = PLATFORM_CERT.repeat(settings::CERTIFICATES_MAX + 1);
+    let many = PLATFORM_CERT.repeat(super::super::signed_body::keys::CERTIFICATES_MAX + 1);
     assert_eq!(word("platform_certs", certs(&many)), Some(("platform_certs", "out_of_range")));
 }
