@@ -149,8 +149,8 @@ const UNCONFIRMED: &[Text] = &[
         zh: "以 `TRANSACTION.SUCCESS` 发来的分账动账通知不含方向(分账还是回退);按 `other` 保存",
     },
     Text {
-        en: "the fields of profit sharing notifications; when a number, receiver or amount is missing they are held",
-        zh: "分账通知的字段;缺少单号、接收方或金额时会被挂起",
+        en: "the fields of profit sharing notifications; when a number, receiver, time or amount is missing they are held",
+        zh: "分账通知的字段;缺少单号、接收方、时间或金额时会被挂起",
     },
     Text {
         en: "whether a repaid deduction (`TRANSACTION.PAY_BACK`) always has a payment number; without one it is held",

@@ -32,7 +32,9 @@ pub(super) fn read(
 ) -> Notification {
     let nothing = Json::Null;
     let mut reading = Reading::new(content.unwrap_or(&nothing));
-    envelope.concerns.iter().for_each(|concern| reading.concern(concern.clone()));
+    for concern in &envelope.concerns {
+        reading.concern(concern.clone());
+    }
     if let Err(concern) = content {
         reading.concern(concern.clone());
     }
@@ -52,10 +54,9 @@ pub(super) fn read(
         "REFUND.ABNORMAL" => refund(&mut reading, &scope, EventKind::RefundAbnormal, "ABNORMAL"),
         "TRANSFER.SUCCESS" => transfer(&mut reading, &scope),
         "SPLIT.SUCCESS" => share(&mut reading, &scope),
-        // The whole is done, whatever became of each receiver's share.
-        "ASYNC_SPLIT.FINISH" => None,
-        // That it does not say its kind is a concern already.
-        "" => None,
+        // The whole is done, whatever became of each receiver's share. That a message does not say its kind is a concern
+        // already.
+        "ASYNC_SPLIT.FINISH" | "" => None,
         kind => {
             reading.concern(Concern::UnknownValue { field: "event_type".into(), value: quote(kind) });
             None
@@ -178,7 +179,8 @@ fn transfer(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
 fn share(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
     let order = reading.needed("order_id")?;
     let receiver = reading.needed("receiver.account")?;
-    let time = reading.text("success_time").unwrap_or_default();
+    // Without its time a share has the name of any other of the same order and receiver.
+    let time = reading.needed("success_time").unwrap_or_default();
     let Some(identity) = Identity::new(format!("share:{order}:{receiver}:{time}")) else {
         reading.unknown("success_time");
         return None;

@@ -447,6 +447,8 @@ fn shares_are_read_and_results_are_kept() {
     assert_eq!((fact.payee.as_deref(), fact.scope.account.as_str()), (Some(MCHID), "7000000000000009"));
     let foreign = stage.read("SPLIT.SUCCESS", &changed(share.clone(), "/receiver/account", json!("7000000000000008")));
     assert_eq!(words(&foreign), ["foreign_payee"]);
+    let timeless = stage.read("SPLIT.SUCCESS", &without(share.clone(), "success_time"));
+    assert_eq!(words(&timeless), ["missing_field"]);
     for name in ["order_id", "receiver"] {
         let held = stage.read("SPLIT.SUCCESS", &without(share.clone(), name));
         assert_eq!(held.facts[0].kind, EventKind::Other, "{name}");

@@ -32,7 +32,9 @@ pub(super) fn read(config: &Config, envelope: &Envelope, signed_at: Timestamp) -
     let message = parse_proven(text.as_bytes(), MESSAGE);
     let nothing = Json::Null;
     let mut reading = Reading::new(message.as_ref().unwrap_or(&nothing));
-    concerns.iter().for_each(|concern| reading.concern(concern.clone()));
+    for concern in concerns {
+        reading.concern(concern.clone());
+    }
     let own = || config.app_ids.first().cloned().unwrap_or_default();
     let account = match &message {
         Ok(_) => reading.account(APP_ID, &config.app_ids).unwrap_or_else(own),
@@ -46,13 +48,12 @@ pub(super) fn read(config: &Config, envelope: &Envelope, signed_at: Timestamp) -
     let platform_id = message_name(number, format!("{kind}\n{text}").as_bytes());
     let read = match kind.as_str() {
         _ if message.is_err() => None,
-        // That it does not say its kind is a concern already.
-        "" => None,
         "payment" => payment(&mut reading, &scope),
         "sign_pay_callback" => deduction(&mut reading, &scope),
         "refund" => refund(&mut reading, &scope),
         "sign_callback" => agreement(&mut reading, &scope),
-        application::KIND | "settle" => None,
+        // That a message does not say its kind is a concern already.
+        application::KIND | "settle" | "" => None,
         _ => {
             reading.concern(Concern::UnknownValue { field: TYPE.into(), value: quote(kind) });
             None
@@ -192,7 +193,11 @@ fn agreement(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
     let kind = match reading.text("status") {
         Some("SUCCESS") => EventKind::AgreementSigned,
         Some("CANCEL") => EventKind::AgreementCancelled,
-        _ => return None,
+        Some("FAIL" | "TIME_OUT") => return None,
+        _ => {
+            reading.undecided("status");
+            return None;
+        }
     };
     // No document at hand names the member, so its absence is no fault.
     let identity = reading.identity("auth_order_id", "auth_order_id:")?;

@@ -345,16 +345,18 @@ fn deductions_and_agreements_are_read() {
     );
     let plain = stage.read("sign_pay_callback", &payment());
     assert_eq!((plain.facts[0].identity.as_str(), words(&plain)), ("ots1", vec![]));
-    for (status, kind) in [
-        ("SUCCESS", EventKind::AgreementSigned),
-        ("CANCEL", EventKind::AgreementCancelled),
-        ("TIME_OUT", EventKind::Other),
-        ("DONE", EventKind::Other),
+    for (status, kind, concerns) in [
+        ("SUCCESS", EventKind::AgreementSigned, vec![]),
+        ("CANCEL", EventKind::AgreementCancelled, vec![]),
+        ("TIME_OUT", EventKind::Other, vec![]),
+        ("FAIL", EventKind::Other, vec![]),
+        ("DONE", EventKind::Other, vec!["unknown_value"]),
+        ("", EventKind::Other, vec!["missing_field"]),
     ] {
         let agreement =
             json!({ "app_id": APP_ID, "status": status, "auth_order_id": "ad1", "out_auth_order_no": "A1" });
         let notification = stage.read("sign_callback", &agreement);
-        assert_eq!((notification.facts[0].kind, words(&notification)), (kind, vec![]), "{status}");
+        assert_eq!((notification.facts[0].kind, words(&notification)), (kind, concerns), "{status}");
     }
     for kind in ["settle", "pre_create_refund", "sign_callback"] {
         let notification = stage.read(kind, &refund());

@@ -250,7 +250,8 @@ fn profit_sharing(reading: &mut Reading<'_>, kind: EventKind) -> Vec<Fact> {
         reading.unknown("", "success_time");
         return vec![reading.other()];
     };
-    reading.need(&["out_order_no"]);
+    // Without its time a share has the name of any other of the same order and receiver.
+    reading.need(&["out_order_no", "success_time"]);
     let amount = reading.amount("", "receiver.amount", "receiver.currency");
     vec![Fact {
         order_no: reading.name("", "out_order_no"),

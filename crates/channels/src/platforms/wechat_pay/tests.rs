@@ -466,6 +466,8 @@ fn transfers_and_shares_are_read() {
     });
     let notification = stage.read("PROFITSHARING.SUCCESS", &share);
     assert_eq!((notification.facts[0].kind, words(&notification)), (EventKind::ProfitSharingSucceeded, vec![]));
+    let timeless = changed(share.clone(), "/success_time", json!(null));
+    assert_eq!(words(&stage.read("PROFITSHARING.SUCCESS", &timeless)), ["missing_field"]);
     let foreign = changed(share, "/receiver/account", json!("1900000998"));
     assert_eq!(words(&stage.read("PROFITSHARING.RETURN", &foreign)), ["foreign_payee"]);
 }

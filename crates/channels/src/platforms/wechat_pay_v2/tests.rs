@@ -506,7 +506,7 @@ fn a_message_without_its_time_is_held() {
         for gone in [without(draft.clone(), field), set(draft.clone(), &[(field, " ")])] {
             let notification = accepted(&signed(gone));
             assert_eq!((only_fact(&notification).kind, notification.sent_at), (kind, None), "{field}");
-            assert_eq!(notification.concerns, [missing.clone()]);
+            assert_eq!(notification.concerns, std::slice::from_ref(&missing));
         }
         for odd in ["yesterday", "20261321000000", "1795233600", "2026112104000", "202611210400000"] {
             let notification = accepted(&signed(set(draft.clone(), &[(field, odd)])));

@@ -10,25 +10,28 @@ use super::*;
 
 const CHUNK: usize = 64;
 
+/// How a byte beyond ASCII is written into a JSON text.
+type Beyond<'b> = &'b dyn Fn(u8) -> Vec<u8>;
+
 /// SHA-1's chaining (FIPS 180-4, section 6.1.2), which the library does not let anybody begin in the middle.
 fn compress(state: [u32; 5], chunk: &[u8]) -> [u32; 5] {
     let mut words: Vec<u32> = chunk.chunks_exact(4).map(|word| u32::from_be_bytes(word.try_into().unwrap())).collect();
     for at in 16..80 {
         words.push((words[at - 3] ^ words[at - 8] ^ words[at - 14] ^ words[at - 16]).rotate_left(1));
     }
-    let [mut a, mut b, mut c, mut d, mut e] = state;
+    let mut round = state;
     for (at, word) in words.into_iter().enumerate() {
+        let [first, second, third, fourth, fifth] = round;
         let (mixed, constant) = match at {
-            0..20 => ((b & c) | (!b & d), 0x5a82_7999),
-            20..40 => (b ^ c ^ d, 0x6ed9_eba1),
-            40..60 => ((b & c) | (b & d) | (c & d), 0x8f1b_bcdc),
-            _ => (b ^ c ^ d, 0xca62_c1d6_u32),
+            0..20 => ((second & third) | (!second & fourth), 0x5a82_7999),
+            20..40 => (second ^ third ^ fourth, 0x6ed9_eba1),
+            40..60 => ((second & third) | (second & fourth) | (third & fourth), 0x8f1b_bcdc),
+            _ => (second ^ third ^ fourth, 0xca62_c1d6_u32),
         };
-        let next = a.rotate_left(5).wrapping_add(mixed).wrapping_add(e).wrapping_add(constant).wrapping_add(word);
-        (a, b, c, d, e) = (next, a, b.rotate_left(30), c, d);
+        let next = [mixed, fifth, constant, word].into_iter().fold(first.rotate_left(5), u32::wrapping_add);
+        round = [next, first, second.rotate_left(30), third, fourth];
     }
-    let [x0, x1, x2, x3, x4] = state;
-    [x0.wrapping_add(a), x1.wrapping_add(b), x2.wrapping_add(c), x3.wrapping_add(d), x4.wrapping_add(e)]
+    std::array::from_fn(|at| state[at].wrapping_add(round[at]))
 }
 
 /// What SHA-1 puts behind a text of this length.
@@ -50,11 +53,11 @@ fn extended(seen: &str, length: usize, more: &[u8]) -> String {
     let begun = length + padding(length).len();
     let rest = [more, &padding(begun + more.len())].concat();
     let state = rest.chunks(CHUNK).fold(state, compress);
-    state.iter().map(|word| format!("{word:08x}")).collect()
+    crate::signature::key::hex(&state.map(u32::to_be_bytes).concat())
 }
 
 /// A JSON text of these bytes, with every control character escaped and each byte beyond ASCII written by `beyond`.
-fn written(bytes: &[u8], beyond: &dyn Fn(u8) -> Vec<u8>) -> Vec<u8> {
+fn written(bytes: &[u8], beyond: Beyond<'_>) -> Vec<u8> {
     let mut text = Vec::new();
     for byte in bytes {
         match byte {
@@ -89,7 +92,7 @@ fn a_seen_callback_cannot_be_gone_on_with() {
     let half = |byte: u8| format!("\\ud{:03x}", 0xc00 + u16::from(byte)).into_bytes();
     let replaced = |_: u8| "\u{fffd}".as_bytes().to_vec();
     let nothing = |_: u8| Vec::new();
-    let writings: [(&str, &dyn Fn(u8) -> Vec<u8>, &str); 5] = [
+    let writings: [(&str, Beyond<'_>, &str); 5] = [
         ("the bytes as they are", &raw, "malformed"),
         ("letters of the same numbers", &letter, "signature"),
         ("halves of a pair", &half, "malformed"),
