@@ -28,7 +28,17 @@ const MESSAGES: u64 = 500;
 const MERCHANTS: u64 = 4;
 
 /// Damages before the signature: what is proven is kept and held for a person, where the oracle refuses it.
-const HELD: &[&str] = &["amount_nonsense", "no_number", "other_merchant", "member_twice", "plaintext"];
+const HELD: &[&str] = &[
+    "amount_nonsense",
+    "no_number",
+    "other_merchant",
+    "member_twice",
+    "plaintext",
+    "envelope",
+    "algorithm",
+    "resource",
+    "not_encrypted",
+];
 
 /// The oracle's merchant, as a channel.
 fn channel(told: &Value) -> Box<dyn Channel> {
@@ -94,8 +104,9 @@ fn judged(channel: &dyn Channel, said: &Said) -> Vec<String> {
 /// Where the reading of a genuine message is not the oracle's.
 fn read(read: &Notification, expect: &Value) -> Vec<String> {
     let mut found = Vec::new();
-    let is_new = read.platform_kind == "A.NEW.EVENT";
-    if read.concerns.is_empty() == is_new {
+    // The oracle's paid score order has no row that proves a payment, so a person must look.
+    let is_held = ["A.NEW.EVENT", "PAYSCORE.USER_PAID"].contains(&read.platform_kind.as_str());
+    if read.concerns.is_empty() == is_held {
         found.push(format!("held: {:?}", read.concerns));
     }
     if let Some(orders) = expect["orders"].as_array() {

@@ -4,6 +4,10 @@
 //! A header holds no line end, so the three lines can be cut in one way only. The body is checked as it came, before
 //! anything is parsed.
 
+pub(super) mod keys;
+pub(super) mod resigned;
+pub(super) mod sealed;
+
 use super::outside;
 pub(super) use super::outside::{JSON, header, inner, is_error_page, malformed};
 use crate::channel::Rejection;
