@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::settings::API_V3_KEY_BYTES;
 use crate::channel::{Rejection, quote};
-use crate::json;
+use crate::{json, measure};
 
 /// Most members of one object.
 pub(super) const MEMBERS_MAX: usize = 1024;
@@ -48,10 +48,15 @@ impl Cipher {
 
     /// Opens a box; none when its tag does not match.
     pub(super) fn open(&self, nonce: [u8; NONCE_LEN], associated: &[u8], mut boxed: Vec<u8>) -> Option<Vec<u8>> {
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let length = self.0.open_in_place(nonce, Aad::from(associated), &mut boxed).ok()?.len();
+        measure::step("AES-256-GCM", boxed.len(), || self.open_in_place(nonce, associated, &mut boxed.clone()));
+        let length = self.open_in_place(nonce, associated, &mut boxed)?;
         boxed.truncate(length);
         Some(boxed)
+    }
+
+    fn open_in_place(&self, nonce: [u8; NONCE_LEN], associated: &[u8], boxed: &mut [u8]) -> Option<usize> {
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        self.0.open_in_place(nonce, Aad::from(associated), boxed).ok().map(|text| text.len())
     }
 
     /// Closes a box.
