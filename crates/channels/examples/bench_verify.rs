@@ -1,7 +1,7 @@
 //! `make bench-verify`: what verification costs beside the bare cryptography that it cannot do without, platform by
 //! platform, and what hostile bodies cost beside one digest of them. Prints Markdown, with what was due and whether it was
 //! met. Arguments: `verification`, `readers`, `platforms` for some of the tables alone, and platforms' kinds for some of
-//! the rows.
+//! the rows. `profile` does nothing but verify, for a profiler to look at.
 //!
 //! Bare is what the crate tells by its feature `measure`: each cryptographic step of this very verification, made again
 //! alone. On top is all the rest: once as far as the proof (parsing and the signed text), once for the whole, with the
@@ -36,6 +36,7 @@ const TURNS: usize = 300;
 /// Turns of a hostile body through a reader, and through each platform.
 const HOSTILE_TURNS: usize = 40;
 const THROUGH_TURNS: usize = 12;
+const PROFILE_TIME: Duration = Duration::from_secs(3);
 /// On top of RSA: a share of the bare cryptography.
 const RSA_SHARE_MAX: f64 = 0.25;
 /// On top of a digest.
@@ -47,6 +48,8 @@ const GROWTH_MAX: f64 = 16.0 * 1.6;
 /// What ends at its first bytes may cost anything below a tenth of a digest, without regard to its growth.
 const DIGESTS_OF_NOTHING: f64 = 0.1;
 const KIB: usize = 1024;
+/// What can be asked for.
+const TABLES: [&str; 4] = ["verification", "readers", "platforms", "profile"];
 /// Sizes of hostile bodies.
 const SIZES: [usize; 4] = [64 * KIB, 256 * KIB, 512 * KIB, 1024 * KIB];
 /// The widest bounds that a platform gives to the reader of forms, of flat and of nested XML. Of bytes there is none here,
@@ -57,11 +60,16 @@ const ELEMENTS_MAX: usize = 512;
 
 fn main() -> io::Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    const TABLES: [&str; 3] = ["verification", "readers", "platforms"];
     let is_one_named = |names: &[&str]| words.iter().any(|word| names.contains(&word.as_str()));
     let has_table = |table: &str| is_one_named(&[table]) || !is_one_named(&TABLES);
     let is_all = words.iter().all(|word| TABLES.contains(&word.as_str()));
     let platforms: Vec<_> = PLATFORMS.iter().filter(|platform| is_all || is_one_named(&[platform.kind])).collect();
+    if is_one_named(&["profile"]) {
+        for platform in platforms {
+            profile(platform);
+        }
+        return Ok(());
+    }
     let mut out = io::stdout().lock();
     if has_table("verification") {
         writeln!(out, "## Verification\n")?;
@@ -93,6 +101,16 @@ fn main() -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+fn profile(platform: &'static Platform) {
+    let side = (platform.simulate)();
+    let channel = (platform.build)(&side.settings()).expect("a channel that trusts its side");
+    let genuine = sized(&*side);
+    let begin = Instant::now();
+    while begin.elapsed() < PROFILE_TIME {
+        black_box(channel.verify(black_box(&genuine.request), at()));
+    }
 }
 
 /// How many calls fill a slice.
@@ -165,10 +183,10 @@ impl Costs {
 /// The time from a verification's beginning to its proof.
 fn until_proof(verify: impl Fn()) -> Duration {
     let (begin, time) = (Rc::new(Cell::new(Instant::now())), Rc::new(Cell::new(Duration::ZERO)));
-    let (begun, proven) = (Rc::clone(&begin), Rc::clone(&time));
+    let (start, proven) = (Rc::clone(&begin), Rc::clone(&time));
     let watcher = move |name, _, _: &dyn Fn()| {
         if name == measure::PROOF {
-            proven.set(begun.get().elapsed());
+            proven.set(start.get().elapsed());
         }
     };
     watched(Box::new(watcher), || {
