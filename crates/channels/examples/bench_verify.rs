@@ -395,7 +395,8 @@ fn hostile(format: &str, reader: Reader, piece: Piece) -> String {
     format!("| {format} | {} | {times} | {dearest:.2} | ×{growth:.1} | {} |", shown(piece), met(is_met))
 }
 
-/// The dearest of the hostile bodies of every format and size, as the whole message and inside a genuine one.
+/// The dearest of the hostile bodies of every format and size, as the whole message and inside a genuine one, recognised
+/// or verified.
 fn through(platform: &'static Platform) -> String {
     let side = (platform.simulate)();
     let channel = (platform.build)(&side.settings()).expect("a channel that trusts its side");
@@ -428,8 +429,12 @@ fn dearest(channel: &dyn Channel, genuine: &Genuine, size: usize) -> Dearest {
             let request = with_text(genuine, text);
             let cost = lowest(THROUGH_TURNS, &mut || {
                 let request = black_box(&request);
-                black_box((channel.recognise(request), channel.verify(request, at())));
+                black_box(channel.verify(request, at()));
             });
+            let recognised = lowest(THROUGH_TURNS, &mut || {
+                black_box(channel.recognise(black_box(&request)));
+            });
+            let cost = cost.max(recognised);
             if cost > dearest.cost {
                 let digests = cost.as_secs_f64() / digest.as_secs_f64();
                 dearest = Dearest { name: format!("{place}{}", shown(*piece)), cost, digests };

@@ -16,6 +16,13 @@ pub const DEPTH_MAX: usize = 32;
 /// Most values in one text: a batch of 250 events with a hundred values each.
 pub const VALUES_MAX: usize = 32_768;
 
+/// So many values a text may have however short it is, and one more for each [`VALUE_BYTES`].
+pub const VALUES_FREE: usize = 1024;
+
+/// Fewest bytes of a value on average, behind the first [`VALUES_FREE`]: with its name and signs, one in a genuine message
+/// takes 20 and more. A text of nothing but `1,` would cost far more than its length.
+pub const VALUE_BYTES: usize = 16;
+
 /// Longest path of a value among the flattened ones, in bytes.
 pub const PATH_BYTES_MAX: usize = 256;
 
@@ -54,7 +61,7 @@ impl Json {
     /// [`JsonError`].
     pub fn parse(text: &[u8]) -> Result<Self, JsonError> {
         let text = std::str::from_utf8(text).map_err(|_| JsonError::Malformed)?;
-        let mut parser = Parser { text, at: 0, left: VALUES_MAX, twice: None };
+        let mut parser = Parser { text, at: 0, left: values_max(text.len()), twice: None };
         let value = parser.value(0).ok_or(JsonError::Malformed)?;
         if parser.next_sign().is_some() {
             return Err(JsonError::Malformed);
@@ -145,6 +152,11 @@ pub(crate) fn list_index(name: &str) -> Option<usize> {
     if is_plain { name.parse().ok() } else { None }
 }
 
+/// Most values in a text of so many bytes.
+pub fn values_max(bytes: usize) -> usize {
+    VALUES_MAX.min(VALUES_FREE + bytes / VALUE_BYTES)
+}
+
 /// A text while it is read, once from its first byte to its last.
 struct Parser<'t> {
     text: &'t str,
@@ -200,21 +212,21 @@ impl<'t> Parser<'t> {
 
     fn list(&mut self, depth: usize) -> Option<Json> {
         self.at += 1;
-        let mut values = Vec::new();
         if self.next_sign()? == b']' {
             self.at += 1;
-            return Some(Json::List(values));
+            return Some(Json::List(Vec::new()));
         }
+        // Room for one at first: lists in lists are the cheapest way to make a reader ask for memory.
+        let mut values = vec![self.value(depth + 1)?];
         loop {
-            values.push(self.value(depth + 1)?);
-            match self.next_sign()? {
-                b',' => self.at += 1,
-                b']' => break,
+            let sign = self.next_sign()?;
+            self.at += 1;
+            match sign {
+                b',' => values.push(self.value(depth + 1)?),
+                b']' => return Some(Json::List(values)),
                 _ => return None,
             }
         }
-        self.at += 1;
-        Some(Json::List(values))
     }
 
     fn object(&mut self, depth: usize) -> Option<Json> {
@@ -432,9 +444,13 @@ mod tests {
     fn bounds_hold() {
         let nested = |depth: usize| format!("{}1{}", "[".repeat(depth), "]".repeat(depth));
         assert!(Json::parse(nested(DEPTH_MAX).as_bytes()).is_ok());
-        let wide = |count: usize| format!("[{}]", vec!["1"; count].join(","));
-        assert!(Json::parse(wide(VALUES_MAX - 1).as_bytes()).is_ok());
-        for text in [nested(DEPTH_MAX + 1), nested(100_000), wide(VALUES_MAX), wide(VALUES_MAX + 9)] {
+        let wide = |count: usize, value: &str| format!("[{}]", vec![value; count].join(","));
+        let long = "123456789012345";
+        assert!(Json::parse(wide(VALUES_MAX - 1, long).as_bytes()).is_ok());
+        assert!(Json::parse(wide(VALUES_FREE - 1, "1").as_bytes()).is_ok());
+        assert_eq!((values_max(0), values_max(31), values_max(1 << 20)), (VALUES_FREE, VALUES_FREE + 1, VALUES_MAX));
+        let short = wide(VALUES_FREE + VALUES_FREE / 4, "1");
+        for text in [nested(DEPTH_MAX + 1), nested(100_000), wide(VALUES_MAX, long), short, wide(VALUES_MAX + 9, "")] {
             assert_eq!(Json::parse(text.as_bytes()), Err(JsonError::Malformed));
         }
         for text in ["", "{", "{} x", "{'a':1}", "[1,]", "NaN", "01", "\u{feff}{}", "{\"a\":\"\\ud800\"}"] {

@@ -21,10 +21,13 @@
 
 mod nested;
 
+use memchr::memchr;
 use quick_xml::Reader;
 use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
 
 pub use nested::{DEPTH_MAX, Nested};
+
+use crate::sorted::twice;
 
 /// How much of a document is read. A platform names both from what its largest genuine message needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -125,7 +128,7 @@ impl Flat {
     pub fn sorted(&self) -> Vec<(&str, &str)> {
         let mut sorted: Vec<(&str, &str)> =
             self.fields.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        sorted.sort_unstable();
+        sorted.sort_unstable_by_key(|(name, _)| *name);
         sorted
     }
 }
@@ -214,20 +217,18 @@ impl Reading {
     fn text(&mut self, text: &str) -> Result<(), XmlError> {
         match &mut self.place {
             // A `]]>` outside CDATA is no text (XML 1.0, section 2.4); some readers take it, others do not.
-            Place::Field { .. } if text.contains(CDATA_END) => Err(XmlError::Malformed),
+            Place::Field { .. } if has_cdata_end(text) => Err(XmlError::Malformed),
             Place::Field { text: value, .. } => push(value, text),
-            _ if text.chars().all(is_blank) => Ok(()),
+            _ if is_blanks(text) => Ok(()),
             _ => Err(XmlError::Malformed),
         }
     }
 
     fn finish(self) -> Result<Flat, XmlError> {
         let Place::After(root) = self.place else { return Err(XmlError::Malformed) };
-        let flat = Flat { root, fields: self.fields };
-        let sorted = flat.sorted();
-        match sorted.windows(2).find(|two| two[0].0 == two[1].0) {
-            Some(two) => Err(XmlError::Twice { name: two[0].0.to_owned() }),
-            None => Ok(flat),
+        match twice(self.fields.iter().map(|(name, _)| name.as_str())) {
+            Some(name) => Err(XmlError::Twice { name: name.to_owned() }),
+            None => Ok(Flat { root, fields: self.fields }),
         }
     }
 }
@@ -239,7 +240,7 @@ fn plain_name(start: &BytesStart<'_>) -> Result<String, XmlError> {
     let is_name = name.len() <= NAME_BYTES_MAX
         && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
-    let has_attributes = !start.attributes_raw().chars().all(is_blank);
+    let has_attributes = !is_blanks(start.attributes_raw());
     if is_name && !has_attributes { Ok(name.to_owned()) } else { Err(XmlError::Malformed) }
 }
 
@@ -278,11 +279,18 @@ fn resolve(reference: &BytesRef<'_>) -> Result<char, XmlError> {
 
 /// Adds to a field's text what a document may hold.
 fn push(value: &mut String, text: &str) -> Result<(), XmlError> {
-    if !text.chars().all(is_char) {
+    if !is_text(text) {
         return Err(XmlError::Malformed);
     }
     value.push_str(text);
     Ok(())
+}
+
+/// Whether a document may hold this text.
+fn is_text(text: &str) -> bool {
+    // Almost every text shows it by its bytes: no control, and no lead byte of what is excluded further up.
+    let is_plain = |byte: &u8| *byte >= b' ' && *byte != 0xef;
+    text.bytes().fold(true, |is_all, byte| is_all & is_plain(&byte)) || text.chars().all(is_char)
 }
 
 /// What a document may hold (XML 1.0, section 2.2).
@@ -293,6 +301,16 @@ fn is_char(c: char) -> bool {
 /// White space between elements (XML 1.0, section 2.3).
 fn is_blank(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' ')
+}
+
+/// Whether there is nothing but white space.
+fn is_blanks(text: &str) -> bool {
+    text.chars().all(is_blank)
+}
+
+/// Whether the end of CDATA stands in a text, where none may stand.
+fn has_cdata_end(text: &str) -> bool {
+    memchr(b'>', text.as_bytes()).is_some() && text.contains(CDATA_END)
 }
 
 const BYTE_ORDER_MARK: char = '\u{feff}';

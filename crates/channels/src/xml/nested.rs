@@ -3,7 +3,8 @@
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
-use super::{CDATA_END, Limits, XmlError, check_declaration, is_blank, plain_name, push, resolve, text_of};
+use super::{Limits, XmlError, check_declaration, has_cdata_end, is_blanks, plain_name, push, resolve, text_of};
+use crate::sorted::twice;
 
 /// Deepest element under the root; the documents of payment platforms have four.
 pub const DEPTH_MAX: usize = 8;
@@ -24,8 +25,15 @@ impl Nested {
     /// # Errors
     /// [`XmlError`].
     pub fn parse(document: &[u8], limits: Limits, lists: &[&str]) -> Result<Self, XmlError> {
-        let mut reading =
-            Reading { limits, lists, root: None, open: Vec::new(), paths: Vec::new(), fields: Vec::new() };
+        let mut reading = Reading {
+            limits,
+            lists,
+            counts: vec![0; lists.len()],
+            root: None,
+            open: Vec::new(),
+            paths: Vec::new(),
+            fields: Vec::new(),
+        };
         let mut reader = Reader::from_str(text_of(document, limits)?);
         let mut is_first = true;
         loop {
@@ -71,6 +79,8 @@ struct Open {
 struct Reading<'l> {
     limits: Limits,
     lists: &'l [&'l str],
+    /// How many items each list has so far.
+    counts: Vec<usize>,
     root: Option<String>,
     open: Vec<Open>,
     /// Of every element, in the order of their beginnings.
@@ -89,8 +99,8 @@ impl Reading<'_> {
             // The reader has compared the name with that of the beginning.
             Event::End(_) => self.end(),
             // A `]]>` outside CDATA is no text (XML 1.0, section 2.4); some readers take it, others do not.
-            Event::Text(text) if text.contains(CDATA_END) => Err(XmlError::Malformed),
-            Event::Text(text) => self.text(text, text.chars().all(is_blank)),
+            Event::Text(text) if has_cdata_end(text) => Err(XmlError::Malformed),
+            Event::Text(text) => self.text(text, is_blanks(text)),
             Event::CData(text) => self.text(text, false),
             Event::GeneralRef(reference) => self.text(resolve(reference)?.encode_utf8(&mut [0; 4]), false),
             Event::Decl(declaration) if is_first => check_declaration(declaration),
@@ -120,9 +130,10 @@ impl Reading<'_> {
         }
         parent.has_elements = true;
         let mut path = if parent.path.is_empty() { name } else { format!("{}/{name}", parent.path) };
-        if self.lists.contains(&path.as_str()) {
-            let count = 1 + self.paths.iter().filter(|known| is_item(known, &path)).count();
-            if count > 1 {
+        let list = self.lists.iter().zip(&mut self.counts).find(|(list, _)| **list == path);
+        if let Some((_, count)) = list {
+            *count += 1;
+            if *count > 1 {
                 path = format!("{path}[{count}]");
             }
         }
@@ -151,19 +162,13 @@ impl Reading<'_> {
         }
     }
 
-    fn finish(mut self) -> Result<Nested, XmlError> {
+    fn finish(self) -> Result<Nested, XmlError> {
         let (Some(root), true) = (self.root, self.open.is_empty()) else { return Err(XmlError::Malformed) };
-        self.paths.sort_unstable();
-        match self.paths.windows(2).find(|two| two[0] == two[1]) {
-            Some(two) => Err(XmlError::Twice { name: two[0].clone() }),
+        match twice(self.paths.iter().map(String::as_str)) {
+            Some(path) => Err(XmlError::Twice { name: path.to_owned() }),
             None => Ok(Nested { root, fields: self.fields }),
         }
     }
-}
-
-/// Whether a path is the list's own, or that with a number.
-fn is_item(known: &str, list: &str) -> bool {
-    known.strip_prefix(list).is_some_and(|rest| rest.is_empty() || (rest.starts_with('[') && !rest.contains('/')))
 }
 
 #[cfg(test)]

@@ -8,13 +8,11 @@
 //! signature is compared once, when the channel is built, with either hash.
 //!
 //! Reading a certificate and checking its path costs more than the notice itself, so those that were found good are
-//! kept, by the digest of their text. Only good ones are: a stranger cannot push them out. Their time is checked for
+//! kept, by their text. Only good ones are: a stranger cannot push them out. Their time is checked for
 //! each notice.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-
-use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::channel::{Rejection, quote};
 use crate::model::{Environment, Timestamp};
@@ -58,8 +56,8 @@ struct Authority {
 
 /// A certificate that was found good.
 pub(super) struct Signer {
-    /// SHA-256 of its text as it came.
-    digest: Vec<u8>,
+    /// Its text as it came.
+    text: Vec<u8>,
     certificate: Certificate,
     /// Which of the authorities issued it.
     authorities: Vec<usize>,
@@ -138,16 +136,15 @@ impl Trust {
     /// [`Rejection::Malformed`] when it is no certificate, [`Rejection::UnknownKey`] with its decimal serial
     /// (UnionPay's `certId`) when it is not UnionPay's, or not valid now.
     pub(super) fn signer(&self, text: &[u8], now: Timestamp) -> Result<Arc<Signer>, Rejection> {
-        let digest = digest(&SHA256, text);
         let mut known = self.known.iter().map_while(OnceLock::get);
-        let signer = match known.find(|signer| signer.digest == digest.as_ref()) {
+        let signer = match known.find(|signer| signer.text == text) {
             Some(signer) => signer.clone(),
-            None => Arc::new(self.judge(text, digest.as_ref())?),
+            None => Arc::new(self.judge(text)?),
         };
         if !self.is_valid_at(&signer, now) {
             return Err(unknown(&signer.certificate));
         }
-        if !self.known.iter().map_while(OnceLock::get).any(|one| one.digest == signer.digest) {
+        if !self.known.iter().map_while(OnceLock::get).any(|one| one.text == signer.text) {
             // The first free place; when there is none, it is not remembered.
             let _is_kept = self.known.iter().any(|place| place.set(signer.clone()).is_ok());
         }
@@ -155,7 +152,7 @@ impl Trust {
     }
 
     /// Everything about a certificate that does not depend on the time.
-    fn judge(&self, text: &[u8], digest: &[u8]) -> Result<Signer, Rejection> {
+    fn judge(&self, text: &[u8]) -> Result<Signer, Rejection> {
         let malformed = || Rejection::Malformed { field: FIELD.into() };
         if text.len() > TEXT_BYTES_MAX || !is_one_certificate(text) {
             return Err(malformed());
@@ -171,7 +168,7 @@ impl Trust {
         let serial = &certificate.description().serial;
         let key =
             RsaVerifier::new(FIELD, certificate.key(), RsaHash::Sha256, serial).map_err(|_| unknown(&certificate))?;
-        Ok(Signer { digest: digest.to_vec(), certificate, authorities, key })
+        Ok(Signer { text: text.to_vec(), certificate, authorities, key })
     }
 
     /// Which authorities issued a certificate.
