@@ -1,9 +1,7 @@
 //! Documents whose fields may hold fields.
 
-use quick_xml::Reader;
-use quick_xml::events::Event;
-
-use super::{Limits, XmlError, check_declaration, has_cdata_end, is_blanks, plain_name, push, resolve, text_of};
+use super::scan::{Piece, Scanner, resolve};
+use super::{Limits, XmlError, has_cdata_end, is_blanks, push, text_of};
 use crate::sorted::twice;
 
 /// Deepest element under the root; the documents of payment platforms have four.
@@ -34,14 +32,9 @@ impl Nested {
             paths: Vec::new(),
             fields: Vec::new(),
         };
-        let mut reader = Reader::from_str(text_of(document, limits)?);
-        let mut is_first = true;
-        loop {
-            match reader.read_event().map_err(|_| XmlError::Malformed)? {
-                Event::Eof => break,
-                event => reading.take(&event, is_first)?,
-            }
-            is_first = false;
+        let mut scanner = Scanner::new(text_of(document, limits)?)?;
+        while let Some(piece) = scanner.next()? {
+            reading.take(&piece)?;
         }
         reading.finish()
     }
@@ -89,30 +82,25 @@ struct Reading<'l> {
 }
 
 impl Reading<'_> {
-    fn take(&mut self, event: &Event<'_>, is_first: bool) -> Result<(), XmlError> {
-        match event {
-            Event::Start(start) => self.begin(plain_name(start)?),
-            Event::Empty(start) => {
-                self.begin(plain_name(start)?)?;
-                self.end()
-            }
-            // The reader has compared the name with that of the beginning.
-            Event::End(_) => self.end(),
+    fn take(&mut self, piece: &Piece<'_>) -> Result<(), XmlError> {
+        match piece {
+            Piece::Start(name) => self.begin(name),
+            Piece::End => self.end(),
             // A `]]>` outside CDATA is no text (XML 1.0, section 2.4); some readers take it, others do not.
-            Event::Text(text) if has_cdata_end(text) => Err(XmlError::Malformed),
-            Event::Text(text) => self.text(text, is_blanks(text)),
-            Event::CData(text) => self.text(text, false),
-            Event::GeneralRef(reference) => self.text(resolve(reference)?.encode_utf8(&mut [0; 4]), false),
-            Event::Decl(declaration) if is_first => check_declaration(declaration),
-            Event::DocType(_) => Err(XmlError::DocumentType),
-            Event::Decl(_) | Event::Comment(_) | Event::PI(_) | Event::Eof => Err(XmlError::Malformed),
+            Piece::Text(text) if has_cdata_end(text) => Err(XmlError::Malformed),
+            Piece::Text(text) => self.text(text, is_blanks(text)),
+            Piece::Cdata(text) => self.text(text, false),
+            Piece::Reference(name) => {
+                let found = resolve(name).ok_or(XmlError::Reference)?;
+                self.text(found.encode_utf8(&mut [0; 4]), false)
+            }
         }
     }
 
-    fn begin(&mut self, name: String) -> Result<(), XmlError> {
+    fn begin(&mut self, name: &str) -> Result<(), XmlError> {
         let depth = self.open.len();
         let Some(parent) = self.open.last_mut() else {
-            if self.root.replace(name).is_some() {
+            if self.root.replace(name.to_owned()).is_some() {
                 return Err(XmlError::Malformed);
             }
             // Text directly under the root is no field.
@@ -129,7 +117,7 @@ impl Reading<'_> {
             return Err(XmlError::TooManyFields { limit: self.limits.fields_max });
         }
         parent.has_elements = true;
-        let mut path = if parent.path.is_empty() { name } else { format!("{}/{name}", parent.path) };
+        let mut path = if parent.path.is_empty() { name.to_owned() } else { [&parent.path, "/", name].concat() };
         let list = self.lists.iter().zip(&mut self.counts).find(|(list, _)| **list == path);
         if let Some((_, count)) = list {
             *count += 1;
