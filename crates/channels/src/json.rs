@@ -294,16 +294,19 @@ impl<'t> Parser<'t> {
         }
         let mut text = plain.to_owned();
         loop {
-            // An escape, or a control character, which must be one.
-            if !self.take(b'\\') {
-                return None;
-            }
-            text.push(self.escape()?);
-            text.push_str(self.plain());
-            if self.take(b'"') {
-                return Some(text);
+            match self.next()? {
+                b'"' => break,
+                b'\\' => {
+                    self.at += 1;
+                    text.push(self.escape()?);
+                }
+                // A control character must be escaped.
+                0..0x20 => return None,
+                _ => text.push_str(self.plain()),
             }
         }
+        self.at += 1;
+        Some(text)
     }
 
     /// What comes before the next quotation mark, escape or control character.
