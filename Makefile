@@ -80,7 +80,7 @@ bench: setup-bench ## measure beside what merchants run today; ARGS=--quick for 
 	@out="$${CARGO_TARGET_DIR:-target}"; "$$out/release/tollbell-bench" --program "$$out/release/tollbell" --folder "$$out/bench" $(ARGS)
 
 bench-verify: ## what verification costs beside bare cryptography, and what hostile bodies cost
-	@cargo run --release --quiet --package tollbell-channels --features simulate --example bench_verify
+	@cargo run --release --quiet --package tollbell-channels --features measure,simulate --example bench_verify
 
 docs: ## write the pages about platforms anew from what the platforms say of themselves
 	@cargo build --quiet

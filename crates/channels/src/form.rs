@@ -12,6 +12,8 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
+use crate::sorted::twice;
+
 /// How much of a body is split. A platform names both from what its largest genuine message needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -83,13 +85,14 @@ impl<'a> Form<'a> {
         let mut pairs = Vec::with_capacity(PAIRS_EXPECTED.min(limits.pairs_max));
         let mut start = 0;
         while start < body.len() {
+            if body[start] == b'&' {
+                start += 1;
+                continue;
+            }
             let at = start;
             let end = memchr(b'&', &body[at..]).map_or(body.len(), |length| at + length);
             let segment = &body[at..end];
             start = end + 1;
-            if segment.is_empty() {
-                continue;
-            }
             if pairs.len() == limits.pairs_max {
                 return Err(FormError::TooManyPairs { limit: limits.pairs_max });
             }
@@ -156,7 +159,7 @@ impl<'a> Form<'a> {
 
     /// A decoded name that more than one pair has. Two readers of such a body can see two messages.
     pub fn duplicate(&self) -> Option<&[u8]> {
-        duplicate(&self.sorted())
+        twice(self.pairs.iter().map(|pair| pair.name.as_ref()))
     }
 }
 

@@ -146,6 +146,7 @@ impl LianlianAccp {
         }
         let signature = decode_base64(header(request, DATA)?.as_bytes())
             .ok_or_else(|| Rejection::Malformed { field: DATA.into() })?;
+        DigestHash::Md5.measured(&[&request.body]);
         let digest = DigestHash::Md5.hex_of(&[&request.body], HexCase::Lower);
         let recovered = self.config.key.recover(&signature).ok_or(Rejection::Signature)?;
         recovered.is_md5_of(digest.as_bytes(), VARIANT).ok_or(Rejection::Signature)

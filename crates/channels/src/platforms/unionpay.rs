@@ -240,6 +240,7 @@ impl UnionPay {
         let signer = trust.signer(certificate, now)?;
         let proven = canonical::ways(sorted).into_iter().find_map(|way| {
             let text = way.text(sorted);
+            DigestHash::Sha256.measured(&[&text]);
             let hashed = DigestHash::Sha256.hex_of(&[&text], HexCase::Lower);
             signer.verify(hashed.as_bytes(), &signature, way.name()).map(|verified| (verified, text))
         });

@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::settings::Config;
 use crate::channel::{Rejection, quote};
 use crate::cipher::{DES_BLOCK_BYTES, TripleDes};
+use crate::measure;
 use crate::signature::key::hex;
 use crate::signature::plain_rsa::PlainRsa;
 use crate::signature::{Verified, decode_base64};
@@ -123,6 +124,7 @@ impl Inner {
         let (verified, text) = writings(rest)
             .into_iter()
             .find_map(|(variant, text)| {
+                measure::step("SHA256", text.len(), || digest::digest(&digest::SHA256, text.as_bytes()));
                 let name = hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
                 recovered.is_payload(name.as_bytes(), variant).map(|verified| (verified, text))
             })

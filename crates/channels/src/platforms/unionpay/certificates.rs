@@ -11,14 +11,12 @@
 //! in many hands.
 //!
 //! Reading a certificate and checking its path costs more than the notice itself, so those that proved a notice are
-//! kept, one place for each certificate however it is written, found by the digest of its text. The text is under the
+//! kept, one place for each certificate however it is written, found by its text. The text is under the
 //! notice's signature, so nobody but UnionPay can have another spelling of a good one kept, and a stranger cannot push
 //! one out. Their time is checked for each notice.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-
-use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::channel::{Rejection, quote};
 use crate::model::{Environment, Timestamp};
@@ -68,8 +66,8 @@ struct Authority {
 
 /// A certificate that was found good.
 pub(super) struct Signer {
-    /// SHA-256 of its text as it came.
-    digest: Vec<u8>,
+    /// Its text as it came.
+    text: Vec<u8>,
     certificate: Certificate,
     /// Which of the authorities issued it.
     authorities: Vec<usize>,
@@ -152,10 +150,9 @@ impl Trust {
     /// [`Rejection::Malformed`] when it is no certificate, [`Rejection::UnknownKey`] with its decimal serial
     /// (UnionPay's `certId`) when it is not UnionPay's, or not valid now.
     pub(super) fn signer(&self, text: &[u8], now: Timestamp) -> Result<Arc<Signer>, Rejection> {
-        let digest = digest(&SHA256, text);
-        let signer = match self.known(|one| one.digest == digest.as_ref()) {
+        let signer = match self.known(|one| one.text == text) {
             Some(signer) => signer.clone(),
-            None => self.judge(text, digest.as_ref())?,
+            None => self.judge(text)?,
         };
         if self.is_valid_at(&signer, now) { Ok(signer) } else { Err(unknown(&signer.certificate)) }
     }
@@ -175,7 +172,7 @@ impl Trust {
     }
 
     /// Everything about a certificate that does not depend on the time.
-    fn judge(&self, text: &[u8], digest: &[u8]) -> Result<Arc<Signer>, Rejection> {
+    fn judge(&self, text: &[u8]) -> Result<Arc<Signer>, Rejection> {
         let malformed = || Rejection::Malformed { field: FIELD.into() };
         if text.len() > TEXT_BYTES_MAX || !is_one_certificate(text) {
             return Err(malformed());
@@ -200,7 +197,7 @@ impl Trust {
         let serial = &certificate.description().serial;
         let key =
             RsaVerifier::new(FIELD, certificate.key(), RsaHash::Sha256, serial).map_err(|_| unknown(&certificate))?;
-        Ok(Arc::new(Signer { digest: digest.to_vec(), certificate, authorities, key }))
+        Ok(Arc::new(Signer { text: text.to_vec(), certificate, authorities, key }))
     }
 
     /// Which authorities issued a certificate.

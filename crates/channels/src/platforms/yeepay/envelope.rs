@@ -23,6 +23,7 @@ use super::RESPONSE;
 use crate::channel::{Rejection, quote};
 use crate::cipher::open_aes_ecb;
 use crate::form::Form;
+use crate::measure;
 use crate::signature::Verified;
 use crate::signature::rsa::RsaVerifier;
 
@@ -144,6 +145,7 @@ impl Keys {
     pub(super) fn symmetric_key(&self, sealed: &[u8]) -> Zeroizing<[u8; KEY_BYTES]> {
         let substitute = hmac::sign(&self.substitute, sealed);
         let mut buffer = Zeroizing::new(vec![0; self.private.min_output_size()]);
+        measure::step("RSA decryption", sealed.len(), || self.private.decrypt(sealed, &mut buffer.clone()).is_ok());
         let opened = self.private.decrypt(sealed, &mut buffer).ok().filter(|key| key.len() >= KEY_BYTES);
         fold(opened.as_deref().unwrap_or(substitute.as_ref()))
     }
