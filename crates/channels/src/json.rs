@@ -17,7 +17,7 @@ pub const DEPTH_MAX: usize = 32;
 pub const VALUES_MAX: usize = 32_768;
 
 /// So many values a text may have however short it is, and one more for each [`VALUE_BYTES`].
-pub const VALUES_FREE: usize = 1024;
+pub const VALUES_FREE: usize = 512;
 
 /// Fewest bytes of a value on average, behind the first [`VALUES_FREE`]: with its name and signs, one in a genuine message
 /// takes 20 and more. A text of nothing but `1,` would cost far more than its length.
