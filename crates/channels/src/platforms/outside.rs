@@ -1,5 +1,5 @@
 //! What many platforms check of a request before they read it: method, media type and size, headers that must be there
-//! once, the split of a form; and what no answer of an application is.
+//! once, the split of a form, names that every reader takes alike; and what no answer of an application is.
 
 use http::Method;
 
@@ -48,6 +48,40 @@ pub(super) fn split<'r>(bytes: &'r [u8], limits: Limits, place: &str) -> Result<
         FormError::TooManyPairs { limit } => Rejection::TooManyFields { limit },
         FormError::Percent { .. } => malformed(place),
     })
+}
+
+/// Refuses names that two readers could take for two messages: a name that is there twice, also in other letters (Java
+/// takes two such in any order), and one that is not ordinary. PHP turns blanks, dots and brackets of a name into
+/// something else and cuts it at a NUL, and then the last one wins: a pair that nobody signed could replace or blank one
+/// that is signed.
+///
+/// # Errors
+/// [`Rejection::Malformed`] or [`Rejection::Duplicate`].
+pub(super) fn check_names<'n>(names: impl Iterator<Item = &'n [u8]>) -> Result<(), Rejection> {
+    let shown = |name: &[u8]| quote(&String::from_utf8_lossy(name));
+    let mut names: Vec<(Vec<u8>, &[u8])> = names.map(|name| (name.to_ascii_lowercase(), name)).collect();
+    names.sort_unstable();
+    // A name that is twice there is the commoner fault, and deserves its own word whatever the name is.
+    if let Some(two) = names.windows(2).find(|two| two[0].1 == two[1].1) {
+        return Err(Rejection::Duplicate { field: shown(two[0].1) });
+    }
+    if let Some((_, name)) = names.iter().find(|(_, name)| !is_ordinary(name)) {
+        return Err(malformed(&shown(name)));
+    }
+    match names.windows(2).find(|two| two[0].0 == two[1].0) {
+        Some(two) => Err(Rejection::Duplicate { field: shown(&two[0].0) }),
+        None => Ok(()),
+    }
+}
+
+/// [`check_names`] of a form.
+pub(super) fn check_form_names(form: &Form<'_>) -> Result<(), Rejection> {
+    check_names(form.pairs().iter().map(|pair| pair.name.as_ref()))
+}
+
+/// Letters, digits, `_` and `-`: every reader takes such a name as it is.
+pub(super) fn is_ordinary(name: &[u8]) -> bool {
+    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 /// A header that must be there exactly once.
@@ -140,6 +174,25 @@ mod tests {
         assert_eq!(word("a=1&b=2&c"), Err(Rejection::TooLarge { limit: 8 }.to_string()));
         assert_eq!(word("a&b&c"), Err(Rejection::TooManyFields { limit: 2 }.to_string()));
         assert_eq!(word("a=%"), Err(malformed("query").to_string()));
+    }
+
+    #[test]
+    fn no_name_can_stand_for_another() {
+        let word = |body: &'static str| {
+            let form = split(body.as_bytes(), Limits { bytes_max: 99, pairs_max: 9 }, "body").unwrap();
+            check_form_names(&form).map_err(|found| found.to_string())
+        };
+        let twice = |name: &str| Err(Rejection::Duplicate { field: name.into() }.to_string());
+        assert_eq!(word("b=1&a=2&a_b=3&a-b=4&9="), Ok(()));
+        assert_eq!(word(""), Ok(()));
+        assert_eq!((word("a=1&b=2&a="), word("a%00=1&a%00=1")), (twice("a"), twice(&quote("a\0"))));
+        assert_eq!((word("Ab=1&aB"), word("a=1&B=2&b=")), (twice("ab"), twice("b")));
+        for name in ["+a", "%20a", "a%20", "a%00x", "a[", "a[b]", "a%5B%5D", "a.b", "", "%EF%BB%BFa", "%C4%B1", "a%26b"]
+        {
+            let form = format!("a=1&{name}=2");
+            let form = Form::parse(form.as_bytes(), Limits { bytes_max: 99, pairs_max: 9 }).unwrap();
+            assert_eq!(check_form_names(&form).map_err(|found| found.word()), Err("malformed"), "{name}");
+        }
     }
 
     #[test]

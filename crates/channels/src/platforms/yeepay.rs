@@ -15,13 +15,12 @@ mod simulate;
 #[cfg(all(test, feature = "simulate"))]
 mod tests;
 
-use http::Method;
-
 use self::envelope::Envelope;
 use self::settings::{Config, SETTINGS};
+use super::outside::{self, FORM};
 use super::{Platform, ladder};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict, quote};
-use crate::form::{Form, FormError, Limits};
+use crate::form::{Form, Limits};
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
 
@@ -155,8 +154,12 @@ impl Channel for Yeepay {
 impl Yeepay {
     /// Everything that costs less than a private key's work.
     fn check_cheaply(&self, form: &Form<'_>) -> Result<(), Rejection> {
-        if let Some(name) = form.duplicate() {
-            return Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) });
+        outside::check_form_names(form)?;
+        // A script is given the form byte for byte, and nobody signed what else stands in it.
+        if let Some(pair) =
+            form.pairs().iter().find(|pair| ![APP, RESPONSE].iter().any(|n| *pair.name == *n.as_bytes()))
+        {
+            return Err(Rejection::Unsigned { field: quote(&String::from_utf8_lossy(&pair.name)) });
         }
         for name in [APP, RESPONSE] {
             form.present(name).ok_or_else(|| Rejection::Missing { field: name.into() })?;
@@ -175,20 +178,6 @@ impl Yeepay {
 
 /// The form of a request that has the right outside.
 fn split(request: &RawRequest) -> Result<Form<'_>, Rejection> {
-    if request.method != Method::POST {
-        return Err(Rejection::Method { method: quote(request.method.as_str()) });
-    }
-    let media_type = request.media_type();
-    if media_type != "application/x-www-form-urlencoded" {
-        return Err(Rejection::MediaType { media_type: quote(&media_type) });
-    }
-    if request.body.is_empty() {
-        return Err(Rejection::Empty);
-    }
-    Form::parse(&request.body, Limits { bytes_max: BODY_BYTES_MAX, pairs_max: FIELDS_MAX }).map_err(|error| match error
-    {
-        FormError::TooLarge { limit } => Rejection::TooLarge { limit },
-        FormError::TooManyPairs { limit } => Rejection::TooManyFields { limit },
-        FormError::Percent { .. } => Rejection::Malformed { field: "body".into() },
-    })
+    outside::check_post(request, |found| found == FORM, BODY_BYTES_MAX)?;
+    outside::split(&request.body, Limits { bytes_max: BODY_BYTES_MAX, pairs_max: FIELDS_MAX }, "body")
 }

@@ -400,12 +400,41 @@ fn what_is_no_callback_is_named() {
     assert_eq!(refuse(&other), Rejection::UnknownMerchant { field: "customerIdentification".into() });
     let twice = request(&[("customerIdentification", APP_KEY), ("response", response), ("response", response)]);
     assert_eq!(refuse(&twice), Rejection::Duplicate { field: "response".into() });
-    // What nobody signed says nothing.
+    // A script gets the form as it came, and nobody signed this.
     let more = request(&[("status", "FAILED"), ("response", response), ("customerIdentification", APP_KEY)]);
-    assert_eq!(accept(&more), accept(&good));
+    assert_eq!(refuse(&more), Rejection::Unsigned { field: "status".into() });
+    let turned = request(&[("response", response), ("customerIdentification", APP_KEY)]);
+    assert_eq!(accept(&turned), accept(&good));
     let likeness = |request: &RawRequest| channel().recognise(request);
     assert_eq!((likeness(&good), likeness(&other)), (Likeness::Merchant, Likeness::Shape));
     assert_eq!((likeness(&json), likeness(&request(&[("response", response)]))), (Likeness::No, Likeness::No));
+}
+
+/// PHP reads each of these as `response`, and the last one wins: the script would see what nobody signed.
+#[test]
+fn no_pair_stands_for_the_envelope() {
+    let good = genuine(PAID);
+    for (name, word) in [
+        ("+response", "malformed"),
+        ("%20response", "malformed"),
+        ("response%00x", "malformed"),
+        ("response[a]", "malformed"),
+        ("resp%6Fnse%5B%5D", "malformed"),
+        ("RESPONSE", "duplicate_field"),
+        ("Response", "duplicate_field"),
+        ("CustomerIdentification", "duplicate_field"),
+        ("customer.Identification", "malformed"),
+        ("", "malformed"),
+        ("sign", "unsigned"),
+    ] {
+        for value in ["FORGED", ""] {
+            let pair = format!("{name}={value}");
+            for body in [[&good.body[..], b"&", pair.as_bytes()].concat(), [pair.as_bytes(), b"&", &good.body].concat()]
+            {
+                assert_eq!(refuse(&RawRequest { body: body.into(), ..good.clone() }).word(), word, "{pair}");
+            }
+        }
+    }
 }
 
 #[test]
