@@ -16,13 +16,12 @@ mod simulate;
 #[cfg(all(test, feature = "simulate"))]
 mod tests;
 
-use http::Method;
-
 use self::envelope::{BODY_BYTES_MAX, Inner, Outer, Signed};
 use self::payout::Payout;
 use self::settings::{Config, SETTINGS};
+use super::outside::{self, FORM};
 use super::{Platform, ladder};
-use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict, quote};
+use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict};
 use crate::charset::Charset;
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
@@ -73,6 +72,10 @@ const UNCONFIRMED: &[Text] = &[
         zh: "代付通知的字段:验签后按 `other` 保存,不作猜测",
     },
     Text {
+        en: "the units of currencies other than CNY; a notice with another one is held",
+        zh: "人民币(CNY)以外币种的金额单位;其他币种的通知会被挂起",
+    },
+    Text {
         en: "how the signed text is trimmed: each line for itself is tried, after the untouched text",
         zh: "待签名文本如何去空白:先按原文验签,再按逐行去空白后的文本验签",
     },
@@ -118,8 +121,14 @@ impl Channel for JdPay {
             Ok(Shape::Payout(_)) => {
                 let form = payout::split(&request.body).unwrap_or_default();
                 let has_both = form.first("sign_type").is_some() && form.first("sign_data").is_some();
-                // It names no merchant that a source confirms.
-                if has_both { Likeness::Merchant } else { Likeness::No }
+                // No source says which field names the merchant.
+                let merchant = self.config.merchant.as_bytes();
+                let is_ours = form.pairs().iter().any(|pair| *pair.value == *merchant);
+                match (has_both, is_ours) {
+                    (true, true) => Likeness::Merchant,
+                    (true, false) => Likeness::Shape,
+                    (false, _) => Likeness::No,
+                }
             }
             Err(_) => Likeness::No,
         }
@@ -171,22 +180,11 @@ enum Shape<'c> {
 impl JdPay {
     /// Method, media type and size.
     fn check_outside(&self, request: &RawRequest) -> Result<Shape<'_>, Rejection> {
-        if request.method != Method::POST {
-            return Err(Rejection::Method { method: quote(request.method.as_str()) });
-        }
-        let media_type = request.media_type();
-        let shape = match (media_type.as_str(), &self.config.payout) {
-            ("text/xml" | "application/xml", _) => Shape::Trade,
-            ("application/x-www-form-urlencoded", Some(payout)) => Shape::Payout(payout),
-            _ => return Err(Rejection::MediaType { media_type: quote(&media_type) }),
-        };
-        if request.body.is_empty() {
-            return Err(Rejection::Empty);
-        }
-        if request.body.len() > BODY_BYTES_MAX {
-            return Err(Rejection::TooLarge { limit: BODY_BYTES_MAX });
-        }
-        Ok(shape)
+        let payout = self.config.payout.as_ref();
+        let is_xml = |found: &str| matches!(found, "text/xml" | "application/xml");
+        let is_right = |found: &str| is_xml(found) || (found == FORM && payout.is_some());
+        outside::check_post(request, is_right, BODY_BYTES_MAX)?;
+        Ok(payout.filter(|_| request.media_type() == FORM).map_or(Shape::Trade, Shape::Payout))
     }
 
     fn read(&self, request: &RawRequest) -> Result<(Notification, Verified), Rejection> {

@@ -83,6 +83,8 @@ impl Outer {
         if result != RESULT_OK {
             return Err(malformed("result/code"));
         }
+        // Whoever lays the XML out may indent it and break long lines; nothing outside is signed as it stands.
+        let encrypt: Vec<u8> = encrypt.bytes().filter(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).collect();
         let text = STANDARD.decode(encrypt).map_err(|_| malformed("encrypt"))?;
         unhex(&text).ok_or_else(|| malformed("encrypt"))
     }

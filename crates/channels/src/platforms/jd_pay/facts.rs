@@ -21,6 +21,9 @@ use crate::xml::Nested;
 /// China has kept one zone without summer time since 1991.
 const BEIJING: Offset = Offset::constant(8);
 
+/// The only currency whose unit is documented.
+const CURRENCY: &str = "CNY";
+
 /// The means of payment of a trade.
 const MEANS: &str = "payList/pay";
 
@@ -198,16 +201,16 @@ impl<'a> Reading<'a> {
         identity
     }
 
-    /// An integer of fen.
+    /// An integer of fen, where the currency is the one whose unit is documented.
     fn amount(&mut self) -> Amount {
         let (Some(text), Some(code)) = (self.required("amount"), self.currency()) else {
             return Amount::Unreadable;
         };
-        let Ok(currency) = Currency::parse(&code) else {
-            self.concern(Concern::UnreadableAmount { field: "currency".into() });
+        if code != CURRENCY {
+            self.concern(Concern::UnknownValue { field: "currency".into(), value: quote(&code) });
             return Amount::Unreadable;
-        };
-        if let Ok(money) = Money::from_minor_text(&text, currency) {
+        }
+        if let Ok(money) = Money::from_minor_text(&text, Currency::CNY) {
             return Amount::Stated(money);
         }
         self.concern(Concern::UnreadableAmount { field: "amount".into() });

@@ -8,7 +8,8 @@
 
 use super::envelope::BODY_BYTES_MAX;
 use crate::channel::{Rejection, quote};
-use crate::form::{Form, FormError, Limits, Pair, duplicate};
+use crate::form::{Form, Limits, Pair};
+use crate::platforms::outside;
 use crate::signature::Verified;
 use crate::signature::digest::{DigestHash, HexCase, SecretDigest};
 use crate::sorted::{Order, join};
@@ -68,14 +69,8 @@ impl Payout {
 
     /// Checks a notice. Gives the proof and the signed text.
     pub(super) fn verify(&self, form: &Form<'_>) -> Result<(Verified, Vec<u8>), Rejection> {
+        outside::check_form_names(form)?;
         let sorted = form.sorted();
-        if let Some(name) = duplicate(&sorted) {
-            return Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) });
-        }
-        let is_plain = |name: &[u8]| !name.is_empty() && !name.iter().any(|byte| matches!(byte, b'&' | b'='));
-        if let Some(pair) = sorted.iter().find(|pair| !is_plain(&pair.name)) {
-            return Err(Rejection::Malformed { field: quote(&String::from_utf8_lossy(&pair.name)) });
-        }
         let required = |name: &str| form.present(name).ok_or_else(|| Rejection::Missing { field: name.into() });
         let word = required("sign_type")?;
         let sign = required("sign_data")?;
@@ -97,22 +92,17 @@ pub(super) fn signed<'f>(form: &'f Form<'_>) -> impl Iterator<Item = &'f Pair<'f
 
 /// The form of a notice.
 pub(super) fn split(body: &[u8]) -> Result<Form<'_>, Rejection> {
-    Form::parse(body, Limits { bytes_max: BODY_BYTES_MAX, pairs_max: FIELDS_MAX }).map_err(|error| match error {
-        FormError::TooLarge { limit } => Rejection::TooLarge { limit },
-        FormError::TooManyPairs { limit } => Rejection::TooManyFields { limit },
-        FormError::Percent { .. } => Rejection::Malformed { field: "body".into() },
-    })
+    outside::split(body, Limits { bytes_max: BODY_BYTES_MAX, pairs_max: FIELDS_MAX }, "body")
 }
 
 /// The name of a signed field whose value may be two fields: joining escapes nothing, so the same text can be cut
 /// elsewhere without the key.
 pub(super) fn ambiguous_field<'f>(form: &'f Form<'_>) -> Option<&'f [u8]> {
-    let is_name = |name: &[u8]| {
-        !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
-    };
     let looks_like_fields = |value: &[u8]| {
         let mut behind = value.split(|byte| *byte == b'&').skip(1);
-        behind.any(|piece| piece.iter().position(|byte| *byte == b'=').is_some_and(|end| is_name(&piece[..end])))
+        behind.any(|piece| {
+            piece.iter().position(|byte| *byte == b'=').is_some_and(|end| outside::is_ordinary(&piece[..end]))
+        })
     };
     signed(form).find(|pair| looks_like_fields(&pair.value)).map(|pair| pair.name.as_ref())
 }

@@ -334,13 +334,28 @@ fn an_envelope_is_read_strictly() {
         ("no hexadecimal in it", outside(&STANDARD.encode(cipher().seal(&good).unwrap()))),
         ("no base64 around it", outside(&hex(&cipher().seal(&good).unwrap()))),
         ("base64 without padding", of(&good).replace("=</encrypt>", "</encrypt>").replace("==", "")),
-        ("a blank behind it", of(&good).replace("</encrypt>", " </encrypt>")),
+        ("another blank in it", of(&good).replace("</encrypt>", "\u{3000}</encrypt>")),
     ] {
         if label == "base64 without padding" && !of(&good).contains("=<") {
             continue;
         }
         assert_eq!(refuse(&request("text/xml", body)), malformed("encrypt"), "{label}");
     }
+}
+
+/// A platform that indents its XML, or breaks lines of base64 as many encoders do, is understood.
+#[test]
+fn blanks_of_the_layout_are_no_part_of_the_envelope() {
+    let inner = with_sign(&document(&[]), &signature(&document(&[])));
+    let encrypt = seal(&cipher(), &inner).unwrap();
+    let plain = accept(&request("text/xml", outside(&encrypt)));
+    for end in ["\n", "\r\n", " ", "\t"] {
+        let lines: Vec<&str> = encrypt.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        for laid_out in [format!("{end}  {encrypt}{end}"), lines.join(end), format!("{}{end}", lines.join(end))] {
+            assert_eq!(accept(&request("text/xml", outside(&laid_out))), plain, "{end:?}");
+        }
+    }
+    assert_eq!(refuse(&request("text/xml", outside(" \n"))), missing("encrypt"));
 }
 
 #[test]
@@ -437,7 +452,9 @@ fn what_cannot_be_understood_is_held() {
         (vec![("amount", Some("１"))], payment, unreadable("amount")),
         (vec![("amount", Some("99999999999999999999"))], payment, unreadable("amount")),
         (vec![("currency", None)], payment, missing("currency")),
-        (vec![("currency", Some("RMB"))], payment, unreadable("currency")),
+        (vec![("currency", Some("RMB"))], payment, unknown("currency", "RMB")),
+        (vec![("currency", Some("JPY"))], payment, unknown("currency", "JPY")),
+        (vec![("currency", Some("cny"))], payment, unknown("currency", "cny")),
         (vec![("tradeTime", None)], payment, missing("tradeTime")),
         (vec![("tradeTime", Some("2026-11-21 12:00:00"))], payment, missing("tradeTime")),
         (vec![("tradeTime", Some("20261321120000"))], payment, missing("tradeTime")),
@@ -481,8 +498,11 @@ fn money_is_read_in_fen_of_its_currency() {
         let notification = accept(&genuine(&document(&[("amount", Some(amount)), ("currency", Some(currency))])));
         assert_eq!(notification.facts[0].signed_money().map(|money| money.minor), Some(minor), "{amount}");
     }
-    let dollars = accept(&genuine(&document(&[("currency", Some("USD"))])));
-    assert_eq!(dollars.facts[0].signed_money().map(|money| money.currency.code().to_owned()), Some("USD".into()));
+    // No source says whether a dollar has cents here, or a yen has none.
+    let means = Some("<pay><currency>USD</currency></pay>");
+    let dollars = accept(&genuine(&document(&[("currency", None), ("payList", means)])));
+    assert_eq!(dollars.facts[0].amount, Amount::Unreadable);
+    assert_eq!(dollars.concerns, [Concern::UnknownValue { field: "currency".into(), value: "USD".into() }]);
 }
 
 #[test]
@@ -557,7 +577,11 @@ fn as_form(fields: &[(String, String)]) -> RawRequest {
 #[test]
 fn a_payout_notice_is_proven_and_not_guessed_at() {
     let good = as_form(&payout(&[], "SHA-256"));
-    assert_eq!(channel().recognise(&good), Likeness::Merchant);
+    // Nothing in it says whose it is, unless a field names the merchant.
+    assert_eq!(channel().recognise(&good), Likeness::Shape);
+    assert_eq!(channel().recognise(&as_form(&payout(&[("member", MERCHANT)], "SHA-256"))), Likeness::Merchant);
+    let unsigned: Vec<_> = payout(&[], "SHA-256").into_iter().filter(|(name, _)| name != "sign_data").collect();
+    assert_eq!(channel().recognise(&as_form(&unsigned)), Likeness::No);
     let notification = accept(&good);
     assert_eq!((notification.facts.len(), &notification.concerns[..]), (1, &[][..]));
     assert_eq!((notification.facts[0].kind, &notification.facts[0].amount), (EventKind::Other, &Amount::None));
@@ -610,6 +634,30 @@ fn a_payout_notice_is_read_strictly() {
     let wide = build(&settings().with("payout_sign_types", both)).unwrap();
     assert!(matches!(wide.verify(&sha1, at()), Verdict::Genuine(_)));
     assert!(matches!(wide.verify(&as_form(&good), at()), Verdict::Genuine(_)));
+}
+
+/// PHP reads these as a signed field, the last one wins, and an empty one is not signed: it would blank the field for
+/// the script.
+#[test]
+fn no_pair_stands_for_a_signed_field() {
+    let good = as_form(&payout(&[("trade_status", "FINI")], "SHA-256"));
+    for (pair, word) in [
+        ("out.trade_no=", "malformed"),
+        ("%20trade_status=", "malformed"),
+        ("+trade_status=", "malformed"),
+        ("trade_status%00=", "malformed"),
+        ("trade_status[]=", "malformed"),
+        ("trade_status%5B=", "malformed"),
+        ("TRADE_STATUS=", "duplicate_field"),
+        ("trade_Status", "duplicate_field"),
+        ("SIGN_DATA=x", "duplicate_field"),
+        ("sign.data=x", "malformed"),
+        ("trade_status=", "duplicate_field"),
+    ] {
+        for body in [[&good.body[..], b"&", pair.as_bytes()].concat(), [pair.as_bytes(), b"&", &good.body].concat()] {
+            assert_eq!(refuse(&RawRequest { body: body.into(), ..good.clone() }).word(), word, "{pair}");
+        }
+    }
 }
 
 #[test]
