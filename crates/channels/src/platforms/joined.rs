@@ -3,7 +3,7 @@
 //!
 //! Such a gateway appends its pairs to whatever the notify URL holds. The URL's own parameters then stand beside the
 //! signed ones, and nothing tells them apart: so everything must be signed, but for the names that the merchant
-//! gave as its own. A text that escapes nothing can also be cut into other pairs without the key; see
+//! gave as its own, and those only in a query. A text that escapes nothing can also be cut into other pairs without the key; see
 //! [`Message::ambiguous_field`].
 
 mod reading;
@@ -14,9 +14,9 @@ pub(super) use self::reading::{write_compact, write_time};
 
 use http::Method;
 
-use super::outside::{FORM, split};
+use super::outside::{self, FORM, is_ordinary, split};
 use crate::channel::{Rejection, quote};
-use crate::form::{Form, Limits, Pair, duplicate, written};
+use crate::form::{Form, Limits, Pair, written};
 use crate::model::RawRequest;
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
 
@@ -60,14 +60,18 @@ pub(super) const OWN_SETTING: Setting = Setting {
     is_required: false,
     help: Text {
         en: "names of parameters that stand in your own notify URL (`https://…/notify?act=pay`: `act`). The platform does \
-             not sign them, so they are left out before the signature is checked, anybody could change them, and \
-             nothing that the gateway says depends on them. Nor are they handed on: a script that needs one finds it in the \
-             target's own address (`request_uri`, `url`), or with `forward_query`. Without this a callback with any such parameter is refused, also \
-             with the `channel` of `/notify?channel=…`; a notify URL without `?` is better",
-        zh: "你自己写在异步通知地址里的参数名(如 `https://…/notify?act=pay` 中的 `act`)。平台不对它们签名,因此验签前先剔除;\
-             任何人都能改动它们,网关的结论与它们无关,也不会转发给脚本;脚本需要时,请写进投递目标自己的地址(`request_uri`、`url`),\
-             或开启 `forward_query`。不填时,带有这类参数的通知一律拒绝(包括 `/notify?channel=…` 里的 \
-             `channel`);通知地址里最好不要带 `?`",
+             not sign them and anybody could change them: they are left out before the signature is checked, and nothing \
+             that the gateway says depends on them. They do not reach your script with the message. A script that needs one \
+             finds it in the target's own address (`request_uri`, `url`), or, as it was received, with \
+             `forward_query = true` of the target. This holds for the query alone: a message whose form has such a \
+             parameter is refused, since the form reaches your script unchanged. A parameter that is not listed here is \
+             refused in the query, too, also the `channel` of `/notify?channel=…`, unless its value is empty. What stands in \
+             the query beside a form is not read. A notify URL without `?` is better",
+        zh: "你自己写在异步通知地址里的参数名(如 `https://…/notify?act=pay` 中的 `act`)。平台不对它们签名,任何人都能改动,\
+             因此验签前先剔除,网关的结论也与它们无关。它们不会随通知交给脚本;脚本需要时,请写进投递目标自己的地址\
+             (`request_uri`、`url`),或在投递目标上设置 `forward_query = true`,按收到的原样附上。以上只适用于地址里的查询串:\
+             表单正文会原样交给脚本,正文里出现这类参数的通知一律拒绝。查询串里没有列在这里的参数,只要值不为空,也一律拒绝\
+             (包括 `/notify?channel=…` 里的 `channel`)。通知以表单送达时,不读取地址里的查询串。通知地址里最好不要带 `?`",
     },
     example: "act",
 };
@@ -134,7 +138,8 @@ impl<'r> Message<'r> {
         protocol: &'static Protocol,
         own: &'r OwnParameters,
     ) -> Result<Self, Rejection> {
-        let form = if is_in_query(request, protocol)? {
+        let in_query = is_in_query(request, protocol)?;
+        let form = if in_query {
             split(request.query.as_deref().unwrap_or_default().as_bytes(), protocol.limits, "query")?
         } else {
             // What stands in the URL beside a form is no part of it.
@@ -145,29 +150,28 @@ impl<'r> Message<'r> {
         }
         let message = Self { form, own, protocol };
         message.check_names()?;
+        if !in_query {
+            message.check_own()?;
+        }
         Ok(message)
     }
 
-    /// Every reader must see the same fields. PHP turns blanks, dots and brackets of a name into something else, and
-    /// an empty value is not signed: such a name could blank a genuine field of `$_GET`. Java takes two names that
-    /// differ by case alone in any order.
+    /// Every reader must see the same fields, and an empty value is not signed: see [`outside::check_names`].
     fn check_names(&self) -> Result<(), Rejection> {
-        let sorted = self.form.sorted();
-        if let Some(name) = duplicate(&sorted) {
-            return Err(Rejection::Duplicate { field: shown(name) });
-        }
-        if let Some(pair) = sorted.iter().find(|pair| !is_ordinary(&pair.name)) {
-            return Err(Rejection::Malformed { field: shown(&pair.name) });
-        }
+        outside::check_form_names(&self.form)?;
         let is_of_request =
-            |pair: &&&Pair<'_>| self.protocol.of_requests.iter().any(|one| one.as_bytes() == &*pair.name);
-        if let Some(pair) = sorted.iter().find(is_of_request) {
-            return Err(Rejection::Malformed { field: shown(&pair.name) });
+            |pair: &&Pair<'_>| self.protocol.of_requests.iter().any(|one| one.as_bytes() == &*pair.name);
+        match self.form.pairs().iter().find(is_of_request) {
+            Some(pair) => Err(Rejection::Malformed { field: shown(&pair.name) }),
+            None => Ok(()),
         }
-        let mut lowered: Vec<Vec<u8>> = sorted.iter().map(|pair| pair.name.to_ascii_lowercase()).collect();
-        lowered.sort_unstable();
-        match lowered.windows(2).find(|two| two[0] == two[1]) {
-            Some(two) => Err(Rejection::Duplicate { field: shown(&two[0]) }),
+    }
+
+    /// The merchant's own parameters stand in the merchant's address. A form reaches the script byte for byte, so whoever
+    /// added such a pair to it would be believed there.
+    fn check_own(&self) -> Result<(), Rejection> {
+        match self.form.pairs().iter().find(|pair| self.own.has(&pair.name)) {
+            Some(pair) => Err(Rejection::Unsigned { field: shown(&pair.name) }),
             None => Ok(()),
         }
     }
@@ -294,11 +298,6 @@ pub(super) fn is_in_query(request: &RawRequest, protocol: &Protocol) -> Result<b
         return Err(Rejection::Empty);
     }
     Ok(is_bare_post)
-}
-
-/// Letters, digits, `_` and `-`: every reader takes such a name as it is.
-fn is_ordinary(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
 }
 
 fn shown(name: &[u8]) -> String {

@@ -23,10 +23,18 @@ fn a_parameter_of_the_merchants_own_is_refused_by_name_unless_it_is_known() {
     let forged = query.replace("money=1.00", "money=9.00");
     assert_eq!(refused(&v1(), &get_raw(&format!("act=notify&{forged}"))), Rejection::Signature);
     assert!(matches!(refused(&named, &get_raw(&format!("act=1&act=2&{query}"))), Rejection::Duplicate { .. }));
+    // A form goes to the script as it came: there it is refused, with any value and before the signature is looked at.
+    for own in ["act=delete", "act=", "act", "channel=x"] {
+        for body in [format!("{query}&{own}"), format!("{own}&{query}"), format!("{own}&{forged}")] {
+            let form = RawRequest { body: body.into(), ..post(&sealed_v1(usual())) };
+            let field = own.split('=').next().unwrap().to_owned();
+            assert_eq!(refused(&named, &form), Rejection::Unsigned { field }, "{own}");
+        }
+    }
     // Beside a form the address says nothing, and does not go on to anybody.
     for beside in ["act=notify", "money=9.00", &query] {
         let form = RawRequest { query: Some(beside.into()), ..post(&sealed_v1(usual())) };
-        assert_eq!(genuine(&v1(), &form), plain, "{beside}");
+        assert_eq!((genuine(&v1(), &form), genuine(&named, &form)), (plain.clone(), plain.clone()), "{beside}");
         assert_eq!(build(&v1()).unwrap().signed_query(&form), None);
     }
 }
