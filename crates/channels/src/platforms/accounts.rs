@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use crate::channel::{KeyNote, Rejection, quote};
+use crate::channel::{KeyNote, quote};
 use crate::json::{Json, JsonError};
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope};
@@ -103,16 +103,13 @@ pub(super) fn secret_note(label: &str, algorithm: &str) -> KeyNote {
     KeyNote { label: label.to_owned(), algorithm: algorithm.to_owned(), fingerprint: None, not_after: None }
 }
 
-/// An object of JSON whose signature was checked; null when the text is none, which a person must see. Only a name given
-/// twice refuses it: two readers could see two messages.
-///
-/// # Errors
-/// [`Rejection::Duplicate`].
-pub(super) fn parse(text: &[u8]) -> Result<Json, Rejection> {
+/// An object of JSON whose signature was checked. A text that is none, or that gives a name twice and so says two things
+/// to two readers, is null, and a person must see it; `field` is where the text stood.
+pub(super) fn parse(text: &[u8], field: &str) -> (Json, Option<Concern>) {
     match Json::parse(text) {
-        Ok(message @ Json::Object(_)) => Ok(message),
-        Err(JsonError::Twice(name)) => Err(Rejection::Duplicate { field: quote(&name) }),
-        Ok(_) | Err(JsonError::Malformed) => Ok(Json::Null),
+        Ok(message @ Json::Object(_)) => (message, None),
+        Err(JsonError::Twice(name)) => (Json::Null, Some(Concern::Ambiguous { field: quote(&name) })),
+        Ok(_) | Err(JsonError::Malformed) => (Json::Null, Some(Concern::UnreadableText { field: field.to_owned() })),
     }
 }
 
@@ -165,9 +162,9 @@ impl<'m> Notice<'m> {
         }
     }
 
-    /// A message that could not be read at all.
-    pub(super) fn unreadable(mut self, platform_kind: &str, field: &str) -> Notification {
-        self.concern(Concern::UnreadableText { field: field.to_owned() });
+    /// A message that could not be read at all, and why.
+    pub(super) fn unreadable(mut self, platform_kind: &str, concern: Concern) -> Notification {
+        self.concern(concern);
         let facts = vec![self.other()];
         self.finish(platform_kind, None, facts)
     }

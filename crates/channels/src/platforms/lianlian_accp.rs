@@ -102,12 +102,11 @@ impl Channel for LianlianAccp {
     }
 
     fn verify(&self, request: &RawRequest, _: Timestamp) -> Verdict {
-        let verified = match self.check(request) {
-            Ok(verified) => verified,
-            Err(rejection) => return Verdict::Refused(rejection),
-        };
-        match facts::read(&self.config, &request.body) {
-            Ok(notification) => Verdict::Genuine(Proven::by_signature(notification, verified)),
+        match self.check(request) {
+            Ok(verified) => {
+                let notification = facts::read(&self.config, &request.body);
+                Verdict::Genuine(Proven::by_signature(notification, verified))
+            }
             Err(rejection) => Verdict::Refused(rejection),
         }
     }

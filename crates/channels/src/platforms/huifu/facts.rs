@@ -6,7 +6,6 @@
 
 use super::FAMILY;
 use super::settings::Config;
-use crate::channel::Rejection;
 use crate::json::Json;
 use crate::model::{Amount, Environment, EventKind, Fact, Identity, Notification, Scope, Timestamp};
 use crate::platforms::accounts::{Notice, member, parse};
@@ -43,17 +42,17 @@ const SIGNS_OF_A_TRANSACTION: &[&str] = &["trans_type", "trans_stat", "trans_amt
 const NOTICE: &str = "notice";
 
 /// Reads a text whose signature was checked.
-pub(super) fn read(config: &Config, text: &[u8]) -> Result<Notification, Rejection> {
-    let message = parse(text)?;
+pub(super) fn read(config: &Config, text: &[u8]) -> Notification {
+    let (message, concern) = parse(text, "resp_data");
     let mut notice = open(&message, config.environment, &config.huifu_ids, text);
-    if message == Json::Null {
-        return Ok(notice.unreadable(NOTICE, "resp_data"));
+    if let Some(concern) = concern {
+        return notice.unreadable(NOTICE, concern);
     }
     notice.settle_account("huifu_id", &config.huifu_ids);
     let kind = notice.get("trans_type").unwrap_or(NOTICE);
     if !SIGNS_OF_A_TRANSACTION.iter().any(|sign| notice.has(sign)) {
         let (sent_at, facts) = (time(&notice), vec![notice.other()]);
-        return Ok(notice.finish(kind, sent_at, facts));
+        return notice.finish(kind, sent_at, facts);
     }
     let is_payment = |kind: &str| PAYMENTS.contains(&kind) || config.payment_types.iter().any(|own| own == kind);
     let facts = match notice.get("trans_type") {
@@ -66,7 +65,7 @@ pub(super) fn read(config: &Config, text: &[u8]) -> Result<Notification, Rejecti
     if sent_at.is_none() {
         notice.missing("req_date");
     }
-    Ok(notice.finish(kind, sent_at, facts))
+    notice.finish(kind, sent_at, facts)
 }
 
 /// A message before it is read, under the first of the merchant's accounts.

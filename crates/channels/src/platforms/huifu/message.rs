@@ -42,14 +42,7 @@ impl<'r> Carried<'r> {
 
     fn of_form(body: &'r [u8]) -> Result<Self, Rejection> {
         let form = outside::split(body, LIMITS, "body")?;
-        if let Some(name) = form.duplicate() {
-            return Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) });
-        }
-        // Nothing signs the names, so none may be one that another reader takes for the signed field (PHP reads
-        // `resp.data` as `resp_data`).
-        if let Some(pair) = form.pairs().iter().find(|pair| !is_plain_name(&pair.name)) {
-            return Err(Rejection::Malformed { field: quote(&String::from_utf8_lossy(&pair.name)) });
-        }
+        check_names(form.pairs().iter().map(|pair| pair.name.as_ref()))?;
         if form.pairs().iter().any(|pair| std::str::from_utf8(&pair.value).is_err()) {
             return Err(Rejection::Charset { charset: "utf-8".into() });
         }
@@ -68,6 +61,7 @@ impl<'r> Carried<'r> {
         if members.len() > FIELDS_MAX {
             return Err(Rejection::TooManyFields { limit: FIELDS_MAX });
         }
+        check_names(members.iter().map(|(name, _)| name.as_bytes()))?;
         // An object in place of the text has no bytes of its own that could have been signed.
         let value = |name: &str| match members.iter().find(|(member, _)| member == name) {
             Some((_, Json::Text(text))) => Ok(Some(Cow::Owned(text.clone().into_bytes()))),
@@ -124,6 +118,19 @@ pub(super) fn is_number_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._:".contains(&byte)
 }
 
-fn is_plain_name(name: &[u8]) -> bool {
-    !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(byte))
+/// Nothing signs the names, so none may be one that another reader takes for a field that counts: PHP reads `resp.data`
+/// as `resp_data`, and mappers of Java read `RESP_DATA` and `respData` so.
+fn check_names<'n>(names: impl Iterator<Item = &'n [u8]> + Clone) -> Result<(), Rejection> {
+    outside::check_names(names.clone())?;
+    let counts = || SIGNED.iter().chain(&[SIGN]).map(|name| name.as_bytes());
+    let is_alias = |name: &&[u8]| counts().any(|field| field != *name && letters(field).eq(letters(name)));
+    match { names }.find(is_alias) {
+        Some(name) => Err(Rejection::Malformed { field: quote(&String::from_utf8_lossy(name)) }),
+        None => Ok(()),
+    }
+}
+
+/// What such a mapper compares of a name.
+fn letters(name: &[u8]) -> impl Iterator<Item = u8> {
+    name.iter().filter(|byte| !matches!(byte, b'_' | b'-')).map(u8::to_ascii_lowercase)
 }

@@ -134,6 +134,7 @@ fn shown(concern: &Concern) -> String {
         | Concern::UnreadableAmount { field }
         | Concern::UnreadableText { field }
         | Concern::Contradiction { field }
+        | Concern::Ambiguous { field }
         | Concern::UnknownValue { field, .. } => field.as_str(),
         Concern::ForeignPayee { payee } => payee.as_str(),
         _ => "",
@@ -282,6 +283,36 @@ fn nothing_beside_the_signed_text_has_a_say() {
         let asked = form_of(&[("resp_data", &text), ("sign", &sign), (name, "{}")]);
         assert_eq!(refusal(&asked).word(), "malformed", "{name:?}");
     }
+    // And mappers of Java these, in JSON too.
+    for (name, word) in [
+        ("RESP_DATA", "duplicate_field"),
+        ("Resp_Data", "duplicate_field"),
+        ("SIGN", "duplicate_field"),
+        ("respData", "malformed"),
+        ("resp-data", "malformed"),
+        ("Data", "malformed"),
+        ("resp.data", "malformed"),
+        ("resp_data ", "malformed"),
+        ("", "malformed"),
+    ] {
+        assert_eq!(refusal(&form_of(&[("resp_data", &text), ("sign", &sign), (name, "")])).word(), word, "{name:?}");
+        let object = json!({ "resp_data": text, "sign": sign, name: "{}" }).to_string();
+        assert_eq!(refusal(&request("application/json", object)).word(), word, "{name:?}");
+    }
+    let renamed = form_of(&[("RESP_DATA", &text), ("sign", &sign)]);
+    assert_eq!(refusal(&renamed), Rejection::Malformed { field: "RESP_DATA".into() });
+}
+
+/// What names no account may be any merchant's.
+#[test]
+fn a_message_is_recognised_by_its_account() {
+    let likeness = |value: &Value| {
+        let text = value.to_string();
+        channel().recognise(&form_of(&[("resp_data", &text), ("sign", &sign(&text))]))
+    };
+    assert_eq!(likeness(&payment()), Likeness::Merchant);
+    assert_eq!(likeness(&with(payment(), "huifu_id", json!("1"))), Likeness::Shape);
+    assert_eq!(likeness(&without(payment(), "huifu_id")), Likeness::Shape);
 }
 
 #[test]
@@ -319,12 +350,14 @@ fn the_signed_text_is_taken_exactly_as_it_came() {
 }
 
 #[test]
-fn a_proven_text_that_cannot_be_read_is_held_or_refused() {
+fn a_proven_text_that_cannot_be_read_is_held() {
     for text in ["[]", "null", "not json", "\u{feff}{}", "{\"a\":1", "1"] {
         assert_eq!(show(&read(text)), "other - - |  | unreadable_text:resp_data", "{text}");
     }
     let twice = payment().to_string().replacen('{', r#"{"req_seq_id":"OTHER","#, 1);
-    assert_eq!(refusal(&notice(&twice)), Rejection::Duplicate { field: "req_seq_id".into() });
+    assert_eq!(show(&read(&twice)), "other - - |  | ambiguous:req_seq_id");
+    // Of two numbers none is answered: that would confirm a request that may be another's.
+    assert_eq!(channel().answer(Answer::Success, Some(&notice(&twice))).body, "RECV_ORD_ID_");
     // Not even an amount or a number of the wrong type is taken.
     assert_eq!(told(&with(payment(), "hf_seq_id", json!(12))), "other - - |  | unknown_value:hf_seq_id");
     let long = "9".repeat(300);

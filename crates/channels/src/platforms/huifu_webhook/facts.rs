@@ -2,7 +2,6 @@
 
 use super::huifu::facts::{numbered, open, payment, refund, time};
 use super::settings::Config;
-use crate::channel::Rejection;
 use crate::json::Json;
 use crate::model::{Amount, EventKind, Fact, Notification};
 use crate::platforms::accounts::{Notice, parse};
@@ -21,11 +20,11 @@ const NOTICES: &[&str] = &["statement.", "settlement.", "wechat.", "alipay.", "f
 const WEBHOOK: &str = "webhook";
 
 /// Reads a body whose signature was checked.
-pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejection> {
-    let message = parse(body)?;
+pub(super) fn read(config: &Config, body: &[u8]) -> Notification {
+    let (message, concern) = parse(body, "body");
     let mut notice = open(&message, config.environment, &config.huifu_ids, body);
-    if message == Json::Null {
-        return Ok(notice.unreadable(WEBHOOK, "body"));
+    if let Some(concern) = concern {
+        return notice.unreadable(WEBHOOK, concern);
     }
     notice.settle_account("huifu_id", &config.huifu_ids);
     notice.name_by("event_id");
@@ -41,7 +40,7 @@ pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejecti
         Some(word) if word == "trans.pay" || word.starts_with(PAYMENTS) => payment(&mut notice),
         Some(word) if NOTICES.iter().any(|family| word.starts_with(family)) => {
             let facts = vec![notice.other()];
-            return Ok(notice.finish(word, sent_at, facts));
+            return notice.finish(word, sent_at, facts);
         }
         _ if notice.has(WORDS[0]) => notice.not_understood(WORDS[0]),
         _ => notice.not_understood(WORDS[1]),
@@ -50,7 +49,7 @@ pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejecti
     if sent_at.is_none() {
         notice.missing("req_date");
     }
-    Ok(notice.finish(word.unwrap_or(WEBHOOK), sent_at, facts))
+    notice.finish(word.unwrap_or(WEBHOOK), sent_at, facts)
 }
 
 /// Whether a body names an event.

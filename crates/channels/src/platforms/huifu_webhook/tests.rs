@@ -202,7 +202,9 @@ fn what_is_no_event_is_not_recognised_and_held_when_proven() {
     let Verdict::Genuine(proven) = channel().verify(&signed("[]"), now()) else { panic!("refused") };
     assert_eq!(proven.value().concerns[0].word(), "unreadable_text");
     let twice = body.replacen('{', r#"{"trans_stat":"F","#, 1);
-    assert_eq!(refusal(&signed(&twice)), Rejection::Duplicate { field: "trans_stat".into() });
+    let Verdict::Genuine(proven) = channel().verify(&signed(&twice), now()) else { panic!("refused") };
+    assert_eq!(proven.value().concerns, [crate::model::Concern::Ambiguous { field: "trans_stat".into() }]);
+    assert_eq!((proven.value().facts.len(), proven.value().facts[0].kind), (1, EventKind::Other));
 }
 
 #[test]

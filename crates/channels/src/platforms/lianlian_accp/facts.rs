@@ -7,7 +7,6 @@
 //! back. Of which kinds a merchant's application reads the notices by itself, the configuration may say.
 
 use super::settings::Config;
-use crate::channel::Rejection;
 use crate::json::Json;
 use crate::model::{EventKind, Fact, Notification, Scope};
 use crate::platforms::accounts::{Notice, member, parse};
@@ -28,13 +27,13 @@ const AMOUNT: &str = "amount";
 const NOTICE: &str = "notice";
 
 /// Reads a body whose signature was checked.
-pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejection> {
-    let message = parse(body)?;
+pub(super) fn read(config: &Config, body: &[u8]) -> Notification {
+    let (message, concern) = parse(body, "body");
     let account = config.partners.first().cloned().unwrap_or_default();
     let scope = Scope { environment: config.environment, family: FAMILY, account };
     let mut notice = Notice::new(&message, scope, "orderInfo.txn_time", body);
-    if message == Json::Null {
-        return Ok(notice.unreadable(NOTICE, "body"));
+    if let Some(concern) = concern {
+        return notice.unreadable(NOTICE, concern);
     }
     notice.settle_account("oid_partner", &config.partners);
     let kind = notice.get("txn_type");
@@ -51,7 +50,7 @@ pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejecti
     if sent_at.is_none() && is_transaction {
         notice.missing("finish_time");
     }
-    Ok(notice.finish(kind.unwrap_or(NOTICE), sent_at, facts))
+    notice.finish(kind.unwrap_or(NOTICE), sent_at, facts)
 }
 
 /// Whether anything of a message is about money.
