@@ -22,6 +22,7 @@ use self::settings::{Config, SETTINGS};
 pub(super) use self::settings::{OWN_KEY_SETTING, PARTNER_SETTING};
 #[cfg(feature = "simulate")]
 pub(super) use self::simulate::PARTNER;
+use super::outside::{JSON, inner};
 use super::{Platform, ladder};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict};
 use crate::json::Json;
@@ -54,8 +55,6 @@ pub static PLATFORM: Platform = Platform {
 
 /// The family within which identities are shared, with the account generation of the same merchants.
 pub(super) const FAMILY: &str = "lianlian";
-
-const JSON: &str = "application/json";
 
 /// The documented bodies (LianLian, "asynchronous notice"); the code in them decides.
 const SUCCESS: &str = r#"{"ret_code":"0000","ret_msg":"交易成功"}"#;
@@ -110,9 +109,6 @@ impl Channel for Lianlian {
         let Some(partner) = message.get("oid_partner").filter(|_| message.get("sign").is_some()) else {
             return Likeness::No;
         };
-        if message.get("sign_type").is_none() {
-            return Likeness::No;
-        }
         if self.config.is_ours(partner) { Likeness::Merchant } else { Likeness::Shape }
     }
 
@@ -137,8 +133,7 @@ impl Channel for Lianlian {
         if let Some(found) = known.into_iter().find(|found| *found != AckMatch::No) {
             return found;
         }
-        let inner = reply.body.trim_ascii();
-        let inner = inner.strip_prefix(b"\xef\xbb\xbf").unwrap_or(inner).trim_ascii();
+        let inner = inner(reply.body);
         if !has_code(inner) {
             return AckMatch::No;
         }

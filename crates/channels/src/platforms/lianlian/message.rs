@@ -47,18 +47,7 @@ impl Message {
     /// The text under the signature joins names without escapes and sorts them without regard to case, so a name holds
     /// nothing that another reader takes for the end of one, and no two differ in case alone.
     fn check_names(&self) -> Result<(), Rejection> {
-        let is_plain = |name: &str| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
-        };
-        if let Some((name, _)) = self.fields.iter().find(|(name, _)| !is_plain(name)) {
-            return Err(Rejection::Malformed { field: quote(name) });
-        }
-        let mut names: Vec<String> = self.fields.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
-        names.sort_unstable();
-        match names.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Rejection::Duplicate { field: quote(&pair[0]) }),
-            None => Ok(()),
-        }
+        outside::check_names(self.fields.iter().map(|(name, _)| name.as_bytes()))
     }
 
     /// A field that the signature covers; none when it is absent, empty or the text `null`.

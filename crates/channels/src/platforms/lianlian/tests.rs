@@ -338,6 +338,12 @@ fn what_cannot_be_genuine_is_refused_by_its_reason() {
         assert_eq!(refusal(&as_form(&without(signed(payment()), name))), missing(name));
         assert_eq!(refusal(&as_form(&with(signed(payment()), name, "null"))), missing(name));
     }
+    // What names the partner and is signed is LianLian's, whatever is missing: so who looks is told what.
+    let likeness = |pairs: Pairs| channel("payment").recognise(&as_json(&pairs));
+    assert_eq!(likeness(without(signed(payment()), "sign_type")), Likeness::Merchant);
+    assert_eq!(likeness(with(signed(payment()), "oid_partner", "1")), Likeness::Shape);
+    assert_eq!(likeness(without(signed(payment()), "sign")), Likeness::No);
+    assert_eq!(likeness(without(signed(payment()), "oid_partner")), Likeness::No);
     let foreign = Rejection::UnknownMerchant { field: "oid_partner".into() };
     assert_eq!(refusal(&as_form(&signed(with(payment(), "oid_partner", "201304121000001005")))), foreign);
     for body in [r#"{"sign":1}"#, r#"{"a":["x"]}"#, r#"{"a":{}}"#] {
