@@ -27,8 +27,9 @@ use http::Method;
 
 use self::settings::{Config, SETTINGS, SignMethod};
 use super::Platform;
+use super::outside::{self, FORM, inner, is_error_page};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
-use crate::form::{Form, FormError, Limits, Pair, duplicate};
+use crate::form::{Form, Limits, Pair, duplicate};
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
 use crate::signature::digest::{DigestHash, HexCase};
@@ -266,24 +267,12 @@ const LIMITS: Limits = Limits { bytes_max: BODY_BYTES_MAX, pairs_max: FIELDS_MAX
 
 /// The form of a request that has the right outside.
 fn split(request: &RawRequest) -> Result<Form<'_>, Rejection> {
-    if request.method != Method::POST {
-        return Err(Rejection::Method { method: quote(request.method.as_str()) });
-    }
-    if !is_form(request) {
-        return Err(Rejection::MediaType { media_type: quote(&request.media_type()) });
-    }
-    if request.body.is_empty() {
-        return Err(Rejection::Empty);
-    }
-    Form::parse(&request.body, LIMITS).map_err(|error| match error {
-        FormError::TooLarge { limit } => Rejection::TooLarge { limit },
-        FormError::TooManyPairs { limit } => Rejection::TooManyFields { limit },
-        FormError::Percent { .. } => Rejection::Malformed { field: "body".into() },
-    })
+    outside::check_post(request, |found| found == FORM, BODY_BYTES_MAX)?;
+    outside::split(&request.body, LIMITS, "body")
 }
 
 fn is_form(request: &RawRequest) -> bool {
-    request.media_type() == "application/x-www-form-urlencoded"
+    request.media_type() == FORM
 }
 
 fn required<'f>(form: &'f Form<'_>, name: &'static str) -> Result<&'f [u8], Rejection> {
@@ -300,11 +289,6 @@ fn unproven(form: &Form<'_>) -> Rejection {
 
 /// A page instead of an answer, PHP's own report of its death, or the words that scripts write when they refuse.
 fn says_failure(body: &[u8]) -> bool {
-    const DEATH: &[u8] = b"Fatal error";
     const WORDS: [&[u8]; 3] = [b"fail", b"failure", b"error"];
-    let body = body.trim_ascii();
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
-    body.starts_with(b"<")
-        || WORDS.iter().any(|word| body.eq_ignore_ascii_case(word))
-        || body.windows(DEATH.len()).any(|window| window == DEATH)
+    is_error_page(body) || WORDS.iter().any(|word| inner(body).eq_ignore_ascii_case(word))
 }
