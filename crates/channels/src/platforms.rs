@@ -3,6 +3,7 @@
 
 mod accounts;
 pub mod alipay;
+mod beijing;
 pub mod custom;
 mod douyin;
 pub mod douyin_ecpay;

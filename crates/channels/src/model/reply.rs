@@ -47,7 +47,7 @@ pub enum AckMatch {
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 impl AckMatch {
-    /// Compares a body with the exact word; the case counts only when `word` must match by case.
+    /// Compares a body with the exact word, letter by letter: a word in other letters is another word.
     pub fn of_word(body: &[u8], word: &[u8]) -> Self {
         if body == word {
             return Self::Exact;

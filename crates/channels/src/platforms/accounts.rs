@@ -9,12 +9,12 @@ pub(super) mod simulate;
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::Offset;
 
 use crate::channel::{KeyNote, quote};
 use crate::json::{Json, JsonError};
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope};
+use crate::platforms::beijing::BEIJING;
 use crate::settings::{Settings, SettingsError};
 use crate::signature::digest::{DigestHash, HexCase};
 use crate::signature::key::PublicKey;
@@ -27,9 +27,6 @@ const ACCOUNT_DIGITS_MAX: usize = 32;
 
 /// Decimals of a yuan.
 const YUAN_DECIMALS: u8 = 2;
-
-/// China has kept one zone without summer time since 1991.
-const BEIJING: Offset = Offset::constant(8);
 
 /// The accounts in a setting of one text or several: digits only.
 ///

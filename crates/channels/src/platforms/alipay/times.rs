@@ -2,10 +2,8 @@
 
 use jiff::Timestamp;
 use jiff::civil::DateTime;
-use jiff::tz::Offset;
 
-/// China has kept one zone without summer time since 1991.
-const BEIJING: Offset = Offset::constant(8);
+use crate::platforms::beijing::BEIJING;
 
 /// Reads `yyyy-MM-dd HH:mm:ss`, with or without milliseconds.
 pub(super) fn read(text: &str) -> Option<Timestamp> {

@@ -6,13 +6,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::RsaKeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use jiff::tz::Offset;
 use serde_json::{Value, json};
 
 use super::envelope::ALGORITHM;
 use super::{HEADERS, SERIAL};
 use crate::cipher::gcm::{Gcm, KEY_BYTES};
 use crate::model::{EventKind, Timestamp};
+use crate::platforms::beijing::BEIJING;
 use crate::platforms::douyin::simulate::{
     fresh_pair, import, key, name, number, pkcs8, refund_no, resolved, signed_request, text, texts,
 };
@@ -34,8 +34,6 @@ const TITLE: &str = "# made for a test, of nobody:";
 /// The certificate's validity: before and after any test.
 const EARLY: &str = "2020-01-01T00:00:00Z";
 const LATE: &str = "2049-12-31T00:00:00Z";
-
-const BEIJING: Offset = Offset::constant(8);
 
 const STORIES: &[EventKind] = &[
     EventKind::PaymentSucceeded,

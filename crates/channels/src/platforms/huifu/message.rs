@@ -120,11 +120,11 @@ pub(super) fn is_number_byte(byte: u8) -> bool {
 
 /// Nothing signs the names, so none may be one that another reader takes for a field that counts: PHP reads `resp.data`
 /// as `resp_data`, and mappers of Java read `RESP_DATA` and `respData` so.
-fn check_names<'n>(names: impl Iterator<Item = &'n [u8]> + Clone) -> Result<(), Rejection> {
+fn check_names<'n>(mut names: impl Iterator<Item = &'n [u8]> + Clone) -> Result<(), Rejection> {
     outside::check_names(names.clone())?;
     let counts = || SIGNED.iter().chain(&[SIGN]).map(|name| name.as_bytes());
     let is_alias = |name: &&[u8]| counts().any(|field| field != *name && letters(field).eq(letters(name)));
-    match { names }.find(is_alias) {
+    match names.find(is_alias) {
         Some(name) => Err(Rejection::Malformed { field: quote(&String::from_utf8_lossy(name)) }),
         None => Ok(()),
     }

@@ -6,7 +6,6 @@
 
 use aws_lc_rs::digest;
 use jiff::civil::DateTime;
-use jiff::tz::Offset;
 
 use super::envelope::{RESULT_OK, Signed};
 use super::settings::Config;
@@ -15,11 +14,9 @@ use crate::channel::quote;
 use crate::form::Form;
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope, Timestamp};
+use crate::platforms::beijing::BEIJING;
 use crate::signature::key::hex;
 use crate::xml::Nested;
-
-/// China has kept one zone without summer time since 1991.
-const BEIJING: Offset = Offset::constant(8);
 
 /// The only currency whose unit is documented.
 const CURRENCY: &str = "CNY";

@@ -2,16 +2,13 @@
 //! understood becomes a [`Concern`], and a person looks.
 
 use jiff::civil::DateTime;
-use jiff::tz::Offset;
 
 use super::Message;
 use crate::channel::quote;
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope, Timestamp};
+use crate::platforms::beijing::BEIJING;
 use crate::signature::digest::{DigestHash, HexCase};
-
-/// China has kept one zone without summer time since 1991.
-const BEIJING: Offset = Offset::constant(8);
 
 /// Digits of `yyyyMMddHHmmss`.
 const COMPACT_DIGITS: usize = 14;

@@ -2,16 +2,13 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use jiff::civil::DateTime;
-use jiff::tz::Offset;
 
 use super::{SIGN, joined};
 use crate::channel::quote;
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Scope, Timestamp};
+use crate::platforms::beijing::BEIJING;
 use crate::signature::key::hex;
-
-/// China has kept one zone without summer time since 1991.
-const BEIJING: Offset = Offset::constant(8);
 
 /// Fields that say nothing about what happened, and may differ when a notice is repeated.
 const CHANCE: &[&str] = &[SIGN, "sign_type", "nonce_str"];

@@ -5,11 +5,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method};
-use jiff::tz::Offset;
 use zeroize::Zeroizing;
 
 use super::{ROOT, SIGN, SignType, XML};
 use crate::model::{Environment, EventKind, RawRequest, Timestamp};
+use crate::platforms::beijing::BEIJING;
 use crate::settings::{SettingValue, Settings};
 use crate::signature::digest::{DigestHash, HexCase};
 use crate::signature::hmac::{HmacHash, HmacKey};
@@ -170,7 +170,7 @@ pub(in crate::platforms) fn request(path: &str, fields: &Draft, at: Timestamp) -
 
 /// A time as the protocol writes it.
 pub(in crate::platforms) fn beijing(at: Timestamp, format: &str) -> String {
-    Offset::constant(8).to_datetime(at).strftime(format).to_string()
+    BEIJING.to_datetime(at).strftime(format).to_string()
 }
 
 /// A number from an order number, so that one order has one payment.

@@ -18,7 +18,6 @@ use std::borrow::Cow;
 
 use aws_lc_rs::digest;
 use jiff::civil::DateTime;
-use jiff::tz::Offset;
 
 use super::settings::Config;
 use super::{FAMILY, canonical};
@@ -26,6 +25,7 @@ use crate::channel::quote;
 use crate::form::{Form, Pair};
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope, Timestamp};
+use crate::platforms::beijing::BEIJING;
 use crate::signature::key::hex;
 
 /// Types that move no money: a file download, an opened card or token, a new encryption certificate. Another type that
@@ -41,9 +41,6 @@ const DIGEST_CHARS: usize = 16;
 
 /// Longest `queryId` that becomes part of a name; real ones have 21 digits.
 const QUERY_ID_BYTES_MAX: usize = 64;
-
-/// China has kept one zone without summer time since 1991.
-const BEIJING: Offset = Offset::constant(8);
 
 /// Reads a message whose signature was checked. `text` is what was signed.
 pub(super) fn read(config: &Config, form: &Form<'_>, sorted: &[&Pair<'_>], text: &[u8]) -> Notification {

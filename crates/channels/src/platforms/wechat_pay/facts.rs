@@ -16,7 +16,6 @@ mod pay_score;
 
 use aws_lc_rs::digest;
 use jiff::civil::DateTime;
-use jiff::tz::Offset;
 
 use super::FAMILY;
 use super::envelope::{Envelope, Value};
@@ -24,14 +23,12 @@ use super::settings::Config;
 use crate::channel::quote;
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope, Timestamp};
+use crate::platforms::beijing::BEIJING;
 use crate::platforms::signed_body::sealed::kind_of;
 use crate::signature::key::hex;
 
 /// Most sub-orders of a combined order that are read; the platform allows 50.
 const SUB_ORDERS_MAX: usize = 64;
-
-/// China has kept one zone without summer time since 1991.
-const BEIJING: Offset = Offset::constant(8);
 
 /// Kinds that speak of payments: ordinary and combined ones, deductions (parking, insurance) that failed or were
 /// paid later, and those of single trades (schools).

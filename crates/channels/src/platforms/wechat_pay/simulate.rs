@@ -14,7 +14,6 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, USER_AGENT};
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
-use jiff::tz::Offset;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -22,6 +21,7 @@ use super::settings::PUBLIC_KEY_ID_PREFIX;
 use super::{JSON, NONCE, SERIAL, SIGNATURE, SIGNATURE_TYPE, TIMESTAMP, TYPE};
 use crate::cipher::gcm::{Gcm, KEY_BYTES};
 use crate::model::{Environment, EventKind, RawRequest};
+use crate::platforms::beijing::BEIJING;
 use crate::settings::{SettingValue, Settings};
 use crate::signature::key::{PublicKey, hex};
 use crate::signature::rsa::sign_sha256;
@@ -30,8 +30,6 @@ use crate::simulate::{Cover, Genuine, KeyOffice, OtherSide, Story, WrittenSettin
 /// The invented merchant.
 const MCHID: &str = "1900000001";
 const APPID: &str = "wx0000000000000001";
-
-const BEIJING: Offset = Offset::constant(8);
 
 const STORIES: &[EventKind] = &[
     EventKind::PaymentSucceeded,

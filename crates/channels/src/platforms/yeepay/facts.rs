@@ -7,7 +7,6 @@
 
 use aws_lc_rs::digest;
 use jiff::civil::DateTime;
-use jiff::tz::Offset;
 
 use super::FAMILY;
 use super::settings::Config;
@@ -15,10 +14,8 @@ use crate::channel::quote;
 use crate::json::{Json, JsonError};
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope, Timestamp};
+use crate::platforms::beijing::BEIJING;
 use crate::signature::key::hex;
-
-/// China has kept one zone without summer time since 1991.
-const BEIJING: Offset = Offset::constant(8);
 
 /// Decimals of an amount: yuan with fen.
 const DECIMALS: u8 = 2;
