@@ -65,7 +65,7 @@ pub fn load_config_excusing(
         variable: &|name| std::env::var(name).ok(),
     };
     let (config, mut warnings) = config::load_excusing(path, &catalogue, is_excused)?;
-    queries::check(path, &config)?;
+    warnings.extend(queries::check(path, &config)?);
     warnings.extend(network::check_tls(path, &config.server, clock::system()())?);
     let test_keys = config.channels.iter().filter(|channel| trusts_test_keys(&config, channel));
     warnings.extend(test_keys.map(|channel| {

@@ -115,6 +115,8 @@ pub struct Arrival {
     pub notification: Proven<Notification>,
     /// The request as it came.
     pub request: RawRequest,
+    /// What of its query the platform signed, which is kept whatever its names.
+    pub signed_query: Option<String>,
     /// Where the event of each fact goes, in the order of the notification's facts.
     pub routes: Vec<Vec<RoutedTarget>>,
     /// Whether its deliveries are skipped, because the application still gets its callbacks by another way.

@@ -319,6 +319,7 @@ fn arrival(door: &Door, notification: Proven<Notification>, request: RawRequest)
         merchant: door.merchant.clone(),
         platform: door.platform,
         notification,
+        signed_query: door.channel().signed_query(&request),
         request,
         routes,
         is_shadow: door.is_shadow,

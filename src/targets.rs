@@ -253,6 +253,9 @@ pub struct Kind {
     pub advice: &'static [&'static str],
     /// The query of the target's own address as it is for a channel; none where it has none, or brings events.
     pub own_query: fn(&Settings, channel: &str) -> Option<OwnQuery>,
+    /// The setting with the gateway's own secret, when it signs the bodies of platforms' requests: those whose message stands
+    /// in the query go out without that signature.
+    pub signs_bodies: fn(&Settings) -> Option<&'static str>,
     /// Builds a target. Opens nothing.
     pub build: fn(&Settings) -> Result<Arc<dyn Target>, SettingsError>,
 }

@@ -1,5 +1,5 @@
 //! Callbacks by GET, or by POST without a body, whole: what stands in a query is verified, stored, answered, and what is
-//! signed of it comes to the application byte for byte; beside it the same platform's forms.
+//! signed of it comes to the application as it was written, but for blanks; beside it the same platform's forms.
 
 mod support {
     pub(crate) mod application;
@@ -78,6 +78,11 @@ fn is_failure(replied: Option<Replied>) {
     assert_eq!((replied.status, replied.text().as_str()), (400, "fail"));
 }
 
+/// A query as it is handed on: a blank is written so that PHP does not make arguments of a command of what is around it.
+fn handed_on(query: &str) -> String {
+    query.replace('+', "%20")
+}
+
 /// A V1 callback with these fields, signed with the world's KEY.
 fn signed(world: &World, fields: &[(&str, &str)]) -> RawRequest {
     let key = fs::read(world.path("epay_key")).unwrap();
@@ -106,7 +111,7 @@ fn both_generations_by_get_and_by_form_reach_a_script_that_checks_them_itself() 
         let request = shop.world.payment(&format!("E-{number}"), 1_010);
         is_success(shop.world.send(&request));
         let body = String::from_utf8(request.body.to_vec()).unwrap();
-        sent.push(json!([request.method.as_str(), request.query.clone().unwrap_or_default(), body]));
+        sent.push(json!([request.method.as_str(), handed_on(request.query.as_deref().unwrap_or_default()), body]));
     }
     delivered(&shop.world, 4);
     let mut seen = shop.seen();
@@ -138,7 +143,7 @@ fn with_address(url: &str, channel: &str) -> World {
 }
 
 #[test]
-fn a_query_goes_on_to_an_address_byte_for_byte_without_being_asked_for() {
+fn a_query_goes_on_to_an_address_as_it_was_written_without_being_asked_for() {
     let app = App::new(says("200 OK", "", "success"));
     let mut world = with_address(&app.url("/pay?shop=1"), "");
     let _gateway = world.start();
@@ -152,7 +157,7 @@ fn a_query_goes_on_to_an_address_byte_for_byte_without_being_asked_for() {
     is_success(world.send(&by_form));
     delivered(&world, 2);
     let asked = app.asked();
-    let query = by_get.query.unwrap();
+    let query = handed_on(&by_get.query.unwrap());
     assert_eq!((asked[0].method.as_str(), asked[0].target.as_str()), ("GET", format!("/pay?shop=1&{query}").as_str()));
     assert!(asked[0].body.is_empty());
     assert_eq!((asked[1].method.as_str(), asked[1].target.as_str()), ("POST", "/pay?shop=1"));
@@ -242,7 +247,7 @@ fn a_shops_own_parameter_is_refused_until_it_is_named() {
     let request = with_act(plain.clone());
     is_success(told.world.send(&request));
     delivered(&told.world, 1);
-    assert_eq!(told.seen()[0][1].as_str(), plain.query.as_deref(), "nobody signed it");
+    assert_eq!(told.seen()[0][1], handed_on(&plain.query.unwrap()), "nobody signed it");
     // It is no part of the message: with another value it is the same one.
     let query = request.query.clone().unwrap().replace("act=pay", "act=other");
     is_success(told.world.send(&RawRequest { query: Some(query), ..request }));
@@ -271,7 +276,7 @@ fn what_the_signature_does_not_cover_goes_on_only_where_it_is_asked_for() {
         let query = request.query.clone().unwrap().replace("&x%5B%5D=", "").replace("&_SESSION[a]=", "");
         is_success(shop.world.send(&RawRequest { query: Some(query), ..request }));
         delivered(&shop.world, 1);
-        let expected = format!("{before}{}{behind}", plain.query.unwrap());
+        let expected = format!("{before}{}{behind}", handed_on(&plain.query.unwrap()));
         assert_eq!(shop.seen()[0][1], expected, "{target}");
     }
 }
@@ -302,6 +307,63 @@ fn an_own_address_that_names_what_the_platform_signs_is_refused_before_anything_
 }
 
 #[test]
+fn the_gateways_own_signature_covers_a_body_and_is_left_out_for_a_query_with_a_warning() {
+    let app = App::new(says("200 OK", "", "success"));
+    let mut world = with_address(&app.url("/pay"), "");
+    let said = |world: &World| String::from_utf8_lossy(&world.cli(&["check"]).stderr).into_owned();
+    assert!(!said(&world).contains("webhook-signature"), "nothing is signed");
+    let secret = world.path("hook_whsec");
+    fs::write(&secret, format!("whsec_{}\n", "QUJD".repeat(8))).unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+    let line = format!("format = \"raw\"\nsecret_file = {secret:?}\n");
+    world.reconfigure(|text| text.replace("format = \"raw\"\n", &line));
+    let warned = said(&world);
+    assert!(warned.contains("webhook-signature") && warned.contains("target.secret"), "{warned}");
+    assert!(world.cli(&["check"]).status.success(), "{warned}");
+
+    let _gateway = world.start();
+    let by_get = world.payment("E-1", 100);
+    let _by_get_too = world.payment("E-2", 100);
+    let by_form = world.payment("E-3", 100);
+    is_success(world.send(&by_get));
+    delivered(&world, 1);
+    is_success(world.send(&by_form));
+    delivered(&world, 2);
+    let asked = app.asked();
+    let is_signed: Vec<bool> = asked.iter().map(|asked| asked.header("webhook-signature").is_some()).collect();
+    assert_eq!(is_signed, [false, true]);
+
+    world.reconfigure(|text| text.replace("format = \"raw\"\n", "").replace("success = \"platform\"\n", ""));
+    assert!(!said(&world).contains("webhook-signature"), "an event is all body");
+}
+
+#[test]
+fn what_a_platform_signed_is_kept_whatever_its_name() {
+    let mut shop = Shop::with("ignored_parameters = [\"token\"]\n", "forward_query = true\n");
+    let request = signed(
+        &shop.world,
+        &[
+            ("pid", "1001"),
+            ("trade_no", "2026112108000012345"),
+            ("out_trade_no", "E-1"),
+            ("type", "wxpay"),
+            ("name", "x"),
+            ("money", "1"),
+            ("trade_status", "TRADE_SUCCESS"),
+            ("secret", "fork-1"),
+            ("buyer_token", "fork+2"),
+        ],
+    );
+    let query = request.query.clone().unwrap();
+    assert!(query.contains("&secret=fork-1&buyer_token=fork%2B2&"), "{query}");
+    let more = format!("token=password&{query}");
+    is_success(shop.world.send(&RawRequest { query: Some(more), ..request }));
+    delivered(&shop.world, 1);
+    // The script checked the signature by itself.
+    assert_eq!(shop.seen()[0][1], format!("{query}&token=[removed]"));
+}
+
+#[test]
 fn a_signed_name_that_nobody_knew_and_the_own_address_has_stops_the_delivery_with_its_name() {
     let shop = Shop::with("", "request_uri = \"/epay.php?op=notify\"\n");
     let fields = [
@@ -324,8 +386,13 @@ fn a_signed_name_that_nobody_knew_and_the_own_address_has_stops_the_delivery_wit
 
 /// What decoders stumble over, as much as a URL may hold of it unescaped, and as much of plain and of Chinese text as
 /// the platform's messages may have.
-fn odd_texts() -> [String; 3] {
-    ["x".repeat(15_000), "\u{4e2d}".repeat(5_000), r"a+b\c^`{|}[d];e%0D%0AHost:%20evil%00amp%3Bpid=1".to_owned()]
+fn odd_texts() -> [String; 4] {
+    [
+        "x".repeat(15_000),
+        "+".repeat(15_000),
+        "\u{4e2d}".repeat(5_000),
+        r"a+b\c^`{|}[d];e%0D%0AHost:%20evil%00amp%3Bpid=1".to_owned(),
+    ]
 }
 
 /// A callback with this text, not one byte of which is escaped that need not be.
@@ -377,7 +444,7 @@ fn the_longest_query_reaches_a_script_whatever_it_is_written_with() {
         // The script confirms only what it has verified by itself.
         delivered(&shop.world, number + 1);
         let seen = shop.seen().pop().unwrap();
-        let sent = request.query.unwrap().replace(';', "%3B");
+        let sent = handed_on(&request.query.unwrap().replace(';', "%3B"));
         assert_eq!(seen[1], format!("act=own&{sent}"));
     }
 }
@@ -406,7 +473,7 @@ fn a_post_without_a_body_brings_its_query_too() {
     delivered(&world, 1);
     let seen: Value = serde_json::from_str(&fs::read_to_string(fpm.root().join("seen")).unwrap()).unwrap();
     let count = query.split('&').count();
-    assert_eq!(seen, json!(["POST", format!("/notify.php?{query}"), [], count]));
+    assert_eq!(seen, json!(["POST", format!("/notify.php?{}", handed_on(&query)), [], count]));
 }
 
 /// Names and values, decoded.
@@ -437,7 +504,7 @@ fn a_channel_with_former_keys_hands_its_query_on() {
     assert_eq!(request.method, Method::GET);
     is_success(shop.world.send(&request));
     delivered(&shop.world, 1);
-    assert_eq!(shop.seen()[0][1].as_str(), request.query.as_deref());
+    assert_eq!(shop.seen()[0][1], handed_on(&request.query.unwrap()));
 }
 
 #[test]
@@ -471,7 +538,7 @@ fn a_channel_that_has_another_name_by_now_keeps_the_queries_of_open_deliveries()
     let asked = app.asked();
     assert!(asked.len() > 1);
     for one in asked {
-        assert_eq!(one.target, format!("/pay?shop=1&{query}"));
+        assert_eq!(one.target, format!("/pay?shop=1&{}", handed_on(&query)));
     }
 }
 
@@ -482,7 +549,7 @@ fn a_secret_in_the_shops_own_address_is_never_stored_and_still_arrives() {
     let signed = request.query.clone().unwrap();
     is_success(shop.world.send(&RawRequest { query: Some(format!("token=hunter2&{signed}")), ..request }));
     delivered(&shop.world, 1);
-    assert_eq!(shop.seen()[0][1], format!("token=hunter2&{signed}"));
+    assert_eq!(shop.seen()[0][1], format!("token=hunter2&{}", handed_on(&signed)));
     let mut databases = 0;
     for entry in fs::read_dir(shop.world.folder.path()).unwrap() {
         let path = entry.unwrap().path();

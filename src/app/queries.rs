@@ -1,4 +1,5 @@
-//! Addresses of targets whose own query names what a platform signs in its: an application would see one of the two.
+//! Targets of platforms that sign in the query: addresses whose own query names what is signed, of which an application
+//! would see one, and signatures of the gateway's own that cover a body only.
 
 use std::path::Path;
 
@@ -8,15 +9,28 @@ use crate::config::{ChannelConfig, Config, Problem, TargetConfig};
 use crate::messages::Message;
 use crate::targets;
 
-/// Refuses such an address, as far as the platform's names are known before a message comes.
+/// Refuses such an address, as far as the platform's names are known before a message comes. Warns of deliveries that
+/// go out without the gateway's own signature.
 ///
 /// # Errors
 /// A problem for each channel that brings its messages to such a target.
-pub(super) fn check(path: &Path, config: &Config) -> Result<(), Vec<Problem>> {
+pub(super) fn check(path: &Path, config: &Config) -> Result<Vec<Problem>, Vec<Problem>> {
     let pairs = config.channels.iter().flat_map(|channel| config.targets.iter().map(move |target| (channel, target)));
-    let brought = pairs.filter(|(channel, target)| is_brought(config, channel, target));
-    let problems: Vec<Problem> = brought.filter_map(|(channel, target)| clash(path, channel, target)).collect();
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
+    let brought: Vec<_> = pairs.filter(|(channel, target)| is_brought(config, channel, target)).collect();
+    let of_each = |find: fn(&Path, &ChannelConfig, &TargetConfig) -> Option<Problem>| {
+        brought.iter().filter_map(|(channel, target)| find(path, channel, target)).collect::<Vec<Problem>>()
+    };
+    let problems = of_each(clash);
+    if problems.is_empty() { Ok(of_each(unsigned)) } else { Err(problems) }
+}
+
+fn unsigned(path: &Path, channel: &ChannelConfig, target: &TargetConfig) -> Option<Problem> {
+    let setting = (targets::by_kind(&target.kind)?.signs_bodies)(&target.settings)?;
+    if channel.channel.query_names().is_empty() {
+        return None;
+    }
+    let message = Message::new("check.query_unsigned").with("target", &target.id).with("channel", &channel.id);
+    Some(Problem::warning(path, &format!("target.{setting}"), message))
 }
 
 fn clash(path: &Path, channel: &ChannelConfig, target: &TargetConfig) -> Option<Problem> {

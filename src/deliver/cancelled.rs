@@ -95,6 +95,7 @@ impl World {
             routes: vec![to_shop; notification.value().facts.len()],
             notification,
             request,
+            signed_query: None,
             is_shadow: false,
         };
         let id = self.inbox.store(arrival).await.unwrap().notification();

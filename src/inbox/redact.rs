@@ -1,7 +1,8 @@
 //! What is never stored: credentials that travel in headers and query values.
 //!
-//! A platform's signature is no credential: it proves one message and opens nothing. A request from which
-//! something was taken out says so; if the channel's proof needed it, it cannot be verified again.
+//! A platform's signature is no credential: it proves one message and opens nothing. Nor is what it covers: a
+//! platform's field may be named `token`, and without its value an application could never check the signature. A
+//! request from which something was taken out says so; if the channel's proof needed it, it cannot be verified again.
 
 use std::borrow::Cow;
 
@@ -38,13 +39,15 @@ pub fn redact_headers(headers: &mut HeaderMap) -> bool {
     found
 }
 
-/// The query without credentials; unchanged when it holds none.
-pub fn redact_query(query: &str) -> Cow<'_, str> {
-    if !query.split('&').any(is_secret_pair) {
+/// The query without credentials; unchanged when it holds none. Pairs of `signed`, a query too, are none when they stand
+/// there as they are written here.
+pub fn redact_query<'q>(query: &'q str, signed: &str) -> Cow<'q, str> {
+    let is_secret = |pair: &str| is_secret_pair(pair) && !signed.split('&').any(|signed| signed == pair);
+    if !query.split('&').any(is_secret) {
         return Cow::Borrowed(query);
     }
     let pairs = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) if is_secret_pair(pair) => Cow::Owned(format!("{name}={MARK}")),
+        Some((name, _)) if is_secret(pair) => Cow::Owned(format!("{name}={MARK}")),
         _ => Cow::Borrowed(pair),
     });
     Cow::Owned(pairs.collect::<Vec<_>>().join("&"))
@@ -83,11 +86,12 @@ fn percent_decoded(name: &str) -> String {
     String::from_utf8_lossy(&decoded).into_owned()
 }
 
-/// Takes the credentials out of a request that is about to be stored; says whether there were any.
-pub fn redact(request: &mut RawRequest) -> bool {
+/// Takes the credentials out of a request that is about to be stored; says whether there were any. `signed_query` is what
+/// the channel knows as signed of a proven request's query.
+pub fn redact(request: &mut RawRequest, signed_query: Option<&str>) -> bool {
     let mut found = redact_headers(&mut request.headers);
     if let Some(query) = &request.query
-        && let Cow::Owned(without) = redact_query(query)
+        && let Cow::Owned(without) = redact_query(query, signed_query.unwrap_or_default())
     {
         request.query = Some(without);
         found = true;
@@ -122,7 +126,21 @@ mod tests {
             ("", ""),
         ];
         for (query, expected) in table {
-            assert_eq!(redact_query(query), expected, "{query}");
+            assert_eq!(redact_query(query, ""), expected, "{query}");
+        }
+    }
+
+    #[test]
+    fn what_a_platform_signed_is_no_credential() {
+        let signed = "money=1&token=abc&%6Bey=x&sign=s";
+        for (query, expected) in [
+            (signed, signed),
+            ("auth=a&money=1&token=abc&sign=s", "auth=[removed]&money=1&token=abc&sign=s"),
+            // Only as it was signed: another value or spelling is somebody else's.
+            ("token=abcd&token=abc&key=x&%6bey=x", "token=[removed]&token=abc&key=[removed]&%6bey=[removed]"),
+            ("Token=abc&token=ab", "Token=[removed]&token=[removed]"),
+        ] {
+            assert_eq!(redact_query(query, signed), expected, "{query}");
         }
     }
 

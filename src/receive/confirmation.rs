@@ -261,6 +261,7 @@ mod tests {
             platform: platform.kind,
             notification,
             request,
+            signed_query: None,
             routes,
             is_shadow: false,
         }

@@ -43,6 +43,7 @@ pub static KIND: Kind = Kind {
     advise,
     advice: &[NO_TERMINATE_TIMEOUT],
     own_query: params::own_query,
+    signs_bodies: |_| None,
     build,
 };
 

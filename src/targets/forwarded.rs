@@ -18,10 +18,13 @@ const EVENTS_LISTED_MAX: usize = 100;
 const HEADER_VALUE_BYTES_MAX: usize = 8 * 1024;
 /// Headers that are not handed on, although the request had them.
 ///
-/// A platform may sign over headers whose names only its channel knows, so the rule is by exception: all that
-/// is said from end to end goes on, unless it
-/// * belongs to one connection or to a proxy, or says who a proxy believes the sender to be: the script
+/// An allowlist would be narrower, but nobody could write it: a channel does not say which headers its platform signs,
+/// a signature of a fork or of a merchant's own platform stands under any name, and a script that misses one
+/// refuses genuine payments. So the rule is by exception, and an exception is a pattern rather than a name: all that is
+/// said from end to end goes on, unless it
+/// * belongs to one connection or to a proxy, or says who somebody believes the sender to be: the script
 ///   has the sender in `REMOTE_ADDR`, and must not believe what anyone can write;
+/// * changes the method or the host that was asked for, which frameworks believe;
 /// * is about authority (cookies, credentials), which no platform sends and a forger might;
 /// * would change the form of the answer, which has to be the exact word: compressed, partial, or "not
 ///   modified".
@@ -35,23 +38,25 @@ const HEADERS_HELD_BACK: &[&str] = &[
     "content-type",
     "cookie",
     "expect",
-    "forwarded",
     "host",
     "keep-alive",
     "range",
     "te",
     "trailer",
     "transfer-encoding",
-    "true-client-ip",
     "upgrade",
     "via",
-    "x-client-ip",
+    "x-http-method",
     "x-original-url",
-    "x-real-ip",
     "x-rewrite-url",
 ];
 /// The beginnings of further names that are not handed on.
-const HEADERS_HELD_BACK_PREFIXES: &[&str] = &["if-", "proxy", "sec-", "tollbell-", "x-forwarded-"];
+const HEADERS_HELD_BACK_PREFIXES: &[&str] = &["if-", "proxy", "sec-", "tollbell-"];
+/// What stands anywhere in further names: each proxy has its own word for a sender's address.
+const HEADERS_HELD_BACK_PARTS: &[&str] =
+    &["client-ip", "clientip", "connecting-ip", "forwarded", "real-ip", "remote-addr", "remote-user"];
+/// The endings of further names.
+const HEADERS_HELD_BACK_ENDINGS: &[&str] = &["-ip", "-override"];
 /// Names that not even the setting `headers` lets through: they have no meaning behind a gateway.
 const HEADERS_NEVER: &[&str] = &[
     "connection",
@@ -152,7 +157,10 @@ fn is_nameable(name: &str) -> bool {
 }
 
 fn is_held_back(name: &str) -> bool {
-    HEADERS_HELD_BACK.contains(&name) || HEADERS_HELD_BACK_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    HEADERS_HELD_BACK.contains(&name)
+        || HEADERS_HELD_BACK_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        || HEADERS_HELD_BACK_PARTS.iter().any(|part| name.contains(part))
+        || HEADERS_HELD_BACK_ENDINGS.iter().any(|ending| name.ends_with(ending))
 }
 
 /// Reads the setting that names further headers to hand on.
@@ -166,3 +174,35 @@ pub(super) fn asked_headers(settings: &Settings, setting: &'static str) -> Resul
     }
     Ok(headers)
 }
+
+/// Names under which somebody tells who a sender is, or which method is meant: tests send them.
+#[cfg(test)]
+pub(super) const DECEIVING: &[&str] = &[
+    "ali-cdn-real-ip",
+    "cdn-src-ip",
+    "cf-connecting-ip",
+    "cf-connecting-ipv6",
+    "client-ip",
+    "fastly-client-ip",
+    "forwarded",
+    "forwarded-for",
+    "http-x-forwarded-for",
+    "method-override",
+    "remote-addr",
+    "true-client-ip",
+    "wl-proxy-client-ip",
+    "x-appengine-user-ip",
+    "x-azure-clientip",
+    "x-client-ip",
+    "x-client-ip-port",
+    "x-cluster-client-ip",
+    "x-forwarded",
+    "x-forwarded-proto",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-forwarded-for",
+    "x-originating-ip",
+    "x-real-ip",
+    "x-remote-addr",
+];

@@ -44,6 +44,7 @@ pub static KIND: Kind = Kind {
     advise,
     advice: &[UNSIGNED, PLAIN, NO_LIMIT],
     own_query,
+    signs_bodies,
     build,
 };
 
@@ -139,6 +140,11 @@ fn own_query(settings: &Settings, channel: &str) -> Option<OwnQuery> {
     format(settings).ok().filter(|format| *format == Format::Raw)?;
     let url = Template::from_settings(settings).ok()?.url(channel).ok()?;
     Some(OwnQuery { setting: "url", query: url.path_and_query().query()?.to_owned() })
+}
+
+fn signs_bodies(settings: &Settings) -> Option<&'static str> {
+    let is_raw = format(settings).is_ok_and(|format| format == Format::Raw);
+    (is_raw && settings.key(sign::SETTING).is_some()).then_some(sign::SETTING)
 }
 
 /// A host on this machine or in a private network, as far as its name says. Names without a dot are those of

@@ -38,6 +38,7 @@ impl From<Arrival> for Parts {
             notification,
             proof,
             request: arrival.request,
+            signed_query: arrival.signed_query,
             routes: arrival.routes,
             is_shadow: arrival.is_shadow,
         })
@@ -52,14 +53,16 @@ pub(super) struct Unpacked {
     pub(super) notification: Notification,
     pub(super) proof: Proof,
     pub(super) request: RawRequest,
+    pub(super) signed_query: Option<String>,
     pub(super) routes: Vec<Vec<RoutedTarget>>,
     pub(super) is_shadow: bool,
 }
 
 impl Parts {
     pub(super) fn new(unpacked: Unpacked) -> Self {
-        let Unpacked { channel, merchant, platform, notification, proof, mut request, routes, is_shadow } = unpacked;
-        redact::redact(&mut request);
+        let Unpacked { channel, merchant, platform, notification, proof, mut request, signed_query, routes, is_shadow } =
+            unpacked;
+        redact::redact(&mut request, signed_query.as_deref());
         let assertion = i64::from_be_bytes(notification.key().assertion);
         let headers = headers_bytes(&request.headers);
         let proof = serde_json::to_string(&proof).expect("a proof is plain texts");

@@ -60,7 +60,7 @@ impl Row {
         let mut headers = request.headers.clone();
         let mut is_redacted = redact_headers(&mut headers);
         let query = request.query.as_deref().map(|query| {
-            let without = redact_query(query);
+            let without = redact_query(query, "");
             is_redacted |= without != query;
             without.into_owned()
         });

@@ -70,6 +70,7 @@ fn parts(letter: Letter) -> Box<Parts> {
         notification: letter.notification,
         proof: Proof::Signature { key: "test key".to_owned(), variant: "plain".to_owned() },
         request: letter.request,
+        signed_query: None,
         routes: letter.routes,
         is_shadow: letter.is_shadow,
     }))

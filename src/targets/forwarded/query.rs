@@ -2,8 +2,9 @@
 //! asked for.
 //!
 //! Each name belongs to one of the three. Readers disagree about which of two pairs counts, and about which names are
-//! the same: PHP makes one variable of `a.b`, `a b` and `a_b`, others do not tell capitals from small letters. What
-//! any of them could take for a name of the target's own address or of the signed message does not go on.
+//! the same: PHP makes one variable of `a.b`, `a b` and `a_b`, Ruby's Rack one of `a` and `]a]`, others do not tell
+//! capitals from small letters. What any of them could take for a name of the target's own address or of the signed
+//! message does not go on.
 
 use percent_encoding::percent_decode;
 use tollbell_channels::model::RawRequest;
@@ -21,9 +22,10 @@ const UNSIGNED_PAIRS_MAX: usize = 100;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::targets) struct Taken(pub(in crate::targets) String);
 
-/// Our own query, and the platform's behind it: pairs that its signature covers each as it was written, others only where
-/// they are asked for, since anyone could add to them. The latter are left out when the whole would be longer than
-/// `bytes_max`, and those that are not plain or that name what is named already, in a form too.
+/// Our own query, and the platform's behind it: pairs that its signature covers each as it was written (but for the
+/// spellings of [`unambiguous`]), others only where they are asked for, since anyone could add to them. The latter are
+/// left out when the whole would be longer than `bytes_max`, and those that are not plain or that name what is named
+/// already, in a form too.
 ///
 /// # Errors
 /// When the own query names what is signed: whichever went on, the application would miss the other.
@@ -44,10 +46,13 @@ pub(in crate::targets) fn query(
     parts.extend((!signed.is_empty()).then(|| unambiguous(&signed)));
     if is_asked_for {
         let named = own.split('&').chain(pairs(&signed)).map(|pair| written_name(pair).as_bytes());
-        let taken: Vec<Vec<u8>> = named.chain(form_names(request)).filter_map(key).collect();
-        let is_free = |key: &Vec<u8>| !taken.contains(key) && !key.starts_with(b"-");
-        let is_free = |pair: &str| key(written_name(pair).as_bytes()).as_ref().is_some_and(is_free);
-        let rest: Vec<String> = pairs(received).filter(|pair| is_plain(pair) && is_free(pair)).map(unsigned).collect();
+        let taken: Vec<Vec<u8>> = named.chain(form_names(request)).flat_map(readings).collect();
+        let is_option = |name: &Vec<u8>| name.starts_with(b"-");
+        let is_free = |name: &[u8]| {
+            php_name(name).is_some() && !readings(name).any(|reading| taken.contains(&reading) || is_option(&reading))
+        };
+        let goes_on = |pair: &&str| is_plain(pair) && is_free(written_name(pair).as_bytes());
+        let rest: Vec<String> = pairs(received).filter(goes_on).map(unambiguous).collect();
         let whole = parts.iter().chain(&rest).map(|part| part.len() + 1).sum::<usize>().saturating_sub(1);
         if rest.len() <= UNSIGNED_PAIRS_MAX && whole <= bytes_max {
             parts.extend(rest);
@@ -61,8 +66,8 @@ pub(in crate::targets) fn clash<'n>(own: &str, names: impl IntoIterator<Item = &
     if own.is_empty() {
         return None;
     }
-    let taken: Vec<Vec<u8>> = own.split('&').filter_map(|pair| key(written_name(pair).as_bytes())).collect();
-    names.into_iter().find(|name| key(name.as_bytes()).is_some_and(|key| taken.contains(&key)))
+    let taken: Vec<Vec<u8>> = own.split('&').flat_map(|pair| readings(written_name(pair).as_bytes())).collect();
+    names.into_iter().find(|name| readings(name.as_bytes()).any(|reading| taken.contains(&reading)))
 }
 
 fn pairs(query: &str) -> impl Iterator<Item = &str> {
@@ -88,20 +93,27 @@ fn is_plain(pair: &str) -> bool {
         && !percent_decode(pair.as_bytes()).any(|byte| byte.is_ascii_control())
 }
 
-/// What two names share that some reader takes for one; none for what PHP takes for no name.
-fn key(written: &[u8]) -> Option<Vec<u8>> {
-    php_name(written).map(|name| name.to_ascii_lowercase())
+/// What readers make of a name: two names that share a reading are one to somebody.
+fn readings(written: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    [php_name(written), rack_name(written)].into_iter().flatten().map(|name| name.to_ascii_lowercase())
 }
 
-/// A `;` parts pairs like `&` to some readers, and to others is a letter, as it is to who signed.
+/// Pairs in the spelling that every reader takes for the same. A form's decoder finds the same names and values.
+///
+/// A `;` parts pairs like `&` to some readers, and to others is a letter, as it is to who signed. A `+` parts words: with
+/// `register_argc_argv` PHP takes a query for the arguments of a command too, and frameworks look for options among
+/// them. A buyer may have written the name of what is bought, so that a signature does not make it safer.
 fn unambiguous(pairs: &str) -> String {
-    pairs.replace(';', "%3B")
+    pairs.replace(';', "%3B").replace('+', "%20")
 }
 
-/// A pair that nobody signed. With `register_argc_argv` PHP takes a query for the arguments of a command too, parted by `+`,
-/// and frameworks look for options among them.
-fn unsigned(pair: &str) -> String {
-    unambiguous(pair).replace('+', "%20")
+/// The name as Ruby's Rack and those like it have it: without brackets at its beginning, and ended by the next one,
+/// behind which they expect an index. Blanks at the beginning, which old ones pass over, do not count either.
+fn rack_name(written: &[u8]) -> Option<Vec<u8>> {
+    let is_bracket = |byte: &u8| matches!(byte, b'[' | b']');
+    let name = decoded(written).into_iter().skip_while(|byte| is_bracket(byte) || *byte == b' ');
+    let name: Vec<u8> = name.take_while(|byte| !is_bracket(byte)).map(fold).collect();
+    (!name.is_empty()).then_some(name)
 }
 
 /// The name of the variable in `$_GET` that PHP makes of a pair whose name is written so; none when it makes none.
@@ -110,17 +122,25 @@ fn unsigned(pair: &str) -> String {
 /// is behind a `[` is an index of the variable when a `]` follows; else that `[` becomes `_`, as do
 /// further ones and what follows them. (`php_register_variable_ex` of PHP 8.)
 fn php_name(written: &[u8]) -> Option<Vec<u8>> {
-    let spaced: Vec<u8> = written.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
-    let name: Vec<u8> =
-        percent_decode(&spaced).take_while(|byte| *byte != 0).skip_while(|byte| *byte == b' ').collect();
+    let name: Vec<u8> = decoded(written).into_iter().skip_while(|byte| *byte == b' ').collect();
     let bracket = name.iter().position(|byte| *byte == b'[');
     let variable = match bracket {
         Some(0) => return None,
         Some(at) if name[at..].contains(&b']') => &name[..at],
         _ => &name[..],
     };
-    let fold = |byte: &u8| if matches!(byte, b' ' | b'.' | b'[') { b'_' } else { *byte };
-    (!variable.is_empty()).then(|| variable.iter().map(fold).collect())
+    (!variable.is_empty()).then(|| variable.iter().copied().map(fold).collect())
+}
+
+/// A written name without its escapes, up to a NUL.
+fn decoded(written: &[u8]) -> Vec<u8> {
+    let spaced: Vec<u8> = written.iter().map(|byte| if *byte == b'+' { b' ' } else { *byte }).collect();
+    percent_decode(&spaced).take_while(|byte| *byte != 0).collect()
+}
+
+/// The letter that PHP writes for one that a variable's name cannot have.
+fn fold(byte: u8) -> u8 {
+    if matches!(byte, b' ' | b'.' | b'[') { b'_' } else { byte }
 }
 
 #[cfg(test)]

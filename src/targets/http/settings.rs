@@ -32,8 +32,8 @@ pub(super) static SETTINGS: &[Setting] = &[
         kind: SettingKind::SecretKey,
         is_required: false,
         help: Text {
-            en: "The secret that signs deliveries by Standard Webhooks (whsec_… or whsk_…). Several, one a line, while it is being changed: each of them signs",
-            zh: "按 Standard Webhooks 规范为投递签名的密钥（whsec_… 或 whsk_…）。更换期间可写多个，每行一个，每个密钥都会生成一份签名",
+            en: "The secret that signs deliveries by Standard Webhooks (whsec_… or whsk_…). Several, one a line, while it is being changed: each of them signs. What is signed is the body: a raw request with the platform's message or signature in its query goes out without, and the application checks the platform's own signature",
+            zh: "按 Standard Webhooks 规范为投递签名的密钥（whsec_… 或 whsk_…）。更换期间可写多个，每行一个，每个密钥都会生成一份签名。签名只覆盖请求体：平台消息或签名位于查询串中的 raw 请求不带此签名，应用应验证平台自己的签名",
         },
         example: "keys/hook_whsec",
     },

@@ -2,6 +2,8 @@
 //!
 //! Signed is `id.timestamp.body`. `whsec_…` secrets give `v1` (HMAC-SHA256), `whsk_…` keys give `v1a`
 //! (Ed25519). While a secret is being changed there are several, and one signature for each.
+//!
+//! Nothing else of a request is signed: one whose message stands in its query gets no signature (`request`).
 
 use std::fmt;
 

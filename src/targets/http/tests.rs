@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tollbell_channels::model::{Currency, Environment, EventKind, Money};
+use tollbell_channels::model::{Currency, Environment, EventKind, Money, RawRequest};
 use tollbell_channels::settings::SettingValue;
 
 use super::*;
@@ -144,6 +144,63 @@ fn an_event_outlives_its_request_and_a_raw_delivery_does_not() {
     let mut none = envelope(Format::Event);
     none.events.clear();
     assert!(matches!(writer(&base()).write(&none), Err(Unwritable::EventGone)));
+}
+
+/// A raw delivery of a platform's request with this query, of which this much is signed.
+fn raw_envelope(query: &'static str, signed: Option<&'static str>) -> Envelope {
+    let mut envelope = envelope(Format::Raw);
+    envelope.signed_query = Arc::new(move |_| signed.map(str::to_owned));
+    envelope.request = Some(RawRequest {
+        method: ::http::Method::GET,
+        path: "/notify/shop-pay".to_owned(),
+        query: Some(query.to_owned()),
+        headers: ::http::HeaderMap::new(),
+        body: bytes::Bytes::new(),
+        source: None,
+        received_at: Timestamp::UNIX_EPOCH,
+    });
+    envelope
+}
+
+#[test]
+fn headers_that_tell_of_a_sender_or_of_another_method_are_held_back() {
+    let raw = writer(&base().with("format", text("raw")));
+    let mut envelope = raw_envelope("a=1", None);
+    let headers = &mut envelope.request.as_mut().unwrap().headers;
+    for name in forwarded::DECEIVING {
+        headers.insert(*name, "1.2.3.4".parse().unwrap());
+    }
+    headers.insert("wechatpay-signature", "genuine".parse().unwrap());
+    let Ok(ask) = raw.write(&envelope) else { panic!("it can be written") };
+    let passed: Vec<_> = forwarded::DECEIVING.iter().filter(|name| ask.headers.contains_key(**name)).collect();
+    assert!(passed.is_empty(), "{passed:?}");
+    assert_eq!(ask.headers["wechatpay-signature"], "genuine");
+}
+
+#[test]
+fn a_message_in_the_query_is_not_signed_as_if_its_body_were_the_message() {
+    const HEADERS: [&str; 3] = ["webhook-id", "webhook-timestamp", "webhook-signature"];
+    let secret = key("whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD");
+    let raw = writer(&base().with("format", text("raw")).with("secret", secret));
+    let signed = |envelope: &Envelope| {
+        let Ok(ask) = raw.write(envelope) else { panic!("it can be written") };
+        let found: Vec<&str> = HEADERS.into_iter().filter(|name| ask.headers.contains_key(*name)).collect();
+        (ask.url.path_and_query().query().unwrap_or_default().to_owned(), found)
+    };
+    // The signature covers the body: with an empty one it would fit any query.
+    let in_query = raw_envelope("money=1&sign=x", Some("money=1&sign=x"));
+    assert_eq!(signed(&in_query), ("money=1&sign=x".to_owned(), Vec::new()));
+    let mut with_body = in_query;
+    let request = with_body.request.as_mut().unwrap();
+    request.method = ::http::Method::POST;
+    request.body = bytes::Bytes::from_static(b"x=1");
+    assert_eq!(signed(&with_body).1, Vec::<&str>::new(), "a body beside it is not the message");
+    // A message in the body is signed, whatever strangers wrote behind the address.
+    for nothing in [None, Some("")] {
+        let mut in_body = raw_envelope("x=1", nothing);
+        in_body.request.as_mut().unwrap().body = bytes::Bytes::from_static(b"money=1&sign=x");
+        assert_eq!(signed(&in_body), (String::new(), HEADERS.to_vec()));
+    }
 }
 
 #[test]

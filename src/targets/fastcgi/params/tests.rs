@@ -8,7 +8,7 @@ use tollbell_channels::model::{AckMatch, Currency, Environment, EventKind, Money
 use tollbell_channels::settings::SettingValue;
 
 use super::*;
-use crate::targets::EventView;
+use crate::targets::{EventView, forwarded};
 
 fn settings(texts: &[(&'static str, &str)]) -> Settings {
     let base = Settings::without_environment().with("script", SettingValue::Text("/w/notify.php".to_owned()));
@@ -119,12 +119,14 @@ fn the_query_goes_on_only_when_configured() {
 }
 
 #[test]
-fn a_query_in_which_the_message_stands_always_goes_on_byte_for_byte() {
+fn a_query_in_which_the_message_stands_always_goes_on_as_it_was_written() {
     let mut signed = envelope(&[], vec![]);
     signed.signed_query = Arc::new(|request| request.query.clone());
     for query in ["pid=1&name=%e4%b8%ad+%2B&sign=x", "name=中文", &"a".repeat(20_000)] {
         signed.request.as_mut().unwrap().query = Some(query.to_owned());
         let found = params(&settings(&[]), &signed);
+        // Only a blank has its other spelling.
+        let query = query.replace('+', "%20");
         assert_eq!(found["QUERY_STRING"], query);
         assert_eq!(found["REQUEST_URI"], format!("/notify.php?{query}"));
         let own = settings(&[("request_uri", "/n?own=1")]);
@@ -178,6 +180,33 @@ fn headers_that_could_deceive_a_script_are_held_back() {
     let seen = params(&asking, &envelope);
     assert_eq!(seen["HTTP_AUTHORIZATION"], "Basic x");
     assert!(!seen.contains_key("HTTP_X_HOP"), "a header of the connection ends with it");
+}
+
+#[test]
+fn headers_that_tell_of_a_sender_or_of_another_method_are_held_back() {
+    let names = forwarded::DECEIVING;
+    let mut list: Vec<(&str, &str)> = names.iter().map(|name| (*name, "1.2.3.4")).collect();
+    let of_platforms = [
+        ("wechatpay-signature", "a"),
+        ("x-tsign-open-signature", "b"),
+        ("stripe-signature", "c"),
+        ("paypal-transmission-sig", "d"),
+        ("x-http-signature", "e"),
+        ("x-script", "f"),
+        ("x-shipping", "g"),
+    ];
+    list.extend(of_platforms);
+    let envelope = envelope(&list, vec![]);
+    let variable = |name: &str| format!("HTTP_{}", name.to_ascii_uppercase().replace('-', "_"));
+    let seen = params(&settings(&[]), &envelope);
+    let passed: Vec<_> = names.iter().filter(|name| seen.contains_key(&variable(name))).collect();
+    assert!(passed.is_empty(), "{passed:?}");
+    for (name, value) in of_platforms {
+        assert_eq!(seen[&variable(name)], value);
+    }
+    // A merchant whose own proxy writes one can ask for it.
+    let asking = settings(&[]).with("headers", SettingValue::Texts(vec!["CF-Connecting-IP".to_owned()]));
+    assert_eq!(params(&asking, &envelope)["HTTP_CF_CONNECTING_IP"], "1.2.3.4");
 }
 
 #[test]

@@ -76,6 +76,8 @@ fn only_what_is_signed_goes_on_unless_more_is_asked_for() {
     }
     check("a=\u{4e2d}&b=1&pid=\u{4e2d}", "pid=\u{4e2d}", "s=1", "s=1&pid=\u{4e2d}", "s=1&pid=\u{4e2d}&b=1");
     check("&&=1&[x]=2&%00=3&a=1&", "", "", "", "a=1");
+    // A blank is written so that it parts no arguments of a command, whoever wrote it.
+    check("name=a+--env=x+b&c=+", "name=a+--env=x+b", "", "name=a%20--env=x%20b", "name=a%20--env=x%20b&c=%20");
     // What parts pairs for some readers is a letter for who signed.
     check("pid=1;x=2&b=3;pid=4", "pid=1;x=2", "s;t=1", "s;t=1&pid=1%3Bx=2", "s;t=1&pid=1%3Bx=2&b=3%3Bpid=4");
     check("b=3&amp;pid=4&pid=1", "pid=1", "", "pid=1", "pid=1&b=3&amp%3Bpid=4");
@@ -118,13 +120,46 @@ fn an_own_name_that_is_signed_too_is_found_in_every_spelling() {
     for own in ["out.trade.no=1", "out+trade_no", "out[trade_no=1", "out_trade_no[a][b]=2"] {
         assert_eq!(taken(own), Err(Taken("out_trade_no".to_owned())), "{own}");
     }
-    for own in ["", "act=pid", "pid2=1", "a[pid]=1", "[pid]=1", "out-trade-no=1"] {
+    for own in
+        ["[pid=1", "]pid", "pid]=1", "[pid]=1", "%5D%5bPid%5D=1", "pid]x=1", "pid][]=1", "]]+pid[a]]=1", "[pid[a=1"]
+    {
+        assert_eq!(taken(own), Err(Taken("pid".to_owned())), "{own}");
+    }
+    for own in ["", "act=pid", "pid2=1", "a[pid]=1", "]a[pid]=1", "out-trade-no=1", "[]", "]["] {
         assert!(taken(own).is_ok(), "{own}");
     }
     // Beside a query in which nothing is signed every name is free.
     assert_eq!(written("pid=1", "", "pid=2", false, 1000).unwrap(), "pid=2");
     assert_eq!(clash("pid=1", ["sign", "pid"]), Some("pid"));
     assert_eq!(clash("", ["sign", "pid"]), None);
+}
+
+#[test]
+fn a_strangers_brackets_do_not_make_a_name_that_is_taken() {
+    // Ruby's Rack passes over brackets at the beginning of a name, and ends the name at the next one.
+    for strange in [
+        "money]",
+        "]money",
+        "[money",
+        "[money]",
+        "][money][a]",
+        "%5Dmoney%5D",
+        "mon%65y]x",
+        "MONEY]",
+        "[money[a",
+        "]money[",
+        "act]",
+        "]act",
+        "money][a]",
+    ] {
+        let received = format!("money=1&{strange}=9&b=2");
+        assert_eq!(written(&received, "money=1", "act=own", true, 1000).unwrap(), "act=own&money=1&b=2", "{strange}");
+        // Nor does a signed name in brackets leave the plain one to others.
+        let received = format!("{strange}=1&money=9&b=2");
+        let asked = written(&received, &format!("{strange}=1"), "", true, 1000).unwrap();
+        assert_eq!(asked.contains("money=9"), strange.contains("act"), "{strange}");
+    }
+    assert_eq!(written("m=1&oney]=2&mon[ey]=3", "money=1", "", true, 1000).unwrap(), "money=1&m=1&oney]=2&mon[ey]=3");
 }
 
 /// Rows of pieces of names that readers take for different things.
@@ -269,12 +304,13 @@ async fn names_are_read_as_php_reads_them() {
 
 #[tokio::test]
 async fn no_spelling_of_a_strangers_name_reaches_a_variable_that_is_taken() {
-    let script = "<?php $seen = [$_GET['act'], $_GET['a_ct'], $_GET['pid'], $_GET['out_trade_no']];
+    let script = "<?php $seen = [$_GET['act'], $_GET['a_ct'], $_GET['pid'], $_GET['out_trade_no'], $_GET['name']];
         array_push($seen, preg_grep('/^-/', $_SERVER['argv']), $_SERVER['argc'], count($_GET));
         file_put_contents(__DIR__ . '/lines', json_encode($seen) . \"\\n\", FILE_APPEND); echo 'success';";
     let php = Php::new(script);
     let target = php.target("/query.php?act=own&a.ct=too");
-    let signed = "pid=1&out_trade_no=2";
+    // The buyer wrote the name of what is bought.
+    let signed = "pid=1&out_trade_no=2&name=a+--env=testing+-d+b";
     let names = odd_names();
     let mut count = 0;
     for some in names.chunks(UNSIGNED_PAIRS_MAX / 4) {
@@ -290,8 +326,8 @@ async fn no_spelling_of_a_strangers_name_reaches_a_variable_that_is_taken() {
     let found = php.lines();
     assert_eq!(found.len(), count);
     for line in &found {
-        assert!(line.starts_with(r#"["own","too","1","2",[],1,"#), "{line}");
+        assert!(line.starts_with(r#"["own","too","1","2","a --env=testing -d b",[],1,"#), "{line}");
     }
     // The rest of them did come.
-    assert!(found.iter().any(|line| !line.ends_with(",4]")), "{found:?}");
+    assert!(found.iter().any(|line| !line.ends_with(",5]")), "{found:?}");
 }
