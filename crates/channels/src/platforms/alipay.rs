@@ -294,8 +294,9 @@ impl Alipay {
             .and_then(SignType::parse)
             .filter(|sign_type| self.config.keys.allows(*sign_type))
             .ok_or_else(|| Rejection::Algorithm { algorithm: quote(&String::from_utf8_lossy(sign_type)) })?;
-        let (serial, fetched) = self.check_serial(form, sign_type, now)?;
         let signature = decode_base64(sign).ok_or_else(|| Rejection::Malformed { field: "sign".into() })?;
+        // Last: it may ask for a certificate, which costs a call to the platform.
+        let (serial, fetched) = self.check_serial(form, sign_type, now)?;
         Ok(Envelope { sign_type, signature, serial, fetched })
     }
 

@@ -122,6 +122,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("uncovered pairs", damage::uncovered_pairs_change_no_fact),
     ("strangers", damage::strangers_are_refused),
     ("other cuts", cuts::other_cuts_invent_nothing),
+    ("hidden fields", cuts::texts_hide_no_fact),
     ("twins", duplicates::twins_are_named),
     ("repeated messages", duplicates::repeated_messages_are_named),
     ("twin signatures", duplicates::twin_signatures_are_named),

@@ -55,9 +55,16 @@ pub(super) fn read(config: &Config, form: &Form<'_>, sorted: &[&Pair<'_>], messa
 /// A withholding agreement that was signed or ended. Its number, state and time name the fact: a number
 /// that is signed, cancelled and signed again gives three.
 fn agreement(reading: &mut Reading<'_>, kind: EventKind, status: &str, time: &'static str) -> Vec<Fact> {
-    if reading.get("status").is_some_and(|found| found != status) {
-        reading.unknown("status");
-        return vec![reading.other()];
+    match reading.get("status") {
+        Some(found) if found == status => {}
+        Some(_) => {
+            reading.unknown("status");
+            return vec![reading.other()];
+        }
+        None => {
+            reading.missing("status");
+            return vec![reading.other()];
+        }
     }
     let Some(number) = reading.get("agreement_no").map(str::to_owned) else {
         reading.missing("agreement_no");
@@ -107,30 +114,34 @@ impl<'a> Reading<'a> {
         let platform_id = value(&fields, "notify_id")
             .filter(|id| id.len() <= NAME_BYTES_MAX)
             .map_or_else(|| hex(digest::digest(&digest::SHA256, message).as_ref()), str::to_owned);
-        let account = config.sellers.first().cloned().unwrap_or_default();
-        let scope = Scope { environment: config.environment, family: FAMILY, account };
+        let scope = Scope { environment: config.environment, family: FAMILY, account: String::new() };
         let mut reading = Self { config, fields, concerns, scope, platform_id };
         reading.check_payee();
         reading
     }
 
-    /// A genuine message about another payee is not ours to refuse: it is kept under that payee's account.
+    /// Whose account it is, as the message says: what the merchant lists, and in which order, must not give the same
+    /// payment another name. Only a message that names no payee is kept under the first one that is configured.
+    ///
+    /// A genuine message about another payee is not ours to refuse: it is kept under that payee's account, and held.
     fn check_payee(&mut self) {
-        match self.get("seller_id").map(str::to_owned) {
-            Some(seller) if !self.config.sellers.contains(&seller) => {
-                self.concerns.push(Concern::ForeignPayee { payee: quote(&seller) });
-                if let Some(account) = self.name("seller_id") {
-                    self.scope.account = account;
-                }
-            }
-            Some(_) => {}
-            // In ISV mode one key serves many merchants, so something must say whose message it is.
-            None => {
-                if !self.config.auth_app_ids.is_empty() && self.get("auth_app_id").is_none() {
-                    self.missing("auth_app_id");
-                }
-            }
+        let seller = self.name("seller_id");
+        if let Some(seller) = &seller
+            && !self.config.sellers.contains(seller)
+        {
+            self.concern(Concern::ForeignPayee { payee: quote(seller) });
         }
+        let auth_app_id = self.word("auth_app_id");
+        if self.config.auth_app_ids.is_empty() {
+            // Outside ISV mode the authorising application is the merchant's own.
+            if let Some(other) = auth_app_id.filter(|id| *id != self.config.app_id) {
+                self.concern(Concern::ForeignPayee { payee: quote(&other) });
+            }
+        } else if auth_app_id.is_none() && seller.is_none() {
+            // In ISV mode one key serves many merchants, so something must say whose message it is.
+            self.missing("auth_app_id");
+        }
+        self.scope.account = seller.or_else(|| self.config.sellers.first().cloned()).unwrap_or_default();
     }
 
     fn finish(mut self, facts: Vec<Fact>) -> Notification {

@@ -74,9 +74,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: SettingKind::Texts,
         is_required: true,
         help: Text {
-            en: "payee's id (PID, 16 digits, begins with 2088); several are accepted, the first one is the account; \
-                 money for another payee is held",
-            zh: "收款方 PID(2088 开头的 16 位数字);可填多个,第一个是记账账户;收款方不在其中的通知会被挂起",
+            en: "payee's id (PID, 16 digits, begins with 2088); several are accepted; money for another payee is held; \
+                 a message that names no payee is kept under the first one",
+            zh: "收款方 PID(2088 开头的 16 位数字);可填多个;收款方不在其中的通知会被挂起;未写明收款方的消息归入第一个",
         },
         example: "2088000000000000",
     },
@@ -85,8 +85,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         kind: SettingKind::Texts,
         is_required: false,
         help: Text {
-            en: "ISV mode: the authorising merchants' application ids; notifications for others are refused",
-            zh: "服务商模式:授权商户的应用 APPID;其他商户的通知会被拒绝",
+            en: "ISV mode: the authorising merchants' application ids; notifications for others are refused; without this \
+                 setting those are held",
+            zh: "服务商模式:授权商户的应用 APPID;其他商户的通知会被拒绝;不填写时这类通知会被挂起",
         },
         example: "2021000000000001",
     },

@@ -184,7 +184,7 @@ fn trade(pairs: &mut Pairs, story: &Story) {
         ("gmt_create", time.clone()),
     ]);
     if !story.note.is_empty() {
-        pairs.push(("body", story.note.clone()));
+        pairs.push(("body", "演示商品详情 1=1 & more".into()));
         pairs.push(("passback_params", story.note.clone()));
     }
     let is_paid = !matches!(story.kind, EventKind::PaymentPending | EventKind::PaymentClosed);

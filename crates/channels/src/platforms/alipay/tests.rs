@@ -346,8 +346,12 @@ fn authorising_applications_are_checked_before_any_key() {
     let unknown = Rejection::UnknownMerchant { field: "auth_app_id".into() };
     assert_eq!(refused(&isv, &request(signed(&pairs))), unknown);
     assert_eq!(channel(&isv).recognise(&request(signed(&pairs))), Likeness::Shape);
-    // Without ISV mode the field is only a repetition of the application.
-    assert!(genuine(&own_settings(), signed(&pairs)).0.concerns.is_empty());
+    // Without ISV mode the field only repeats the application; another one is another merchant's.
+    let foreign = |payee: &str| Concern::ForeignPayee { payee: payee.into() };
+    assert_eq!(genuine(&own_settings(), signed(&pairs)).0.concerns, [foreign("2021000000000003")]);
+    let mut own = trade();
+    set(&mut own, "auth_app_id", APP_ID);
+    assert!(genuine(&own_settings(), signed(&own)).0.concerns.is_empty());
     pairs.retain(|(name, _)| *name != "auth_app_id" && *name != "seller_id");
     let missing = Concern::MissingField { field: "auth_app_id".into() };
     assert_eq!(genuine(&isv, signed(&pairs)).0.concerns, [missing]);

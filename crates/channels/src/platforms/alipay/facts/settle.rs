@@ -16,10 +16,10 @@ const ROWS: &str = "royalty_detail_list";
 const ROWS_MAX: usize = 128;
 
 /// One fact for each row that ended and that has a kind of its own. The others (in progress, topping a price up)
-/// are kept with the message.
+/// are kept with the message. A message without a list, or with an empty one, says of nothing what became of it.
 pub(super) fn read(reading: &mut Reading<'_>, content: &Content<'_>) -> Vec<Fact> {
     let rows = content.rows(ROWS).unwrap_or_default();
-    if rows.len() > ROWS_MAX {
+    if rows.is_empty() || rows.len() > ROWS_MAX {
         reading.missing("biz_content.royalty_detail_list");
     }
     let facts: Vec<Fact> = rows.iter().take(ROWS_MAX).filter_map(|row| share(reading, content, row)).collect();

@@ -65,13 +65,17 @@ fn strings(texts: &[&str]) -> Vec<String> {
 const PAID: &str = "payment.succeeded 2026112122001 88.80";
 const PAID_FROM_ZERO: &str = "payment.succeeded 2026112122001 88.80 from zero";
 const FINALIZED: &str = "payment.finalized 2026112122001 88.80 after 2026112122001";
+const CLOSED: (&str, &str) = ("trade_status", "TRADE_CLOSED");
+const UNPAID: (&str, &str) = ("gmt_payment", "");
+const REFUNDED_AT: (&str, &str) = ("gmt_refund", "2026-11-22 10:00:00");
 
 #[test]
 fn a_trade_says_what_its_state_says() {
     check(&[], &[PAID_FROM_ZERO], &[]);
     check(&[("trade_status", "TRADE_FINISHED")], &[PAID_FROM_ZERO, FINALIZED], &[]);
     check(&[("trade_status", "WAIT_BUYER_PAY")], &["payment.pending 2026112122001 88.80"], &[]);
-    check(&[("trade_status", "TRADE_CLOSED")], &["payment.closed 2026112122001 88.80"], &[]);
+    check(&[CLOSED, UNPAID], &["payment.closed 2026112122001 88.80"], &[]);
+    check(&[CLOSED], &["payment.closed 2026112122001 88.80"], &["contradiction gmt_payment"]);
     check(&[("trade_status", "TRADE_NEW")], &["other n1 -"], &["unknown_value trade_status"]);
     check(&[("trade_status", "trade_success")], &["other n1 -"], &["unknown_value trade_status"]);
     check(&[("trade_status", "")], &["other n1 -"], &["missing_field trade_status"]);
@@ -85,18 +89,46 @@ fn a_refund_is_a_total_beside_its_payment() {
     let after = "after 2026112122001";
     let part = format!("{} total 5.00 {after}", refund("500"));
     check(&[("refund_fee", "5.00"), ("gmt_refund", "2026-11-22 10:00:00.123")], &[PAID, &part], &[]);
-    check(&[("refund_fee", "5.00")], &[PAID, &part], &[]);
+    check(&[("refund_fee", "5.00"), REFUNDED_AT], &[PAID, &part], &[]);
+    check(&[("refund_fee", "5.00")], &[PAID, &part], &["missing_field gmt_refund"]);
     let numbered = format!("{}|2026112122001:no:R1 total 5.00 numbered {after}", refund("500"));
-    check(&[("refund_fee", "5.00"), ("out_biz_no", "R1")], &[PAID, &numbered], &[]);
-    check(&[("refund_fee", "5.00"), ("out_request_no", "R1"), ("out_biz_no", "B")], &[PAID, &numbered], &[]);
+    let five = [("refund_fee", "5.00"), REFUNDED_AT];
+    let with = |more: &[(&'static str, &'static str)]| [&five, more].concat();
+    check(&with(&[("out_biz_no", "R1")]), &[PAID, &numbered], &[]);
+    check(&with(&[("out_request_no", "R1"), ("out_biz_no", "B")]), &[PAID, &numbered], &[]);
     let status = ("trade_status", "TRADE_FINISHED");
-    check(&[status, ("refund_fee", "5.00")], &[PAID, &part, FINALIZED], &[]);
-    check(&[status, ("refund_fee", "5.00"), ("out_biz_no", "R0")], &[PAID, &part, FINALIZED], &[]);
+    check(&with(&[status]), &[PAID, &part, FINALIZED], &[]);
+    check(&with(&[status, ("out_biz_no", "R0")]), &[PAID, &part, FINALIZED], &[]);
     let full = format!("{} total 88.80 {after}", refund("8880"));
-    let closed = ("trade_status", "TRADE_CLOSED");
-    check(&[closed, ("refund_fee", "88.80")], &[PAID, &full], &[]);
-    check(&[closed, ("refund_fee", "5.00"), ("gmt_refund", "2026-11-22 10:00:00")], &[PAID, &part], &[]);
-    check(&[closed, ("refund_fee", "5.00")], &[PAID, &part], &["contradiction refund_fee"]);
+    check(&[CLOSED, ("refund_fee", "88.80"), REFUNDED_AT], &[PAID, &full], &[]);
+    check(&[CLOSED, ("refund_fee", "88.80")], &[PAID, &full], &["missing_field gmt_refund"]);
+    check(&[CLOSED, ("refund_fee", "88.80"), REFUNDED_AT, UNPAID], &[PAID, &full], &["missing_field gmt_payment"]);
+    check(&with(&[CLOSED]), &[PAID, &part], &[]);
+}
+
+/// The signed string does not escape, so the merchant's own text can be cut into fields by whoever captured a message.
+#[test]
+fn a_refund_cut_out_of_the_merchants_text_is_held() {
+    let cut = |changes: &[(&str, &str)]| {
+        let mut pairs = trade();
+        changes.iter().for_each(|(name, value)| set(&mut pairs, name, value));
+        set(&mut pairs, "passback_params", "memo&refund_fee=88.80");
+        let whole = signed(&pairs);
+        let held = |body: Vec<u8>| !genuine(&own_settings(), body).0.concerns.is_empty();
+        assert!(held(whole.clone()), "{changes:?}");
+        let text = String::from_utf8(whole).unwrap();
+        let other = text.replace("memo%26refund_fee%3D88.80", "memo&refund_fee=88.80");
+        assert_ne!(text, other);
+        assert!(held(other.into_bytes()), "{changes:?}");
+    };
+    cut(&[CLOSED, UNPAID]);
+    cut(&[CLOSED]);
+    cut(&[]);
+    cut(&[("trade_status", "TRADE_FINISHED")]);
+    cut(&[("trade_status", "WAIT_BUYER_PAY"), UNPAID]);
+    // An everyday refund of a merchant who uses that text is not held.
+    let usual = [("passback_params", "memo"), ("refund_fee", "88.80"), REFUNDED_AT];
+    assert_eq!(concerns(&read(&usual)), [""; 0]);
 }
 
 #[test]
@@ -113,33 +145,35 @@ fn what_is_empty_blank_or_zero_is_no_refund() {
     check(&[("out_biz_no", "B1")], &[PAID_FROM_ZERO], &[]);
     // A number that only refunds have: no refund is proved, and no total of zero either.
     check(&[("out_request_no", "R1")], &[PAID], &[]);
-    check(&[("trade_status", "TRADE_CLOSED"), ("gmt_refund", "")], &["payment.closed 2026112122001 88.80"], &[]);
+    check(&[CLOSED, UNPAID, ("gmt_refund", "")], &["payment.closed 2026112122001 88.80"], &[]);
 }
 
 #[test]
 fn a_refund_that_cannot_be_understood_is_held() {
     let by_time = "refund.succeeded 2026112122001:at:2026-11-22 10:00:00 ? after 2026112122001";
-    let time = ("gmt_refund", "2026-11-22 10:00:00");
+    let time = REFUNDED_AT;
     check(&[time], &[PAID, by_time], &["missing_field refund_fee"]);
     check(&[time, ("refund_fee", "0.00")], &[PAID, by_time], &["contradiction gmt_refund"]);
     check(&[time, ("refund_fee", "x")], &[PAID, by_time], &["unreadable_amount refund_fee"]);
     let by_message = "refund.succeeded n1 ? after 2026112122001";
-    check(&[("refund_fee", "-5.00")], &[PAID, by_message], &["unreadable_amount refund_fee"]);
+    let held = ["unreadable_amount refund_fee", "missing_field gmt_refund"];
+    check(&[("refund_fee", "-5.00")], &[PAID, by_message], &held);
     let too_much = "refund.succeeded 2026112122001:total:8881 total 88.81 after 2026112122001";
-    check(&[("refund_fee", "88.81")], &[PAID, too_much], &["contradiction refund_fee"]);
+    check(&[("refund_fee", "88.81"), REFUNDED_AT], &[PAID, too_much], &["contradiction refund_fee"]);
     check(&[("refund_status", "REFUND_SUCCESS")], &[PAID], &["missing_field refund_fee"]);
     check(&[("dback_amount", "1.00")], &[PAID], &["missing_field refund_fee"]);
     check(&[("dback_status", "S")], &[PAID], &["missing_field refund_fee"]);
     check(&[("refund_amount", "1.00")], &[PAID], &["missing_field refund_fee"]);
     let pending = "payment.pending 2026112122001 88.80";
-    check(&[("trade_status", "WAIT_BUYER_PAY"), ("refund_fee", "1.00")], &[pending], &["contradiction refund_fee"]);
+    let held = ["contradiction refund_fee", "missing_field gmt_refund"];
+    check(&[("trade_status", "WAIT_BUYER_PAY"), ("refund_fee", "1.00")], &[pending], &held);
 }
 
 #[test]
 fn the_details_of_a_single_refund_must_fit_the_total() {
     let refund = "refund.succeeded 2026112122001:total:500|2026112122001:no:R1 total 5.00 numbered after 2026112122001";
     let check = |details: &[(&str, &str)], held: &[&str]| {
-        let number = [("refund_fee", "5.00"), ("out_request_no", "R1")];
+        let number = [("refund_fee", "5.00"), ("out_request_no", "R1"), REFUNDED_AT];
         check(&[&number, details].concat(), &[PAID, refund], held);
     };
     check(&[("refund_amount", "5.00"), ("refund_status", "REFUND_SUCCESS"), ("send_back_fee", "5.00")], &[]);
@@ -180,9 +214,28 @@ fn money_for_another_payee_is_held_under_that_payee() {
     assert_eq!(notification.facts[0].scope.account, "2088000000000009");
     assert_eq!(notification.facts[0].payee.as_deref(), Some("2088000000000009"));
     assert_eq!(read(&[("seller_id", "")]).scope.account, SELLER_ID);
-    let several = own_settings().with("seller_id", texts(&["2088000000000007", SELLER_ID]));
-    let (notification, _) = genuine(&several, signed(&trade()));
-    assert_eq!((notification.scope.account.as_str(), notification.concerns.len()), ("2088000000000007", 0));
+    let long = "9".repeat(300);
+    assert_eq!(concerns(&read(&[("seller_id", &long)])), ["unknown_value seller_id"]);
+}
+
+/// Another order of the payees in the settings must not make a second event of a payment.
+#[test]
+fn the_account_is_the_messages_own() {
+    const OTHER: &str = "2088000000000007";
+    let of = |sellers: &[&str], payee: &str| {
+        let mut pairs = trade();
+        set(&mut pairs, "seller_id", payee);
+        genuine(&own_settings().with("seller_id", texts(sellers)), signed(&pairs)).0
+    };
+    for payee in [SELLER_ID, OTHER] {
+        let (one, turned) = (of(&[SELLER_ID, OTHER], payee), of(&[OTHER, SELLER_ID], payee));
+        assert_eq!((one.scope.account.as_str(), concerns(&one)), (payee, vec![]));
+        assert_eq!((&one.scope, one.key(), &one.facts), (&turned.scope, turned.key(), &turned.facts));
+    }
+    // Nor does a payee that is listed later.
+    assert_eq!(of(&[SELLER_ID], OTHER).scope, of(&[SELLER_ID, OTHER], OTHER).scope);
+    // Whoever is named by nobody is the first.
+    assert_eq!(of(&[OTHER, SELLER_ID], "").scope.account, OTHER);
 }
 
 #[test]
@@ -252,7 +305,12 @@ fn agreements_are_named_by_number_state_and_time() {
     check(&timed, &[&format!("agreement.cancelled {names} -")], &[]);
     let odd = [("notify_type", "dut_user_sign"), ("agreement_no", "A1"), ("status", "STOP")];
     check(&odd, &["other n1 -"], &["unknown_value status"]);
-    check(&[("notify_type", "dut_user_sign")], &["other n1 -"], &["missing_field agreement_no"]);
+    let nameless = [("notify_type", "dut_user_sign"), ("status", "NORMAL")];
+    check(&nameless, &["other n1 -"], &["missing_field agreement_no"]);
+    for kind in ["dut_user_sign", "dut_user_unsign"] {
+        let silent = [("notify_type", kind), ("agreement_no", "A1")];
+        check(&silent, &["other n1 -"], &["missing_field status"]);
+    }
 }
 
 #[test]
@@ -305,7 +363,6 @@ fn messages_that_we_do_not_read_stay_other() {
     check_message("alipay.open.mini.version.audit.passed", "not even json", &["other n1 -"], &[]);
     let refunded = r#"{"trade_no":"2026","out_trade_no":"T1","dback_status":"S","dback_amount":"1.00"}"#;
     check_message("alipay.trade.refund.depositback.completed", refunded, &["other n1 -"], &[]);
-    check_message("alipay.trade.order.settle.notify", r#"{"out_request_no":"R1"}"#, &["other n1 -"], &[]);
     check_message("alipay.trade.order.settle.notify", "x", &["other n1 -"], &["unreadable_text biz_content"]);
     let twice = r#"{"order_id":"1","order_id":"2"}"#;
     for method in ["alipay.fund.trans.order.changed", "alipay.trade.order.settle.notify"] {
@@ -365,7 +422,14 @@ fn each_row_of_a_sharing_is_a_fact_of_its_own() {
     ];
     check_message(METHOD, &content(&rows), &facts, &[]);
     check_message(METHOD, &content(&rows[3..]), &["other n1 -"], &[]);
-    check_message(METHOD, &content(&[]), &["other n1 -"], &[]);
+    // Without rows nothing says what became of the sharing; a list inside a text is none that is documented.
+    let list = "missing_field biz_content.royalty_detail_list";
+    check_message(METHOD, &content(&[]), &["other n1 -"], &[list]);
+    check_message(METHOD, r#"{"out_request_no":"R1"}"#, &["other n1 -"], &[list]);
+    for other in [r#""[{\"state\":\"FAIL\"}]""#, "null", "{}"] {
+        let other = format!(r#"{{"settle_no":"S1","royalty_detail_list":{other}}}"#);
+        check_message(METHOD, &other, &["other n1 -"], &[list]);
+    }
     let number = content(&[row("transfer", "SUCCESS", 1).replace("\"1.01\"", "10.00")]);
     check_message(METHOD, &number, &["profit_sharing.succeeded share:D1 10.00"], &[]);
     let field = |word: &str, name: &str| format!("{word} biz_content.royalty_detail_list.{name}");

@@ -1,7 +1,12 @@
 //! Trades: `trade_status_sync`.
 //!
 //! There is no message for a refund alone: a trade's message carries `refund_fee`, the total refunded so
-//! far, and mostly `gmt_refund`. So one message proves the payment, and the refund beside it.
+//! far, and `gmt_refund`. So one message proves the payment, and the refund beside it.
+//!
+//! `refund_fee` alone proves nothing. It may stand directly behind the merchant's own text (`passback_params`) in the
+//! signed string, which escapes nothing: that text could hold it, and whoever captured the message could cut it out. The
+//! times of the payment and of the refund stand elsewhere, behind what Alipay writes itself, and genuine messages
+//! carry them; so a refund needs `gmt_refund`, and a closed trade that was paid needs `gmt_payment`.
 
 use super::{Reading, money};
 use crate::model::{Amount, Currency, EventKind, Fact, Identity, Money, Series};
@@ -97,6 +102,15 @@ struct Refund {
 impl Trade {
     /// Looks for fields that contradict each other.
     fn check(&self, reading: &mut Reading<'_>, status: &str) {
+        // Closed is the end of a full refund, or of an order that nobody paid (Alipay Open Platform, asynchronous
+        // notification: trade states); a message that says both or neither is for a person.
+        if status == "TRADE_CLOSED" {
+            match (&self.refund, reading.get("gmt_payment")) {
+                (Some(_), None) => reading.missing("gmt_payment"),
+                (None, Some(_)) => reading.contradiction("gmt_payment"),
+                _ => {}
+            }
+        }
         let Some(refund) = &self.refund else { return };
         if let (Some(refunded), Some(total)) = (refund.total, self.total)
             && refunded.minor > total.minor
@@ -106,10 +120,8 @@ impl Trade {
         if refund.total.is_some_and(|refunded| refunded.minor == 0) || status == "WAIT_BUYER_PAY" {
             reading.contradiction(if refund.time.is_some() { "gmt_refund" } else { "refund_fee" });
         }
-        // Closed is the end of a full refund, and `gmt_refund` says that there was one (Alipay Open
-        // Platform, asynchronous notification: trade states). A part alone without that time says neither.
-        if status == "TRADE_CLOSED" && refund.time.is_none() && refund.total != self.total {
-            reading.contradiction("refund_fee");
+        if refund.time.is_none() {
+            reading.missing("gmt_refund");
         }
     }
 
