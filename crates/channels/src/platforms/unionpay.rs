@@ -27,6 +27,7 @@ use http::Method;
 
 use self::settings::{Config, SETTINGS, SignMethod};
 use super::Platform;
+use super::failure::says_failure;
 use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
 use crate::form::{Form, FormError, Limits, Pair, duplicate};
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
@@ -296,15 +297,4 @@ fn unproven(form: &Form<'_>) -> Rejection {
         return Rejection::Charset { charset: "UTF-8".into() };
     }
     Rejection::Signature
-}
-
-/// A page instead of an answer, PHP's own report of its death, or the words that scripts write when they refuse.
-fn says_failure(body: &[u8]) -> bool {
-    const DEATH: &[u8] = b"Fatal error";
-    const WORDS: [&[u8]; 3] = [b"fail", b"failure", b"error"];
-    let body = body.trim_ascii();
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
-    body.starts_with(b"<")
-        || WORDS.iter().any(|word| body.eq_ignore_ascii_case(word))
-        || body.windows(DEATH.len()).any(|window| window == DEATH)
 }
