@@ -127,11 +127,17 @@ impl Channel for Ecpay {
         douyin::is_ack(reply)
     }
 
+    /// Only what was signed, and the type where it was compared with that. Any other member of the envelope could be
+    /// written by anybody, under a name like one of the message's own (`msg.total_amount`).
     fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
         let Ok(callback) = Callback::read(proven) else { return Vec::new() };
-        let Ok(outer) = Json::parse(&proven.body) else { return Vec::new() };
-        let message = Json::parse(callback.message.as_bytes()).ok();
-        douyin::fields(&outer, &[MESSAGE, SIGNATURE], MESSAGE, message.as_ref())
+        let mut fields = vec![(TIMESTAMP.to_owned(), callback.timestamp), (NONCE.to_owned(), callback.nonce)];
+        let Ok(message) = Json::parse(callback.message.as_bytes()) else { return fields };
+        if facts::kind(&message).is_ok_and(|kind| kind.word() == Some(callback.kind.as_str())) {
+            fields.push((TYPE.to_owned(), callback.kind));
+        }
+        message.flatten(MESSAGE, &mut fields);
+        fields
     }
 
     fn keys(&self) -> Vec<KeyNote> {

@@ -24,7 +24,8 @@ use bytes::Bytes;
 use self::envelope::Envelope;
 use self::resigned::DouyinPayResigner;
 use self::settings::{Config, SETTINGS};
-use super::signed_body::{Headers, JSON, SignedBody, WINDOW_SECONDS, check_outside, header, is_error_page, is_fail};
+use super::failure::says_failure;
+use super::signed_body::{Headers, JSON, SignedBody, WINDOW_SECONDS, check_outside, header, is_fail};
 use super::{Platform, douyin};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict, quote};
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
@@ -144,9 +145,10 @@ impl Channel for DouyinPay {
         }
     }
 
-    /// The status decides, with two exceptions on the safe side: a `code` that is not SUCCESS, and a page.
+    /// The status decides, with two exceptions on the safe side: a `code` that is not SUCCESS, and a script's
+    /// own words of a failure.
     fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
-        let is_accepted = (200..300).contains(&reply.status) && !is_error_page(reply.body) && !is_fail(reply.body);
+        let is_accepted = (200..300).contains(&reply.status) && !says_failure(reply.body) && !is_fail(reply.body);
         if is_accepted { AckMatch::Exact } else { AckMatch::No }
     }
 

@@ -127,7 +127,7 @@ impl Channel for Trade {
 
     fn answer(&self, answer: Answer, to: Option<&RawRequest>) -> Reply {
         let page = self.config.refund_page.as_deref().filter(|_| answer == Answer::Success);
-        let own = page.zip(to).and_then(|(page, to)| application::answer(page, to));
+        let own = page.zip(to).and_then(|(page, to)| application::answer(page, &self.config.app_ids, to));
         own.unwrap_or_else(|| douyin::answer(answer))
     }
 

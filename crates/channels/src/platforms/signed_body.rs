@@ -9,7 +9,7 @@ pub(super) mod resigned;
 pub(super) mod sealed;
 
 use super::outside;
-pub(super) use super::outside::{JSON, header, inner, is_error_page, malformed};
+pub(super) use super::outside::{JSON, header, inner, malformed};
 use crate::channel::Rejection;
 use crate::model::{RawRequest, Timestamp};
 use crate::signature::rsa::RsaVerifier;
@@ -37,19 +37,20 @@ pub(super) struct Headers {
 
 /// A request of which everything was checked that costs less than its signature.
 pub(super) struct SignedBody<'r> {
-    headers: &'static Headers,
     timestamp: &'r str,
     nonce: &'r str,
-    signature: &'r str,
+    signature: Vec<u8>,
     body: &'r [u8],
     /// The time under the signature.
     pub(super) at: Timestamp,
 }
 
 impl<'r> SignedBody<'r> {
-    /// Reads the headers, each of which must be there once, and compares the time with ours.
+    /// Reads the headers, each of which must be there once, and compares the time with ours. What is no signature by its
+    /// form is refused here, before anybody asks for the key that it names.
     pub(super) fn read(request: &'r RawRequest, headers: &'static Headers, now: Timestamp) -> Result<Self, Rejection> {
         let signature = header(request, headers.signature)?;
+        let signature = decode_base64(signature.as_bytes()).ok_or_else(|| malformed(headers.signature))?;
         let timestamp = header(request, headers.timestamp)?;
         let nonce = header(request, headers.nonce)?;
         if nonce.len() > NONCE_BYTES_MAX {
@@ -60,14 +61,13 @@ impl<'r> SignedBody<'r> {
         if seconds.abs() >= WINDOW_SECONDS {
             return Err(Rejection::Stale { seconds });
         }
-        Ok(Self { headers, timestamp, nonce, signature, body: &request.body, at })
+        Ok(Self { timestamp, nonce, signature, body: &request.body, at })
     }
 
     /// Checks the signature with a key. `variant` names the protocol.
     pub(super) fn verify(&self, key: &RsaVerifier, variant: &'static str) -> Result<Verified, Rejection> {
-        let signature = decode_base64(self.signature.as_bytes()).ok_or_else(|| malformed(self.headers.signature))?;
         let message = [self.timestamp.as_bytes(), b"\n", self.nonce.as_bytes(), b"\n", self.body, b"\n"].concat();
-        key.verify(&message, &signature, variant).ok_or(Rejection::Signature)
+        key.verify(&message, &self.signature, variant).ok_or(Rejection::Signature)
     }
 }
 

@@ -7,8 +7,16 @@
 //!
 //! Joining escapes nothing, so the same text can be cut into other fields without the key. An element's name holds
 //! neither `&` nor `=`, so a cut can do two things only. A value can swallow the fields behind it: that leaves an `&`
-//! and a name in it, which [`ambiguous_field`] sees. Or a value that holds `&name=` is cut in two: then the name must
-//! sort between its own and the next, and nothing that a buyer may fill stands before a field that we act on.
+//! and a name in it, which [`ambiguous_field`] sees. Or a value that holds `&name=` is cut in two. Then the name must be
+//! one that the message does not have, and sort between the value's own and the next, so that each free text reaches few:
+//!
+//! * `attach`, which a buyer may fill, stands before `bank_type`, which every payment has, and no field that we act on
+//!   sorts between them.
+//! * `body`, `detail` and `device_info` are the merchant's own. Behind them lie `event_*`, which make a sealed event that
+//!   is held whatever it says, and the currency, where a message names none.
+//! * `return_msg`, `err_code_des` and `trade_state_desc` are the platform's own words.
+//! * `refund_reason` of a payout stands before its state. A payout is kept without a meaning whatever it says; a
+//!   sub-merchant that is not ours holds it.
 
 mod reading;
 mod settings;

@@ -27,7 +27,8 @@ use http::Method;
 
 use self::settings::{Config, SETTINGS, SignMethod};
 use super::Platform;
-use super::outside::{self, FORM, inner, is_error_page};
+use super::failure::says_failure;
+use super::outside::{self, FORM};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
 use crate::form::{Form, Limits, Pair, duplicate};
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
@@ -285,10 +286,4 @@ fn unproven(form: &Form<'_>) -> Rejection {
         return Rejection::Charset { charset: "UTF-8".into() };
     }
     Rejection::Signature
-}
-
-/// A page instead of an answer, PHP's own report of its death, or the words that scripts write when they refuse.
-fn says_failure(body: &[u8]) -> bool {
-    const WORDS: [&[u8]; 3] = [b"fail", b"failure", b"error"];
-    is_error_page(body) || WORDS.iter().any(|word| inner(body).eq_ignore_ascii_case(word))
 }

@@ -25,9 +25,10 @@ use bytes::Bytes;
 use self::envelope::Envelope;
 use self::resigned::WechatResigner;
 use self::settings::{Config, SETTINGS};
+use super::failure::says_failure;
 use super::signed_body::keys::{Keys, normal_serial};
 pub use super::signed_body::{BODY_BYTES_MAX, NONCE_BYTES_MAX, WINDOW_SECONDS};
-use super::signed_body::{Headers, JSON, SignedBody, check_outside, header, is_error_page, is_fail};
+use super::signed_body::{Headers, JSON, SignedBody, check_outside, header, is_fail};
 use super::{Platform, ladder};
 use crate::channel::{
     Answer, Channel, Failure, KeyNote, KeyRequest, KeySource, Ladder, Likeness, Rejection, Verdict, quote,
@@ -210,10 +211,10 @@ impl Channel for WechatPay {
         }
     }
 
-    /// The status decides, with two exceptions on the safe side, since a confirmation that was none would
-    /// lose the payment: a JSON `code` that is not SUCCESS, and an error page that PHP sent with status 200.
+    /// The status decides, with two exceptions on the safe side, since a confirmation that was none would lose the
+    /// payment: a JSON `code` that is not SUCCESS, and what a script writes when it refuses, with status 200.
     fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
-        let is_accepted = matches!(reply.status, 200 | 204) && !is_error_page(reply.body) && !is_fail(reply.body);
+        let is_accepted = matches!(reply.status, 200 | 204) && !says_failure(reply.body) && !is_fail(reply.body);
         if is_accepted { AckMatch::Exact } else { AckMatch::No }
     }
 

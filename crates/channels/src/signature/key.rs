@@ -373,7 +373,7 @@ pub(crate) fn tlv(tag: u8, content: &[u8]) -> Vec<u8> {
     element
 }
 
-const PEM_BEGIN: &str = "-----BEGIN ";
+pub(super) const PEM_BEGIN: &str = "-----BEGIN ";
 /// Characters of a line of PEM.
 const PEM_LINE: usize = 64;
 /// Characters that editors and chat programs leave in pasted keys, and that nobody sees.

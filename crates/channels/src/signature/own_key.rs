@@ -7,7 +7,7 @@
 use aws_lc_rs::signature::RsaKeyPair;
 use zeroize::Zeroizing;
 
-use super::key::{Content, PublicKey, der_of, pem_blocks, read_rsa_private, sniff};
+use super::key::{Content, PEM_BEGIN, PublicKey, der_of, pem_blocks, read_rsa_private, sniff};
 use super::x509::Certificate;
 use crate::settings::SettingsError;
 
@@ -45,8 +45,8 @@ impl OwnKey {
     /// Reads the file of `setting`.
     ///
     /// # Errors
-    /// [`SettingsError`] with `not_a_key`, `no_private_key`, `several_keys`, `unopened_pfx` or `relation` (none of its
-    /// certificates is the key's); with `missing` or `wrong_password` of the password's setting, or with `relation` of
+    /// [`SettingsError`] with `not_a_key`, `no_private_key`, `several_keys`, `unopened_pfx`, the words of an
+    /// unreadable certificate ([`Certificate::read`]) or `relation` (none of its certificates is the key's); with `missing` or `wrong_password` of the password's setting, or with `relation` of
     /// it when the file needs none.
     pub fn read(setting: &'static str, material: &[u8], password: Password<'_>) -> Result<Self, SettingsError> {
         let is_sealed = is_pfx(material);
@@ -92,7 +92,25 @@ fn plain(setting: &'static str, material: &[u8]) -> Result<Contents, SettingsErr
         return Ok(Contents { keys, certificates: Vec::new() });
     }
     let keys = blocks.iter().filter(|block| sniff(&block.der) == Some(Content::Private));
-    Ok(Contents { keys: keys.map(|block| block.der.clone()).collect(), certificates: Certificate::of_bundle(material) })
+    let keys = keys.map(|block| block.der.clone()).collect();
+    let certificates: Vec<_> = blocks.iter().filter(|block| is_certificate(&block.label)).collect();
+    let text = String::from_utf8_lossy(material);
+    let labels = text.split(PEM_BEGIN).skip(1).filter_map(|after| Some(after.split_once("-----")?.0));
+    // One that does not even decode is no block.
+    if labels.filter(|label| is_certificate(label)).count() != certificates.len() {
+        return Err(SettingsError::new(setting, "not_a_certificate"));
+    }
+    Ok(Contents { keys, certificates: all(setting, certificates.iter().map(|block| block.der.as_slice()))? })
+}
+
+fn is_certificate(label: &str) -> bool {
+    label.ends_with("CERTIFICATE")
+}
+
+/// Each of the certificates. One that cannot be read is not passed over: it may be the key's own, and then nobody would
+/// see whose it is.
+fn all<'d>(setting: &'static str, ders: impl Iterator<Item = &'d [u8]>) -> Result<Vec<Certificate>, SettingsError> {
+    ders.map(|der| Certificate::from_der(setting, der)).collect()
 }
 
 #[cfg(not(feature = "pfx"))]
@@ -119,8 +137,7 @@ fn opened(setting: &'static str, material: &[u8], password: Password<'_>) -> Res
         _ => unopened("its content"),
     })?;
     let keys = archive.keys.iter().map(|bag| Zeroizing::new(bag.key.as_der().to_vec())).collect();
-    let certificates = archive.certs.iter().filter_map(|bag| Certificate::from_der(setting, bag.cert.as_der()).ok());
-    Ok(Contents { keys, certificates: certificates.collect() })
+    Ok(Contents { keys, certificates: all(setting, archive.certs.iter().map(|bag| bag.cert.as_der()))? })
 }
 
 #[cfg(test)]

@@ -505,3 +505,34 @@ fn every_field_is_shown_but_the_signature() {
     }
     assert!(fields.iter().all(|(name, _)| name != SIGNATURE && name != MESSAGE));
 }
+
+/// The envelope's other members are nobody's word, whatever they are called.
+#[test]
+fn only_what_was_signed_is_shown() {
+    let mut body = envelope(TOKEN, "1602507471", "797", &payment().to_string(), "payment");
+    let long = "n".repeat(400);
+    for (name, value) in [
+        ("msg.total_amount", json!(1)),
+        ("msg.cp_orderno", json!("SOMEBODY-ELSES")),
+        ("msg.new", json!("x")),
+        ("extra", json!({ "msg": { "status": "FAIL" }, "list": [1, 2] })),
+        ("order_id", json!("N0")),
+        ("", json!({ "msg.status": "FAIL" })),
+        (long.as_str(), json!("x".repeat(5000))),
+    ] {
+        body[name] = value;
+    }
+    let body = body.to_string();
+    assert!(verify(&body).unwrap().concerns.is_empty());
+    let shown = build(&settings()).unwrap().fields(&request(&body));
+    let alone = envelope(TOKEN, "1602507471", "797", &payment().to_string(), "payment").to_string();
+    assert_eq!(shown, build(&settings()).unwrap().fields(&request(&alone)));
+    let names: BTreeSet<&str> = shown.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names.len(), shown.len(), "each name once");
+    let is_known = |name: &&str| [TIMESTAMP, NONCE, TYPE].contains(name) || name.starts_with("msg.");
+    assert!(names.iter().all(is_known), "{names:?}");
+    // A type that nothing in the message confirms is not shown.
+    let unknown = envelope(TOKEN, "1602507471", "797", r#"{"a":1}"#, "payment").to_string();
+    let shown = build(&settings()).unwrap().fields(&request(&unknown));
+    assert!(shown.iter().all(|(name, _)| name != TYPE), "{shown:?}");
+}

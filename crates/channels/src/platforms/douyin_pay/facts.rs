@@ -156,8 +156,11 @@ fn transfer(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
     let kind = match reading.text("state") {
         Some("SUCCESS") => EventKind::TransferSucceeded,
         Some("FAIL") => EventKind::TransferFailed,
-        // Not over yet.
-        Some("ACCEPTED" | "TRANSFERING") => return None,
+        // Not over, under a word that says it is.
+        Some("ACCEPTED" | "TRANSFERING") => {
+            reading.contradiction("state");
+            return None;
+        }
         _ => {
             reading.undecided("state");
             return None;

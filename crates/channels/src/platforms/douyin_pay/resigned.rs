@@ -2,21 +2,21 @@
 
 use super::{HEADERS, SERIAL};
 use crate::model::{RawRequest, Timestamp};
-use crate::platforms::signed_body::resigned::OwnKey;
+use crate::platforms::signed_body::resigned::ResignKey;
 use crate::resign::{NONCE_BYTES, PublicFile, ResignError, Resigner};
 use crate::settings::{SettingsError, Text};
 
 /// Signs with a key of our own, which messages name by the serial of its certificate.
 #[derive(Debug)]
 pub(super) struct DouyinPayResigner {
-    key: OwnKey,
+    key: ResignKey,
     certificate: Vec<u8>,
     serial: String,
 }
 
 impl DouyinPayResigner {
     pub(super) fn new(key: &[u8]) -> Result<Self, SettingsError> {
-        let key = OwnKey::read(key)?;
+        let key = ResignKey::read(key)?;
         let (certificate, serial) = (key.certificate()?, key.serial());
         Ok(Self { key, certificate, serial })
     }

@@ -12,6 +12,7 @@ use super::envelope::ALGORITHM;
 use super::*;
 use crate::cipher::gcm::Gcm;
 use crate::model::{Amount, Concern, Environment, EventKind, Fact, Identity};
+use crate::platforms::failure::tests::FAILURES;
 use crate::platforms::signed_body::malformed;
 use crate::settings::SettingValue;
 use crate::signature::key::PublicKey;
@@ -368,8 +369,8 @@ fn a_transfer_is_what_its_state_says_and_its_amount_a_text() {
     for (state, kind, concerns) in [
         ("SUCCESS", EventKind::TransferSucceeded, 0),
         ("FAIL", EventKind::TransferFailed, 0),
-        ("ACCEPTED", EventKind::Other, 0),
-        ("TRANSFERING", EventKind::Other, 0),
+        ("ACCEPTED", EventKind::Other, 1),
+        ("TRANSFERING", EventKind::Other, 1),
         ("RETURNED", EventKind::Other, 1),
         ("", EventKind::Other, 1),
     ] {
@@ -538,7 +539,7 @@ fn an_answer_is_read_by_its_status_and_code() {
             assert_eq!(read(status, body), found, "{status} {body}");
         }
     }
-    for body in [FAIL, "<html>", "PHP Fatal error:  x"] {
+    for body in [FAIL, "{\"code\":0}"].into_iter().chain(FAILURES) {
         assert_eq!(read(200, body), AckMatch::No, "{body}");
     }
 }

@@ -8,7 +8,7 @@
 
 use serde_json::json;
 
-use super::facts::REFUND_ID;
+use super::facts::{APP_ID, REFUND_ID};
 use super::{Envelope, JSON};
 use crate::json::Json;
 use crate::model::{RawRequest, Reply};
@@ -39,13 +39,18 @@ pub(super) fn page(settings: &Settings) -> Result<Option<String>, SettingsError>
     }
 }
 
-/// The answer to an application; none for any other message, and where it names no refund.
-pub(super) fn answer(page: &str, to: &RawRequest) -> Option<Reply> {
+/// The answer to an application; none for any other message, where it names no refund, and where the mini program is not
+/// the merchant's: such a message is held, and nothing is promised in it.
+pub(super) fn answer(page: &str, app_ids: &[String], to: &RawRequest) -> Option<Reply> {
     let envelope = Envelope::read(&to.body).ok()?;
     if envelope.kind != KIND {
         return None;
     }
     let message = Json::parse(envelope.message.as_bytes()).ok()?;
+    let app = message.get(APP_ID).and_then(Json::text)?;
+    if !app_ids.iter().any(|own| own == app) {
+        return None;
+    }
     let number = |name| message.get(name).and_then(Json::text).filter(|text| is_number(text));
     // A refund that the merchant began has its number already.
     let number = number("out_refund_no").or_else(|| number(REFUND_ID))?;

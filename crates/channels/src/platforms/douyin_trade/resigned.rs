@@ -5,19 +5,19 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::HEADERS;
 use crate::model::{RawRequest, Timestamp};
-use crate::platforms::signed_body::resigned::OwnKey;
+use crate::platforms::signed_body::resigned::ResignKey;
 use crate::resign::{NONCE_BYTES, PublicFile, ResignError, Resigner};
 use crate::settings::{SettingsError, Text};
 
 /// Signs with a key of our own. Messages name no key: a kit has one for the platform.
 #[derive(Debug)]
 pub(super) struct TradeResigner {
-    key: OwnKey,
+    key: ResignKey,
 }
 
 impl TradeResigner {
     pub(super) fn new(key: &[u8]) -> Result<Self, SettingsError> {
-        Ok(Self { key: OwnKey::read(key)? })
+        Ok(Self { key: ResignKey::read(key)? })
     }
 }
 

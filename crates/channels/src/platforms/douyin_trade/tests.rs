@@ -463,6 +463,9 @@ fn a_refund_application_is_answered_with_a_number_and_a_page() {
         (&channel, odd),
         (&channel, long),
         (&channel, application(json!({ "refund_id": null }))),
+        // Held, because it is about somebody else's mini program, or nobody's: nothing is promised in it.
+        (&channel, application(json!({ "app_id": "tt312312313124" }))),
+        (&channel, application(json!({ "app_id": null }))),
         (&plain, application(json!({}))),
     ] {
         assert_eq!(channel.answer(Answer::Success, Some(&request)).body, douyin::SUCCESS);

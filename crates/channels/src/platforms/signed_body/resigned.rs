@@ -19,20 +19,20 @@ use crate::signature::self_signed;
 /// The name in our certificate: not the platform's, because it is not the platform's.
 const COMMON_NAME: &str = "Tollbell resigned";
 
-/// A key of our own.
-pub(in crate::platforms) struct OwnKey {
+/// The key that this gateway signs afresh with.
+pub(in crate::platforms) struct ResignKey {
     pair: RsaKeyPair,
     pub(in crate::platforms) public: PublicKey,
 }
 
-impl fmt::Debug for OwnKey {
+impl fmt::Debug for ResignKey {
     /// Shows no key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("OwnKey(…)")
+        f.write_str("ResignKey(…)")
     }
 }
 
-impl OwnKey {
+impl ResignKey {
     /// Reads the setting's key.
     ///
     /// # Errors
@@ -42,7 +42,7 @@ impl OwnKey {
         Ok(Self { pair, public })
     }
 
-    /// The serial of [`OwnKey::certificate`], as messages write it.
+    /// The serial of [`ResignKey::certificate`], as messages write it.
     pub(in crate::platforms) fn serial(&self) -> String {
         self_signed::serial_hex(&self.public).to_ascii_uppercase()
     }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 use super::*;
 use crate::form;
 use crate::model::{Concern, Environment, EventKind, Notification, Proof};
+use crate::platforms::failure::tests::FAILURES;
 use crate::settings::SettingValue;
 
 pub(super) const MER_ID: &str = "777290058110048";
@@ -414,9 +415,7 @@ fn only_the_status_tells_success() {
         assert_eq!(ack(201, body), AckMatch::No);
         assert_eq!(ack(302, body), AckMatch::No);
     }
-    for body in
-        ["fail", " FAIL\n", "\u{feff}error", "<html>", "<br />\n<b>Fatal error</b>", "PHP Fatal error:  Uncaught"]
-    {
+    for body in FAILURES {
         assert_eq!(ack(200, body), AckMatch::No, "{body}");
     }
 }

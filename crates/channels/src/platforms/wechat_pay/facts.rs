@@ -1,8 +1,8 @@
 //! What a proven WeChat Pay message asserts.
 //!
 //! Sources: WeChat Pay merchant documents, the notification pages of payments, combined payments, refunds,
-//! profit sharing and transfers; the other products' pages are named in the files below. What is genuine is never refused here: a value that cannot be understood
-//! becomes a [`Concern`], and a person looks.
+//! profit sharing and transfers; the other products' pages are named in the files below. What is genuine is never refused
+//! here: a value that cannot be understood becomes a [`Concern`], and a person looks.
 //!
 //! The account of a scope is the merchant's number; with a sub-merchant it is `sp_mchid:sub_mchid`, and in a
 //! combined order the sub-order's own `mchid` or `mchid:sub_mchid`. All of it comes from the message, so that
@@ -24,6 +24,7 @@ use crate::channel::quote;
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope, Timestamp};
 use crate::platforms::beijing::BEIJING;
+use crate::platforms::repeated::is_told_twice;
 use crate::platforms::signed_body::sealed::kind_of;
 use crate::signature::key::hex;
 
@@ -49,6 +50,9 @@ const CONTRACTS: &[&str] = &[
     "ECOMMERCE_ENTRUST.SIGN",
     "ECOMMERCE_ENTRUST.TERMINATE",
 ];
+
+/// Where a message names the application: an ordinary payment, a service provider's, a combined order.
+const APPS: [&str; 3] = ["appid", "sp_appid", "combine_appid"];
 
 /// Reads a message whose signature was checked and whose box was opened.
 pub(super) fn read(
@@ -390,13 +394,16 @@ impl<'a> Reading<'a> {
         {
             self.foreign(sub);
         }
-        for name in ["appid", "sp_appid", "combine_appid"] {
+        for name in APPS {
             if let Some(id) = self.name(prefix, name)
                 && !config.app_ids.contains(&id)
                 && !is_receiver
             {
                 self.foreign(&id);
             }
+        }
+        if prefix.is_empty() && self.needs_app() && APPS.iter().all(|name| self.get(prefix, name).is_none()) {
+            self.missing("appid");
         }
         if let Some(id) = self.name(prefix, "sub_appid")
             && !config.sub_app_ids.is_empty()
@@ -418,10 +425,21 @@ impl<'a> Reading<'a> {
         let kind = &self.envelope.event_type;
         let families =
             ["REFUND.", "PROFITSHARING.", "MCHTRANSFER.BILL.", "MCHTRANSFER.QQWALLETBILL.", "MCHTRANSFER.BATCH."];
-        PAYMENTS.contains(&kind.as_str()) || families.iter().any(|family| kind.starts_with(family))
+        PAYMENTS.contains(&kind.as_str())
+            || kind == "PAYSCORE.USER_PAID"
+            || families.iter().any(|family| kind.starts_with(family))
     }
 
-    fn finish(self, facts: Vec<Fact>, signed_at: Timestamp) -> Notification {
+    /// Payments name the application; refunds, transfers and profit sharing do not, notices need not.
+    fn needs_app(&self) -> bool {
+        let kind = self.envelope.event_type.as_str();
+        (PAYMENTS.contains(&kind) && !is_share(self)) || kind == "PAYSCORE.USER_PAID"
+    }
+
+    fn finish(mut self, facts: Vec<Fact>, signed_at: Timestamp) -> Notification {
+        if is_told_twice(&facts) {
+            self.contradiction("", "transaction_id");
+        }
         let created = self.envelope.get("create_time").and_then(read_time);
         Notification {
             scope: self.scope,

@@ -5,7 +5,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::settings::PUBLIC_KEY_ID_PREFIX;
 use super::{HEADERS, SERIAL};
 use crate::model::{RawRequest, Timestamp};
-use crate::platforms::signed_body::resigned::OwnKey;
+use crate::platforms::signed_body::resigned::ResignKey;
 use crate::resign::{NONCE_BYTES, PublicFile, ResignError, Resigner};
 use crate::settings::{SettingsError, Text};
 
@@ -15,7 +15,7 @@ const KEY_ID_DIGITS: usize = 32;
 /// Signs with a key of our own.
 #[derive(Debug)]
 pub(super) struct WechatResigner {
-    key: OwnKey,
+    key: ResignKey,
     certificate: Vec<u8>,
     serial: String,
     key_id: String,
@@ -23,7 +23,7 @@ pub(super) struct WechatResigner {
 
 impl WechatResigner {
     pub(super) fn new(key: &[u8]) -> Result<Self, SettingsError> {
-        let key = OwnKey::read(key)?;
+        let key = ResignKey::read(key)?;
         let (certificate, serial) = (key.certificate()?, key.serial());
         let name = digest(&SHA256, key.public.spki());
         let digits: String =

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::cipher::gcm::Gcm;
 use crate::model::{Amount, Concern, EventKind, Fact, Identity};
+use crate::platforms::failure::tests::FAILURES;
 use crate::platforms::signed_body::malformed;
 use crate::settings::SettingValue;
 use crate::signature::key::PublicKey;
@@ -341,7 +342,8 @@ fn what_cannot_be_understood_is_held_and_never_guessed() {
     assert!(words(&stage.read_bytes("TRANSACTION.SUCCESS", deep.as_bytes())).contains(&"unreadable_text"));
     let notification = stage.read("TRANSACTION.NEW", &payment());
     assert_eq!((notification.facts[0].kind, words(&notification)), (EventKind::Other, vec!["unknown_value"]));
-    let notification = stage.read("PAYSCORE.USER_PAID", &json!({ "out_order_no": "1" }));
+    let unsaid = json!({ "mchid": MCHID, "appid": "wx01", "out_order_no": "1" });
+    let notification = stage.read("PAYSCORE.USER_PAID", &unsaid);
     assert_eq!((notification.facts[0].kind, words(&notification)), (EventKind::Other, vec!["missing_field"]));
     assert_eq!(notification.facts[0].identity.as_str(), "N1");
 }
@@ -440,6 +442,49 @@ fn a_combined_order_gives_one_fact_each() {
     let names: std::collections::HashSet<_> = notification.facts.iter().map(|fact| fact.identity.as_str()).collect();
     assert_eq!(names.len(), 3);
     assert_eq!(words(&stage.read("TRANSACTION.SUCCESS", &plaintext(json!([])))), ["missing_field"]);
+    // One number cannot be two payments, whoever got them: the second one would be taken for a repetition.
+    for mchid in [MCHID, "1900000109"] {
+        let mut second = order(mchid, 2, "SUCCESS");
+        second["transaction_id"] = json!("42001");
+        let twice = plaintext(json!([order(MCHID, 1, "SUCCESS"), second]));
+        let expected = [Concern::Contradiction { field: "transaction_id".into() }];
+        assert_eq!(stage.read("TRANSACTION.SUCCESS", &twice).concerns, expected, "{mchid}");
+    }
+    let mut nobodys = both;
+    nobodys.as_object_mut().unwrap().remove("combine_appid");
+    let expected = [Concern::MissingField { field: "appid".into() }];
+    assert_eq!(stage.read("TRANSACTION.SUCCESS", &nobodys).concerns, expected);
+}
+
+/// Payments name the application, under one of three names.
+#[test]
+fn a_payment_without_an_application_is_held() {
+    let stage = stage();
+    let mut nobodys = payment();
+    nobodys.as_object_mut().unwrap().remove("appid");
+    for event_type in ["TRANSACTION.SUCCESS", "TRANSACTION.PAY_BACK", "TRANSACTION.INDUSTRY_SUCCESS"] {
+        assert_eq!(words(&stage.read(event_type, &payment())), [""; 0], "{event_type}");
+        let notification = stage.read(event_type, &nobodys);
+        assert_eq!(notification.concerns, [Concern::MissingField { field: "appid".into() }], "{event_type}");
+        assert_eq!(notification.facts[0].kind, EventKind::PaymentSucceeded);
+    }
+    let mut providers = nobodys;
+    providers["sp_appid"] = json!("wx01");
+    assert_eq!(words(&stage.read("TRANSACTION.SUCCESS", &providers)), [""; 0]);
+}
+
+/// No key is asked for, or downloaded, for what is no signature by its form.
+#[test]
+fn a_signature_that_is_no_base64_asks_for_no_key() {
+    let stage = stage().with("platform_certs", SettingValue::Key(PLATFORM_CERT.as_bytes().to_vec().into()));
+    let body = envelope_of("TRANSACTION.SUCCESS", payment().to_string().as_bytes(), Some("x")).to_string();
+    let mut request = stage.request(body.as_bytes(), now().as_second());
+    request.headers.insert("wechatpay-serial", HeaderValue::from_static("7DF35"));
+    assert!(matches!(stage.verify(&request), Verdict::NeedsKey(_)));
+    for bad in ["!", "AAA", "AA==AA==", "AAAA AAAA"] {
+        request.headers.insert("wechatpay-signature", HeaderValue::from_static(bad));
+        assert_eq!(stage.refusal(&request), malformed(SIGNATURE), "{bad}");
+    }
 }
 
 #[test]
@@ -572,9 +617,7 @@ fn an_answer_is_read_by_its_status_and_code() {
         assert_eq!(read(500, body), AckMatch::No, "{body}");
         assert_eq!(read(201, body), AckMatch::No, "{body}");
     }
-    for body in
-        [FAIL, " {\"code\":\"ERROR\"}", "{\"code\":0}", "<br />\n<b>Fatal error</b>", "PHP Fatal error:  x", "<html>"]
-    {
+    for body in [FAIL, " {\"code\":\"ERROR\"}", "{\"code\":0}"].into_iter().chain(FAILURES) {
         assert_eq!(read(200, body), AckMatch::No, "{body}");
     }
 }

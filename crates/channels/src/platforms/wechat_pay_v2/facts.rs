@@ -2,14 +2,15 @@
 //!
 //! The account of a scope is the merchant's number; with a sub-merchant it is `mch_id:sub_mch_id`, and in a combined
 //! order the sub-order's own: as in the third generation, so that a payment that is told twice, once by each
-//! generation, is one fact. For the same reason a payment goes by `transaction_id` alone, a refund by `refund_id:` and
-//! `out_refund_no:`.
+//! generation, is one fact. For the same reason a payment goes by `transaction_id` alone, a failed one without that number
+//! by `out_trade_no:`, a refund by `refund_id:` and `out_refund_no:`, a contract by `contract_id:`.
 
 use super::Shape;
 use super::settings::Config;
 use crate::channel::quote;
 use crate::json::Json;
 use crate::model::{Amount, Concern, EventKind, Fact, Notification, Scope};
+use crate::platforms::repeated::is_told_twice;
 use crate::platforms::tenpay::{Known, Reading, ambiguous_field, fact};
 use crate::xml::Flat;
 
@@ -109,6 +110,9 @@ pub(super) fn read(config: &Config, flat: &Flat, shape: Shape) -> Notification {
         // Never read here.
         Shape::Refund => vec![reading.other(scope.clone(), number)],
     };
+    if is_told_twice(&facts) {
+        reading.contradiction("transaction_id");
+    }
     Notification {
         scope,
         platform_id: reading.message_name(number),
@@ -217,16 +221,20 @@ fn payment(reading: &mut Reading<'_>, scope: Scope, number: Option<&str>) -> Fac
 
 /// One payment: the fields of the message, or those of one order of a combined one.
 fn transaction(reading: &mut Reading<'_>, kind: EventKind, scope: Scope) -> Fact {
-    let Some(identity) = reading.needed_identity("transaction_id", "") else {
+    // A deduction that failed before there was a payment has no number but the merchant's.
+    let is_nameless = kind == EventKind::PaymentFailed && reading.get("transaction_id").is_none();
+    let (field, word) = if is_nameless { ("out_trade_no", "out_trade_no:") } else { ("transaction_id", "") };
+    let Some(identity) = reading.needed_identity(field, word) else {
         return reading.other(scope, None);
     };
+    let platform_no = if is_nameless { None } else { Some(identity.as_str().to_owned()) };
     let amount = reading.amount("total_fee", &["fee_type"]);
     let order_no = reading.name("out_trade_no");
     if order_no.is_none() {
         reading.missing("out_trade_no");
     }
     Fact {
-        platform_no: Some(identity.as_str().to_owned()),
+        platform_no,
         payee: reading.name("sub_mch_id").or_else(|| reading.name("mch_id")),
         order_no,
         occurred_at: reading.needed_time("time_end"),

@@ -63,6 +63,27 @@ fn what_is_no_key_of_ones_own_is_called_by_its_name() {
     assert_eq!(error(foreign.as_bytes(), None), ("key", "relation"));
 }
 
+/// It may be the key's own: of one that is passed over nobody would see whose it is, or that it is a test's.
+#[test]
+fn a_certificate_that_cannot_be_read_is_no_certificate_less() {
+    let [key, whole] = ["PRIVATE KEY", "CERTIFICATE"].map(pem);
+    let der = pem_blocks(whole.as_bytes()).remove(0).der;
+    let cut = to_pem("CERTIFICATE", &der[..der.len() - 1]);
+    let longer = to_pem("CERTIFICATE", &[&der[..], &[0]].concat());
+    let not_base64 = whole.replacen("MII", "M!I", 1);
+    let not_ended = whole.replace("-----END CERTIFICATE-----", "");
+    let no_certificate = to_pem("CERTIFICATE", b"nothing");
+    let trusted = longer.replace("CERTIFICATE", "TRUSTED CERTIFICATE");
+    for bad in [cut, longer, not_base64, not_ended, no_certificate, trusted] {
+        for file in [key.clone() + &bad, key.clone() + &whole + &bad, bad.clone() + &whole + &key] {
+            assert_eq!(error(file.as_bytes(), None).1, "not_a_certificate", "{file}");
+        }
+    }
+    // A request for a certificate is none, and says nothing.
+    let request = to_pem("CERTIFICATE REQUEST", b"nothing");
+    assert_eq!(serial(&read((key + &whole + &request).as_bytes(), None).unwrap()), Some(SERIAL));
+}
+
 #[test]
 fn settings_for_pem_say_what_to_make_of_a_pfx() {
     let word = |error: SettingsError| error.word;
@@ -84,7 +105,7 @@ fn a_build_without_the_feature_says_so() {
 
 #[cfg(feature = "pfx")]
 mod opened {
-    use p12_keystore::{KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+    use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
 
     use super::*;
 
@@ -117,6 +138,20 @@ mod opened {
             let mut changed = file.to_vec();
             changed[at] ^= 0x41;
             assert!(read(&changed, Some(PASSWORD)).is_err(), "{at}");
+        }
+    }
+
+    #[test]
+    fn a_certificate_that_cannot_be_read_is_not_passed_over() {
+        let [key, whole] = ["PRIVATE KEY", "CERTIFICATE"].map(|label| pem_blocks(pem(label).as_bytes()).remove(0).der);
+        let longer = [&whole[..], &[0]].concat();
+        for (der, word) in [(&whole[..], None), (&longer, Some("not_a_certificate"))] {
+            let chain = vec![Certificate::from_der(der).unwrap()];
+            let chain = PrivateKeyChain::new("a", PrivateKey::from_der(&key).unwrap(), chain);
+            let mut store = KeyStore::new();
+            store.add_entry("a", KeyStoreEntry::PrivateKeyChain(chain));
+            let file = store.writer(PASSWORD).write().unwrap();
+            assert_eq!(read(&file, Some(PASSWORD)).err().map(|error| error.word), word);
         }
     }
 

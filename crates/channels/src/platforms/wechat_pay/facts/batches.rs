@@ -44,7 +44,7 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Vec<Fact> {
 }
 
 /// What became of every transfer of the batch, where it is the same. None for a batch of which some arrived, and for
-/// one whose sums are missing or do not add up, which is a concern.
+/// one whose sums are missing or do not add up; either is a concern.
 fn outcome(reading: &mut Reading<'_>) -> Option<EventKind> {
     let counts = sums(reading, ["success_num", "fail_num", "total_num"])?;
     let amounts = sums(reading, ["success_amount", "fail_amount", "total_amount"])?;
@@ -55,8 +55,11 @@ fn outcome(reading: &mut Reading<'_>) -> Option<EventKind> {
         }
         ((arrived, all), (amount, whole)) if arrived == all && amount == whole => Some(EventKind::TransferSucceeded),
         ((0, _), (0, _)) => Some(EventKind::TransferFailed),
-        // Some arrived; which ones, and nothing else, must be asked for.
-        ((arrived, all), _) if arrived != 0 && arrived != all => None,
+        // Some arrived and some did not. Which ones is not said, so somebody must look.
+        ((arrived, all), _) if arrived != 0 && arrived != all => {
+            reading.contradiction("", "fail_num");
+            None
+        }
         _ => {
             reading.contradiction("", "success_amount");
             None

@@ -29,7 +29,7 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Vec<Fact> {
             return vec![reading.other()];
         }
     }
-    let theirs = reading.identity("", "contract_id", "contract:");
+    let theirs = reading.identity("", "contract_id", "contract_id:");
     let ours = own_name(reading, times);
     let mut names = theirs.into_iter().chain(ours);
     let Some(identity) = names.next() else {
