@@ -26,7 +26,7 @@ const SEEDS: [u64; 4] = [1, 2, 3, 20_261_121];
 const MESSAGES: u64 = 400;
 
 /// What the oracle refuses though it is rightly signed. We keep it for a person: a refusal would lose it.
-const HELD: [&str; 3] = ["other_merchant", "no_number", "amount_nonsense"];
+const HELD: [&str; 4] = ["other_merchant", "no_number", "amount_nonsense", "member_twice"];
 
 /// The channels of one of the oracle's merchants: notifications, and webhooks.
 struct Channels {

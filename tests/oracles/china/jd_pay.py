@@ -209,7 +209,8 @@ class JdPay(Platform):
         outer = flatten(body_of(asked), "jdpay")
         need(outer.get("merchant") == merchant, "the outer merchant is not ours")
         need(outer.get("result/code") == "000000", "the outer result is not 000000")
-        hexed = unb64(outer.get("encrypt", "").strip(), "encrypt")
+        # XML may be indented and base64 broken into lines: such blanks are no part of the text.
+        hexed = unb64(re.sub(r"[ \t\r\n]", "", outer.get("encrypt", "")), "encrypt")
         need(hexed and re.fullmatch(rb"[0-9a-f]*", hexed) and len(hexed) % 2 == 0, "encrypt holds no hex")
         try:
             text = unwrap(unb64(self.settings["des_key"]), bytes.fromhex(hexed.decode())).decode()
