@@ -339,7 +339,7 @@ fn the_gateways_own_signature_covers_a_body_and_is_left_out_for_a_query_with_a_w
 
 #[test]
 fn what_a_platform_signed_is_kept_whatever_its_name() {
-    let mut shop = Shop::with("ignored_parameters = [\"token\"]\n", "forward_query = true\n");
+    let shop = Shop::with("ignored_parameters = [\"token\"]\n", "forward_query = true\n");
     let request = signed(
         &shop.world,
         &[
