@@ -347,12 +347,10 @@ impl Alipay {
         canonical::variants(sorted).into_iter().find_map(|variant| {
             let message = variant.string(sorted);
             let (sign_type, signature) = (envelope.sign_type, &envelope.signature);
+            let meant = (envelope.serial, Some(envelope.now));
             let verified = match envelope.fetched {
                 Some(key) => key.verify(sign_type, &message, signature, variant.name()),
-                None => {
-                    let meant = (envelope.serial, Some(envelope.now));
-                    self.config.keys.verify(sign_type, meant, &message, signature, variant.name())
-                }
+                None => self.config.keys.verify(sign_type, meant, &message, signature, variant.name()),
             };
             verified.map(|verified| (verified, message))
         })

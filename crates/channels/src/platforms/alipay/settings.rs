@@ -8,6 +8,7 @@ use super::certificate;
 use super::download::{API, Caller};
 use crate::channel::{Interface, KeyNote, Reach};
 use crate::model::{Environment, Timestamp};
+use crate::platforms::accounts;
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
 use crate::signature::Verified;
 use crate::signature::key::{PublicKey, read_rsa_private};
@@ -347,9 +348,9 @@ impl Config {
         if !is_app_id(&app_id) {
             return Err(SettingsError::new("app_id", "malformed_id").because(app_id));
         }
-        let sellers =
-            ids(settings, "seller_id", SELLERS_MAX, is_seller_id)?.ok_or(SettingsError::new("seller_id", "missing"))?;
-        let auth_app_ids = ids(settings, "auth_app_id", AUTH_APPS_MAX, is_app_id)?.unwrap_or_default();
+        let sellers = accounts::texts(settings, "seller_id", SELLERS_MAX, is_seller_id)?
+            .ok_or(SettingsError::new("seller_id", "missing"))?;
+        let auth_app_ids = accounts::texts(settings, "auth_app_id", AUTH_APPS_MAX, is_app_id)?.unwrap_or_default();
         let sign_types = sign_types(settings)?;
         let mut notes = Vec::new();
         let own = own_key_pair(settings, &mut notes)?;
@@ -511,25 +512,6 @@ fn texts<'s>(settings: &'s Settings, name: &str) -> Option<Vec<&'s str>> {
         (Some(texts), _) => Some(texts.iter().map(|text| text.trim()).collect()),
         (None, Some(text)) => Some(vec![text.trim()]),
         (None, None) => None,
-    }
-}
-
-fn ids(
-    settings: &Settings,
-    name: &'static str,
-    count_max: usize,
-    is_id: fn(&str) -> bool,
-) -> Result<Option<Vec<String>>, SettingsError> {
-    let Some(texts) = texts(settings, name) else { return Ok(None) };
-    if texts.is_empty() {
-        return Err(SettingsError::new(name, "empty_list"));
-    }
-    if texts.len() > count_max {
-        return Err(SettingsError::new(name, "out_of_range").because(format!("{} > {count_max}", texts.len())));
-    }
-    match texts.iter().find(|text| !is_id(text)) {
-        Some(bad) => Err(SettingsError::new(name, "malformed_id").because(*bad)),
-        None => Ok(Some(texts.into_iter().map(str::to_owned).collect())),
     }
 }
 
