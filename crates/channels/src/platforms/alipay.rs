@@ -25,7 +25,6 @@ use std::time::Duration;
 
 use http::Method;
 
-use self::download::Fetched;
 use self::resigned::AlipayResigner;
 use self::settings::{Config, RsaKeys, SETTINGS, SignType};
 use super::Platform;
@@ -157,7 +156,7 @@ const UNCONFIRMED: &[Text] = &[
 
 fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
     let config = Arc::new(Config::build(settings)?);
-    Ok(Box::new(Alipay { config, fetched: Vec::new(), fetched_notes: Vec::new() }))
+    Ok(Box::new(Alipay { config, fetched: Arc::new([]), fetched_notes: Vec::new() }))
 }
 
 /// A configured Alipay channel.
@@ -165,7 +164,7 @@ fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
 struct Alipay {
     config: Arc<Config>,
     /// Certificates that the platform gave, beside the configured ones.
-    fetched: Vec<Fetched>,
+    fetched: Arc<[RsaKeys]>,
     fetched_notes: Vec<KeyNote>,
 }
 
@@ -238,9 +237,12 @@ impl Channel for Alipay {
             return Err(SettingsError::new(resign::SETTING, "not_supported").because("RSA2"));
         }
         let keys = &self.config.keys;
-        let believes = |text: &[u8], tag: &[u8]| keys.verify(SignType::Rsa2, None, text, tag, "probe").is_some();
+        let believes = |text: &[u8], tag: &[u8]| {
+            keys.verify(SignType::Rsa2, (None, None), text, tag, "probe").is_some()
+                || self.fetched.iter().any(|keys| keys.verify(SignType::Rsa2, text, tag, "probe").is_some())
+        };
         resign::refuse_believed(key, believes)?;
-        Ok(Box::new(AlipayResigner::new(self.config.clone(), key)?))
+        Ok(Box::new(AlipayResigner::new(self.config.clone(), self.fetched.clone(), key)?))
     }
 }
 
@@ -252,6 +254,7 @@ struct Envelope<'f, 'c> {
     serial: Option<&'f str>,
     /// That certificate, when it is none of the configured ones.
     fetched: Option<&'c RsaKeys>,
+    now: Timestamp,
 }
 
 /// How the cheap checks end when they do not pass.
@@ -297,7 +300,7 @@ impl Alipay {
         let signature = decode_base64(sign).ok_or_else(|| Rejection::Malformed { field: "sign".into() })?;
         // Last: it may ask for a certificate, which costs a call to the platform.
         let (serial, fetched) = self.check_serial(form, sign_type, now)?;
-        Ok(Envelope { sign_type, signature, serial, fetched })
+        Ok(Envelope { sign_type, signature, serial, fetched, now })
     }
 
     /// Alipay's standing demand: `app_id` is yours, in ISV mode `auth_app_id` too.
@@ -322,7 +325,7 @@ impl Alipay {
     ) -> Result<(Option<&'f str>, Option<&RsaKeys>), Cheap> {
         let Some(pair) = form.first("alipay_cert_sn").filter(|pair| !pair.is_blank()) else { return Ok((None, None)) };
         let serial = std::str::from_utf8(&pair.value).unwrap_or_default();
-        if self.config.keys.knows_serial(sign_type, serial) {
+        if self.config.keys.knows_serial(sign_type, serial, now) {
             return Ok((Some(serial), None));
         }
         let unknown = || Rejection::UnknownKey { serial: quote(&String::from_utf8_lossy(&pair.value)) };
@@ -330,9 +333,8 @@ impl Alipay {
         if sign_type == SignType::Sm2 {
             return Err(unknown().into());
         }
-        let is_in_use = |one: &&Fetched| one.keys.is_named(serial) && one.not_before <= now && now <= one.not_after;
-        if let Some(found) = self.fetched.iter().find(is_in_use) {
-            return Ok((Some(serial), Some(&found.keys)));
+        if let Some(found) = self.fetched.iter().find(|one| one.is_named(serial, Some(now))) {
+            return Ok((Some(serial), Some(found)));
         }
         if certificate::is_serial(serial) {
             return Err(Cheap::NeedsKey(KeyRequest { serial: serial.to_ascii_lowercase() }));
@@ -345,9 +347,10 @@ impl Alipay {
         canonical::variants(sorted).into_iter().find_map(|variant| {
             let message = variant.string(sorted);
             let (sign_type, signature) = (envelope.sign_type, &envelope.signature);
+            let meant = (envelope.serial, Some(envelope.now));
             let verified = match envelope.fetched {
                 Some(key) => key.verify(sign_type, &message, signature, variant.name()),
-                None => self.config.keys.verify(sign_type, envelope.serial, &message, signature, variant.name()),
+                None => self.config.keys.verify(sign_type, meant, &message, signature, variant.name()),
             };
             verified.map(|verified| (verified, message))
         })

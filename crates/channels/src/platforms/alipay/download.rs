@@ -27,7 +27,7 @@ use http::{HeaderMap, Method};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::settings::{RsaKeys, certificate_note};
+use super::settings::{Named, RsaKeys, certificate_note};
 use super::{Alipay, certificate, times};
 use crate::channel::{
     ANSWER_BYTES_MAX, Channel, FETCHED_KEYS_MAX, FetchedKey, HttpAnswer, HttpAsk, Interface, KeyRefused, KeyRequest,
@@ -82,14 +82,6 @@ impl fmt::Debug for Caller {
             .field("interface", &self.interface)
             .finish_non_exhaustive()
     }
-}
-
-/// A certificate that was fetched, prepared for use.
-#[derive(Debug)]
-pub(super) struct Fetched {
-    pub(super) keys: RsaKeys,
-    pub(super) not_before: Timestamp,
-    pub(super) not_after: Timestamp,
 }
 
 /// The outer object. A name that comes twice is refused by the reader; each value is kept as it is written, since the
@@ -208,12 +200,12 @@ impl KeySource for Alipay {
         for key in keys {
             let certificate = self.open_kept(key, now)?;
             notes.push(certificate_note("Alipay certificate, fetched", &certificate));
-            let keys =
-                RsaKeys::new("alipay_cert", Some(key.serial.clone()), certificate.key(), self.config.keys.sign_types())
-                    .map_err(|_| KeyRefused::Malformed { field: "certificate" })?;
-            prepared.push(Fetched { keys, not_before: key.not_before, not_after: key.not_after });
+            let named = Named { serial: key.serial.clone(), valid: Some([key.not_before, key.not_after]) };
+            let keys = RsaKeys::new("alipay_cert", Some(named), certificate.key(), self.config.keys.sign_types())
+                .map_err(|_| KeyRefused::Malformed { field: "certificate" })?;
+            prepared.push(keys);
         }
-        Ok(Arc::new(Self { config: self.config.clone(), fetched: prepared, fetched_notes: notes }))
+        Ok(Arc::new(Self { config: self.config.clone(), fetched: prepared.into(), fetched_notes: notes }))
     }
 
     /// Nothing to renew: the serial of the next certificate is not known before a message names it.

@@ -12,7 +12,7 @@ use http::HeaderValue;
 use http::header::CONTENT_LENGTH;
 
 use super::canonical::{self, Variant};
-use super::settings::{Config, SignType};
+use super::settings::{Config, RsaKeys, SignType};
 use super::{LIMITS, certificate};
 use crate::form::{Form, Pair};
 use crate::model::{RawRequest, Timestamp};
@@ -30,6 +30,8 @@ const COMMON_NAME: &str = "Tollbell resigned";
 /// Signs with a key of our own.
 pub(super) struct AlipayResigner {
     config: Arc<Config>,
+    /// Certificates that the platform gave, beside the configured ones.
+    fetched: Arc<[RsaKeys]>,
     pair: RsaKeyPair,
     public: PublicKey,
     certificate: Vec<u8>,
@@ -44,23 +46,27 @@ impl fmt::Debug for AlipayResigner {
 }
 
 impl AlipayResigner {
-    pub(super) fn new(config: Arc<Config>, key: &[u8]) -> Result<Self, SettingsError> {
+    pub(super) fn new(config: Arc<Config>, fetched: Arc<[RsaKeys]>, key: &[u8]) -> Result<Self, SettingsError> {
         let (pair, public) = resign::read_key(key)?;
         let not_a_key = || SettingsError::new(resign::SETTING, "not_a_key");
         let certificate = self_signed::certificate(&pair, &public, COMMON_NAME).ok_or_else(not_a_key)?;
         let serial = certificate::serial(&Certificate::read(resign::SETTING, &certificate)?);
-        Ok(Self { config, pair, public, certificate, serial })
+        Ok(Self { config, fetched, pair, public, certificate, serial })
     }
 
-    /// The rule that the message was signed by; when its key is no longer configured, that of the newer SDKs.
+    /// The rule that the message was signed by; when its key is no longer known, that of the newer SDKs. A
+    /// certificate that has ended since still shows the rule.
     fn rule_of(&self, form: &Form<'_>, sorted: &[&Pair<'_>]) -> Variant {
         let signature = form.present("sign").and_then(decode_base64);
         let serial = form.present_ascii("alipay_cert_sn");
         let variants = canonical::variants(sorted);
         let proven = variants.iter().find(|variant| {
             signature.as_ref().is_some_and(|signature| {
-                let message = variant.string(sorted);
-                self.config.keys.verify(SignType::Rsa2, serial, &message, signature, variant.name()).is_some()
+                let (message, name) = (variant.string(sorted), variant.name());
+                let is_of = |keys: &RsaKeys| keys.verify(SignType::Rsa2, &message, signature, name).is_some();
+                let mut fetched = self.fetched.iter().filter(|keys| serial.is_some_and(|one| keys.is_named(one, None)));
+                self.config.keys.verify(SignType::Rsa2, (serial, None), &message, signature, name).is_some()
+                    || fetched.any(is_of)
             })
         });
         proven.copied().unwrap_or(variants[0])
@@ -129,6 +135,7 @@ mod tests {
     use bytes::Bytes;
     use http::{HeaderMap, Method};
 
+    use super::super::settings::Named;
     use super::*;
     use crate::channel::{Channel, Verdict};
     use crate::form::encode_into;
@@ -164,8 +171,13 @@ mod tests {
         }
     }
 
+    /// While our certificates are valid.
+    fn now() -> Timestamp {
+        "2026-11-21T12:00:00Z".parse().unwrap()
+    }
+
     fn is_genuine(channel: &dyn Channel, request: &RawRequest) -> bool {
-        matches!(channel.verify(request, Timestamp::UNIX_EPOCH), Verdict::Genuine(_))
+        matches!(channel.verify(request, now()), Verdict::Genuine(_))
     }
 
     const FIELDS: &str = "app_id=2021000000000000&charset=gbk&notify_id=n1&notify_type=trade_status_sync&\
@@ -203,7 +215,7 @@ mod tests {
             assert!(is_genuine(&*shop, &fresh) && !is_genuine(&*gateway, &fresh), "{name}");
             assert!(fresh.body.starts_with(fields.as_bytes()), "{name}");
             assert_eq!(fresh.single_header("content-length"), Some(fresh.body.len().to_string().as_str()));
-            let Verdict::Genuine(proven) = shop.verify(&fresh, Timestamp::UNIX_EPOCH) else { panic!("{name}") };
+            let Verdict::Genuine(proven) = shop.verify(&fresh, now()) else { panic!("{name}") };
             let (_, proof) = proven.into_parts();
             assert!(format!("{proof:?}").contains(name), "{name}: {proof:?}");
         }
@@ -232,6 +244,47 @@ mod tests {
         assert!(is_genuine(&*shop, &fresh));
         let named = format!("alipay_cert_sn={}&", file.id.as_ref().unwrap());
         assert!(fresh.body.starts_with(named.as_bytes()));
+    }
+
+    #[test]
+    fn a_fetched_certificate_shows_the_rule_and_is_believed() {
+        let (configured, platform, own) = (pair(), pair(), pair());
+        let of = |pair: &RsaKeyPair| {
+            self_signed::certificate(pair, &PublicKey::of_pair("key", pair).unwrap(), "someone").unwrap()
+        };
+        let der = |pair: &RsaKeyPair| {
+            let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+            der.as_ref().to_vec()
+        };
+        let certificate = Certificate::read("alipay_cert", &of(&platform)).unwrap();
+        let serial = certificate::serial(&certificate);
+        let settings = Settings::new(Environment::Live)
+            .with("app_id", SettingValue::Text("2021000000000000".to_owned()))
+            .with("seller_id", SettingValue::Texts(vec!["2088000000000000".to_owned()]))
+            .with("alipay_cert", SettingValue::Key(to_pem("CERTIFICATE", &of(&configured)).into_bytes().into()));
+        let named = Named { serial: serial.clone(), valid: Some([Timestamp::UNIX_EPOCH, now()]) };
+        let fetched = RsaKeys::new("alipay_cert", Some(named), certificate.key(), &[SignType::Rsa2]).unwrap();
+        let config = Arc::new(Config::build(&settings).unwrap());
+        let gateway = super::super::Alipay { config, fetched: Arc::new([fetched]), fetched_notes: Vec::new() };
+        assert_eq!(gateway.resigner(&der(&platform)).unwrap_err().word, "believed_key");
+        let resigner = gateway.resigner(&der(&own)).unwrap();
+        let half = resigner.public_half();
+        let file = half.iter().find(|file| file.name == "certificate.crt").unwrap();
+        let shop = channel("alipay_cert", file.content.clone(), &["RSA2"]);
+        let fields = format!("alipay_cert_sn={serial}&{FIELDS}");
+        let whole = format!("{fields}&sign_type=RSA2");
+        let form = Form::parse(whole.as_bytes(), LIMITS).unwrap();
+        let sorted = form.sorted();
+        let variants = canonical::variants(&sorted);
+        assert_eq!(variants.len(), 2);
+        for variant in variants {
+            let original = signed(&platform, &fields, &variant.string(&sorted));
+            assert!(is_genuine(&gateway, &original));
+            let fresh = resigner.resign(&original, Timestamp::UNIX_EPOCH, [0; 16]).unwrap();
+            let Verdict::Genuine(proven) = shop.verify(&fresh, now()) else { panic!("{}", variant.name()) };
+            let (_, proof) = proven.into_parts();
+            assert!(format!("{proof:?}").contains(variant.name()), "{proof:?}");
+        }
     }
 
     #[test]

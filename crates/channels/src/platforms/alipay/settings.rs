@@ -7,7 +7,8 @@ use aws_lc_rs::signature::RsaKeyPair;
 use super::certificate;
 use super::download::{API, Caller};
 use crate::channel::{Interface, KeyNote, Reach};
-use crate::model::Environment;
+use crate::model::{Environment, Timestamp};
+use crate::platforms::accounts;
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
 use crate::signature::Verified;
 use crate::signature::key::{PublicKey, read_rsa_private};
@@ -204,16 +205,47 @@ pub(super) struct Keys {
     sign_types: Vec<SignType>,
 }
 
-/// One SM2 key, of a certificate where it has a serial.
+/// One SM2 key.
 struct Sm2Key {
-    serial: Option<String>,
+    certificate: Option<Named>,
     verifier: Sm2Verifier,
+}
+
+/// What a message calls a certificate, and when it is valid: one without a readable time proves nothing.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub(super) serial: String,
+    pub(super) valid: Option<[Timestamp; 2]>,
+}
+
+impl Named {
+    fn of(certificate: &Certificate) -> Self {
+        let description = certificate.description();
+        let valid = description.not_before.zip(description.not_after).map(|(begin, end)| [begin, end]);
+        Self { serial: certificate::serial(certificate), valid }
+    }
+
+    /// Whether this is its serial, in either case.
+    fn is(&self, serial: &str) -> bool {
+        self.serial.eq_ignore_ascii_case(serial)
+    }
+
+    fn is_valid_at(&self, now: Timestamp) -> bool {
+        self.valid.is_some_and(|[begin, end]| begin <= now && now <= end)
+    }
+}
+
+/// Whether a key comes into question for a message: in certificate mode the one that the message names, and while its
+/// certificate is valid. A bare key has neither a name nor an end. Without a time, validity does not count.
+fn is_meant(certificate: Option<&Named>, serial: Option<&str>, now: Option<Timestamp>) -> bool {
+    certificate
+        .is_none_or(|own| serial.is_none_or(|serial| own.is(serial)) && now.is_none_or(|now| own.is_valid_at(now)))
 }
 
 /// One RSA key, prepared for each hash that the configuration allows.
 #[derive(Debug)]
 pub(super) struct RsaKeys {
-    serial: Option<String>,
+    certificate: Option<Named>,
     sha256: Option<RsaVerifier>,
     sha1: Option<RsaVerifier>,
 }
@@ -222,22 +254,23 @@ impl RsaKeys {
     /// Prepares a key for the hashes among these algorithms.
     pub(super) fn new(
         setting: &'static str,
-        serial: Option<String>,
+        certificate: Option<Named>,
         key: &PublicKey,
         sign_types: &[SignType],
     ) -> Result<Self, SettingsError> {
-        let label = serial.clone().unwrap_or_else(|| setting.to_owned());
+        let label = certificate.as_ref().map_or_else(|| setting.to_owned(), |named| named.serial.clone());
         let prepare = |sign_type, hash| {
             sign_types.contains(&sign_type).then(|| RsaVerifier::new(setting, key, hash, &label)).transpose()
         };
         let sha256 = prepare(SignType::Rsa2, RsaHash::Sha256)?;
         let sha1 = prepare(SignType::Rsa, RsaHash::Sha1)?;
-        Ok(Self { serial, sha256, sha1 })
+        Ok(Self { certificate, sha256, sha1 })
     }
 
-    /// Whether this is the key of a certificate that a message names.
-    pub(super) fn is_named(&self, serial: &str) -> bool {
-        is_same(self.serial.as_deref(), serial)
+    /// Whether this is the key of a certificate that a message names; at a time, if there is one, only while the
+    /// certificate is valid.
+    pub(super) fn is_named(&self, serial: &str, now: Option<Timestamp>) -> bool {
+        self.certificate.is_some() && is_meant(self.certificate.as_ref(), Some(serial), now)
     }
 
     /// Checks a signature.
@@ -275,13 +308,13 @@ impl Keys {
     }
 
     /// Whether a message that names this certificate can be checked here: always in key mode, where the
-    /// name means nothing.
-    pub(super) fn knows_serial(&self, sign_type: SignType, serial: &str) -> bool {
-        let mut serials: Box<dyn Iterator<Item = Option<&str>>> = match sign_type {
-            SignType::Sm2 => Box::new(self.sm2.iter().map(|key| key.serial.as_deref())),
-            SignType::Rsa2 | SignType::Rsa => Box::new(self.rsa.iter().map(|key| key.serial.as_deref())),
-        };
-        serials.any(|own| own.is_none() || is_same(own, serial))
+    /// name means nothing, else while the certificate is valid.
+    pub(super) fn knows_serial(&self, sign_type: SignType, serial: &str, now: Timestamp) -> bool {
+        let is_known = |certificate: &Option<Named>| is_meant(certificate.as_ref(), Some(serial), Some(now));
+        match sign_type {
+            SignType::Sm2 => self.sm2.iter().any(|key| is_known(&key.certificate)),
+            SignType::Rsa2 | SignType::Rsa => self.rsa.iter().any(|key| is_known(&key.certificate)),
+        }
     }
 
     /// The algorithms that the configuration allows.
@@ -289,25 +322,22 @@ impl Keys {
         &self.sign_types
     }
 
-    /// Checks a signature with the keys that come into question: in certificate mode the one that the
-    /// message names, else each.
+    /// Checks a signature with the keys that come into question. Without a time, a certificate counts before and after
+    /// its validity: that shows by which rule a message was signed, and is no reason to believe it.
     pub(super) fn verify(
         &self,
         sign_type: SignType,
-        serial: Option<&str>,
+        (serial, now): (Option<&str>, Option<Timestamp>),
         message: &[u8],
         signature: &[u8],
         variant: &'static str,
     ) -> Option<Verified> {
         if sign_type == SignType::Sm2 {
-            let is_meant = |key: &&Sm2Key| {
-                serial.is_none_or(|serial| key.serial.is_none() || is_same(key.serial.as_deref(), serial))
-            };
-            let mut keys = self.sm2.iter().filter(is_meant);
+            let mut keys = self.sm2.iter().filter(|key| is_meant(key.certificate.as_ref(), serial, now));
             return keys.find_map(|key| key.verifier.verify(message, signature, variant));
         }
-        let is_meant = |key: &&RsaKeys| serial.is_none_or(|serial| key.serial.is_none() || key.is_named(serial));
-        self.rsa.iter().filter(is_meant).find_map(|key| key.verify(sign_type, message, signature, variant))
+        let mut keys = self.rsa.iter().filter(|key| is_meant(key.certificate.as_ref(), serial, now));
+        keys.find_map(|key| key.verify(sign_type, message, signature, variant))
     }
 }
 
@@ -318,9 +348,9 @@ impl Config {
         if !is_app_id(&app_id) {
             return Err(SettingsError::new("app_id", "malformed_id").because(app_id));
         }
-        let sellers =
-            ids(settings, "seller_id", SELLERS_MAX, is_seller_id)?.ok_or(SettingsError::new("seller_id", "missing"))?;
-        let auth_app_ids = ids(settings, "auth_app_id", AUTH_APPS_MAX, is_app_id)?.unwrap_or_default();
+        let sellers = accounts::texts(settings, "seller_id", SELLERS_MAX, is_seller_id)?
+            .ok_or(SettingsError::new("seller_id", "missing"))?;
+        let auth_app_ids = accounts::texts(settings, "auth_app_id", AUTH_APPS_MAX, is_app_id)?.unwrap_or_default();
         let sign_types = sign_types(settings)?;
         let mut notes = Vec::new();
         let own = own_key_pair(settings, &mut notes)?;
@@ -400,7 +430,7 @@ fn rsa_keys(
     notes: &mut Vec<KeyNote>,
 ) -> Result<Vec<RsaKeys>, SettingsError> {
     let needs_rsa = sign_types.iter().any(|sign_type| *sign_type != SignType::Sm2);
-    let (setting, found): (&'static str, Vec<(Option<String>, PublicKey)>) =
+    let (setting, found): (&'static str, Vec<(Option<Named>, PublicKey)>) =
         match (settings.key("alipay_public_key"), settings.key("alipay_cert")) {
             (Some(_), Some(_)) => {
                 return Err(SettingsError::new("alipay_public_key", "either_or").because("alipay_cert"));
@@ -419,12 +449,12 @@ fn rsa_keys(
     let own = own.map(|pair| PublicKey::of_pair("private_key", pair)).transpose()?;
     found
         .into_iter()
-        .map(|(serial, key)| {
+        .map(|(certificate, key)| {
             // The commonest mistake of all: the application's own public key in place of Alipay's.
             if own.as_ref() == Some(&key) {
                 return Err(SettingsError::new(setting, "own_public_key"));
             }
-            RsaKeys::new(setting, serial, &key, sign_types)
+            RsaKeys::new(setting, certificate, &key, sign_types)
         })
         .collect()
 }
@@ -448,10 +478,10 @@ fn sm2_keys(
             vec![(None, key)]
         }
     };
-    let prepare = |(serial, key): (Option<String>, PublicKey)| {
-        let label = serial.clone().unwrap_or_else(|| SETTING.to_owned());
-        let verifier = Sm2Verifier::new(SETTING, &key, DEFAULT_USER_ID, &label)?;
-        Ok(Sm2Key { serial, verifier })
+    let prepare = |(certificate, key): (Option<Named>, PublicKey)| {
+        let label = certificate.as_ref().map_or(SETTING, |named| &named.serial);
+        let verifier = Sm2Verifier::new(SETTING, &key, DEFAULT_USER_ID, label)?;
+        Ok(Sm2Key { certificate, verifier })
     };
     // Read and checked even where SM2 is not allowed, so that a broken file is found at once.
     let keys: Vec<Sm2Key> = found.into_iter().map(prepare).collect::<Result<_, _>>()?;
@@ -464,7 +494,7 @@ fn of_certificates(
     setting: &'static str,
     file: &[u8],
     notes: &mut Vec<KeyNote>,
-) -> Result<Vec<(Option<String>, PublicKey)>, SettingsError> {
+) -> Result<Vec<(Option<Named>, PublicKey)>, SettingsError> {
     let certificates = Certificate::read_all(setting, file)?;
     if certificates.len() > CERTIFICATES_MAX {
         let detail = format!("{} > {CERTIFICATES_MAX}", certificates.len());
@@ -473,12 +503,7 @@ fn of_certificates(
     notes.extend(certificates.iter().map(|certificate| certificate_note(setting, certificate)));
     let has_own = certificates.iter().any(|one| !one.is_authority());
     let certificates = certificates.into_iter().filter(|one| !has_own || !one.is_authority());
-    Ok(certificates.map(|one| (Some(certificate::serial(&one)), one.into_key())).collect())
-}
-
-/// Whether a certificate's own serial is this one, in either case.
-fn is_same(own: Option<&str>, serial: &str) -> bool {
-    own.is_some_and(|own| own.eq_ignore_ascii_case(serial))
+    Ok(certificates.map(|one| (Some(Named::of(&one)), one.into_key())).collect())
 }
 
 /// Texts that are given as one text or a list.
@@ -487,25 +512,6 @@ fn texts<'s>(settings: &'s Settings, name: &str) -> Option<Vec<&'s str>> {
         (Some(texts), _) => Some(texts.iter().map(|text| text.trim()).collect()),
         (None, Some(text)) => Some(vec![text.trim()]),
         (None, None) => None,
-    }
-}
-
-fn ids(
-    settings: &Settings,
-    name: &'static str,
-    count_max: usize,
-    is_id: fn(&str) -> bool,
-) -> Result<Option<Vec<String>>, SettingsError> {
-    let Some(texts) = texts(settings, name) else { return Ok(None) };
-    if texts.is_empty() {
-        return Err(SettingsError::new(name, "empty_list"));
-    }
-    if texts.len() > count_max {
-        return Err(SettingsError::new(name, "out_of_range").because(format!("{} > {count_max}", texts.len())));
-    }
-    match texts.iter().find(|text| !is_id(text)) {
-        Some(bad) => Err(SettingsError::new(name, "malformed_id").because(*bad)),
-        None => Ok(Some(texts.into_iter().map(str::to_owned).collect())),
     }
 }
 

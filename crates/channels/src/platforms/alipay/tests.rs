@@ -103,11 +103,16 @@ pub(super) fn set<'p>(pairs: &mut Pairs<'p>, name: &'p str, value: &'p str) {
 }
 
 fn channel(settings: &Settings) -> Alipay {
-    Alipay { config: Arc::new(Config::build(settings).unwrap()), fetched: Vec::new(), fetched_notes: Vec::new() }
+    Alipay { config: Arc::new(Config::build(settings).unwrap()), fetched: Arc::new([]), fetched_notes: Vec::new() }
+}
+
+/// While the certificates of the vectors are valid.
+fn now() -> Timestamp {
+    "2026-11-22T00:00:00Z".parse().unwrap()
 }
 
 fn verify(settings: &Settings, request: &RawRequest) -> Verdict {
-    channel(settings).verify(request, Timestamp::UNIX_EPOCH)
+    channel(settings).verify(request, now())
 }
 
 #[track_caller]
@@ -184,6 +189,16 @@ fn a_certificate_is_known_by_its_serial() {
     match verify(&settings, &request(other)) {
         Verdict::NeedsKey(request) => assert_eq!(request.serial, "0123456789abcdef0123456789abcdef"),
         verdict => panic!("{verdict:?}"),
+    }
+    let spoiled = body.replace(serial, "0123456789abcdef0123456789abcdef").replace("sign=", "sign=*");
+    assert_eq!(refused(&settings, &request(spoiled)), Rejection::Malformed { field: "sign".into() }, "asks nobody");
+    // Before and after its validity a certificate proves nothing.
+    let before = "2026-11-21T05:11:53Z".parse().unwrap();
+    let after = "2031-11-20T05:11:55Z".parse().unwrap();
+    for time in [before, after] {
+        let at = |body: &[u8]| channel(&settings).verify(&request(body), time);
+        assert!(matches!(at(vector!("trade-certificate.form")), Verdict::NeedsKey(_)), "{time}");
+        assert!(matches!(at(vector!("trade-v1.form")), Verdict::Refused(Rejection::Signature)), "{time}");
     }
     let odd = refused(&settings, &request(body.replace(serial, "..%2Fetc")));
     assert_eq!(odd, Rejection::UnknownKey { serial: "../etc".into() });

@@ -111,7 +111,9 @@ fn a_refund_is_a_total_beside_its_payment() {
 fn a_refund_cut_out_of_the_merchants_text_is_held() {
     let cut = |changes: &[(&str, &str)]| {
         let mut pairs = trade();
-        changes.iter().for_each(|(name, value)| set(&mut pairs, name, value));
+        for (name, value) in changes {
+            set(&mut pairs, name, value);
+        }
         set(&mut pairs, "passback_params", "memo&refund_fee=88.80");
         let whole = signed(&pairs);
         let held = |body: Vec<u8>| !genuine(&own_settings(), body).0.concerns.is_empty();

@@ -36,7 +36,7 @@ fn fitting(settings: &Settings, body: &[u8]) -> Vec<&'static str> {
     let signature = decode_base64(form.present("sign").unwrap()).unwrap();
     let fits = |variant: &canonical::Variant| {
         let keys = &channel.config.keys;
-        keys.verify(SignType::Rsa2, None, &variant.string(&sorted), &signature, variant.name()).is_some()
+        keys.verify(SignType::Rsa2, (None, None), &variant.string(&sorted), &signature, variant.name()).is_some()
     };
     canonical::variants(&sorted).into_iter().filter(fits).map(canonical::Variant::name).collect()
 }

@@ -24,6 +24,8 @@ fn an_sm2_certificate_is_known_by_its_serial() {
     let other = "0123456789abcdef0123456789abcdef";
     let stranger = refused(&certified(), &request(body().replace(SERIAL, other)));
     assert_eq!(stranger, Rejection::UnknownKey { serial: other.into() });
+    let ended = channel(&certified()).verify(&request(body()), "2127-01-01T00:00:00Z".parse().unwrap());
+    assert!(matches!(ended, Verdict::Refused(Rejection::UnknownKey { .. })), "{ended:?}");
     // Without its name the text is another one.
     let nameless = body().replace(&format!("&alipay_cert_sn={SERIAL}"), "");
     assert_eq!(refused(&certified(), &request(nameless)), Rejection::Signature);
