@@ -28,17 +28,11 @@ const MESSAGES: u64 = 500;
 const MERCHANTS: u64 = 4;
 
 /// Damages before the signature: what is proven is kept and held for a person, where the oracle refuses it.
-const HELD: &[&str] = &[
-    "amount_nonsense",
-    "no_number",
-    "other_merchant",
-    "member_twice",
-    "plaintext",
-    "envelope",
-    "algorithm",
-    "resource",
-    "not_encrypted",
-];
+const HELD: &[&str] = &["amount_nonsense", "no_number", "other_merchant", "member_twice", "plaintext"];
+
+/// Damages around the box, before the signature: what another key or algorithm could open is refused, so that it is
+/// repeated; anything else that the platform signed is held.
+const REFUSED_OR_HELD: &[&str] = &["algorithm", "envelope", "not_encrypted", "resource"];
 
 /// The oracle's merchant, as a channel.
 fn channel(told: &Value) -> Box<dyn Channel> {
@@ -82,7 +76,7 @@ fn the_channel_and_the_oracle_agree() {
     let count = |word: &str| seen.keys().filter(|label| label.starts_with(word)).count();
     // Thirteen kinds in all their states: none may be missing from the cases.
     assert_eq!(count("genuine "), 30, "{seen:?}");
-    for held in HELD {
+    for held in HELD.iter().chain(REFUSED_OR_HELD) {
         assert!(seen.contains_key(&format!("damage {held}")), "no case of {held}");
     }
     assert!(count("damage ") > 24, "{seen:?}");
@@ -97,6 +91,9 @@ fn judged(channel: &dyn Channel, said: &Said) -> Vec<String> {
         }
         // A coupon names who made it, which need not be who is told of it; no money is in the message.
         (Verdict::Genuine(_), Some("other_merchant")) if said.kind == "coupon" => Vec::new(),
+        (Verdict::Genuine(_), Some(damage)) if REFUSED_OR_HELD.contains(&damage) => {
+            differences(said, &verdict, REFUSED_OR_HELD, |_| Vec::new())
+        }
         _ => differences(said, &verdict, HELD, |notification| read(notification, &said.expect)),
     }
 }

@@ -272,18 +272,18 @@ mod tests {
 
     /// A document with what was read, in the plainest way.
     fn written(found: &Nested) -> String {
-        let tag = |name: &str| name.split('[').next().unwrap_or_default().to_owned();
+        let tag = |name| str::split(name, '[').next().unwrap_or_default();
         let mut document = format!("<{}>", found.root());
         let mut open: Vec<&str> = Vec::new();
         for (path, text) in found.fields() {
             let names: Vec<&str> = path.split('/').collect();
             let common = open.iter().zip(&names).take_while(|(one, other)| one == other).count();
-            open.drain(common..).rev().for_each(|name| document += &format!("</{}>", tag(name)));
-            names[common..].iter().for_each(|name| document += &format!("<{}>", tag(name)));
+            open.drain(common..).rev().for_each(|name| document.extend(["</", tag(name), ">"]));
+            names[common..].iter().for_each(|name| document.extend(["<", tag(name), ">"]));
             open = names;
             document += &text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         }
-        open.iter().rev().for_each(|name| document += &format!("</{}>", tag(name)));
+        open.iter().rev().for_each(|name| document.extend(["</", tag(name), ">"]));
         document + &format!("</{}>", found.root())
     }
 
@@ -295,13 +295,13 @@ mod tests {
             match step / 4 {
                 0..=2 => {
                     open.push(name);
-                    document += &format!("<{name}>");
+                    document.extend(["<", name, ">"]);
                 }
                 3 => document += ["t", " ", "&lt;a>", "<![CDATA[&a;<b/>]]>"][usize::from(step % 4)],
-                _ => document += &open.pop().map(|name| format!("</{name}>")).unwrap_or_default(),
+                _ => open.pop().iter().for_each(|name| document.extend(["</", name, ">"])),
             }
         }
-        open.iter().rev().for_each(|name| document += &format!("</{name}>"));
+        open.iter().rev().for_each(|name| document.extend(["</", name, ">"]));
         document + "</x>"
     }
 

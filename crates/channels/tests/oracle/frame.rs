@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::thread;
 
 use serde_json::{Value, json};
-use tollbell_channels::channel::{Channel, Verdict};
+use tollbell_channels::channel::{Channel, Rejection, Verdict};
 use tollbell_channels::model::{Fact, Notification, RawRequest, Timestamp};
 use tollbell_channels::platforms;
 use tollbell_channels::settings::{SettingValue, Settings};
@@ -71,7 +71,7 @@ pub(crate) fn at_once<T: Send>(talks: impl IntoIterator<Item = impl FnOnce() -> 
 
 /// Where a channel's verdict is not the oracle's. `read` compares the facts of what both call genuine. What is signed
 /// and says something odd (`held`: damages before the signature) the oracle refuses; the channel holds it for a person,
-/// because a refusal would lose it.
+/// because a refusal would lose it. So a refusal of such a one is a difference, but for a message that is nobody's.
 pub(crate) fn differences(
     said: &Said,
     verdict: &Verdict,
@@ -85,8 +85,23 @@ pub(crate) fn differences(
         (Verdict::Genuine(proven), false) if proven.value().concerns.is_empty() => {
             vec![format!("not held: {:?}", proven.value())]
         }
-        (Verdict::Genuine(_) | Verdict::Refused(_) | Verdict::NeedsKey(_), false) => Vec::new(),
+        (Verdict::Genuine(_), false) => Vec::new(),
+        (Verdict::Refused(rejection), false) if !held.contains(&damage) || is_nobodys(rejection) => Vec::new(),
+        (Verdict::NeedsKey(_), false) if !held.contains(&damage) => Vec::new(),
         (verdict, _) => vec![format!("{verdict:?}")],
+    }
+}
+
+/// Names of a merchant outside of what can be read as a fact: they decide whose key it is.
+const MERCHANTS: [&str; 3] = ["appId", "mchNo", "pid"];
+
+/// Whether a message was refused because it is for another merchant, or does not say for which. Damages that change any
+/// number change this one as well, and then a refusal is right.
+fn is_nobodys(rejection: &Rejection) -> bool {
+    match rejection {
+        Rejection::UnknownMerchant { .. } => true,
+        Rejection::Missing { field } => MERCHANTS.contains(&field.as_str()),
+        _ => false,
     }
 }
 
