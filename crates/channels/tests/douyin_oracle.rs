@@ -14,7 +14,7 @@ use bytes::Bytes;
 use oracle::python::seed;
 use oracle::wire::{Said, ask, messages, settings, verdicts, written};
 use serde_json::{Value, json};
-use tollbell_channels::channel::{Channel, Rejection, Verdict};
+use tollbell_channels::channel::{Channel, Verdict};
 use tollbell_channels::model::{Currency, Environment, EventKind, Notification, RawRequest, Timestamp};
 use tollbell_channels::platforms;
 use tollbell_channels::settings::{SettingValue, Settings};
@@ -188,7 +188,6 @@ fn judge(generation: &str, said: &Said, verdict: &Verdict) -> Result<(), String>
     let damage = said.damage.as_deref().expect("a damage");
     let body: Value = serde_json::from_slice(&said.request.body).unwrap_or_default();
     match found {
-        Err(Rejection::Duplicate { .. } | Rejection::Missing { .. } | Rejection::Malformed { .. }) => Ok(()),
         Err(_) if HELD.contains(&damage) || NO_NUMBER.contains(&damage) => wrong(),
         Err(_) => Ok(()),
         Ok(found) if HELD.contains(&damage) || damage == UNREADABLE => {
