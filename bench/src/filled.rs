@@ -218,6 +218,7 @@ impl Pattern {
             platform: KIND,
             notification: Proven::by_signature(notification, verified),
             request: RawRequest { body: Bytes::from(renumber(&self.body)), ..self.request.clone() },
+            signed_query: None,
             routes,
             is_shadow: false,
         }

@@ -75,6 +75,11 @@ const UNCONFIRMED: &[Text] = &[
         zh: "JSON 中没有产品类型;代付等其他产品请使用单独的通知地址",
     },
     Text {
+        en: "whether any form field but `customerIdentification` and `response` ever comes; nothing signs one, and a script would read \
+             it, so such a callback is refused",
+        zh: "除 `customerIdentification` 与 `response` 外是否会有其他表单字段;这类字段没有签名而脚本会读到,因此拒绝此类回调",
+    },
+    Text {
         en: "how key and signature are written: base64url without padding is accepted, nothing else",
         zh: "密钥与签名的编码:只接受不带填充的 Base64URL",
     },
