@@ -180,7 +180,9 @@ class Alipay(FieldDamages, Platform):
         return self.gateway(rng, now, "alipay.fund.trans.order.changed", content), facts(event, order, number, amount, "CNY", self.identities(False))
 
     def make_settle(self, rng, wish, now, word, event, text):
-        content = {"out_request_no": digits(rng, 12), "remark": text()}
+        # Rows that are not at their end say nothing yet; a message without rows would be held.
+        rows = [{"operation_type": "transfer", "state": "PROCESSING", "detail_id": digits(rng, 20), "amount": "1.00"}]
+        content = {"out_request_no": digits(rng, 12), "remark": text(), "royalty_detail_list": rows}
         return self.gateway(rng, now, "alipay.trade.order.settle.notify", content), facts("other", identities=self.identities(False))
 
     def make_market(self, rng, wish, now, word, event, text):
