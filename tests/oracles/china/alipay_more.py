@@ -140,6 +140,9 @@ class Alipay(FieldDamages, Platform):
         fields = self.trade(rng, now, order, number, total, word, text)
         if word == "TRADE_CLOSED":
             fields["gmt_close"] = beijing(now, "%Y-%m-%d %H:%M:%S")
+        if event == "payment.closed":
+            # Nobody paid it; with that time the message would contradict itself.
+            fields.pop("gmt_payment", None)
         if rng.random() < 0.2:
             fields["refund_fee"] = "0.00"
         return fields, facts(event, order, number, total, "CNY", self.identities())
