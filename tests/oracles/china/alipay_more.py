@@ -140,6 +140,9 @@ class Alipay(FieldDamages, Platform):
         fields = self.trade(rng, now, order, number, total, word, text)
         if word == "TRADE_CLOSED":
             fields["gmt_close"] = beijing(now, "%Y-%m-%d %H:%M:%S")
+        if event == "payment.closed":
+            # Nobody paid it; with that time the message would contradict itself.
+            fields.pop("gmt_payment", None)
         if rng.random() < 0.2:
             fields["refund_fee"] = "0.00"
         return fields, facts(event, order, number, total, "CNY", self.identities())
@@ -180,7 +183,9 @@ class Alipay(FieldDamages, Platform):
         return self.gateway(rng, now, "alipay.fund.trans.order.changed", content), facts(event, order, number, amount, "CNY", self.identities(False))
 
     def make_settle(self, rng, wish, now, word, event, text):
-        content = {"out_request_no": digits(rng, 12), "remark": text()}
+        # Rows that are not at their end say nothing yet; a message without rows would be held.
+        rows = [{"operation_type": "transfer", "state": "PROCESSING", "detail_id": digits(rng, 20), "amount": "1.00"}]
+        content = {"out_request_no": digits(rng, 12), "remark": text(), "royalty_detail_list": rows}
         return self.gateway(rng, now, "alipay.trade.order.settle.notify", content), facts("other", identities=self.identities(False))
 
     def make_market(self, rng, wish, now, word, event, text):
