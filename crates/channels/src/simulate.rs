@@ -37,6 +37,12 @@ pub trait OtherSide: Send + Sync {
     /// A sentence when the bytes are not such an export.
     fn import(&mut self, exported: &[u8]) -> Result<(), String>;
 
+    /// Whether its messages say whose they are, by an id that is the merchant's. Where none does, two merchants of the
+    /// platform need an address each.
+    fn names_merchant(&self) -> bool {
+        true
+    }
+
     /// The part that hands out keys, with keys of its own; none when the platform has none.
     fn key_office(&self) -> Option<Box<dyn KeyOffice>> {
         None

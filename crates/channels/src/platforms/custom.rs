@@ -22,6 +22,8 @@
 //! All configured platforms share one family, and the scope's account begins with the platform's name: two
 //! platforms never share a fact, and two channels of one account do.
 
+#[cfg(feature = "simulate")]
+mod cover;
 mod cuts;
 mod facts;
 mod message;
@@ -39,6 +41,10 @@ mod time;
 
 use std::time::Duration;
 
+#[cfg(feature = "simulate")]
+pub(super) use self::cover::{cover, names_merchant};
+#[cfg(feature = "simulate")]
+pub(super) use self::simulate::mirror;
 use self::message::{Body, Message, malformed, missing};
 use self::schema::{Items, Recipe, Secret, VARIANTS, Verify};
 use self::template::{Place, Reference};
@@ -67,7 +73,7 @@ pub static PLATFORM: Platform = Platform {
     #[cfg(feature = "simulate")]
     simulate: simulate::other_side,
     #[cfg(feature = "simulate")]
-    mirror: Some(simulate::mirror),
+    mirror: Some(mirror),
 };
 
 /// The family within which identities are shared; the account begins with the platform's name.
@@ -89,7 +95,8 @@ const UNCONFIRMED: &[Text] = &[Text {
     zh: "协议完全由配置决定：上线前请对照平台文档逐项核对，并用测试通知验证",
 }];
 
-fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
+/// Builds a channel from a recipe.
+pub(super) fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
     Ok(Box::new(Custom { recipe: Recipe::build(settings)? }))
 }
 

@@ -53,9 +53,9 @@ pub(super) fn read(
         reader.check_environment(*item);
         reader.check_cuts(*item);
         let name = if parts.len() == 1 { platform_id.clone() } else { format!("{platform_id}:{}", index + 1) };
-        let fact = reader.fact(&kind, *item, &name);
-        sent_at = sent_at.or(fact.occurred_at);
-        facts.push(fact);
+        let found = reader.facts(&kind, *item, &name);
+        sent_at = sent_at.or(found.first().and_then(|fact| fact.occurred_at));
+        facts.extend(found);
         if !kinds.contains(&kind) {
             kinds.push(kind);
         }
@@ -103,7 +103,8 @@ impl Reader<'_, '_> {
         self.body_digest.clone()
     }
 
-    fn fact(&mut self, kind: &str, item: Option<&Json>, name: &str) -> Fact {
+    /// What a message or item of this type proves: one fact, and those that its rule names besides.
+    fn facts(&mut self, kind: &str, item: Option<&Json>, name: &str) -> Vec<Fact> {
         let recipe = self.recipe;
         let rules = recipe.rules.map.get(kind).map(Vec::as_slice).unwrap_or_default();
         for condition in rules.iter().flat_map(|rule| &rule.when) {
@@ -116,30 +117,41 @@ impl Reader<'_, '_> {
         let Some(rule) = rule else {
             let mut fact = self.bare(EventKind::Other, name);
             fact.order_no = self.first(&recipe.rules.usual.order, item);
-            return fact;
+            return vec![fact];
         };
         let fields = &rule.fields;
         if rule.event == EventKind::Other {
             let mut fact = self.bare(EventKind::Other, name);
             fact.order_no = self.first(&fields.order, item);
             fact.occurred_at = self.time(fields.time.as_ref(), item);
-            return fact;
+            return vec![fact];
         }
-        self.money_fact(rule, item, name)
+        let first = self.money_fact(rule.event, fields, item, name);
+        let also = rule.also.iter().map(|also| self.money_fact(also.event, &also.fields, item, name));
+        std::iter::once(first).chain(also.collect::<Vec<_>>()).collect()
     }
 
     /// A fact about money. A name or amount that is not there leaves it to a person.
-    fn money_fact(&mut self, rule: &Rule, item: Option<&Json>, name: &str) -> Fact {
-        let fields = &rule.fields;
+    fn money_fact(&mut self, kind: EventKind, fields: &Fields, item: Option<&Json>, name: &str) -> Fact {
         let payment = fields.payment.as_ref().and_then(|reference| self.name(reference, item)).and_then(Identity::new);
         let numbers = self.numbers(&fields.number, item);
-        let amount = self.amount(rule.event, fields, item, payment.as_ref(), !numbers.is_empty());
+        let amount = self.amount(kind, fields, item, payment.as_ref(), !numbers.is_empty());
         let mut names: Vec<Identity> = Vec::new();
         if let (Amount::Cumulative { total, .. }, Some(payment)) = (&amount, &payment) {
             names.extend(Identity::new(format!("{payment}:total:{}", total.minor)));
         }
+        let state = fields.state.as_ref().and_then(|reference| {
+            let state = self.name(reference, item);
+            if state.is_none() {
+                self.concern(Concern::MissingField { field: reference.shown.clone() });
+            }
+            state
+        });
         for number in &numbers {
-            let identity = Identity::new(number.clone());
+            let identity = Identity::new(match &state {
+                Some(state) => format!("{number}:{state}"),
+                None => number.clone(),
+            });
             names.extend(identity.filter(|identity| !names.contains(identity)));
         }
         if names.is_empty() {
@@ -147,7 +159,7 @@ impl Reader<'_, '_> {
             let field = field.map_or_else(|| "number".to_owned(), |reference| reference.shown.clone());
             self.concern(Concern::MissingField { field });
         }
-        let mut fact = self.bare(rule.event, name);
+        let mut fact = self.bare(kind, name);
         let mut names = names.into_iter();
         if let Some(first) = names.next() {
             fact.identity = first;
@@ -158,7 +170,7 @@ impl Reader<'_, '_> {
         fact.platform_no = numbers.into_iter().next();
         fact.payee = fields.payee.as_ref().and_then(|reference| self.name(reference, item));
         fact.occurred_at = self.time(fields.time.as_ref(), item);
-        fact.payment = match rule.event {
+        fact.payment = match kind {
             EventKind::PaymentFinalized => payment.or_else(|| Some(fact.identity.clone())),
             kind if kind.follows_payment() => payment,
             _ => None,
@@ -225,7 +237,11 @@ impl Reader<'_, '_> {
         let currency = match &rule.currency {
             CurrencyRule::Fixed(currency) => *currency,
             CurrencyRule::From(reference) => {
-                Currency::parse(&self.optional(reference, item).ok_or(MoneyError::Currency)?)?
+                let code = self.optional(reference, item).ok_or(MoneyError::Currency)?;
+                match rule.currencies.get(&code.to_ascii_uppercase()) {
+                    Some(counted) => *counted,
+                    None => Currency::parse(&code)?,
+                }
             }
         };
         let text = match self.message.json(&rule.value, item) {

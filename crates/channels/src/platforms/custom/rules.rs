@@ -40,6 +40,15 @@ pub(super) struct Rule {
     pub(super) event: EventKind,
     pub(super) when: Vec<Condition>,
     pub(super) fields: Fields,
+    /// What the same message proves besides.
+    pub(super) also: Vec<Also>,
+}
+
+/// A further fact of a message.
+#[derive(Debug)]
+pub(super) struct Also {
+    pub(super) event: EventKind,
+    pub(super) fields: Fields,
 }
 
 /// A value that must be one of these texts.
@@ -55,6 +64,8 @@ pub(super) struct Fields {
     /// The platform's numbers of the payment, refund, …: the first that is there is its name, the others are
     /// further names of the same.
     pub(super) number: Vec<Reference>,
+    /// What is told anew at every state, such as a dispute, is named by its number and this.
+    pub(super) state: Option<Reference>,
     /// The payment that a refund or dispute follows.
     pub(super) payment: Option<Reference>,
     /// The merchant's order number: the first that is there.
@@ -72,6 +83,8 @@ pub(super) struct AmountRule {
     pub(super) form: AmountForm,
     /// The platform's decimals where they are not those of ISO 4217.
     pub(super) exponents: BTreeMap<String, u8>,
+    /// Codes that are none of ISO 4217, such as those of stablecoins, and what they are counted as.
+    pub(super) currencies: BTreeMap<String, Currency>,
     /// The value is the total of all refunds of the payment so far.
     pub(super) is_cumulative: bool,
 }
@@ -102,12 +115,13 @@ const FIELDS: [&str; 6] = ["number", "payment", "order", "amount", "payee", "tim
 
 impl Rules {
     pub(super) fn read(node: &Node<'_>, verify: &Verify) -> Result<Self, SettingsError> {
-        let known: Vec<&str> = ["id", "type", "account", "map"].into_iter().chain(FIELDS).collect();
+        let known: Vec<&str> = ["id", "type", "account", "about", "map"].into_iter().chain(FIELDS).collect();
         let keys = node.table(&known)?;
         let reader = Reader { verify };
         let usual = reader.fields(&keys, &Fields::default())?;
         let kind = reader.reference(keys.required("type")?)?;
-        let map = reader.map(keys.required("map")?, &kind, &usual)?;
+        let about = reader.about(keys.get("about"), &usual)?;
+        let map = reader.map(keys.required("map")?, &kind, &Usual { usual: &usual, about: &about })?;
         Ok(Self {
             id: reader.references(keys.get("id"))?,
             account: keys.get("account").map(|node| reader.reference(node)).transpose()?,
@@ -120,8 +134,35 @@ impl Rules {
     /// Kinds that some type can mean, in the order of [`EventKind::ALL`].
     #[cfg(feature = "simulate")]
     pub(super) fn kinds(&self) -> Vec<EventKind> {
-        let is_known = |kind: &EventKind| self.map.values().flatten().any(|rule| rule.event == *kind);
+        let is_known = |kind: &EventKind| self.map.values().flatten().any(|rule| rule.tells(*kind));
         EventKind::ALL.iter().copied().filter(is_known).collect()
+    }
+}
+
+impl Rule {
+    /// Whether a message of this rule proves a fact of a kind.
+    #[cfg(feature = "simulate")]
+    pub(super) fn tells(&self, kind: EventKind) -> bool {
+        self.event == kind || self.also.iter().any(|also| also.event == kind)
+    }
+}
+
+/// Fields that rules begin with.
+#[derive(Clone, Copy)]
+struct Usual<'u> {
+    /// Those of a rule that names nothing else.
+    usual: &'u Fields,
+    /// Those of `event.about`, by their names.
+    about: &'u BTreeMap<String, Fields>,
+}
+
+impl<'u> Usual<'u> {
+    /// The fields that a rule begins with.
+    fn of(&self, keys: &Keys<'_>) -> Result<&'u Fields, SettingsError> {
+        let Some(node) = keys.get("about") else { return Ok(self.usual) };
+        self.about.get(node.text()?).ok_or_else(|| {
+            node.error("unknown_word").because(self.about.keys().cloned().collect::<Vec<_>>().join(", "))
+        })
     }
 }
 
@@ -162,6 +203,7 @@ impl Reader<'_> {
         };
         Ok(Fields {
             number: many("number", &usual.number)?,
+            state: one("state", &usual.state)?,
             payment: one("payment", &usual.payment)?,
             order: many("order", &usual.order)?,
             amount: match keys.get("amount") {
@@ -183,7 +225,7 @@ impl Reader<'_> {
     }
 
     fn amount(&self, node: &Node<'_>) -> Result<AmountRule, SettingsError> {
-        let keys = node.table(&["value", "currency", "form", "exponents", "cumulative"])?;
+        let keys = node.table(&["value", "currency", "form", "exponents", "currencies", "cumulative"])?;
         let currency = keys.required("currency")?;
         let text = currency.text()?;
         let currency = match Currency::parse(text) {
@@ -199,6 +241,14 @@ impl Reader<'_> {
             let exponent = exponent.ok_or_else(|| node.error("out_of_range").because(format!("0..={EXPONENT_MAX}")))?;
             exponents.insert(code.code().to_owned(), exponent);
         }
+        let mut currencies = BTreeMap::new();
+        for (code, node) in keys.get("currencies").map(Node::entries).transpose()?.unwrap_or_default() {
+            if Currency::parse(code).is_ok() {
+                return Err(node.error("never_matches").because(code));
+            }
+            let counted = Currency::parse(node.text()?).map_err(|_| node.error("unknown_word").because("EUR, JPY"))?;
+            currencies.insert(code.to_ascii_uppercase(), counted);
+        }
         Ok(AmountRule {
             value: self.reference(keys.required("value")?)?,
             currency,
@@ -209,15 +259,27 @@ impl Reader<'_> {
                 ("decimal-number", AmountForm::DecimalNumber),
             ])?,
             exponents,
+            currencies,
             is_cumulative: keys.get("cumulative").map_or(Ok(false), Node::flag)?,
         })
+    }
+
+    /// Sets of fields that several rules share: where the numbers of a refund, a dispute, … stand.
+    fn about(&self, node: Option<&Node<'_>>, usual: &Fields) -> Result<BTreeMap<String, Fields>, SettingsError> {
+        let entries = node.map(Node::entries).transpose()?.unwrap_or_default();
+        if entries.len() > LIST_MAX {
+            return Err(SettingsError::new("event", "out_of_range").because(format!("{} > {LIST_MAX}", entries.len())));
+        }
+        let known: Vec<&str> = ["state"].into_iter().chain(FIELDS).collect();
+        let read = |(name, node): (&str, Node<'_>)| Ok((name.to_owned(), self.fields(&node.table(&known)?, usual)?));
+        entries.into_iter().map(read).collect()
     }
 
     fn map(
         &self,
         node: &Node<'_>,
         kind: &Reference,
-        usual: &Fields,
+        usual: &Usual<'_>,
     ) -> Result<BTreeMap<String, Vec<Rule>>, SettingsError> {
         let entries = node.entries()?;
         if entries.is_empty() {
@@ -231,13 +293,19 @@ impl Reader<'_> {
             if word.trim().is_empty() {
                 return Err(node.error("never_matches").because("\"\""));
             }
-            map.insert(word.to_owned(), self.rules(word, &node, kind, usual)?);
+            map.insert(word.to_owned(), self.rules(word, &node, kind, *usual)?);
         }
         Ok(map)
     }
 
     /// The rules of one type: a kind, a table, or a list of these of which the first that fits counts.
-    fn rules(&self, word: &str, node: &Node<'_>, kind: &Reference, usual: &Fields) -> Result<Vec<Rule>, SettingsError> {
+    fn rules(
+        &self,
+        word: &str,
+        node: &Node<'_>,
+        kind: &Reference,
+        usual: Usual<'_>,
+    ) -> Result<Vec<Rule>, SettingsError> {
         let mut rules: Vec<Rule> = Vec::new();
         for node in node.one_or_many(LIST_MAX)? {
             if rules.last().is_some_and(|rule| rule.when.is_empty()) {
@@ -245,28 +313,57 @@ impl Reader<'_> {
             }
             if !node.is_table() {
                 let event = event(&node)?;
-                check_whole(&node, event, usual)?;
-                rules.push(Rule { event, when: Vec::new(), fields: usual.clone() });
+                check_whole(&node, event, usual.usual)?;
+                rules.push(Rule { event, when: Vec::new(), fields: usual.usual.clone(), also: Vec::new() });
                 continue;
             }
-            let known: Vec<&str> = ["event", "when", "else"].into_iter().chain(FIELDS).collect();
+            let known: Vec<&str> = ["event", "when", "else", "also", "about", "state"].into_iter().chain(FIELDS).collect();
             let keys = node.table(&known)?;
-            let fields = self.fields(&keys, usual)?;
+            let fields = self.fields(&keys, usual.of(&keys)?)?;
             let when = keys.get("when").map(|node| self.when(word, node, kind)).transpose()?.unwrap_or_default();
             let kind = event(keys.required("event")?)?;
             check_whole(&node, kind, &fields)?;
             let is_conditional = !when.is_empty();
-            rules.push(Rule { event: kind, when, fields: fields.clone() });
+            let also = keys.get("also").map(|node| self.also(node, kind, &fields, usual)).transpose()?.unwrap_or_default();
+            rules.push(Rule { event: kind, when, fields: fields.clone(), also });
             if let Some(other) = keys.get("else") {
                 if !is_conditional {
                     return Err(other.error("never_matches").because("when"));
                 }
                 let kind = event(other)?;
                 check_whole(other, kind, &fields)?;
-                rules.push(Rule { event: kind, when: Vec::new(), fields });
+                rules.push(Rule { event: kind, when: Vec::new(), fields, also: Vec::new() });
             }
         }
         Ok(rules)
+    }
+
+    /// Further facts of the same message: kinds with the same fields, or tables with their own.
+    fn also(
+        &self,
+        node: &Node<'_>,
+        first: EventKind,
+        own: &Fields,
+        usual: Usual<'_>,
+    ) -> Result<Vec<Also>, SettingsError> {
+        let mut all: Vec<Also> = Vec::new();
+        for node in node.one_or_many(LIST_MAX)? {
+            let (kind, fields) = if node.is_table() {
+                let known: Vec<&str> = ["event", "about", "state"].into_iter().chain(FIELDS).collect();
+                let keys = node.table(&known)?;
+                let begun = if keys.get("about").is_some() { usual.of(&keys)? } else { own };
+                (event(keys.required("event")?)?, self.fields(&keys, begun)?)
+            } else {
+                (event(&node)?, own.clone())
+            };
+            // A message is one fact of a kind, and nothing besides is no fact.
+            if kind == EventKind::Other || kind == first || all.iter().any(|also| also.event == kind) {
+                return Err(node.error("relation").because("event"));
+            }
+            check_whole(&node, kind, &fields)?;
+            all.push(Also { event: kind, fields });
+        }
+        Ok(all)
     }
 
     fn when(&self, word: &str, node: &Node<'_>, kind: &Reference) -> Result<Vec<Condition>, SettingsError> {

@@ -115,13 +115,17 @@ impl Recipe {
         if account.len() > ACCOUNT_BYTES_MAX || account.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return Err(SettingsError::new("account", "malformed_id"));
         }
-        let configured = settings.pairs("values").unwrap_or_default();
+        let mut configured = settings.pairs("values").unwrap_or_default().to_vec();
         if configured.iter().any(|(name, _)| name.is_empty()) {
             return Err(SettingsError::new("values", "malformed"));
         }
+        // A platform that names the merchant outside the body names it in `require`.
+        if configured.iter().all(|(name, _)| name != "account") {
+            configured.push(("account".to_owned(), account.clone()));
+        }
         let tree = settings.tree("verify").ok_or(SettingsError::new("verify", "missing"))?;
         let event = settings.tree("event").ok_or(SettingsError::new("event", "missing"))?;
-        let verify = VerifyReader { settings, configured, node: Node::new("verify", tree) }.read()?;
+        let verify = VerifyReader { settings, configured: &configured, node: Node::new("verify", tree) }.read()?;
         let rules = Rules::read(&Node::new("event", event), &verify)?;
         let replies = Replies::read(settings.tree("reply"))?;
         Ok(Self { environment: settings.environment, platform, account, verify, rules, replies })

@@ -100,11 +100,23 @@ impl Carrier {
     /// Whether a request has a carrier at all, which is how such a message is recognised.
     pub(super) fn is_there(&self, message: &Message<'_>) -> bool {
         match &self.from.place {
-            Place::Header(name) => !message.headers(name).is_empty(),
+            Place::Header(name) => {
+                let values = message.headers(name);
+                // Two schemes may share a header: a list without a signature of ours is another channel's.
+                !values.is_empty() && values.iter().all(|value| self.has_version(value))
+            }
             // It stands in the items, which the event's own references find.
             Place::Item(_) => true,
             _ => matches!(message.text(&self.from, None), Ok(Some(_))),
         }
+    }
+
+    /// Whether a text has a signature of the wanted version, where versions are named.
+    fn has_version(&self, text: &[u8]) -> bool {
+        let Writing::List { list_sep, version: Some(version), .. } = &self.writing else { return true };
+        let Ok(text) = std::str::from_utf8(text) else { return false };
+        let is_ours = |entry: &str| entry.split_once(version.sep.as_str()).is_some_and(|(word, _)| word == version.want);
+        text.len() <= CARRIER_BYTES_MAX && text.split(list_sep.as_str()).any(is_ours)
     }
 
     /// Reads the signatures of a message or item.

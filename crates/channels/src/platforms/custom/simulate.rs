@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use zeroize::Zeroizing;
 
 use super::message::{BodyForm, Message};
-use super::rules::{AmountForm, AmountRule, CurrencyRule, Rule};
+use super::rules::{AmountForm, AmountRule, CurrencyRule, Fields, Rule};
 use super::schema::Recipe;
 use super::signature::{Carrier, Writing};
 use super::template::{Place, Reference, Template};
@@ -33,7 +33,7 @@ const SECRET_DIGITS: usize = 64;
 const SIGNATURE: &str = "x-signature";
 
 /// The other side of any configured channel.
-pub(super) fn mirror(settings: &Settings) -> Result<Box<dyn Mirror>, SettingsError> {
+pub(in crate::platforms) fn mirror(settings: &Settings) -> Result<Box<dyn Mirror>, SettingsError> {
     Ok(Box::new(Reflection { recipe: Recipe::build(settings)? }))
 }
 
@@ -66,9 +66,12 @@ impl Reflection {
     /// Everything but the signature.
     fn tell(&self, story: &Story, draft: &mut Draft) {
         let Recipe { verify, rules, .. } = &self.recipe;
-        let found = rules.map.iter().find_map(|(word, rules)| {
-            rules.iter().find(|rule| rule.event == story.kind).map(|rule| (word.as_str(), rule))
-        });
+        let told_by = |is_told: &dyn Fn(&Rule) -> bool| {
+            rules.map.iter().find_map(|(word, rules)| {
+                rules.iter().find(|rule| is_told(rule)).map(|rule| (word.as_str(), rule))
+            })
+        };
+        let found = told_by(&|rule| rule.event == story.kind).or_else(|| told_by(&|rule| rule.tells(story.kind)));
         if !story.note.is_empty() {
             draft.json.set(&["note".to_owned()], Doc::text(&story.note));
             draft.form.push(("note".to_owned(), story.note.clone()));
@@ -105,18 +108,27 @@ impl Reflection {
     }
 
     fn tell_rule(&self, story: &Story, rule: &Rule, draft: &mut Draft) {
-        let fields = &rule.fields;
+        for also in &rule.also {
+            self.tell_fields(story, also.event, &also.fields, draft);
+        }
+        self.tell_fields(story, rule.event, &rule.fields, draft);
+        for condition in &rule.when {
+            draft.set(&condition.from, Doc::text(condition.texts.first().map_or("", String::as_str)));
+        }
+    }
+
+    fn tell_fields(&self, story: &Story, kind: EventKind, fields: &Fields, draft: &mut Draft) {
         let payment = format!("P{}", name_of(&story.order_no));
         let number = match &story.refund_no {
-            Some(refund) => format!("R{}", name_of(refund)),
-            None => payment.clone(),
+            Some(refund) if kind.follows_payment() => format!("R{}", name_of(refund)),
+            _ => payment.clone(),
         };
         for (reference, text) in [(fields.number.first(), &number), (fields.order.first(), &story.order_no)] {
             if let Some(reference) = reference {
                 draft.set(reference, Doc::text(text));
             }
         }
-        if let Some(reference) = fields.payment.as_ref().filter(|_| story.kind.follows_payment()) {
+        if let Some(reference) = fields.payment.as_ref().filter(|_| kind.follows_payment()) {
             draft.set(reference, Doc::text(&payment));
         }
         if let Some(payee) = &fields.payee {
@@ -125,11 +137,11 @@ impl Reflection {
         if let Some(clock) = &fields.time {
             draft.set_time(clock, story.at);
         }
-        for condition in &rule.when {
-            draft.set(&condition.from, Doc::text(condition.texts.first().map_or("", String::as_str)));
+        if let Some(state) = &fields.state {
+            draft.set(state, Doc::text(&format!("state-{}", story.serial)));
         }
         if let Some(amount) = &fields.amount {
-            let is_refund = story.kind == EventKind::RefundSucceeded;
+            let is_refund = kind == EventKind::RefundSucceeded;
             draft.set_amount(amount, if is_refund { story.refunded_minor } else { story.amount_minor });
         }
     }
