@@ -43,10 +43,10 @@ use std::time::Duration;
 
 #[cfg(feature = "simulate")]
 pub(super) use self::cover::{cover, names_merchant};
-#[cfg(feature = "simulate")]
-pub(super) use self::simulate::mirror;
 use self::message::{Body, Message, malformed, missing};
 use self::schema::{Items, Recipe, Secret, VARIANTS, Verify};
+#[cfg(feature = "simulate")]
+pub(super) use self::simulate::mirror;
 use self::template::{Place, Reference};
 use super::Platform;
 use crate::channel::{Answer, Channel, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
@@ -138,7 +138,7 @@ impl Channel for Custom {
                 message.text(account, *item).is_ok_and(|found| found.is_none_or(|found| found == self.recipe.account))
             })
         };
-        if check_required(verify, &message).is_ok() && rules.account.as_ref().is_none_or(is_own) {
+        if check_required(verify, &message).is_ok() && rules.account.iter().all(is_own) {
             Likeness::Merchant
         } else {
             Likeness::Shape

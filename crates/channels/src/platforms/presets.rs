@@ -135,12 +135,10 @@ impl Preset {
     /// Builds a channel of examples: what is said about money in the file must hold without a merchant.
     fn check(&self) -> Result<Box<dyn Channel>, String> {
         let secret = SettingValue::Key(self.recipe.secret(&"0".repeat(file::SECRET_DIGITS)).into_bytes().into());
-        let settings = self.settings.iter().fold(Settings::new(Environment::Live), |all, setting| {
-            match setting.kind {
-                SettingKind::Text => all.with(setting.name, SettingValue::Text(setting.example.to_owned())),
-                SettingKind::SecretKey => all.with(setting.name, secret.clone()),
-                _ => all,
-            }
+        let settings = self.settings.iter().fold(Settings::new(Environment::Live), |all, setting| match setting.kind {
+            SettingKind::Text => all.with(setting.name, SettingValue::Text(setting.example.to_owned())),
+            SettingKind::SecretKey => all.with(setting.name, secret.clone()),
+            _ => all,
         });
         self.build(&settings).map_err(|error| error.to_string())
     }

@@ -45,6 +45,6 @@ pub(in crate::platforms) fn cover(settings: &Settings) -> Result<Cover, Settings
 /// Whether a message says whose it is, so that two merchants of the platform may share an address.
 pub(in crate::platforms) fn names_merchant(settings: &Settings) -> Result<bool, SettingsError> {
     let recipe = Recipe::build(settings)?;
-    let account = &recipe.account;
-    Ok(recipe.rules.account.is_some() || recipe.verify.require.iter().any(|(_, expected)| expected == account))
+    let is_named = |(_, expected): &(_, String)| expected.contains(&recipe.account);
+    Ok(!recipe.rules.account.is_empty() || recipe.verify.require.iter().any(is_named))
 }

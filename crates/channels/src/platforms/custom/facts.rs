@@ -268,12 +268,12 @@ impl Reader<'_, '_> {
 
     /// A genuine message about another account is not ours to refuse: it is kept under that account.
     fn check_account(&mut self, item: Option<&Json>) {
-        let Some(reference) = &self.recipe.rules.account else { return };
         self.account.clone_from(&self.recipe.account);
-        let Some(found) = self.name(reference, item) else { return };
-        if found != self.recipe.account {
-            self.concern(Concern::ForeignPayee { payee: quote(&found) });
-            self.account = found;
+        for found in self.numbers(&self.recipe.rules.account, item) {
+            if found != self.recipe.account {
+                self.concern(Concern::ForeignPayee { payee: quote(&found) });
+                self.account = found;
+            }
         }
     }
 

@@ -26,8 +26,8 @@ pub(super) struct Rules {
     /// The message's own number; empty for the body's digest.
     pub(super) id: Vec<Reference>,
     pub(super) kind: Reference,
-    /// The account in the message, compared with the channel's.
-    pub(super) account: Option<Reference>,
+    /// Where the account may stand in the message; compared with the channel's wherever it does.
+    pub(super) account: Vec<Reference>,
     /// What the map does not name says nothing about money.
     pub(super) map: BTreeMap<String, Vec<Rule>>,
     /// Where the numbers of an unmapped message stand.
@@ -124,7 +124,7 @@ impl Rules {
         let map = reader.map(keys.required("map")?, &kind, &Usual { usual: &usual, about: &about })?;
         Ok(Self {
             id: reader.references(keys.get("id"))?,
-            account: keys.get("account").map(|node| reader.reference(node)).transpose()?,
+            account: reader.references(keys.get("account"))?,
             kind,
             map,
             usual,
@@ -317,14 +317,16 @@ impl Reader<'_> {
                 rules.push(Rule { event, when: Vec::new(), fields: usual.usual.clone(), also: Vec::new() });
                 continue;
             }
-            let known: Vec<&str> = ["event", "when", "else", "also", "about", "state"].into_iter().chain(FIELDS).collect();
+            let known: Vec<&str> =
+                ["event", "when", "else", "also", "about", "state"].into_iter().chain(FIELDS).collect();
             let keys = node.table(&known)?;
             let fields = self.fields(&keys, usual.of(&keys)?)?;
             let when = keys.get("when").map(|node| self.when(word, node, kind)).transpose()?.unwrap_or_default();
             let kind = event(keys.required("event")?)?;
             check_whole(&node, kind, &fields)?;
             let is_conditional = !when.is_empty();
-            let also = keys.get("also").map(|node| self.also(node, kind, &fields, usual)).transpose()?.unwrap_or_default();
+            let also =
+                keys.get("also").map(|node| self.also(node, kind, &fields, usual)).transpose()?.unwrap_or_default();
             rules.push(Rule { event: kind, when, fields: fields.clone(), also });
             if let Some(other) = keys.get("else") {
                 if !is_conditional {

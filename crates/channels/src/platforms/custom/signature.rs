@@ -115,7 +115,8 @@ impl Carrier {
     fn has_version(&self, text: &[u8]) -> bool {
         let Writing::List { list_sep, version: Some(version), .. } = &self.writing else { return true };
         let Ok(text) = std::str::from_utf8(text) else { return false };
-        let is_ours = |entry: &str| entry.split_once(version.sep.as_str()).is_some_and(|(word, _)| word == version.want);
+        let is_ours =
+            |entry: &str| entry.split_once(version.sep.as_str()).is_some_and(|(word, _)| word == version.want);
         text.len() <= CARRIER_BYTES_MAX && text.split(list_sep.as_str()).any(is_ours)
     }
 

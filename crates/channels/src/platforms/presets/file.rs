@@ -43,13 +43,18 @@ impl Recipe {
 
 /// Reads a file.
 pub(super) fn read(text: &str) -> Result<(Head, Recipe), String> {
-    let table = DeTable::parse(text).map_err(|error| error.to_string())?;
-    let tree = tree(&DeValue::Table(table.into_inner()))?;
+    let tree = parsed(text)?;
     let keys = Node::new("preset", &tree).table(&TABLES).map_err(|error| error.to_string())?;
     let head = keys.required("preset").and_then(Head::read).map_err(|error| error.to_string())?;
     let part = |name: &str| keys.get(name).map(|node| node.tree().clone());
     let needed = |name: &str| part(name).ok_or_else(|| format!("no [{name}]"));
     Ok((head, Recipe { verify: needed("verify")?, event: needed("event")?, reply: part("reply") }))
+}
+
+/// The whole text as a tree.
+pub(super) fn parsed(text: &str) -> Result<Tree, String> {
+    let table = DeTable::parse(text).map_err(|error| error.to_string())?;
+    tree(&DeValue::Table(table.into_inner()))
 }
 
 /// A value of the file as settings have it, tables in the order of the file.
@@ -61,7 +66,9 @@ fn tree(value: &DeValue<'_>) -> Result<Tree, String> {
             let digits = number.as_str();
             digits.parse().map(Tree::Number).map_err(|_| format!("`{digits}` is no whole number"))
         }
-        DeValue::Array(items) => items.iter().map(|item| tree(item.get_ref())).collect::<Result<_, _>>().map(Tree::List),
+        DeValue::Array(items) => {
+            items.iter().map(|item| tree(item.get_ref())).collect::<Result<_, _>>().map(Tree::List)
+        }
         DeValue::Table(table) => {
             let mut members: Vec<(&Spanned<_>, &Spanned<DeValue<'_>>)> = table.iter().collect();
             members.sort_by_key(|(name, _)| name.span().start);
@@ -70,7 +77,9 @@ fn tree(value: &DeValue<'_>) -> Result<Tree, String> {
             };
             members.into_iter().map(member).collect::<Result<_, String>>().map(Tree::Table)
         }
-        DeValue::Float(_) | DeValue::Datetime(_) => Err("a number with a point, or a date: texts are wanted".to_owned()),
+        DeValue::Float(_) | DeValue::Datetime(_) => {
+            Err("a number with a point, or a date: texts are wanted".to_owned())
+        }
     }
 }
 

@@ -1,0 +1,141 @@
+//! Paddle, Worldline, Standard Webhooks.
+
+use super::*;
+use crate::channel::Rejection;
+
+fn paddle(kind: &str, data: &str) -> String {
+    format!(
+        r#"{{"event_id":"evt_1","event_type":"{kind}","occurred_at":"2026-11-21T03:59:59.112Z","notification_id":"ntf_1","data":{{{data}}}}}"#
+    )
+}
+
+#[test]
+fn paddle_tells_a_payment_twice() {
+    let transaction = |currency: &str, total: &str| {
+        format!(
+            r#""id":"txn_1","status":"paid","currency_code":"{currency}","custom_data":{{"order_no":"T1"}},"details":{{"totals":{{"total":"2500","credit":"500","grand_total":"{total}","currency_code":"{currency}"}}}}"#
+        )
+    };
+    let usd = transaction("USD", "2000");
+    let adjustment = |action: &str, status: &str| {
+        format!(
+            r#""id":"adj_1","action":"{action}","status":"{status}","transaction_id":"txn_1","currency_code":"USD","totals":{{"total":"100","currency_code":"USD"}}"#
+        )
+    };
+    for (kind, data, expected) in [
+        ("transaction.paid", usd.clone(), "payment.succeeded txn_1 20.00 USD of T1"),
+        (
+            "transaction.completed",
+            usd.clone(),
+            "payment.finalized txn_1 20.00 USD of T1 for txn_1; payment.succeeded txn_1 20.00 USD of T1",
+        ),
+        ("transaction.payment_failed", usd.clone(), "payment.failed txn_1 20.00 USD of T1"),
+        ("transaction.canceled", usd.clone(), "payment.closed txn_1 20.00 USD of T1"),
+        ("transaction.updated", usd, "other of T1"),
+        ("transaction.paid", transaction("JPY", "2000"), "payment.succeeded txn_1 2000 JPY of T1"),
+        (
+            "transaction.paid",
+            r#""id":"txn_1","currency_code":"USD","custom_data":null"#.to_owned(),
+            "payment.succeeded txn_1 ?; held: unreadable_amount",
+        ),
+        ("adjustment.created", adjustment("refund", "pending_approval"), "other"),
+        ("adjustment.created", adjustment("refund", "approved"), "refund.succeeded adj_1 1.00 USD for txn_1"),
+        ("adjustment.updated", adjustment("refund", "approved"), "refund.succeeded adj_1 1.00 USD for txn_1"),
+        ("adjustment.updated", adjustment("refund", "rejected"), "refund.failed adj_1 1.00 USD for txn_1"),
+        ("adjustment.created", adjustment("credit", "approved"), "other"),
+        (
+            "adjustment.created",
+            adjustment("chargeback", "approved"),
+            "dispute.opened adj_1:approved 1.00 USD for txn_1",
+        ),
+        (
+            "adjustment.updated",
+            adjustment("chargeback", "reversed"),
+            "dispute.updated adj_1:reversed 1.00 USD for txn_1",
+        ),
+        (
+            "payout.paid",
+            r#""id":"pay_1","status":"paid","amount":"100","currency_code":"USD""#.to_owned(),
+            "transfer.succeeded pay_1 1.00 USD",
+        ),
+        (
+            "payout.created",
+            r#""id":"pay_1","status":"unpaid","amount":"100","currency_code":"USD""#.to_owned(),
+            "other",
+        ),
+    ] {
+        check("paddle", "1000001", &[(&paddle(kind, &data), expected)]);
+    }
+}
+
+/// Five seconds on either side, and any of several h1.
+#[test]
+fn paddles_window_is_narrow() {
+    let channel = channel("paddle", "1000001", Environment::Live);
+    let mut request = signed("paddle", &paddle("x", ""));
+    let at = |seconds: i64| now() + jiff::SignedDuration::from_secs(seconds);
+    for (seconds, is_fresh) in [(0, true), (5, true), (6, false), (-5, true), (-6, false)] {
+        let verdict = channel.verify(&request, at(seconds));
+        assert_eq!(matches!(verdict, Verdict::Genuine(_)), is_fresh, "{seconds}: {verdict:?}");
+    }
+    let header = request.headers["paddle-signature"].to_str().unwrap().to_owned();
+    let (time, own) = header.split_once(';').unwrap();
+    let other = format!("h1={}", "0".repeat(64));
+    for (header, is_genuine) in [
+        (format!("{time};{other};{own}"), true),
+        (format!("{time};{own};{other}"), true),
+        (format!("{time};{other};{other}"), false),
+        (format!("{time};{time};{own}"), true),
+        (format!("{time};ts=1;{own}"), false),
+    ] {
+        request.headers.insert("paddle-signature", header.parse().unwrap());
+        let verdict = channel.verify(&request, now());
+        assert_eq!(matches!(verdict, Verdict::Genuine(_)), is_genuine, "{header}: {verdict:?}");
+    }
+}
+
+fn worldline(kind: &str, merchant: &str, rest: &str) -> String {
+    format!(
+        r#"{{"apiVersion":"v1","id":"ev-1","created":"2026-11-21T03:59:59.112+0000","merchantId":"{merchant}","type":"{kind}",{rest}}}"#
+    )
+}
+
+#[test]
+fn worldline_tells_captures() {
+    let payment = r#""payment":{"id":"3066_0","paymentOutput":{"amountOfMoney":{"amount":1000,"currencyCode":"EUR"},"references":{"merchantReference":"T1"}},"status":"CAPTURED"}"#;
+    let refund = r#""refund":{"id":"3066_1","refundOutput":{"amountOfMoney":{"amount":500,"currencyCode":"EUR"},"references":{"merchantReference":"T1"}}}"#;
+    for (kind, rest, expected) in [
+        ("payment.captured", payment, "payment.succeeded 3066_0 10.00 EUR of T1"),
+        ("payment.pending_capture", payment, "payment.authorized 3066_0 10.00 EUR of T1"),
+        ("payment.created", payment, "payment.pending 3066_0 10.00 EUR of T1"),
+        ("payment.rejected", payment, "payment.failed 3066_0 10.00 EUR of T1"),
+        ("payment.cancelled", payment, "payment.closed 3066_0 10.00 EUR of T1"),
+        ("payment.refunded", refund, "refund.succeeded 3066_1 5.00 EUR"),
+        // Were the payment told again in place of the refund, nobody would know how much went back.
+        ("payment.refunded", payment, "refund.succeeded ev-1 ?; held: unreadable_amount; held: missing_field"),
+        ("token.created", payment, "other"),
+    ] {
+        check("worldline", "m1", &[(&worldline(kind, "m1", rest), expected)]);
+    }
+    check("worldline", "m1", &[(&worldline("token.created", "m2", payment), "other; held: foreign_payee")]);
+    let mut request = signed("worldline", &worldline("token.created", "m1", payment));
+    request.headers.insert("x-gcs-keyid", "webhooks-key-2".parse().unwrap());
+    let verdict = channel("worldline", "m1", Environment::Live).verify(&request, now());
+    assert!(matches!(verdict, Verdict::Refused(Rejection::UnknownKey { .. })), "{verdict:?}");
+}
+
+#[test]
+fn one_gateway_may_be_anothers_source() {
+    let event =
+        |kind: &str, data: &str| format!(r#"{{"type":"{kind}","timestamp":"2026-11-21T03:59:59Z","data":{{{data}}}}}"#);
+    let paid = r#""order_no":"T1","platform_no":"P1","amount":{"minor":1000,"currency":"CNY","text":"10.00"}"#;
+    for (kind, data, expected) in [
+        ("payment.succeeded", paid, "payment.succeeded msg_1 10.00 CNY of T1"),
+        ("refund.succeeded", paid, "refund.succeeded msg_1 10.00 CNY"),
+        ("payment.failed", r#""order_no":"T1","amount":null"#, "payment.failed msg_1 of T1"),
+        ("invoice.paid", paid, "other"),
+        ("payment.succeeded", r#""amount":{"value":1}"#, "payment.succeeded msg_1 ?; held: unreadable_amount"),
+    ] {
+        check("standard_webhooks", "sender-1", &[(&event(kind, data), expected)]);
+    }
+}
