@@ -50,7 +50,7 @@ fn settings_of(text: &str, account: &str) -> Settings {
 fn the_copied_text_is_the_same_platform() {
     for preset in PRESETS.iter() {
         let kind = preset.kind;
-        let text = preset.as_channel();
+        let text = preset.as_channel(|text| text.en);
         assert!(text.contains("\n[channel.verify]\n") && text.contains(&format!("platform = \"{kind}\"")), "{text}");
         let account = preset.settings[0].example;
         let copied =
@@ -84,7 +84,9 @@ fn the_copied_text_is_the_same_platform() {
 /// What people wrote into the file comes with it.
 #[test]
 fn comments_are_copied_too() {
-    let text = by_kind("razorpay").unwrap().as_channel();
+    let text = by_kind("razorpay").unwrap().as_channel(|text| text.en);
+    assert!(text.starts_with("# Razorpay's webhooks"), "{text}");
+    assert!(text.contains("told.\n[channel.event.about.dispute]\n"), "{text}");
     assert!(text.contains("# Money is not taken before it is captured"), "{text}");
     assert!(!text.contains("[preset"), "{text}");
     assert!(text.contains("secret_file = \"keys/razorpay_secret\""), "{text}");
