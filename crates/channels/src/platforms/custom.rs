@@ -40,7 +40,7 @@ mod schema;
 mod settings;
 mod signature;
 #[cfg(feature = "simulate")]
-mod simulate;
+pub(super) mod simulate;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -105,7 +105,7 @@ const UNCONFIRMED: &[Text] = &[Text {
     zh: "协议完全由配置决定：上线前请对照平台文档逐项核对，并用测试通知验证",
 }];
 
-fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
+pub(super) fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
     let recipe = Arc::new(Recipe::build(settings)?);
     Ok(Box::new(Custom { asked: Asked::of(&recipe), recipe }))
 }
