@@ -111,7 +111,8 @@ fn the_oracle_accepts_what_our_other_side_tells() {
         let mirror: Box<dyn Mirror> = mirror(&settings(kind, &digits, &values)).expect("a mirror");
         for event in mirror.stories() {
             for (way, genuine) in [("as it is", true), ("with a blank", false)] {
-                let story = Story { kind: event, note: "é 中 😀 \" \\ &amp;".to_owned(), ..Story::paid("T1", 1_234, at) };
+                let story =
+                    Story { kind: event, note: "é 中 😀 \" \\ &amp;".to_owned(), ..Story::paid("T1", 1_234, at) };
                 let mut request = mirror.callback(&story);
                 if !genuine {
                     request.body = [&request.body[..], b" "].concat().into();

@@ -80,7 +80,7 @@ impl Shipped {
             #[cfg(feature = "simulate")]
             simulate: self.simulate,
             #[cfg(feature = "simulate")]
-            mirror: Some(self.mirror),
+            mirror: preset.recipe.has_secret().then_some(self.mirror),
             ..preset.description()
         }
     }
@@ -116,7 +116,7 @@ impl Preset {
     pub fn read(kind: &str, text: &str) -> Result<Self, PresetError> {
         let error = |why: String| PresetError { kind: kind.to_owned(), why };
         let (head, recipe) = file::read(text).map_err(error)?;
-        let settings = head.settings(&recipe);
+        let settings = head.settings(&recipe).map_err(error)?;
         let kind = &*kind.to_owned().leak();
         let preset = Self {
             kind,
@@ -134,11 +134,15 @@ impl Preset {
 
     /// Builds a channel of examples: what is said about money in the file must hold without a merchant.
     fn check(&self) -> Result<Box<dyn Channel>, String> {
-        let secret = SettingValue::Key(self.recipe.secret(&"0".repeat(file::SECRET_DIGITS)).into_bytes().into());
-        let settings = self.settings.iter().fold(Settings::new(Environment::Live), |all, setting| match setting.kind {
-            SettingKind::Text => all.with(setting.name, SettingValue::Text(setting.example.to_owned())),
-            SettingKind::SecretKey => all.with(setting.name, secret.clone()),
-            _ => all,
+        let settings = self.settings.iter().fold(Settings::new(Environment::Live), |all, setting| {
+            match (setting.kind, setting.name) {
+                // It takes the place of the platform's own address.
+                (_, "api_base") => all,
+                (SettingKind::Text, name) => all.with(name, SettingValue::Text(setting.example.to_owned())),
+                (SettingKind::SecretKey, name) => all.with(name, SettingValue::Key(EXAMPLE_SECRET.to_vec().into())),
+                (SettingKind::PublicKey, name) => all.with(name, SettingValue::Key(EXAMPLE_PUBLIC.to_vec().into())),
+                _ => all,
+            }
         });
         self.build(&settings).map_err(|error| error.to_string())
     }
@@ -174,42 +178,46 @@ impl Preset {
 
     /// The settings of the configured platform: the file's recipe with a merchant's values.
     fn filled(&self, given: &Settings) -> Result<Settings, SettingsError> {
-        let mut values = Vec::new();
-        for value in self.head.values {
-            values.push((value.name.to_owned(), given.required_text(value.name)?.to_owned()));
-        }
-        let tree = |tree: &Tree| SettingValue::Tree(tree.clone());
-        let mut filled = Settings::new(given.environment)
-            .with("platform", SettingValue::Text(self.kind.to_owned()))
-            .with("account", SettingValue::Text(given.required_text("account")?.to_owned()))
-            .with("values", SettingValue::Pairs(values))
-            .with("verify", tree(&self.recipe.verify))
-            .with("event", tree(&self.recipe.event));
-        if let Some(reply) = &self.recipe.reply {
-            filled = filled.with("reply", tree(reply));
-        }
-        let secret = given.key("secret");
-        if self.recipe.has_key_id() && given.tree("key").is_none() {
-            let secret = secret.ok_or(SettingsError::new("secret", "missing"))?;
-            let id = given.required_text(KEY_ID)?;
-            let key = [("id", Tree::text(id)), ("secret", Tree::Secret(secret.to_vec().into()))];
-            return Ok(filled.with("key", SettingValue::Tree(Tree::table(key))));
-        }
-        if let Some(secret) = secret {
-            filled = filled.with("secret", SettingValue::Key(secret.to_vec().into()));
-        }
-        if let Some(secrets) = given.keys("secret_files") {
-            filled = filled.with("secret_files", SettingValue::Keys(secrets.to_vec()));
-        }
-        if let Some(key) = given.tree("key") {
-            filled = filled.with("key", tree(key));
+        let account = given.required_text("account")?;
+        let mut filled =
+            self.recipe_for(given.environment, account, |value| given.required_text(value).map(str::to_owned))?;
+        for (name, value) in given.values() {
+            if self.recipe.settings().contains(&name) {
+                filled = filled.with(name, value.clone());
+            }
         }
         Ok(filled)
     }
+
+    /// The same without any key. `value` gives what a merchant says.
+    fn recipe_for(
+        &self,
+        environment: Environment,
+        account: &str,
+        value: impl Fn(&'static str) -> Result<String, SettingsError>,
+    ) -> Result<Settings, SettingsError> {
+        let pair = |one: &head::Value| Ok((one.name.to_owned(), value(one.name)?));
+        let values = self.head.values.iter().map(pair).collect::<Result<_, SettingsError>>()?;
+        let Recipe { verify, event, fetch, reply } = &self.recipe;
+        let parts =
+            [("verify", Some(verify)), ("event", Some(event)), ("fetch", fetch.as_ref()), ("reply", reply.as_ref())];
+        let settings = Settings::new(environment)
+            .with("platform", SettingValue::Text(self.kind.to_owned()))
+            .with("account", SettingValue::Text(account.to_owned()))
+            .with("values", SettingValue::Pairs(values));
+        let with = |all: Settings, (name, part): (&'static str, Option<&Tree>)| match part {
+            Some(part) => all.with(name, SettingValue::Tree(part.clone())),
+            None => all,
+        };
+        Ok(parts.into_iter().fold(settings, with))
+    }
 }
 
-/// The setting that names the only secret, where messages name it.
-const KEY_ID: &str = "key_id";
+/// A secret that any recipe can read: as text, as hexadecimal and as base64.
+const EXAMPLE_SECRET: &[u8] = &[b'0'; 64];
+
+/// A public key of Ed25519 (RFC 8032, section 7.1, test 1), in base64.
+const EXAMPLE_PUBLIC: &[u8] = b"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 
 /// A text of a file, in both languages.
 fn leaked(en: &str, zh: &str) -> Text {

@@ -169,7 +169,7 @@ fn the_proof_names_a_key_and_a_variant() {
             let Verdict::Genuine(proven) = world.verify(&genuine.request) else {
                 panic!("{}: {}", world.platform.kind, story.kind)
             };
-            let Proof::Signature { key, variant } = proven.proof();
+            let Proof::Signature { key, variant } = proven.proof() else { panic!("not by a signature") };
             assert!(!key.is_empty() && !variant.is_empty(), "{}: {:?}", world.platform.kind, proven.proof());
         }
     }

@@ -1,18 +1,17 @@
-//! What a proven message says: which places hold its numbers, and which of its types means what.
+//! What a believed message says: which places hold its numbers, and which of its types means what.
 //!
 //! A value that the signature does not cover is refused as the source of anything that is said about money.
 
-use std::collections::BTreeMap;
+mod map;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::schema::Verify;
-use super::template::{Place, Reference};
+use super::template::{Place, Reference, Template};
 use super::time::{Clock, Unit};
 use crate::model::{Currency, EventKind};
 use crate::settings::SettingsError;
 use crate::settings::tree::{Keys, Node};
-
-/// Most entries of the map.
-const TYPES_MAX: usize = 512;
 
 /// Most rules of one type, conditions of one rule, names of one fact.
 const LIST_MAX: usize = 16;
@@ -23,39 +22,53 @@ const EXPONENT_MAX: u64 = 8;
 /// The rules of a channel.
 #[derive(Debug)]
 pub(super) struct Rules {
-    /// The message's own number; empty for the body's digest.
+    /// The message's own number; empty for what the message itself gives.
     pub(super) id: Vec<Reference>,
     pub(super) kind: Reference,
     /// Where the account may stand in the message; compared with the channel's wherever it does.
     pub(super) account: Vec<Reference>,
-    /// What the map does not name says nothing about money.
+    /// What each type means.
     pub(super) map: BTreeMap<String, Vec<Rule>>,
+    /// Types of answers that say that nothing has happened yet.
+    pub(super) silent: BTreeSet<String>,
+    /// What becomes of a type that the map does not name.
+    pub(super) unmapped: Unmapped,
     /// Where the numbers of an unmapped message stand.
     pub(super) usual: Fields,
 }
 
+/// What becomes of a type that the map does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unmapped {
+    /// It says nothing about money.
+    Other,
+    /// A person looks at it.
+    Hold,
+}
+
 /// One meaning of a type.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Rule {
     pub(super) event: EventKind,
     pub(super) when: Vec<Condition>,
     pub(super) fields: Fields,
-    /// What the same message proves besides.
-    pub(super) also: Vec<Also>,
-}
-
-/// A further fact of a message.
-#[derive(Debug)]
-pub(super) struct Also {
-    pub(super) event: EventKind,
-    pub(super) fields: Fields,
+    /// What the same message says beside it.
+    pub(super) also: Vec<Self>,
 }
 
 /// A value that must be one of these texts.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Condition {
     pub(super) from: Reference,
     pub(super) texts: Vec<String>,
+}
+
+/// What a fact is called: one value, or several with fixed texts between them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) template: Template,
+    /// As the configuration writes it, for messages.
+    pub(super) shown: String,
 }
 
 /// Where the parts of a fact stand.
@@ -63,11 +76,9 @@ pub(super) struct Condition {
 pub(super) struct Fields {
     /// The platform's numbers of the payment, refund, …: the first that is there is its name, the others are
     /// further names of the same.
-    pub(super) number: Vec<Reference>,
-    /// What is told anew at every state, such as a dispute, is named by its number and this.
-    pub(super) state: Option<Reference>,
-    /// The payment that a refund or dispute follows.
-    pub(super) payment: Option<Reference>,
+    pub(super) number: Vec<Name>,
+    /// The payment that a refund or dispute follows: the first that is there.
+    pub(super) payment: Vec<Reference>,
     /// The merchant's order number: the first that is there.
     pub(super) order: Vec<Reference>,
     pub(super) amount: Option<AmountRule>,
@@ -113,78 +124,85 @@ pub(super) enum AmountForm {
 
 const FIELDS: [&str; 6] = ["number", "payment", "order", "amount", "payee", "time"];
 
+/// The families of facts, by how their kinds begin.
+const FAMILIES: [&str; 6] = ["payment", "refund", "transfer", "dispute", "agreement", "profit_sharing"];
+
+/// The family of a kind.
+fn family(kind: EventKind) -> &'static str {
+    let text = kind.as_str();
+    text.split_once('.').map_or(text, |(family, _)| family)
+}
+
 impl Rules {
-    pub(super) fn read(node: &Node<'_>, verify: &Verify) -> Result<Self, SettingsError> {
-        let known: Vec<&str> = ["id", "type", "account", "about", "map"].into_iter().chain(FIELDS).collect();
+    pub(super) fn read(
+        node: &Node<'_>,
+        verify: &Verify,
+        configured: &[(String, String)],
+    ) -> Result<Self, SettingsError> {
+        let plain = ["id", "type", "account", "map", "unmapped", "facts"];
+        let known: Vec<&str> = plain.into_iter().chain(FIELDS).collect();
         let keys = node.table(&known)?;
-        let reader = Reader { verify };
-        let usual = reader.fields(&keys, &Fields::default())?;
+        let mut reader = Reader { verify, configured, families: BTreeMap::new(), usual: Fields::default() };
+        reader.usual = reader.fields(&keys, &Fields::default())?;
+        if let Some(node) = keys.get("facts") {
+            let families = node.table(&FAMILIES)?;
+            for family in FAMILIES {
+                let Some(node) = families.get(family) else { continue };
+                let fields = reader.fields(&node.table(&FIELDS)?, &reader.usual)?;
+                reader.families.insert(family, fields);
+            }
+        }
         let kind = reader.reference(keys.required("type")?)?;
-        let about = reader.about(keys.get("about"), &usual)?;
-        let map = reader.map(keys.required("map")?, &kind, &Usual { usual: &usual, about: &about })?;
+        let (map, silent) = reader.map(keys.required("map")?, &kind)?;
+        let unmapped = [("other", Unmapped::Other), ("hold", Unmapped::Hold)];
         Ok(Self {
             id: reader.references(keys.get("id"))?,
             account: reader.references(keys.get("account"))?,
             kind,
             map,
-            usual,
+            silent,
+            unmapped: keys.get("unmapped").map_or(Ok(Unmapped::Other), |node| node.word(&unmapped))?,
+            usual: reader.usual,
         })
     }
 
     /// Kinds that some type can mean, in the order of [`EventKind::ALL`].
     #[cfg(feature = "simulate")]
     pub(super) fn kinds(&self) -> Vec<EventKind> {
-        let is_known = |kind: &EventKind| self.map.values().flatten().any(|rule| rule.tells(*kind));
+        let is_known = |kind: &EventKind| self.map.values().flatten().any(|rule| rule.event == *kind);
         EventKind::ALL.iter().copied().filter(is_known).collect()
-    }
-}
-
-impl Rule {
-    /// Whether a message of this rule proves a fact of a kind.
-    #[cfg(feature = "simulate")]
-    pub(super) fn tells(&self, kind: EventKind) -> bool {
-        self.event == kind || self.also.iter().any(|also| also.event == kind)
-    }
-}
-
-/// Fields that rules begin with.
-#[derive(Clone, Copy)]
-struct Usual<'u> {
-    /// Those of a rule that names nothing else.
-    usual: &'u Fields,
-    /// Those of `event.about`, by their names.
-    about: &'u BTreeMap<String, Fields>,
-}
-
-impl<'u> Usual<'u> {
-    /// The fields that a rule begins with.
-    fn of(&self, keys: &Keys<'_>) -> Result<&'u Fields, SettingsError> {
-        let Some(node) = keys.get("about") else { return Ok(self.usual) };
-        self.about.get(node.text()?).ok_or_else(|| {
-            node.error("unknown_word").because(self.about.keys().cloned().collect::<Vec<_>>().join(", "))
-        })
     }
 }
 
 struct Reader<'v> {
     verify: &'v Verify,
+    configured: &'v [(String, String)],
+    /// Where the parts of the facts of a family stand, where that is not the usual place.
+    families: BTreeMap<&'static str, Fields>,
+    usual: Fields,
 }
 
 impl Reader<'_> {
-    /// A place that exists and is under the signature.
-    fn reference(&self, node: &Node<'_>) -> Result<Reference, SettingsError> {
-        let reference = Reference::read(node)?;
-        self.check(node, reference)
+    /// Where the parts of a fact of this kind stand, as far as its rule does not say otherwise.
+    fn usual(&self, kind: EventKind) -> &Fields {
+        self.families.get(family(kind)).unwrap_or(&self.usual)
     }
 
-    fn check(&self, node: &Node<'_>, reference: Reference) -> Result<Reference, SettingsError> {
-        if !self.verify.can_read(&reference) || matches!(reference.place, Place::Body | Place::BodyCrc32) {
-            return Err(node.error("unknown_reference").because(reference.shown));
-        }
-        if !self.verify.covers(&reference) {
-            return Err(node.error("not_signed").because(reference.shown));
-        }
+    /// A place that exists and is believed.
+    fn reference(&self, node: &Node<'_>) -> Result<Reference, SettingsError> {
+        let reference = Reference::read(node)?;
+        self.check(node, &reference)?;
         Ok(reference)
+    }
+
+    fn check(&self, node: &Node<'_>, reference: &Reference) -> Result<(), SettingsError> {
+        if !self.verify.can_read(reference) || matches!(reference.place, Place::Body | Place::BodyCrc32) {
+            return Err(node.error("unknown_reference").because(reference.shown.clone()));
+        }
+        if !self.verify.covers(reference) {
+            return Err(node.error("not_signed").because(reference.shown.clone()));
+        }
+        Ok(())
     }
 
     fn references(&self, node: Option<&Node<'_>>) -> Result<Vec<Reference>, SettingsError> {
@@ -192,25 +210,50 @@ impl Reader<'_> {
         node.one_or_many(LIST_MAX)?.iter().map(|node| self.reference(node)).collect()
     }
 
+    /// Names of a fact. Two values side by side could be cut elsewhere.
+    fn names(&self, node: &Node<'_>) -> Result<Vec<Name>, SettingsError> {
+        let read = |node: &Node<'_>| {
+            let text = node.text()?;
+            if !text.contains(['{', '}']) {
+                let reference = self.reference(node)?;
+                let shown = reference.shown.clone();
+                return Ok(Name { template: Template::value(reference), shown });
+            }
+            let template = Template::read(node, self.configured)?;
+            if template.has_secret() {
+                return Err(node.error("unknown_reference").because("{secret}"));
+            }
+            if template.references().next().is_none() {
+                return Err(node.error("missing").because("{json:/id}"));
+            }
+            template.references().try_for_each(|reference| self.check(node, reference))?;
+            match template.touching() {
+                Some((first, second)) => {
+                    Err(node.error("not_separated").because(format!("{{{}}}{{{}}}", first.shown, second.shown)))
+                }
+                None => Ok(Name { template, shown: text.to_owned() }),
+            }
+        };
+        node.one_or_many(LIST_MAX)?.iter().map(read).collect()
+    }
+
     fn fields(&self, keys: &Keys<'_>, usual: &Fields) -> Result<Fields, SettingsError> {
         let many = |key: &str, usual: &[Reference]| match keys.get(key) {
             None => Ok(usual.to_vec()),
             found => self.references(found),
         };
-        let one = |key: &str, usual: &Option<Reference>| match keys.get(key) {
-            None => Ok(usual.clone()),
-            Some(node) => self.reference(node).map(Some),
-        };
         Ok(Fields {
-            number: many("number", &usual.number)?,
-            state: one("state", &usual.state)?,
-            payment: one("payment", &usual.payment)?,
+            number: keys.get("number").map_or_else(|| Ok(usual.number.clone()), |node| self.names(node))?,
+            payment: many("payment", &usual.payment)?,
             order: many("order", &usual.order)?,
             amount: match keys.get("amount") {
                 None => usual.amount.clone(),
                 Some(node) => Some(self.amount(node)?),
             },
-            payee: one("payee", &usual.payee)?,
+            payee: match keys.get("payee") {
+                None => usual.payee.clone(),
+                Some(node) => Some(self.reference(node)?),
+            },
             time: match keys.get("time") {
                 None => usual.time.clone(),
                 Some(node) => Some(self.time(node)?),
@@ -239,11 +282,14 @@ impl Reader<'_> {
             let number = node.number()?;
             let exponent = u8::try_from(number).ok().filter(|_| number <= EXPONENT_MAX);
             let exponent = exponent.ok_or_else(|| node.error("out_of_range").because(format!("0..={EXPONENT_MAX}")))?;
+            if matches!(&currency, CurrencyRule::Fixed(fixed) if *fixed != code) {
+                return Err(node.error("never_matches").because(code.code()));
+            }
             exponents.insert(code.code().to_owned(), exponent);
         }
         let mut currencies = BTreeMap::new();
         for (code, node) in keys.get("currencies").map(Node::entries).transpose()?.unwrap_or_default() {
-            if Currency::parse(code).is_ok() {
+            if Currency::parse(code).is_ok() || matches!(currency, CurrencyRule::Fixed(_)) {
                 return Err(node.error("never_matches").because(code));
             }
             let counted = Currency::parse(node.text()?).map_err(|_| node.error("unknown_word").because("EUR, JPY"))?;
@@ -263,144 +309,6 @@ impl Reader<'_> {
             is_cumulative: keys.get("cumulative").map_or(Ok(false), Node::flag)?,
         })
     }
-
-    /// Sets of fields that several rules share: where the numbers of a refund, a dispute, … stand.
-    fn about(&self, node: Option<&Node<'_>>, usual: &Fields) -> Result<BTreeMap<String, Fields>, SettingsError> {
-        let entries = node.map(Node::entries).transpose()?.unwrap_or_default();
-        if entries.len() > LIST_MAX {
-            return Err(SettingsError::new("event", "out_of_range").because(format!("{} > {LIST_MAX}", entries.len())));
-        }
-        let known: Vec<&str> = ["state"].into_iter().chain(FIELDS).collect();
-        let read = |(name, node): (&str, Node<'_>)| Ok((name.to_owned(), self.fields(&node.table(&known)?, usual)?));
-        entries.into_iter().map(read).collect()
-    }
-
-    fn map(
-        &self,
-        node: &Node<'_>,
-        kind: &Reference,
-        usual: &Usual<'_>,
-    ) -> Result<BTreeMap<String, Vec<Rule>>, SettingsError> {
-        let entries = node.entries()?;
-        if entries.is_empty() {
-            return Err(node.error("empty_list"));
-        }
-        if entries.len() > TYPES_MAX {
-            return Err(node.error("out_of_range").because(format!("{} > {TYPES_MAX}", entries.len())));
-        }
-        let mut map = BTreeMap::new();
-        for (word, node) in entries {
-            if word.trim().is_empty() {
-                return Err(node.error("never_matches").because("\"\""));
-            }
-            map.insert(word.to_owned(), self.rules(word, &node, kind, *usual)?);
-        }
-        Ok(map)
-    }
-
-    /// The rules of one type: a kind, a table, or a list of these of which the first that fits counts.
-    fn rules(
-        &self,
-        word: &str,
-        node: &Node<'_>,
-        kind: &Reference,
-        usual: Usual<'_>,
-    ) -> Result<Vec<Rule>, SettingsError> {
-        let mut rules: Vec<Rule> = Vec::new();
-        for node in node.one_or_many(LIST_MAX)? {
-            if rules.last().is_some_and(|rule| rule.when.is_empty()) {
-                return Err(node.error("never_matches"));
-            }
-            if !node.is_table() {
-                let event = event(&node)?;
-                check_whole(&node, event, usual.usual)?;
-                rules.push(Rule { event, when: Vec::new(), fields: usual.usual.clone(), also: Vec::new() });
-                continue;
-            }
-            let known: Vec<&str> =
-                ["event", "when", "else", "also", "about", "state"].into_iter().chain(FIELDS).collect();
-            let keys = node.table(&known)?;
-            let fields = self.fields(&keys, usual.of(&keys)?)?;
-            let when = keys.get("when").map(|node| self.when(word, node, kind)).transpose()?.unwrap_or_default();
-            let kind = event(keys.required("event")?)?;
-            check_whole(&node, kind, &fields)?;
-            let is_conditional = !when.is_empty();
-            let also =
-                keys.get("also").map(|node| self.also(node, kind, &fields, usual)).transpose()?.unwrap_or_default();
-            rules.push(Rule { event: kind, when, fields: fields.clone(), also });
-            if let Some(other) = keys.get("else") {
-                if !is_conditional {
-                    return Err(other.error("never_matches").because("when"));
-                }
-                let kind = event(other)?;
-                check_whole(other, kind, &fields)?;
-                rules.push(Rule { event: kind, when: Vec::new(), fields, also: Vec::new() });
-            }
-        }
-        Ok(rules)
-    }
-
-    /// Further facts of the same message: kinds with the same fields, or tables with their own.
-    fn also(
-        &self,
-        node: &Node<'_>,
-        first: EventKind,
-        own: &Fields,
-        usual: Usual<'_>,
-    ) -> Result<Vec<Also>, SettingsError> {
-        let mut all: Vec<Also> = Vec::new();
-        for node in node.one_or_many(LIST_MAX)? {
-            let (kind, fields) = if node.is_table() {
-                let known: Vec<&str> = ["event", "about", "state"].into_iter().chain(FIELDS).collect();
-                let keys = node.table(&known)?;
-                let begun = if keys.get("about").is_some() { usual.of(&keys)? } else { own };
-                (event(keys.required("event")?)?, self.fields(&keys, begun)?)
-            } else {
-                (event(&node)?, own.clone())
-            };
-            // A message is one fact of a kind, and nothing besides is no fact.
-            if kind == EventKind::Other || kind == first || all.iter().any(|also| also.event == kind) {
-                return Err(node.error("relation").because("event"));
-            }
-            check_whole(&node, kind, &fields)?;
-            all.push(Also { event: kind, fields });
-        }
-        Ok(all)
-    }
-
-    fn when(&self, word: &str, node: &Node<'_>, kind: &Reference) -> Result<Vec<Condition>, SettingsError> {
-        let entries = node.entries()?;
-        if entries.is_empty() {
-            return Err(node.error("empty_list"));
-        }
-        if entries.len() > LIST_MAX {
-            return Err(node.error("out_of_range").because(format!("{} > {LIST_MAX}", entries.len())));
-        }
-        let mut conditions: Vec<Condition> = Vec::new();
-        for (name, node) in entries {
-            let from = Reference::parse(name).ok_or_else(|| node.error("unknown_reference").because(name))?;
-            let from = self.check(&node, from)?;
-            let texts = node.one_or_many(LIST_MAX)?.iter().map(Node::plain).collect::<Result<Vec<_>, _>>()?;
-            // The type itself is known here, and one place has one value.
-            let is_contradiction = (from == *kind && !texts.iter().any(|text| text == word))
-                || conditions.iter().any(|other| {
-                    other.from.place == from.place && !other.texts.iter().any(|text| texts.contains(text))
-                });
-            if is_contradiction {
-                return Err(node.error("never_matches").because(from.shown));
-            }
-            conditions.push(Condition { from, texts });
-        }
-        Ok(conditions)
-    }
-}
-
-fn event(node: &Node<'_>) -> Result<EventKind, SettingsError> {
-    let text = node.text()?;
-    EventKind::parse(text).ok_or_else(|| {
-        let known: Vec<&str> = EventKind::ALL.iter().map(|kind| kind.as_str()).collect();
-        node.error("unknown_word").because(known.join(", "))
-    })
 }
 
 /// Whether money of this kind moved, so that an amount must be known.
@@ -417,7 +325,7 @@ fn check_whole(node: &Node<'_>, kind: EventKind, fields: &Fields) -> Result<(), 
     let is_cumulative = fields.amount.as_ref().is_some_and(|amount| amount.is_cumulative);
     if is_cumulative && kind == EventKind::RefundSucceeded {
         // The total itself names the refund, within its payment.
-        return if fields.payment.is_none() { needs("payment") } else { Ok(()) };
+        return if fields.payment.is_empty() { needs("payment") } else { Ok(()) };
     }
     if is_cumulative {
         return needs("amount.cumulative = false");

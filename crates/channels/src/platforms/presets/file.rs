@@ -7,37 +7,45 @@ use super::head::Head;
 use crate::settings::tree::{Node, Tree};
 
 /// Tables of a file: the head, and what a configured channel has.
-const TABLES: [&str; 4] = ["preset", "verify", "event", "reply"];
-
-/// Digits of an example secret: as many bytes as any algorithm wants, whether they are read as text, as hexadecimal
-/// or as base64.
-pub(super) const SECRET_DIGITS: usize = 64;
+const TABLES: [&str; 5] = ["preset", "verify", "event", "fetch", "reply"];
 
 /// The recipe of a file.
 #[derive(Debug)]
 pub(super) struct Recipe {
     pub(super) verify: Tree,
     pub(super) event: Tree,
+    pub(super) fetch: Option<Tree>,
     pub(super) reply: Option<Tree>,
 }
 
 impl Recipe {
-    /// Whether messages name the secret that signed them.
-    pub(super) fn has_key_id(&self) -> bool {
-        member(&self.verify, "key_id").is_some()
+    /// The settings of the configured platform that a channel of this recipe has beside its account and values.
+    pub(super) fn settings(&self) -> Vec<&'static str> {
+        let mut used = match self.algorithm() {
+            "rsa-sha256" | "ed25519" => vec!["public_key", "key"],
+            "none" => Vec::new(),
+            _ => vec!["secret", "secret_files", "key"],
+        };
+        if member(&self.verify, "key_id").is_some() {
+            used.push("key_id");
+        }
+        if self.fetch.is_some() {
+            used.extend(["api_key", "api_base"]);
+        }
+        used
     }
 
-    /// What stands before the platform's secrets.
-    pub(super) fn secret_prefix(&self) -> &str {
-        match member(&self.verify, "secret").and_then(|secret| member(secret, "strip_prefix")) {
-            Some(Tree::Text(prefix)) => prefix,
+    /// Whether a secret signs that the merchant has, too.
+    #[cfg(feature = "simulate")]
+    pub(super) fn has_secret(&self) -> bool {
+        self.settings().contains(&"secret")
+    }
+
+    fn algorithm(&self) -> &str {
+        match member(&self.verify, "algorithm") {
+            Some(Tree::Text(algorithm)) => algorithm,
             _ => "",
         }
-    }
-
-    /// A secret of these digits, as the platform's console would show it.
-    pub(super) fn secret(&self, digits: &str) -> String {
-        format!("{}{digits}", self.secret_prefix())
     }
 }
 
@@ -48,7 +56,9 @@ pub(super) fn read(text: &str) -> Result<(Head, Recipe), String> {
     let head = keys.required("preset").and_then(Head::read).map_err(|error| error.to_string())?;
     let part = |name: &str| keys.get(name).map(|node| node.tree().clone());
     let needed = |name: &str| part(name).ok_or_else(|| format!("no [{name}]"));
-    Ok((head, Recipe { verify: needed("verify")?, event: needed("event")?, reply: part("reply") }))
+    let recipe =
+        Recipe { verify: needed("verify")?, event: needed("event")?, fetch: part("fetch"), reply: part("reply") };
+    Ok((head, recipe))
 }
 
 /// The whole text as a tree.

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::file::Recipe;
-use super::{KEY_ID, leaked};
+use super::leaked;
 use crate::channel::Ladder;
+use crate::platforms::custom;
 use crate::settings::tree::Node;
 use crate::settings::{Setting, SettingKind, SettingsError, Text};
 
@@ -19,8 +20,8 @@ pub(super) struct Head {
     pub(super) patience: Option<Duration>,
     pub(super) unconfirmed: &'static [Text],
     account: Described,
-    secret: Described,
-    key_id: Option<Described>,
+    /// What this platform calls its keys, by the setting's name.
+    keys: Vec<(&'static str, Described)>,
     /// Texts that a merchant gives and the recipe names as `cfg:NAME`.
     pub(super) values: &'static [Value],
 }
@@ -39,9 +40,13 @@ struct Described {
     example: &'static str,
 }
 
+/// Settings that hold key material, each of which a head may explain.
+const KEYS: [&str; 4] = ["secret", "public_key", "key_id", "api_key"];
+
 impl Head {
     pub(super) fn read(node: &Node<'_>) -> Result<Self, SettingsError> {
-        let known = ["name", "docs", "ladder", "patience", "unconfirmed", "account", "secret", KEY_ID, "values"];
+        let plain = ["name", "docs", "ladder", "patience", "unconfirmed", "account", "values"];
+        let known: Vec<&str> = plain.into_iter().chain(KEYS).collect();
         let keys = node.table(&known)?;
         // For the reader of the file, and for whoever checks it again.
         keys.required("docs")?.text()?;
@@ -55,67 +60,52 @@ impl Head {
             Some(node) => node.entries()?.into_iter().map(value).collect::<Result<_, _>>()?,
             None => Vec::new(),
         };
+        let explained = |name: &'static str| {
+            let described = described(keys.get(name)?);
+            Some(described.map(|described| (name, described)))
+        };
         Ok(Self {
             name: text(keys.required("name")?)?,
             ladder: ladder.leak(),
             patience: keys.get("patience").map(span).transpose()?,
             unconfirmed: unconfirmed.leak(),
             account: described(keys.required("account")?)?,
-            secret: described(keys.required("secret")?)?,
-            key_id: keys.get(KEY_ID).map(described).transpose()?,
+            keys: KEYS.into_iter().filter_map(explained).collect::<Result<_, _>>()?,
             values: values.leak(),
         })
     }
 
     /// The settings of a channel, in the order in which they are shown.
-    pub(super) fn settings(&self, recipe: &Recipe) -> Vec<Setting> {
-        let text = |name: &'static str, described: Described, is_required: bool| Setting {
+    ///
+    /// # Errors
+    /// A sentence when a key is explained that the recipe does not use, or used and not explained.
+    pub(super) fn settings(&self, recipe: &Recipe) -> Result<Vec<Setting>, String> {
+        let text = |name: &'static str, described: Described| Setting {
             name,
             kind: SettingKind::Text,
-            is_required,
+            is_required: true,
             help: described.help,
             example: described.example,
         };
-        let mut settings = vec![text("account", self.account, true)];
-        settings.extend(self.values.iter().map(|value| text(value.name, value.described, true)));
-        if let Some(key_id) = self.key_id.filter(|_| recipe.has_key_id()) {
-            settings.push(text(KEY_ID, key_id, false));
+        let mut settings = vec![text("account", self.account)];
+        settings.extend(self.values.iter().map(|value| text(value.name, value.described)));
+        let used = recipe.settings();
+        for setting in custom::SETTINGS.iter().filter(|setting| used.contains(&setting.name)) {
+            let explained = self.keys.iter().find(|(name, _)| *name == setting.name);
+            match explained {
+                Some((_, described)) => {
+                    settings.push(Setting { help: described.help, example: described.example, ..*setting });
+                }
+                None if KEYS.contains(&setting.name) => return Err(format!("no [preset.{}]", setting.name)),
+                None => settings.push(*setting),
+            }
         }
-        settings.push(Setting {
-            name: "secret",
-            kind: SettingKind::SecretKey,
-            is_required: false,
-            help: self.secret.help,
-            example: self.secret.example,
-        });
-        settings.push(if recipe.has_key_id() { SEVERAL_BY_ID } else { SEVERAL });
-        settings
+        match self.keys.iter().find(|(name, _)| !used.contains(name)) {
+            Some((name, _)) => Err(format!("[preset.{name}] explains what the recipe does not use")),
+            None => Ok(settings),
+        }
     }
 }
-
-/// Secrets during a rotation.
-const SEVERAL: Setting = Setting {
-    name: "secret_files",
-    kind: SettingKind::SecretFiles,
-    is_required: false,
-    help: Text {
-        en: "instead of `secret` during a rotation: several files, any of them may match",
-        zh: "轮换密钥期间代替 `secret`:列出多个密钥文件,任意一个匹配即可",
-    },
-    example: "[\"keys/secret_new\", \"keys/secret_old\"]",
-};
-
-/// The same where each secret has an id.
-const SEVERAL_BY_ID: Setting = Setting {
-    name: "key",
-    kind: SettingKind::Tree { secrets: &["secret"] },
-    is_required: false,
-    help: Text {
-        en: "instead of `key_id` and `secret` during a rotation: one [[channel.key]] for each secret",
-        zh: "轮换密钥期间代替 `key_id` 和 `secret`:每个密钥写一个 [[channel.key]]",
-    },
-    example: "[[channel.key]]\nid = \"key-1\"\nsecret_file = \"keys/key-1\"",
-};
 
 fn text(node: &Node<'_>) -> Result<Text, SettingsError> {
     let keys = node.table(&["en", "zh"])?;
@@ -132,7 +122,7 @@ fn described(node: &Node<'_>) -> Result<Described, SettingsError> {
 
 fn value((name, node): (&str, Node<'_>)) -> Result<Value, SettingsError> {
     let is_word = name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
-    let is_taken = ["account", "secret", "secret_files", "key", KEY_ID].contains(&name);
+    let is_taken = custom::SETTINGS.iter().any(|setting| setting.name == name);
     if name.is_empty() || !is_word || is_taken {
         return Err(node.error("malformed_id").because(name));
     }

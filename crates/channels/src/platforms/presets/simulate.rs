@@ -1,24 +1,18 @@
-//! The other side of a preset: its own recipe, told with a throw-away secret and an invented merchant.
+//! The other side of a preset: its own recipe, told with throw-away keys and an invented merchant.
 
 use std::sync::OnceLock;
 
-use zeroize::Zeroizing;
-
-use super::{KEY_ID, Preset};
-use crate::model::{Environment, EventKind};
-use crate::settings::{SettingKind, SettingValue, Settings, SettingsError};
-use crate::signature::key::hex;
-use crate::simulate::{Cover, Genuine, Mirror, OtherSide, Story, WrittenSetting};
-
-use super::file::SECRET_DIGITS;
-use crate::platforms::custom;
+use super::Preset;
+use crate::channel::{HttpAnswer, HttpAsk};
+use crate::model::{Environment, EventKind, RawRequest};
+use crate::platforms::custom::{self, simulate::names_merchant, simulate::side_of};
+use crate::settings::{SettingValue, Settings, SettingsError};
+use crate::simulate::{ApiConduct, ApiOffice, Genuine, Mirror, OtherSide, Story, WrittenSetting};
 
 /// What is said of a preset's messages, made once: it lives as long as the program.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     stories: OnceLock<&'static [EventKind]>,
-    cover: OnceLock<Cover>,
-    files: OnceLock<&'static str>,
 }
 
 impl Preset {
@@ -27,82 +21,74 @@ impl Preset {
     /// # Errors
     /// [`SettingsError`] as for [`Preset::build`].
     pub fn mirror(&self, settings: &Settings) -> Result<Box<dyn Mirror>, SettingsError> {
-        custom::mirror(&self.filled(settings)?)
+        custom::simulate::mirror(&self.filled(settings)?)
     }
 
-    /// The platform with a fresh secret and an invented merchant.
+    /// The platform with fresh keys and an invented merchant.
     pub fn other_side(&'static self) -> Box<dyn OtherSide> {
-        let mut random = [0; SECRET_DIGITS / 2];
-        aws_lc_rs::rand::fill(&mut random).expect("the system has random bytes");
-        let digits = hex(&random);
-        let account = self.merchant(&random);
-        Box::new(Side::new(self, account, self.recipe.secret(&digits)))
+        Box::new(self.side(self.merchant()))
+    }
+
+    fn side(&'static self, account: String) -> Side {
+        let example = |name: &str| self.settings.iter().find(|one| one.name == name).map_or("", |one| one.example);
+        let base = self.recipe_for(Environment::Live, &account, |name| Ok(example(name).to_owned()));
+        let base = base.expect("every value has an example");
+        Side { preset: self, inner: side_of(self.kind, base), account }
     }
 
     /// The example's account with other digits at its end.
-    fn merchant(&self, random: &[u8]) -> String {
+    fn merchant(&self) -> String {
+        let mut random = [0; 32];
+        aws_lc_rs::rand::fill(&mut random).expect("the system has random bytes");
         let example = self.settings.iter().find(|setting| setting.name == "account").map_or("", |one| one.example);
         let stem = example.trim_end_matches(|c: char| c.is_ascii_digit());
-        let digit = |byte: &u8| char::from(b'0' + byte % 10);
+        let digit = |byte: &u8| char::from(b'1' + byte % 9);
         let digits: String = random.iter().map(digit).take(example.len() - stem.len()).collect();
         format!("{stem}{digits}")
+    }
+
+    /// The settings of a channel of this kind among those of the configured platform.
+    fn own(&self, account: &str, written: Vec<WrittenSetting>) -> Vec<WrittenSetting> {
+        let text = |name: &'static str, text: &str| WrittenSetting {
+            name,
+            value: SettingValue::Text(text.to_owned()),
+            file_name: None,
+        };
+        let is_key = |name: &str| self.recipe.settings().contains(&name);
+        let mut keys: Vec<WrittenSetting> = written.into_iter().filter(|one| is_key(one.name)).collect();
+        let mut own = Vec::new();
+        for setting in self.settings {
+            match keys.iter().position(|key| key.name == setting.name) {
+                Some(at) => own.push(keys.remove(at)),
+                None if setting.name == "account" => own.push(text(setting.name, account)),
+                None if is_key(setting.name) => {}
+                None => own.push(text(setting.name, setting.example)),
+            }
+        }
+        own
     }
 }
 
 /// One merchant's platform.
 struct Side {
     preset: &'static Preset,
+    inner: Box<dyn OtherSide>,
     account: String,
-    secret: Zeroizing<String>,
-    mirror: Box<dyn Mirror>,
-}
-
-impl Side {
-    fn new(preset: &'static Preset, account: String, secret: String) -> Self {
-        let secret = Zeroizing::new(secret);
-        let settings = collected(written(preset, &account, &secret));
-        let mirror = preset.mirror(&settings).expect("a preset that was read builds its channel");
-        Self { preset, account, secret, mirror }
-    }
-}
-
-fn collected(written: Vec<WrittenSetting>) -> Settings {
-    written.into_iter().fold(Settings::new(Environment::Live), |all, one| all.with(one.name, one.value))
-}
-
-fn written(preset: &'static Preset, account: &str, secret: &str) -> Vec<WrittenSetting> {
-    let file = *preset.told.files.get_or_init(|| format!("{}_secret", preset.kind).leak());
-    let write = |setting: &crate::settings::Setting| {
-        let text = |text: &str| {
-            Some(WrittenSetting { name: setting.name, value: SettingValue::Text(text.to_owned()), file_name: None })
-        };
-        match setting.kind {
-            SettingKind::Text if setting.name == "account" => text(account),
-            SettingKind::Text if setting.name == KEY_ID => text(&format!("key-{account}")),
-            SettingKind::Text => text(setting.example),
-            SettingKind::SecretKey => Some(WrittenSetting {
-                name: setting.name,
-                value: SettingValue::Key(Zeroizing::new(secret.as_bytes().to_vec())),
-                file_name: Some(file),
-            }),
-            _ => None,
-        }
-    };
-    preset.settings.iter().filter_map(write).collect()
 }
 
 impl OtherSide for Side {
     fn settings(&self) -> Settings {
-        collected(self.written_settings())
+        let written = self.written_settings();
+        written.into_iter().fold(Settings::new(Environment::Live), |all, one| all.with(one.name, one.value))
     }
 
     fn written_settings(&self) -> Vec<WrittenSetting> {
-        written(self.preset, &self.account, &self.secret)
+        self.preset.own(&self.account, self.inner.written_settings())
     }
 
     fn stories(&self) -> &'static [EventKind] {
         self.preset.told.stories.get_or_init(|| {
-            let mut stories = self.mirror.stories();
+            let mut stories = self.inner.stories().to_vec();
             // What a merchant tries first.
             stories.sort_by_key(|kind| *kind != EventKind::PaymentSucceeded);
             stories.leak()
@@ -110,32 +96,57 @@ impl OtherSide for Side {
     }
 
     fn callback(&self, story: &Story) -> Genuine {
-        let cover = self.preset.told.cover.get_or_init(|| {
-            let filled = self.preset.filled(&self.settings());
-            filled.and_then(|settings| custom::cover(&settings)).expect("a preset that was read builds its channel")
-        });
-        Genuine { request: self.mirror.callback(story), cover: cover.clone() }
+        self.inner.callback(story)
     }
 
     fn export(&self) -> Vec<u8> {
-        format!("{}\n{}", self.account, *self.secret).into_bytes()
+        [self.account.as_bytes(), b"\n", &self.inner.export()].concat()
     }
 
     fn import(&mut self, exported: &[u8]) -> Result<(), String> {
-        let prefix = self.preset.recipe.secret_prefix();
-        let text = std::str::from_utf8(exported).map_err(|_| "no text".to_owned())?;
-        let (account, secret) = text.split_once('\n').ok_or("no two lines")?;
-        let digits = secret.strip_prefix(prefix).unwrap_or_default();
-        let is_secret = digits.len() == SECRET_DIGITS && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !is_secret || account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(format!("not an account and {SECRET_DIGITS} hexadecimal digits"));
+        let end = exported.iter().position(|byte| *byte == b'\n').ok_or("no account")?;
+        let account = std::str::from_utf8(&exported[..end]).map_err(|_| "no account")?;
+        if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err("no account".to_owned());
         }
-        *self = Self::new(self.preset, account.to_owned(), secret.to_owned());
+        let mut side = self.preset.side(account.to_owned());
+        side.inner.import(&exported[end + 1..])?;
+        *self = side;
         Ok(())
     }
 
     fn names_merchant(&self) -> bool {
         let filled = self.preset.filled(&self.settings());
-        filled.and_then(|settings| custom::names_merchant(&settings)).unwrap_or(true)
+        filled.and_then(|settings| names_merchant(&settings)).unwrap_or(true)
+    }
+
+    fn api_office(&self) -> Option<Box<dyn ApiOffice>> {
+        let inner = self.inner.api_office()?;
+        Some(Box::new(Office { preset: self.preset, inner, account: self.account.clone() }))
+    }
+}
+
+/// The part of it that answers questions.
+struct Office {
+    preset: &'static Preset,
+    inner: Box<dyn ApiOffice>,
+    account: String,
+}
+
+impl ApiOffice for Office {
+    fn written_settings(&self, base: &str) -> Vec<WrittenSetting> {
+        self.preset.own(&self.account, self.inner.written_settings(base))
+    }
+
+    fn stories(&self) -> &'static [EventKind] {
+        self.inner.stories()
+    }
+
+    fn hint(&self, story: &Story) -> RawRequest {
+        self.inner.hint(story)
+    }
+
+    fn answer(&self, ask: &HttpAsk, conduct: ApiConduct) -> HttpAnswer {
+        self.inner.answer(ask, conduct)
     }
 }

@@ -42,6 +42,7 @@ fn channel(kind: &str, account: &str, environment: Environment) -> Box<dyn Chann
     let preset = by_kind(kind).unwrap();
     let settings = preset.settings.iter().fold(Settings::new(environment), |all, setting| match setting.kind {
         SettingKind::Text if setting.name == "account" => all.with("account", SettingValue::Text(account.to_owned())),
+        SettingKind::Text if setting.name == "api_base" => all,
         SettingKind::Text => all.with(setting.name, SettingValue::Text(setting.example.to_owned())),
         SettingKind::SecretKey => all.with(setting.name, SettingValue::Key(SECRET.as_bytes().to_vec().into())),
         _ => all,

@@ -4,7 +4,7 @@ use super::Preset;
 use crate::settings::{Setting, SettingKind, Text};
 
 /// Tables of the recipe, which stand under the channel in a configuration.
-const PARTS: [&str; 3] = ["verify", "event", "reply"];
+const PARTS: [&str; 4] = ["verify", "event", "fetch", "reply"];
 
 impl Preset {
     /// The file as a `[[channel]]` of kind `custom`, comments included, with examples for what a merchant gives,
@@ -13,24 +13,15 @@ impl Preset {
         let written = |key: &str, setting: &Setting| written(key, setting, pick(setting.help));
         let head = format!("[[channel]]\nid = \"{0}\"\nkind = \"custom\"\nplatform = \"{0}\"\n", self.kind);
         let mut text = format!("{}\n{head}", self.preface());
-        let setting = |name: &str| self.settings.iter().find(|setting| setting.name == name);
-        if let Some(account) = setting("account") {
-            text.push_str(&written("account", account));
-        }
-        for value in self.head.values {
-            if let Some(setting) = setting(value.name) {
-                text.push_str(&written(&format!("values.{}", value.name), setting));
-            }
-        }
-        let secret = setting("secret").filter(|secret| secret.kind == SettingKind::SecretKey);
-        match (setting(super::KEY_ID), secret) {
-            (Some(id), Some(secret)) => {
-                text.push_str("\n[[channel.key]]\n");
-                text.push_str(&written("id", id));
-                text.push_str(&written("secret_file", secret));
-            }
-            (None, Some(secret)) => text.push_str(&written("secret_file", secret)),
-            _ => {}
+        let is_value = |name: &str| self.head.values.iter().any(|value| value.name == name);
+        for setting in self.settings {
+            let key = match setting.kind {
+                SettingKind::SecretKey | SettingKind::PublicKey => format!("{}_file", setting.name),
+                SettingKind::Text if is_value(setting.name) => format!("values.{}", setting.name),
+                SettingKind::Text if setting.name != "api_base" => setting.name.to_owned(),
+                _ => continue,
+            };
+            text.push_str(&written(&key, setting));
         }
         text.push_str(&self.recipe_text());
         text

@@ -44,6 +44,8 @@ fn a_broken_file_says_what_is_wrong() {
         ("ladder = [\"5m\"]", "ladder = [\"5 minutes\"]", "preset.preset.ladder"),
         ("example = \"acct_1\"\n", "", "preset.preset.account.example"),
         ("[preset.secret]", "[preset.values.secret]", "preset.preset"),
+        ("[preset.secret]", "[preset.public_key]", "no [preset.secret]"),
+        ("[preset.secret]", "[preset.api_key]", "no [preset.secret]"),
         ("[verify]", "[verifies]", "verifies"),
         ("[event]\ntype", "[reply]\ntype", "event"),
         ("header:x-sign", "head:x-sign", "verify.signature.from"),
