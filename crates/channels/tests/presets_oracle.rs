@@ -15,7 +15,7 @@ use tollbell_channels::channel::{Channel, Verdict};
 use tollbell_channels::model::{Environment, Notification, Timestamp};
 use tollbell_channels::platforms::{self, PLATFORMS, presets};
 use tollbell_channels::settings::{SettingKind, SettingValue, Settings};
-use tollbell_channels::simulate::{Mirror, Story};
+use tollbell_channels::simulate::Story;
 
 const SCRIPT: &str = "international/presets.py";
 
@@ -32,7 +32,7 @@ fn settings(kind: &str, secret: &str, values: &Value) -> Settings {
         SettingKind::Text => {
             all.with(setting.name, SettingValue::Text(values[setting.name].as_str().expect("a value").to_owned()))
         }
-        SettingKind::SecretKey => all.with(setting.name, SettingValue::Key(secret.as_bytes().to_vec().into())),
+        SettingKind::SecretKey | SettingKind::PublicKey => all.with(setting.name, SettingValue::Key(secret.as_bytes().to_vec().into())),
         _ => all,
     })
 }
@@ -91,7 +91,7 @@ fn the_files_and_the_oracle_agree() {
     }
 }
 
-/// The other direction: what `sample` sends is what the platform's own library would accept.
+/// The other direction: what our other side tells is what the platform's own library would accept.
 #[test]
 fn the_oracle_accepts_what_our_other_side_tells() {
     let now: Timestamp = "2026-11-21T04:00:00Z".parse().expect("a time");
@@ -102,24 +102,23 @@ fn the_oracle_accepts_what_our_other_side_tells() {
     let mut labels = Vec::new();
     for kind in kinds() {
         let at = if kind == "standard_webhooks" { clock } else { now };
-        let platform = platforms::by_kind(kind).expect("registered");
-        let digits = "0123456789abcdef".repeat(4);
-        let values = json!({
-            "account": "1001", "notification_url": "https://pay.example.com/notify/square", "key_id": "key-1",
-        });
-        let mirror = platform.mirror.expect("a shared secret signs");
-        let mirror: Box<dyn Mirror> = mirror(&settings(kind, &digits, &values)).expect("a mirror");
-        for event in mirror.stories() {
+        let side = (platforms::by_kind(kind).expect("registered").simulate)();
+        let settings = side.settings();
+        let key = settings.key("secret").or(settings.key("public_key")).expect("a key");
+        let secret = String::from_utf8(key.to_vec()).expect("a key as text");
+        let texts = ["account", "notification_url", "key_id"];
+        let values: BTreeMap<&str, &str> =
+            texts.into_iter().filter_map(|name| settings.text(name).map(|text| (name, text))).collect();
+        for event in side.stories() {
             for (way, genuine) in [("as it is", true), ("with a blank", false)] {
-                let story =
-                    Story { kind: event, note: "é 中 😀 \" \\ &amp;".to_owned(), ..Story::paid("T1", 1_234, at) };
-                let mut request = mirror.callback(&story);
+                let note = "é 中 😀 \" \\ &amp;".to_owned();
+                let story = Story { kind: *event, note, ..Story::paid("T1", 1_234, at) };
+                let mut request = side.callback(&story).request;
                 if !genuine {
                     request.body = [&request.body[..], b" "].concat().into();
                 }
-                asked.push(json!({
-                    "kind": kind, "secret": digits, "values": values, "now": at.as_second(), "request": written(&request),
-                }));
+                let (now, request) = (at.as_second(), written(&request));
+                asked.push(json!({ "kind": kind, "secret": secret, "values": values, "now": now, "request": request }));
                 labels.push((format!("{kind}: {event}: {way}"), genuine));
             }
         }

@@ -15,6 +15,8 @@ import time
 
 import razorpay
 import standardwebhooks
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from coinbase_commerce.webhook import WebhookSignature
 from gocardless_pro import webhooks as gocardless
 from paddle_billing.Notifications import Secret, Verifier
@@ -39,11 +41,22 @@ def standard_key(secret):
     return base64.b64decode(secret.removeprefix("whsec_"))
 
 
+def pair_of(secret):
+    """The private half of a key that is written as its seed."""
+    return Ed25519PrivateKey.from_private_bytes(base64.b64decode(secret.removeprefix("whsk_")))
+
+
+def public_of(secret):
+    """What a merchant is given of it."""
+    public = pair_of(secret).public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return "whpk_" + base64.b64encode(public).decode()
+
+
 # How each platform signs: what is made here is what the libraries below must accept.
 def sign(kind, secret, values, body, at, name):
     key = secret.encode()
     if kind == "razorpay":
-        return [["X-Razorpay-Signature", hex_tag(key, body)], ["x-razorpay-event-id", name]]
+        return [["x-razorpay-event-id", name], ["X-Razorpay-Signature", hex_tag(key, body)]]
     if kind == "checkout_com":
         return [["Cko-Signature", hex_tag(key, body)]]
     if kind == "coinbase_commerce":
@@ -71,6 +84,9 @@ def sign(kind, secret, values, body, at, name):
     if kind == "standard_webhooks":
         tag = base64_tag(standard_key(secret), f"{name}.{at}.".encode() + body)
         return [["webhook-id", name], ["webhook-timestamp", str(at)], ["webhook-signature", f"v1,{tag}"]]
+    if kind == "standard_webhooks_v1a":
+        tag = base64.b64encode(pair_of(secret).sign(f"{name}.{at}.".encode() + body)).decode()
+        return [["webhook-id", name], ["webhook-timestamp", str(at)], ["webhook-signature", f"v1a,{tag}"]]
     raise SystemExit(f"nobody said how {kind} signs")
 
 
@@ -83,7 +99,8 @@ class Received:
 
 
 def verdict(kind, secret, values, headers, body, now):
-    """Whether the message is genuine: by the platform's own library where there is one."""
+    """Whether the message is genuine: by the platform's own library where there is one. Of a pair of keys, `secret` is
+    the public half."""
     given = {}
     for name, value in headers:
         # No two values of one header can both be meant.
@@ -133,6 +150,20 @@ def verdict(kind, secret, values, headers, body, now):
         if kind == "shopify":
             is_own = given["x-shopify-shop-domain"] == f"{values['account']}.myshopify.com"
             return is_own and hmac.compare_digest(given["x-shopify-hmac-sha256"], base64_tag(key, body))
+        if kind == "standard_webhooks_v1a":
+            public = Ed25519PublicKey.from_public_bytes(base64.b64decode(secret.removeprefix("whpk_")))
+            stamp = given["webhook-timestamp"]
+            text = f"{given['webhook-id']}.{stamp}.".encode() + body
+            if not stamp.isascii() or not stamp.isdigit() or abs(now - int(stamp)) > 300:
+                return False
+            listed = [entry.split(",", 1) for entry in given["webhook-signature"].split(" ")]
+            for tag in [base64.b64decode(tag, validate=True) for version, tag in listed if version == "v1a"]:
+                try:
+                    public.verify(tag, text)
+                    return True
+                except Exception:  # another one may match
+                    continue
+            return False
         if kind == "worldline":
             is_known = given["x-gcs-keyid"] == values["key_id"]
             return is_known and hmac.compare_digest(given["x-gcs-signature"], base64_tag(key, body))
@@ -381,7 +412,7 @@ def story(kind, dice, values, at, number):
         value = {"id": f"{number}_0", f"{thing}Output": output, "note": note}
         body = {"id": f"ev{number}", "type": event, "created": stamp(at), "merchantId": account, thing: value}
         return body, said(means, value["id"], amount, currency, order if thing == "payment" else None)
-    if kind == "standard_webhooks":
+    if kind in ("standard_webhooks", "standard_webhooks_v1a"):
         sent, amount = minor(dice, 2)
         event = dice.choice(["payment.succeeded", "payment.failed", "refund.succeeded", "transfer.succeeded"])
         data = {"order_no": order, "amount": {"minor": sent, "currency": "EUR"}, "note": note}
@@ -402,16 +433,19 @@ KINDS = [
     "shopify",
     "worldline",
     "standard_webhooks",
+    "standard_webhooks_v1a",
 ]
 
 # How another signature may stand beside the genuine one.
-ROTATING = {"paddle": ";h1=", "standard_webhooks": " v1,"}
+ROTATING = {"paddle": ";h1=", "standard_webhooks": " v1,", "standard_webhooks_v1a": " v1a,"}
 ACCOUNTS = {"lemon_squeezy": "1{0:06d}", "square": "ML{0}", "shopify": "shop-{0}"}
 
 
 def secret_of(kind, dice):
     if kind == "standard_webhooks":
         return "whsec_" + base64.b64encode(dice.randbytes(dice.randrange(24, 65))).decode()
+    if kind == "standard_webhooks_v1a":
+        return "whsk_" + base64.b64encode(dice.randbytes(32)).decode()
     return "".join(dice.choice("abcdefghijklmnopqrstuvwxyzABCDEF0123456789_-") for _ in range(dice.randrange(16, 60)))
 
 
@@ -449,12 +483,13 @@ def make(seed, count):
             if way == "rotated" and kind in ROTATING:
                 mark = ROTATING[kind]
                 other = sign(kind, secrets[1], values, body, at, name)[-1][1]
-                headers[-1] = [header, sent + mark + other.split(mark.strip(), 1)[-1].removeprefix("v1,")]
-            judged = verdict(kind, secrets[0], values, headers, body, now)
+                headers[-1] = [header, sent + mark + other.split(mark.strip(), 1)[-1].removeprefix("v1,").removeprefix("v1a,")]
+            own = public_of(secrets[0]) if secrets[0].startswith("whsk_") else secrets[0]
+            judged = verdict(kind, own, values, headers, body, now)
             request = {"method": "POST", "path": f"/notify/{kind}", "query": ""}
             request["headers"] = [["content-type", "application/json"], *headers]
             request["body_base64"] = base64.b64encode(body).decode()
-            line = {"kind": kind, "secret": secrets[0], "values": values, "way": way, "now": now, "request": request}
+            line = {"kind": kind, "secret": own, "values": values, "way": way, "now": now, "request": request}
             print(json.dumps({**line, "genuine": judged, "expect": fact}))
 
 

@@ -152,8 +152,9 @@ impl Preset {
         self.kind
     }
 
-    /// Everything that the file says for people; the functions are those of an empty platform.
-    fn description(&self) -> Platform {
+    /// Everything that the file says for people. The functions are those of the configured platform: whoever makes a
+    /// platform of a file puts the file's own in their place.
+    pub fn description(&self) -> Platform {
         Platform {
             kind: self.kind,
             settings: self.settings,
@@ -209,7 +210,11 @@ impl Preset {
             Some(part) => all.with(name, SettingValue::Tree(part.clone())),
             None => all,
         };
-        Ok(parts.into_iter().fold(settings, with))
+        let settings = parts.into_iter().fold(settings, with);
+        Ok(match self.head.sandbox_api.filter(|_| environment == Environment::Sandbox) {
+            Some(api) => settings.with("api_base", SettingValue::Text(api.to_owned())),
+            None => settings,
+        })
     }
 }
 

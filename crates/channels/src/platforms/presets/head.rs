@@ -18,6 +18,8 @@ pub(super) struct Head {
     pub(super) name: Text,
     pub(super) ladder: Ladder,
     pub(super) patience: Option<Duration>,
+    /// Where the platform is asked in its sandbox.
+    pub(super) sandbox_api: Option<&'static str>,
     pub(super) unconfirmed: &'static [Text],
     account: Described,
     /// What this platform calls its keys, by the setting's name.
@@ -45,7 +47,7 @@ const KEYS: [&str; 4] = ["secret", "public_key", "key_id", "api_key"];
 
 impl Head {
     pub(super) fn read(node: &Node<'_>) -> Result<Self, SettingsError> {
-        let plain = ["name", "docs", "ladder", "patience", "unconfirmed", "account", "values"];
+        let plain = ["name", "docs", "ladder", "patience", "sandbox_api", "unconfirmed", "account", "values"];
         let known: Vec<&str> = plain.into_iter().chain(KEYS).collect();
         let keys = node.table(&known)?;
         // For the reader of the file, and for whoever checks it again.
@@ -68,6 +70,7 @@ impl Head {
             name: text(keys.required("name")?)?,
             ladder: ladder.leak(),
             patience: keys.get("patience").map(span).transpose()?,
+            sandbox_api: keys.get("sandbox_api").map(Node::text).transpose()?.map(|text| &*text.to_owned().leak()),
             unconfirmed: unconfirmed.leak(),
             account: described(keys.required("account")?)?,
             keys: KEYS.into_iter().filter_map(explained).collect::<Result<_, _>>()?,

@@ -8,6 +8,7 @@ mod copied;
 mod europe;
 mod shops;
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName};
@@ -45,9 +46,18 @@ fn channel(kind: &str, account: &str, environment: Environment) -> Box<dyn Chann
         SettingKind::Text if setting.name == "api_base" => all,
         SettingKind::Text => all.with(setting.name, SettingValue::Text(setting.example.to_owned())),
         SettingKind::SecretKey => all.with(setting.name, SettingValue::Key(SECRET.as_bytes().to_vec().into())),
+        SettingKind::PublicKey => {
+            let public = format!("whpk_{}", STANDARD.encode(pair().public_key()));
+            all.with(setting.name, SettingValue::Key(public.into_bytes().into()))
+        }
         _ => all,
     });
     preset.build(&settings).unwrap()
+}
+
+/// The pair of a sender that signs with one.
+fn pair() -> Ed25519KeyPair {
+    Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap()
 }
 
 fn hmac(key: &[u8], text: &str) -> Vec<u8> {
@@ -96,6 +106,14 @@ fn signed(kind: &str, body: &str) -> RawRequest {
                 ("webhook-id", "msg_1".to_owned()),
                 ("webhook-timestamp", seconds.to_string()),
                 ("webhook-signature", format!("v1a,AAAA v1,{tag}")),
+            ]
+        }
+        "standard_webhooks_v1a" => {
+            let tag = STANDARD.encode(pair().sign(format!("msg_1.{seconds}.{body}").as_bytes()));
+            vec![
+                ("webhook-id", "msg_1".to_owned()),
+                ("webhook-timestamp", seconds.to_string()),
+                ("webhook-signature", format!("v1,AAAA v1a,{tag}")),
             ]
         }
         other => panic!("nobody said how `{other}` signs"),

@@ -23,6 +23,9 @@ impl Preset {
             };
             text.push_str(&written(&key, setting));
         }
+        if let Some(api) = self.head.sandbox_api {
+            text.push_str(&format!("# environment = \"sandbox\"\n# api_base = {api:?}\n"));
+        }
         text.push_str(&self.recipe_text());
         text
     }

@@ -1,7 +1,7 @@
 //! Paddle, Worldline, Standard Webhooks.
 
 use super::*;
-use crate::channel::Rejection;
+use crate::channel::{Likeness, Rejection};
 
 fn paddle(kind: &str, data: &str) -> String {
     format!(
@@ -136,6 +136,27 @@ fn one_gateway_may_be_anothers_source() {
         ("invoice.paid", paid, "other"),
         ("payment.succeeded", r#""amount":{"value":1}"#, "payment.succeeded msg_1 ?; held: unreadable_amount"),
     ] {
-        check("standard_webhooks", "sender-1", &[(&event(kind, data), expected)]);
+        for sender in ["standard_webhooks", "standard_webhooks_v1a"] {
+            check(sender, "sender-1", &[(&event(kind, data), expected)]);
+        }
+    }
+}
+
+/// One header for both schemes: each channel takes only messages with a signature of its own.
+#[test]
+fn the_schemes_of_one_header_are_told_apart() {
+    let kinds = ["standard_webhooks", "standard_webhooks_v1a"];
+    let channels = kinds.map(|kind| channel(kind, "sender-1", Environment::Live));
+    for (at, kind) in kinds.into_iter().enumerate() {
+        let mut request = signed(kind, r#"{"type":"x","timestamp":"2026-11-21T03:59:59Z"}"#);
+        // As the test signs it, there is one of the other scheme beside it.
+        let both = request.headers["webhook-signature"].to_str().unwrap().to_owned();
+        assert!(channels.iter().all(|channel| channel.recognise(&request) == Likeness::Merchant), "{kind}");
+        let own = both.split(' ').nth(1).unwrap();
+        request.headers.insert("webhook-signature", own.parse().unwrap());
+        assert_eq!(channels[at].recognise(&request), Likeness::Merchant, "{kind}");
+        assert_eq!(channels[1 - at].recognise(&request), Likeness::No, "{kind}");
+        assert!(matches!(channels[at].verify(&request, now()), Verdict::Genuine(_)), "{kind}");
+        assert!(matches!(channels[1 - at].verify(&request, now()), Verdict::Refused(_)), "{kind}");
     }
 }
