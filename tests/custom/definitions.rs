@@ -139,7 +139,8 @@ fn every_definition_can_be_told() {
         };
         assert!(!mirror.stories().is_empty(), "{}", channel.id);
         for kind in mirror.stories() {
-            let story = Story { kind, refund_no: Some("R1".into()), refunded_minor: 50, ..Story::paid("T1", 12_345, at) };
+            let story =
+                Story { kind, refund_no: Some("R1".into()), refunded_minor: 50, ..Story::paid("T1", 12_345, at) };
             let request = mirror.callback(&story);
             let verdict = channel.channel.verify(&request, at);
             let is_believed = match &verdict {
