@@ -310,7 +310,9 @@ fn data_alone(kind: &str) -> String {
     let names = [format!("\"{kind}\""), format!("{kind}.toml"), format!("{kind}::")];
     let tests = root().join("crates/channels/src/platforms/presets/tests");
     let mut program: Vec<PathBuf> =
-        ["Cargo.toml", "Makefile", "crates/channels/Cargo.toml", "crates/channels/build.rs"].map(|path| root().join(path)).into();
+        ["Cargo.toml", "Makefile", "crates/channels/Cargo.toml", "crates/channels/build.rs"]
+            .map(|path| root().join(path))
+            .into();
     for folder in ["src", "crates/channels/src", "crates/channels/examples", "fuzz/src", "bench/src"] {
         program.extend(sources(&root().join(folder)));
     }
@@ -358,7 +360,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_module_is_found_in_the_registry_by_its_whole_name() {
-    let registry = "pub mod pay;\nmod pay_more;\n// pay\nstatic CODED: &[&Platform] = &[&pay::PLATFORM, &pay_more::PLATFORM];\n";
+    let registry =
+        "pub mod pay;\nmod pay_more;\n// pay\nstatic CODED: &[&Platform] = &[&pay::PLATFORM, &pay_more::PLATFORM];\n";
     assert_eq!(lines_that_name(registry, "pay"), ["pub mod pay;", "&pay::PLATFORM"]);
     assert_eq!(lines_that_name(registry, "pay_more").len(), 2);
 }

@@ -32,7 +32,9 @@ fn settings(kind: &str, secret: &str, values: &Value) -> Settings {
         SettingKind::Text => {
             all.with(setting.name, SettingValue::Text(values[setting.name].as_str().expect("a value").to_owned()))
         }
-        SettingKind::SecretKey | SettingKind::PublicKey => all.with(setting.name, SettingValue::Key(secret.as_bytes().to_vec().into())),
+        SettingKind::SecretKey | SettingKind::PublicKey => {
+            all.with(setting.name, SettingValue::Key(secret.as_bytes().to_vec().into()))
+        }
         _ => all,
     })
 }

@@ -8,8 +8,8 @@ use tollbell_channels::platforms::presets;
 use tollbell_channels::simulate::Story;
 
 use super::cover::{carrier, without_signature};
-use super::pairs::with_text;
 use super::invented;
+use super::pairs::with_text;
 use super::world::{World, worlds};
 
 /// `kind | answer | status | content type | body`, one line an answer, `-` for nothing.
