@@ -2,6 +2,7 @@
 //! vectors, by the platforms' own SDKs, and by the whole gateway.
 
 mod custom {
+    mod definitions;
     mod gateway;
     mod mistakes;
     mod sdk;

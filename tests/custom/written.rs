@@ -33,6 +33,13 @@ impl Written {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     }
 
+    /// Closes files that somebody else wrote beside the configuration to all others.
+    pub(crate) fn close_keys(&self) {
+        for entry in fs::read_dir(self.folder.path()).unwrap() {
+            fs::set_permissions(entry.unwrap().path(), fs::Permissions::from_mode(0o600)).unwrap();
+        }
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("tollbell.toml")
     }

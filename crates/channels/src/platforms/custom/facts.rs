@@ -190,7 +190,7 @@ impl<'m> Reader<'m, '_> {
 
     /// Whether what a message may say beside its own fact is said in it: a running total of nothing is no refund.
     fn is_told(&self, rule: &Rule, item: Option<&'m Json>) -> bool {
-        let Some(amount) = rule.fields.amount.as_ref().filter(|_| moves_money(rule.event)) else { return true };
+        let Some(amount) = rule.fields.amount.written().filter(|_| moves_money(rule.event)) else { return true };
         match self.message.get(&amount.value, item) {
             Ok(None) => false,
             Ok(Some(_)) => self.money(amount, item).map_or(true, |money| money.minor != 0),
@@ -271,7 +271,7 @@ impl<'m> Reader<'m, '_> {
         payment: Option<&Identity>,
         is_numbered: bool,
     ) -> Amount {
-        let Some(rule) = &fields.amount else { return Amount::None };
+        let Some(rule) = fields.amount.written() else { return Amount::None };
         let is_absent = matches!(self.message.get(&rule.value, item), Ok(None));
         if is_absent && !moves_money(kind) {
             return Amount::None;

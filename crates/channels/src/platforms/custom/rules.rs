@@ -81,9 +81,31 @@ pub(super) struct Fields {
     pub(super) payment: Vec<Reference>,
     /// The merchant's order number: the first that is there.
     pub(super) order: Vec<Reference>,
-    pub(super) amount: Option<AmountRule>,
+    pub(super) amount: AmountOf,
     pub(super) payee: Option<Reference>,
     pub(super) time: Option<Clock>,
+}
+
+/// What a message says of the amount of a fact.
+#[derive(Clone, Debug, Default)]
+pub(super) enum AmountOf {
+    /// The configuration says nothing about it.
+    #[default]
+    Unknown,
+    /// Nothing: the merchant fixed it himself.
+    Unstated,
+    /// It is written somewhere.
+    Written(AmountRule),
+}
+
+impl AmountOf {
+    /// Where it is written.
+    pub(super) fn written(&self) -> Option<&AmountRule> {
+        match self {
+            Self::Written(rule) => Some(rule),
+            Self::Unknown | Self::Unstated => None,
+        }
+    }
 }
 
 /// How an amount is written.
@@ -248,7 +270,8 @@ impl Reader<'_> {
             order: many("order", &usual.order)?,
             amount: match keys.get("amount") {
                 None => usual.amount.clone(),
-                Some(node) => Some(self.amount(node)?),
+                Some(node) if matches!(node.raw_text(), Ok("unstated")) => AmountOf::Unstated,
+                Some(node) => AmountOf::Written(self.amount(node)?),
             },
             payee: match keys.get("payee") {
                 None => usual.payee.clone(),
@@ -322,7 +345,7 @@ fn check_whole(node: &Node<'_>, kind: EventKind, fields: &Fields) -> Result<(), 
     if kind == EventKind::Other {
         return Ok(());
     }
-    let is_cumulative = fields.amount.as_ref().is_some_and(|amount| amount.is_cumulative);
+    let is_cumulative = fields.amount.written().is_some_and(|amount| amount.is_cumulative);
     if is_cumulative && kind == EventKind::RefundSucceeded {
         // The total itself names the refund, within its payment.
         return if fields.payment.is_empty() { needs("payment") } else { Ok(()) };
@@ -333,7 +356,7 @@ fn check_whole(node: &Node<'_>, kind: EventKind, fields: &Fields) -> Result<(), 
     if fields.number.is_empty() {
         return needs("number");
     }
-    if moves_money(kind) && fields.amount.is_none() {
+    if moves_money(kind) && matches!(fields.amount, AmountOf::Unknown) {
         return needs("amount");
     }
     Ok(())

@@ -80,7 +80,12 @@ impl Reader<'_> {
         let body = body_form(&keys)?;
         let items = keys.get("items").map(items).transpose()?;
         let algorithm = keys.required("algorithm")?;
-        let evidence = match algorithm.word(ALGORITHMS)? {
+        let word = algorithm.word(ALGORITHMS)?;
+        // Before anything else about it is wrong: this is what must not be.
+        if matches!(word, Algorithm::None | Algorithm::Token) && self.settings.tree("fetch").is_none() {
+            return Err(algorithm.error("unproven").because("[channel.fetch]"));
+        }
+        let evidence = match word {
             Algorithm::None => self.nothing(&keys)?,
             Algorithm::Token => Evidence::Token(self.token(&keys, body)?),
             signed => Evidence::Signed(self.signed(&keys, signed, body, items.is_some())?),

@@ -196,7 +196,7 @@ impl Reflection {
         for condition in &rule.when {
             draft.set(&condition.from, Doc::text(condition.texts.first().map_or("", String::as_str)));
         }
-        if let Some(amount) = &fields.amount {
+        if let Some(amount) = fields.amount.written() {
             let is_refund = story.kind == EventKind::RefundSucceeded;
             set_amount(draft, amount, if is_refund { story.refunded_minor } else { story.amount_minor });
         }
