@@ -23,6 +23,7 @@ use crate::channel::Channel;
 use crate::model::Environment;
 use crate::settings::tree::Tree;
 use crate::settings::{Setting, SettingKind, SettingValue, Settings, SettingsError, Text};
+use crate::signature::ed25519::read_public;
 
 /// Why a preset's file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -182,6 +183,13 @@ impl Preset {
         let account = given.required_text("account")?;
         let mut filled =
             self.recipe_for(given.environment, account, |value| given.required_text(value).map(str::to_owned))?;
+        // Whatever a public key is written in, a private one in its place is told by its own writing.
+        if let Some(material) = given.key("public_key") {
+            let is_private = read_public("public_key", material).is_err_and(|error| error.word == "private_key_given");
+            if is_private || material.trim_ascii().starts_with(SECRET_HALF) {
+                return Err(SettingsError::new("public_key", "private_key_given"));
+            }
+        }
         for (name, value) in given.values() {
             if self.recipe.settings().contains(&name) {
                 filled = filled.with(name, value.clone());
@@ -217,6 +225,9 @@ impl Preset {
         })
     }
 }
+
+/// What stands before the private half of a key whose public half begins with `whpk_`.
+const SECRET_HALF: &[u8] = b"whsk_";
 
 /// A secret that any recipe can read: as text, as hexadecimal and as base64.
 const EXAMPLE_SECRET: &[u8] = &[b'0'; 64];

@@ -41,6 +41,15 @@ impl Recipe {
         self.settings().contains(&"secret")
     }
 
+    /// The word of the pair that signs, where the platform alone has the private half.
+    pub(super) fn pair_word(&self) -> Option<&'static str> {
+        match self.algorithm() {
+            "rsa-sha256" => Some("rsa"),
+            "ed25519" => Some("ed25519"),
+            _ => None,
+        }
+    }
+
     fn algorithm(&self) -> &str {
         match member(&self.verify, "algorithm") {
             Some(Tree::Text(algorithm)) => algorithm,

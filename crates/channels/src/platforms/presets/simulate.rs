@@ -2,12 +2,19 @@
 
 use std::sync::OnceLock;
 
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::Preset;
 use crate::channel::{HttpAnswer, HttpAsk};
 use crate::model::{Environment, EventKind, RawRequest};
 use crate::platforms::custom::{self, simulate::names_merchant, simulate::side_of};
 use crate::settings::{SettingValue, Settings, SettingsError};
 use crate::simulate::{ApiConduct, ApiOffice, Genuine, Mirror, OtherSide, Story, WrittenSetting};
+
+/// Digits of the key that is shown when the platform is asked. A platform that signs with a pair is not asked.
+const API_KEY_DIGITS: usize = 64;
 
 /// What is said of a preset's messages, made once: it lives as long as the program.
 #[derive(Debug, Default)]
@@ -26,24 +33,35 @@ impl Preset {
 
     /// The platform with fresh keys and an invented merchant.
     pub fn other_side(&'static self) -> Box<dyn OtherSide> {
-        Box::new(self.side(self.merchant()))
+        let keys = self.side("1001").export();
+        Box::new(self.side_with(&keys).expect("its own keys"))
     }
 
-    fn side(&'static self, account: String) -> Side {
+    /// The platform with these keys, from which the merchant's account is made as well.
+    fn side_with(&'static self, keys: &[u8]) -> Result<Side, String> {
+        let mut side = self.side(&self.merchant(keys));
+        let inner = match self.recipe.pair_word() {
+            Some(word) => format!("{word} {} {}", STANDARD.encode(keys), "0".repeat(API_KEY_DIGITS)).into_bytes(),
+            None => keys.to_vec(),
+        };
+        side.inner.import(&inner)?;
+        Ok(side)
+    }
+
+    fn side(&'static self, account: &str) -> Side {
         let example = |name: &str| self.settings.iter().find(|one| one.name == name).map_or("", |one| one.example);
-        let base = self.recipe_for(Environment::Live, &account, |name| Ok(example(name).to_owned()));
+        let base = self.recipe_for(Environment::Live, account, |name| Ok(example(name).to_owned()));
         let base = base.expect("every value has an example");
-        Side { preset: self, inner: side_of(self.kind, base), account }
+        Side { preset: self, inner: side_of(self.kind, base), account: account.to_owned() }
     }
 
     /// The example's account with other digits at its end.
-    fn merchant(&self) -> String {
-        let mut random = [0; 32];
-        aws_lc_rs::rand::fill(&mut random).expect("the system has random bytes");
+    fn merchant(&self, keys: &[u8]) -> String {
+        let random = digest(&SHA256, keys);
         let example = self.settings.iter().find(|setting| setting.name == "account").map_or("", |one| one.example);
         let stem = example.trim_end_matches(|c: char| c.is_ascii_digit());
         let digit = |byte: &u8| char::from(b'1' + byte % 9);
-        let digits: String = random.iter().map(digit).take(example.len() - stem.len()).collect();
+        let digits: String = random.as_ref().iter().map(digit).take(example.len() - stem.len()).collect();
         format!("{stem}{digits}")
     }
 
@@ -99,19 +117,18 @@ impl OtherSide for Side {
         self.inner.callback(story)
     }
 
+    /// Of a pair, the private half alone, as other programs read it.
     fn export(&self) -> Vec<u8> {
-        [self.account.as_bytes(), b"\n", &self.inner.export()].concat()
+        let exported = self.inner.export();
+        if self.preset.recipe.pair_word().is_none() {
+            return exported;
+        }
+        let text = String::from_utf8_lossy(&exported).into_owned();
+        text.split(' ').nth(1).and_then(|key| STANDARD.decode(key).ok()).unwrap_or(exported)
     }
 
     fn import(&mut self, exported: &[u8]) -> Result<(), String> {
-        let end = exported.iter().position(|byte| *byte == b'\n').ok_or("no account")?;
-        let account = std::str::from_utf8(&exported[..end]).map_err(|_| "no account")?;
-        if account.is_empty() || !account.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err("no account".to_owned());
-        }
-        let mut side = self.preset.side(account.to_owned());
-        side.inner.import(&exported[end + 1..])?;
-        *self = side;
+        *self = self.preset.side_with(exported)?;
         Ok(())
     }
 
