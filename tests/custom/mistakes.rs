@@ -179,7 +179,7 @@ fn check_all(good: &str, files: &[(&str, &str)], mistakes: &[(&str, &str, &str)]
     let mut wrong = Vec::new();
     for (from, to, expected) in mistakes {
         assert!(good.contains(from), "{from}");
-        let problems = Written::new(&good.replacen(from, to, 1), files).problems();
+        let problems = Written::new(&good.replacen(from, to, 1), files).found_problems();
         let shown: Vec<String> = problems
             .iter()
             .map(|problem| {
@@ -259,7 +259,7 @@ fn a_question_is_whole_or_there_is_no_channel() {
             ("type = \"answer:/state\"", "type = \"json:/state\"", "22:8 channel.event.type setting.not_signed"),
             ("number = \"answer:/id\"", "number = \"header:x-id\"", "23:10 channel.event.number setting.not_signed"),
             ("paid = \"payment.succeeded\", ", "", "25:7 channel.event.map setting.never_matches"),
-            ("parse = \"whole\"", "parse = \"kv\"", "11:44 channel.verify.signature.parse setting.unknown_word"),
+            ("parse = \"whole\"", "parse = \"kv\"", "11:48 channel.verify.signature.parse setting.unknown_word"),
             ("\"token\"", "\"token\"\nmessage = \"{body}\"", "11:11 channel.verify.message setting.relation"),
             (
                 "\"token\"",

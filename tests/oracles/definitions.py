@@ -646,7 +646,7 @@ def spoil(dice, definition, message, at):
     elif way == "old":
         definition.sign(dice, message, definition.keys(dice), at - 20 * definition.window - 1)
     elif way == "early":
-        definition.sign(dice, message, definition.keys(dice), at + definition.window + 1)
+        definition.sign(dice, message, definition.keys(dice), NOW + definition.window + 1)
     elif way in ("digit", "gone", "blank", "twice"):
         index = next(i for i, (header, _) in enumerate(message.headers) if header.lower() == definition.carrier.lower())
         header, value = message.headers[index]
