@@ -3,6 +3,7 @@
 
 mod custom {
     mod definitions;
+    mod documented;
     mod gateway;
     mod mistakes;
     mod sdk;

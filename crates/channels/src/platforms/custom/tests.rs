@@ -10,7 +10,10 @@ use crate::settings::tree::{Node, Tree};
 use crate::signature::hmac::{HmacHash, HmacKey};
 use crate::signature::key::hex;
 
+mod asked;
 mod cuts;
+mod keys;
+mod words;
 
 const SECRET: &str = "a secret of some length";
 const OTHER: &str = "another secret of some length";
