@@ -62,7 +62,7 @@ fn every_word_is_documented() {
             words.extend(list.split('"').skip(1).step_by(2).map(str::to_owned));
         }
         for piece in text.split(".word(&[").skip(1).chain(text.split("&[(&str, Algorithm)] = &[").skip(1)) {
-            let list = &piece[..piece.find("])").or_else(|| piece.find("];")).unwrap()];
+            let list = &piece[..["])", "];"].iter().filter_map(|end| piece.find(end)).min().unwrap()];
             let named = list.split("(\"").skip(1).map(|word| word[..word.find('"').unwrap()].to_owned());
             words.extend(named.filter(|word| !word.contains('/')));
         }
