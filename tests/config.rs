@@ -212,7 +212,7 @@ const FAKE_CHANNEL: &[Setting] = &[
     setting("expects", SettingKind::Text, false),
     setting("fails", SettingKind::Text, false),
     setting("files", SettingKind::SecretFiles, false),
-    setting("tree", SettingKind::Tree { secrets: &["hidden"] }, false),
+    setting("tree", SettingKind::Tree { secrets: &["hidden"], publics: &[] }, false),
 ];
 
 const FAKE_TARGET: &[Setting] =
