@@ -57,6 +57,7 @@ test: setup loom ## every test, against real servers
 	@if command -v cargo-nextest >/dev/null 2>&1; then \
 	  cargo nextest run --workspace --all-features && cargo test --workspace --all-features --doc --quiet; \
 	else cargo test --workspace --all-features; fi
+	@cargo test -p tollbell-channels --lib --quiet own_key # what a build without features says
 
 # With another `cfg` every crate is built afresh: a folder of its own keeps the other builds.
 loom: ## every interleaving of the queue before the inbox's writer
@@ -79,7 +80,7 @@ bench: setup-bench ## measure beside what merchants run today; ARGS=--quick for 
 	@out="$${CARGO_TARGET_DIR:-target}"; "$$out/release/tollbell-bench" --program "$$out/release/tollbell" --folder "$$out/bench" $(ARGS)
 
 bench-verify: ## what verification costs beside bare cryptography, and what hostile bodies cost
-	@cargo run --release --quiet --package tollbell-channels --features simulate --example bench_verify
+	@cargo run --release --quiet --package tollbell-channels --features measure,simulate --example bench_verify
 
 docs: ## write the pages about platforms anew from what the platforms say of themselves
 	@cargo build --quiet

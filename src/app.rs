@@ -5,6 +5,7 @@ mod lines;
 mod network;
 mod node;
 mod plan;
+mod queries;
 mod reload;
 mod service;
 mod signals;
@@ -64,6 +65,7 @@ pub fn load_config_excusing(
         variable: &|name| std::env::var(name).ok(),
     };
     let (config, mut warnings) = config::load_excusing(path, &catalogue, is_excused)?;
+    queries::check(path, &config)?;
     warnings.extend(network::check_tls(path, &config.server, clock::system()())?);
     let test_keys = config.channels.iter().filter(|channel| trusts_test_keys(&config, channel));
     warnings.extend(test_keys.map(|channel| {

@@ -268,7 +268,7 @@ impl Deliverer {
         let origin = Origin { channel: leased.channel.clone(), platform: leased.platform.clone() };
         let (sent_by, request) = (origin.clone(), leased.request.clone().map(Arc::new));
         let answered = request.clone();
-        let has_signed_query = answered.as_deref().is_some_and(|request| self.signatures.signs_query(&origin, request));
+        let (signatures, signed_for) = (self.signatures.clone(), origin.clone());
         Envelope {
             delivery: leased.delivery.to_string(),
             attempt: leased.attempt,
@@ -279,7 +279,7 @@ impl Deliverer {
             origin: "callback",
             events: leased.events.iter().map(view).collect(),
             request: leased.request.clone(),
-            has_signed_query,
+            signed_query: Arc::new(move |request| signatures.signed_query(&signed_for, request)),
             attempted_at,
             fields: Arc::new(move || request.as_ref().map(|request| fields_of(&sent_by, request)).unwrap_or_default()),
             is_ack: Arc::new(move |reply| ack_of(&origin, reply, answered.as_deref())),

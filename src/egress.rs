@@ -37,7 +37,7 @@ pub use self::connection::{HEAD_BYTES_MAX, HEADERS_MAX};
 pub use self::guard::{Class, Guard, PublicRules};
 pub use self::network::{Network, SystemNetwork};
 pub use self::tls::{ClientCertificate, Roots};
-pub use self::url::{Host, Origin, Scheme, URL_BYTES_MAX, Url, UrlFault};
+pub use self::url::{Host, Origin, Scheme, TARGET_BYTES_MAX, URL_BYTES_MAX, Url, UrlFault};
 
 use self::connection::{Connection, Kept, Stream};
 use self::tls::Tls;

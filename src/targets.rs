@@ -84,6 +84,9 @@ impl Format {
     }
 }
 
+/// Reads what of a request's query the platform signed; none where nothing of its message stands there.
+pub type SignedQuery = Arc<dyn Fn(&RawRequest) -> Option<String> + Send + Sync>;
+
 /// One delivery, with all that a target may need.
 #[derive(Clone)]
 pub struct Envelope {
@@ -105,9 +108,9 @@ pub struct Envelope {
     pub events: Vec<EventView>,
     /// The original request, byte for byte. `None` when its retention has passed: then only events go out.
     pub request: Option<RawRequest>,
-    /// Whether the platform's message, or its signature, stands in the request's query: then the application needs
-    /// that too, whatever the target says about queries.
-    pub has_signed_query: bool,
+    /// What of a request's query is the platform's own word, read when it is needed: the application needs that, whatever
+    /// the target says about queries.
+    pub signed_query: SignedQuery,
     /// When this attempt began.
     pub attempted_at: Timestamp,
     /// Every field of the platform's message as text, read when it is needed: some platforms encrypt it.
@@ -248,8 +251,26 @@ pub struct Kind {
     pub advise: fn(&Settings) -> Vec<Advice>,
     /// Every word that [`Kind::advise`] may give.
     pub advice: &'static [&'static str],
+    /// The query of the target's own address as it is for a channel; none where it has none, or brings events.
+    pub own_query: fn(&Settings, channel: &str) -> Option<OwnQuery>,
     /// Builds a target. Opens nothing.
     pub build: fn(&Settings) -> Result<Arc<dyn Target>, SettingsError>,
+}
+
+/// The query of a target's own address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnQuery {
+    /// The setting that it stands in.
+    pub setting: &'static str,
+    /// The query. It may hold a token: not for logs.
+    pub query: String,
+}
+
+impl OwnQuery {
+    /// The first of these names that the query has too, as any reader would take it.
+    pub fn clash<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+        forwarded::clash(&self.query, names)
+    }
 }
 
 /// A setting that would make a working target safer.

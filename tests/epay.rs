@@ -1,5 +1,5 @@
-//! Callbacks by GET, whole: what stands in a query is verified, stored, answered, and comes to the application byte
-//! for byte; beside it the same platform's forms.
+//! Callbacks by GET, or by POST without a body, whole: what stands in a query is verified, stored, answered, and what is
+//! signed of it comes to the application byte for byte; beside it the same platform's forms.
 
 mod support {
     pub(crate) mod application;
@@ -9,6 +9,7 @@ mod support {
 }
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use http::Method;
@@ -27,7 +28,7 @@ const PLATFORM: &str = "epay";
 struct Shop {
     fpm: PhpFpm,
     world: World,
-    _gateway: Gateway,
+    gateway: Gateway,
 }
 
 impl Shop {
@@ -48,7 +49,7 @@ impl Shop {
             fs::copy(world.path(name), fpm.root().join(name)).unwrap();
         }
         let gateway = world.start();
-        Self { fpm, world, _gateway: gateway }
+        Self { fpm, world, gateway }
     }
 
     /// Method, query and body of every call, as PHP saw them.
@@ -123,17 +124,23 @@ fn both_generations_by_get_and_by_form_reach_a_script_that_checks_them_itself() 
     }
 }
 
+/// A gateway that is not running, with an address in place of a script.
+fn with_address(url: &str, channel: &str) -> World {
+    let mut setup = Setup::new("127.0.0.1:9", Path::new("/x.php"));
+    setup.platform = PLATFORM;
+    channel.clone_into(&mut setup.channel);
+    let world = World::new(&setup);
+    let target = format!(
+        "[[target]]\nid = \"shop\"\nkind = \"http\"\nformat = \"raw\"\nsuccess = \"platform\"\nurl = \"{url}\"\n"
+    );
+    world.reconfigure(|text| format!("{}{target}", text.split("[[target]]").next().unwrap()));
+    world
+}
+
 #[test]
 fn a_query_goes_on_to_an_address_byte_for_byte_without_being_asked_for() {
     let app = App::new(says("200 OK", "", "success"));
-    let mut setup = Setup::new("127.0.0.1:9", Path::new("/x.php"));
-    setup.platform = PLATFORM;
-    let mut world = World::new(&setup);
-    let target = format!(
-        "[[target]]\nid = \"shop\"\nkind = \"http\"\nformat = \"raw\"\nsuccess = \"platform\"\nurl = \"{}\"\n",
-        app.url("/pay?shop=1")
-    );
-    world.reconfigure(|text| format!("{}{target}", text.split("[[target]]").next().unwrap()));
+    let mut world = with_address(&app.url("/pay?shop=1"), "");
     let _gateway = world.start();
     let by_get = world.payment("E-1", 100);
     is_success(world.send(&by_get));
@@ -231,14 +238,241 @@ fn a_shops_own_parameter_is_refused_until_it_is_named() {
     assert!(strict.world.events().is_empty());
 
     let mut told = Shop::new("ignored_parameters = [\"act\"]\n");
-    let request = with_act(told.world.payment("E-1", 100));
+    let plain = told.world.payment("E-1", 100);
+    let request = with_act(plain.clone());
     is_success(told.world.send(&request));
     delivered(&told.world, 1);
-    assert_eq!(told.seen()[0][1].as_str(), request.query.as_deref());
+    assert_eq!(told.seen()[0][1].as_str(), plain.query.as_deref(), "nobody signed it");
     // It is no part of the message: with another value it is the same one.
     let query = request.query.clone().unwrap().replace("act=pay", "act=other");
     is_success(told.world.send(&RawRequest { query: Some(query), ..request }));
     assert_eq!(told.world.events().len(), 1);
+}
+
+#[test]
+fn what_the_signature_does_not_cover_goes_on_only_where_it_is_asked_for() {
+    let channel = "ignored_parameters = [\"act\", \"token\"]\n";
+    let with_more = |request: &RawRequest| {
+        let query = request.query.clone().unwrap();
+        let more = format!("act=evil&{query}&admin=&debug&x%5B%5D=&token=evil&_SESSION[a]=");
+        RawRequest { query: Some(more), ..request.clone() }
+    };
+    for (target, before, behind) in [
+        ("", "", ""),
+        ("request_uri = \"/epay.php?act=own\"\n", "act=own&", ""),
+        ("forward_query = true\n", "", "&act=evil&admin=&debug&token=[removed]"),
+        ("forward_query = true\nrequest_uri = \"/epay.php?act=own\"\n", "act=own&", "&admin=&debug&token=[removed]"),
+    ] {
+        let mut shop = Shop::with(channel, target);
+        let plain = shop.world.payment("E-1", 100);
+        // Names that are no plain ones are refused by the platform's rule.
+        is_failure(shop.world.send(&with_more(&plain)));
+        let request = with_more(&plain);
+        let query = request.query.clone().unwrap().replace("&x%5B%5D=", "").replace("&_SESSION[a]=", "");
+        is_success(shop.world.send(&RawRequest { query: Some(query), ..request }));
+        delivered(&shop.world, 1);
+        let expected = format!("{before}{}{behind}", plain.query.unwrap());
+        assert_eq!(shop.seen()[0][1], expected, "{target}");
+    }
+}
+
+#[test]
+fn an_own_address_that_names_what_the_platform_signs_is_refused_before_anything_runs() {
+    for own in ["/epay.php?out_trade_no=x", "/epay.php?a=1&pid", "/n?%74ype=epay", "/n?out.trade.no[]=1", "/n?SIGN=1"] {
+        let mut setup = Setup::new("127.0.0.1:9", Path::new("/x.php"));
+        setup.platform = PLATFORM;
+        setup.target = format!("{}request_uri = \"{own}\"\n", setup.target);
+        let worlds = [World::new(&setup), with_address(&format!("http://127.0.0.1:9{own}"), "")];
+        for (world, setting) in worlds.iter().zip(["target.request_uri", "target.url"]) {
+            for command in ["check", "serve"] {
+                let output = world.cli(&[command]);
+                let said = String::from_utf8_lossy(&output.stderr).into_owned();
+                assert!(!output.status.success() && said.contains(setting), "{own} {command}: {said}");
+                assert!(said.contains("`shop`") && said.contains("may sign"), "{own} {command}: {said}");
+            }
+            // An event has no query of the platform's.
+            if setting == "target.url" {
+                world.reconfigure(|text| {
+                    text.replace("format = \"raw\"", "format = \"event\"").replace("success = \"platform\"\n", "")
+                });
+                assert!(world.cli(&["check"]).status.success());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_signed_name_that_nobody_knew_and_the_own_address_has_stops_the_delivery_with_its_name() {
+    let shop = Shop::with("", "request_uri = \"/epay.php?op=notify\"\n");
+    let fields = [
+        ("pid", "1001"),
+        ("trade_no", "2026112108000012345"),
+        ("out_trade_no", "E-1"),
+        ("type", "wxpay"),
+        ("name", "x"),
+        ("op", "delete"),
+        ("money", "1"),
+        ("trade_status", "TRADE_SUCCESS"),
+    ];
+    is_success(shop.world.send(&signed(&shop.world, &fields)));
+    wait_for("the delivery to be given up", || (shop.world.delivery_states() == ["dead"]).then_some(()));
+    let notification = shop.world.events()[0]["notification"].as_str().unwrap().to_owned();
+    let shown = shop.world.json(&["show", &notification])[0].to_string();
+    assert!(shown.contains("query_taken"), "{shown}");
+    assert!(shop.seen().is_empty(), "neither value reached the script");
+}
+
+/// What decoders stumble over, as much as a URL may hold of it unescaped, and as much of plain and of Chinese text as
+/// the platform's messages may have.
+fn odd_texts() -> [String; 3] {
+    ["x".repeat(15_000), "\u{4e2d}".repeat(5_000), r"a+b\c^`{|}[d];e%0D%0AHost:%20evil%00amp%3Bpid=1".to_owned()]
+}
+
+/// A callback with this text, not one byte of which is escaped that need not be.
+fn with_text(world: &World, number: usize, text: &str) -> RawRequest {
+    let (trade_no, order) = (format!("202611210800001{number:04}"), format!("E-{number}"));
+    let decoded = percent_decoded(&text.replace('+', " "));
+    let fields = [
+        ("pid", "1001"),
+        ("trade_no", trade_no.as_str()),
+        ("out_trade_no", order.as_str()),
+        ("type", "wxpay"),
+        ("name", "x"),
+        ("money", "1"),
+        ("param", decoded.as_str()),
+        ("trade_status", "TRADE_SUCCESS"),
+    ];
+    let mut request = signed(world, &fields);
+    let escaped = String::from_utf8(form::encode([(&b"param"[..], decoded.as_bytes())])).unwrap();
+    let query = request.query.take().unwrap();
+    assert!(query.contains(&escaped));
+    request.query = Some(query.replace(&escaped, &format!("param={text}")));
+    request
+}
+
+#[test]
+fn the_longest_query_reaches_an_address_whatever_it_is_written_with() {
+    let app = App::new(says("200 OK", "", "success"));
+    let world = with_address(&app.url("/pay"), "");
+    let _gateway = world.start();
+    for (number, text) in odd_texts().iter().enumerate() {
+        let request = with_text(&world, number, text);
+        is_success(world.send(&request));
+        delivered(&world, number + 1);
+        let asked = app.asked().pop().unwrap();
+        let (path, received) = asked.target.split_once('?').unwrap();
+        assert_eq!(path, "/pay");
+        assert!(received.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}[];".contains(&byte)));
+        assert_eq!(pairs(&request.query.unwrap()), pairs(received));
+        assert_eq!(asked.header("host"), Some(app.address.to_string().as_str()));
+    }
+}
+
+#[test]
+fn the_longest_query_reaches_a_script_whatever_it_is_written_with() {
+    let shop = Shop::with("", "request_uri = \"/epay.php?act=own\"\n");
+    for (number, text) in odd_texts().iter().enumerate() {
+        let request = with_text(&shop.world, number, text);
+        is_success(shop.world.send(&request));
+        // The script confirms only what it has verified by itself.
+        delivered(&shop.world, number + 1);
+        let seen = shop.seen().pop().unwrap();
+        let sent = request.query.unwrap().replace(';', "%3B");
+        assert_eq!(seen[1], format!("act=own&{sent}"));
+    }
+}
+
+#[test]
+fn a_post_without_a_body_brings_its_query_too() {
+    let fpm = PhpFpm::start(&Options::default());
+    let source = "<?php $seen = [$_SERVER['REQUEST_METHOD'], $_SERVER['REQUEST_URI'], $_POST, count($_GET)];
+        file_put_contents(__DIR__ . '/seen', json_encode($seen, JSON_UNESCAPED_SLASHES)); echo 'SUCCESS';";
+    let mut setup = Setup::new(&fpm.address(), &fpm.script("notify.php", source));
+    setup.platform = "jeepay";
+    let mut world = World::new(&setup);
+    let _gateway = world.start();
+    let mut request = world.payment("J-0", 100);
+    for number in 1..8 {
+        if request.body.is_empty() {
+            break;
+        }
+        request = world.payment(&format!("J-{number}"), 100);
+    }
+    let query = request.query.clone().expect("a message in the query");
+    assert_eq!((&request.method, request.body.len()), (&Method::POST, 0));
+    let more = RawRequest { query: Some(format!("x=&{query}&admin")), ..request };
+    let replied = world.send(&more).expect("a reply");
+    assert_eq!((replied.status, replied.text().as_str()), (200, "SUCCESS"));
+    delivered(&world, 1);
+    let seen: Value = serde_json::from_str(&fs::read_to_string(fpm.root().join("seen")).unwrap()).unwrap();
+    let count = query.split('&').count();
+    assert_eq!(seen, json!(["POST", format!("/notify.php?{query}"), [], count]));
+}
+
+/// Names and values, decoded.
+fn pairs(query: &str) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let form = form::Form::parse(query.as_bytes(), form::Limits { bytes_max: 1 << 20, pairs_max: 99 }).unwrap();
+    form.pairs().iter().map(|pair| (pair.name.to_vec(), pair.value.to_vec())).collect()
+}
+
+fn percent_decoded(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8().unwrap().into_owned()
+}
+
+#[test]
+fn a_channel_with_former_keys_hands_its_query_on() {
+    let mut shop = Shop::with("", "");
+    let _ended = shop.gateway.terminate();
+    let key = shop.world.path("epay_key");
+    let former = format!("[[channel.former]]\nuntil = \"2999-01-01T00:00:00Z\"\nkey_file = \"{}\"\n", key.display());
+    let new = shop.world.path("new_key");
+    fs::write(&new, "n".repeat(32)).unwrap();
+    fs::set_permissions(&new, fs::Permissions::from_mode(0o600)).unwrap();
+    shop.world.reconfigure(|text| {
+        let text = text.replace(&key.display().to_string(), &new.display().to_string());
+        text.replacen("[[target]]", &format!("{former}[[target]]"), 1)
+    });
+    shop.gateway = shop.world.start();
+    let request = shop.world.payment("E-1", 100);
+    assert_eq!(request.method, Method::GET);
+    is_success(shop.world.send(&request));
+    delivered(&shop.world, 1);
+    assert_eq!(shop.seen()[0][1].as_str(), request.query.as_deref());
+}
+
+#[test]
+fn a_channel_that_has_another_name_by_now_keeps_the_queries_of_open_deliveries() {
+    let app = App::new(says("500 Down", "", "down"));
+    let mut world = with_address(&app.url("/pay?shop=1"), "ignored_parameters = [\"act\"]\n");
+    let ladder = |text: String| text.replacen("ladder = [", &format!("ladder = [{}", "\"200ms\", ".repeat(500)), 1);
+    world.reconfigure(ladder);
+    let mut gateway = world.start();
+    let plain = world.payment("E-1", 100);
+    let query = plain.query.clone().unwrap();
+    is_success(world.send(&RawRequest { query: Some(format!("act=evil&{query}&x=")), ..plain }));
+    wait_for("a first try", || (!app.asked().is_empty()).then_some(()));
+    let _ended = gateway.terminate();
+    // Another merchant's channel of the same platform comes first, and knows nothing of `act`.
+    world.reconfigure(|text| {
+        let at = text.find("[[channel]]").unwrap();
+        let (before, rest) = text.split_at(at);
+        let (channel, targets) = rest.split_at(rest.find("[[target]]").unwrap());
+        let other = channel
+            .replace("id = \"epay\"", "id = \"another\"")
+            .replace("pid = \"1001\"", "pid = \"2002\"")
+            .replace("ignored_parameters = [\"act\"]\n", "");
+        let renamed = channel.replace("id = \"epay\"", "id = \"renamed\"");
+        assert!(other.contains("2002") && renamed.contains("renamed"));
+        format!("{before}{other}{renamed}{targets}")
+    });
+    app.does(says("200 OK", "", "success"));
+    let _gateway = world.start();
+    delivered(&world, 1);
+    let asked = app.asked();
+    assert!(asked.len() > 1);
+    for one in asked {
+        assert_eq!(one.target, format!("/pay?shop=1&{query}"));
+    }
 }
 
 #[test]
@@ -259,4 +493,33 @@ fn a_secret_in_the_shops_own_address_is_never_stored_and_still_arrives() {
         }
     }
     assert!(databases > 0);
+}
+
+/// Forks build the query by hand and leave Chinese text in it as it is.
+#[test]
+fn text_that_a_fork_did_not_escape_arrives_as_it_is() {
+    let shop = Shop::new("");
+    let escaped = signed(
+        &shop.world,
+        &[
+            ("pid", "1001"),
+            ("trade_no", "2026112108000012345"),
+            ("out_trade_no", "订单-1"),
+            ("type", "wxpay"),
+            ("name", "会员"),
+            ("money", "1"),
+            ("trade_status", "TRADE_SUCCESS"),
+        ],
+    );
+    let encoded =
+        |text: &str| String::from_utf8(form::encode([(b"".as_slice(), text.as_bytes())])).unwrap()[1..].to_owned();
+    let query = escaped.query.clone().unwrap();
+    let plain = query.replace(&encoded("会员"), "会员").replace(&encoded("订单"), "订单");
+    assert!(plain.contains("name=会员") && plain.contains("out_trade_no=订单-1"), "{plain}");
+    is_success(shop.world.send(&RawRequest { query: Some(plain.clone()), ..escaped.clone() }));
+    // Told again by the book it is the same.
+    is_success(shop.world.send(&escaped));
+    delivered(&shop.world, 1);
+    assert_eq!(shop.world.events()[0]["data"]["order_no"], "订单-1");
+    assert_eq!(shop.seen()[0][1].as_str(), Some(plain.as_str()));
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
@@ -21,8 +21,8 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn tollbell(folder: &Path, args: &[&str]) -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_tollbell"))
+fn run(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tollbell"))
         .args(args)
         .current_dir(folder)
         .env_remove("LC_ALL")
@@ -30,9 +30,19 @@ fn tollbell(folder: &Path, args: &[&str]) -> String {
         .env("LANG", "en_US.UTF-8")
         .stdin(Stdio::null())
         .output()
-        .unwrap();
-    assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+        .unwrap()
+}
+
+/// What a command prints, and what it says beside that.
+fn told(folder: &Path, args: &[&str]) -> (String, String) {
+    let output = run(folder, args);
+    let [told, warned] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
+    assert!(output.status.success(), "{args:?}: {warned}");
+    (told, warned)
+}
+
+fn tollbell(folder: &Path, args: &[&str]) -> String {
+    told(folder, args).0
 }
 
 fn json(folder: &Path, args: &[&str]) -> Vec<Value> {
@@ -127,6 +137,34 @@ fn in_time(platform: &Platform, attempt: impl Fn() -> Result<(), String>) {
         }
     }
     panic!("{failed:?}");
+}
+
+#[test]
+fn a_sample_is_made_in_a_way_that_the_channel_takes() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    tollbell(folder, &["init", "--platform", "epay", "--set", "address=unix:/nowhere", "--set", "script=/x.php"]);
+    let text = fs::read_to_string(folder.join("tollbell.toml")).unwrap();
+    let write = |text: &str| fs::write(folder.join("tollbell.toml"), text).unwrap();
+    // A channel of one generation alone: what has no secret of its own is signed with the test keys.
+    let without = |name: &str| text.lines().filter(|line| !line.starts_with(name)).collect::<Vec<_>>().join("\n");
+    for (left_out, sign_type) in [("key_file =", "sign_type=RSA"), ("platform_public_key_file =", "sign_type=MD5")] {
+        write(&without(left_out));
+        for _ in 0..4 {
+            let (sample, warned) = told(folder, &["sample", "epay"]);
+            assert!(sample.contains(sign_type), "{left_out} {sample}");
+            assert_eq!(warned, "", "{left_out}");
+        }
+    }
+    // Another merchant's channel refuses what the test keys tell of theirs, and whoever asked is told.
+    write(&without("key_file =").replace("pid = \"1001\"", "pid = \"2002\""));
+    let (sample, warned) = told(folder, &["sample", "epay"]);
+    assert!(sample.contains("pid=1001") && warned.contains("`pid`") && warned.contains("epay.keys"), "{warned}");
+    // Without the test keys nobody can sign, and what to do is named.
+    fs::remove_file(folder.join("keys/simulator/epay.keys")).unwrap();
+    let refused = run(folder, &["sample", "epay"]);
+    assert!(!refused.status.success() && refused.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("epay.keys"), "{refused:?}");
 }
 
 #[test]

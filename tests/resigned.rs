@@ -45,6 +45,20 @@ file_put_contents(__DIR__ . '/runs', ($signed ? 'signed' : 'forged') . "\n", FIL
 echo $signed ? 'success' : 'fail';
 "#;
 
+/// Verifies an epay callback by GET as the site's PHP kit for V2 does, and its time with five minutes.
+const QUERY: &str = r#"<?php
+$fields = $_GET;
+ksort($fields);
+$signed = array_filter($fields, fn ($value, $name) => $value !== '' && $name !== 'sign' && $name !== 'sign_type', ARRAY_FILTER_USE_BOTH);
+$message = implode('&', array_map(fn ($name) => $name . '=' . $signed[$name], array_keys($signed)));
+$line = trim(file_get_contents(__DIR__ . '/trusted.txt'));
+$key = "-----BEGIN PUBLIC KEY-----\n" . wordwrap($line, 64, "\n", true) . "\n-----END PUBLIC KEY-----";
+$genuine = openssl_verify($message, base64_decode($fields['sign']), $key, OPENSSL_ALGO_SHA256) === 1;
+$fresh = abs(time() - (int) $fields['timestamp']) < 300;
+file_put_contents(__DIR__ . '/runs', ($genuine ? 'signed' : 'forged') . ($fresh ? ' fresh' : ' stale') . "\n", FILE_APPEND | LOCK_EX);
+echo $genuine && $fresh ? 'success' : 'fail';
+"#;
+
 fn shop(script: &str) -> PhpFpm {
     let fpm = PhpFpm::start(&Options::default());
     fs::write(fpm.root().join("notify.php"), script).unwrap();
@@ -204,6 +218,35 @@ fn the_kit_of_a_form_accepts_our_key_in_place_of_the_platforms() {
     assert_eq!(world.send(&payment).unwrap().text(), "success");
     wait_for("the delivery", || (world.delivery_states() == ["delivered"]).then_some(()));
     assert_eq!(runs(&fpm), ["signed"]);
+}
+
+#[test]
+fn a_query_that_was_signed_afresh_is_what_a_script_is_given() {
+    let fpm = shop(QUERY);
+    let mut world = world(&fpm, "epay");
+    // With the KEY of V1 nothing is signed afresh, and nobody makes a key for it.
+    world.reconfigure(|text| {
+        text.replace("terminate_timeout = \"1s\"\n", "terminate_timeout = \"1s\"\nsignature = \"resigned\"\n")
+    });
+    let refused = world.cli(&["resign-key", "epay"]);
+    assert!(!refused.status.success() && !world.path("keys/resign/epay.pem").exists());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("MD5"), "{refused:?}");
+    world.reconfigure(|text| {
+        let v2_alone: Vec<&str> = text.lines().filter(|line| !line.starts_with("key_file =")).collect();
+        v2_alone.join("\n").replace("[[channel]]\n", "[[channel]]\nresign_key_file = \"keys/own.pem\"\n")
+    });
+    let made = world.json(&["resign-key", "epay"]).remove(0);
+    trust(&fpm, Path::new(made["public"][0]["path"].as_str().unwrap()), "trusted.txt");
+    let (clock, _gateway) = Clock::behind(&world);
+    let mut story = world.story(EventKind::PaymentSucceeded, "C-1", 1000);
+    (story.serial, story.at) = (2, now() - Duration::from_hours(1));
+    let request = world.side.callback(&story).request;
+    assert!(request.query.is_some());
+    assert_eq!(world.send(&request).unwrap().text(), "success", "{}", world.log());
+    wait_for("the first attempt", || (!runs(&fpm).is_empty()).then_some(()));
+    clock.set("+0");
+    wait_for("the delivery", || (world.delivery_states() == ["delivered"]).then_some(()));
+    assert_eq!(runs(&fpm), ["signed stale", "signed fresh"]);
 }
 
 #[test]

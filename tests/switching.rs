@@ -260,6 +260,55 @@ fn every_kind_of_refusal_is_noted() {
     assert_eq!((&found["both_accepted"], &found["both_refused"]), (&1.into(), &3.into()), "{found}");
 }
 
+/// What the platform wants to hear differs from request to request: what the application said is compared with the
+/// answer to that very request, for a genuine one and for one that only the application would accept.
+#[test]
+fn answers_that_hold_a_number_of_the_request_are_compared_with_it() {
+    let fpm = PhpFpm::start(&Options::default());
+    let script = fpm.script("notify.php", SCRIPT);
+    let mut setup = Setup::new(&fpm.address(), &script);
+    setup.platform = "huifu";
+    setup.channel = "shadow = true\n".into();
+    let mut world = World::new(&setup);
+    let _gateway = world.start();
+    let length_of = |order: &str| format!("RECV_ORD_ID_{order}").len();
+    let mut lines = Vec::new();
+    let mut send = |id: &str, order: &str, is_forged: bool, length: usize| {
+        let mut request = world.payment(order, 100);
+        request.headers.insert("x-request-id", id.parse().unwrap());
+        if is_forged {
+            let body = String::from_utf8(request.body.to_vec()).unwrap();
+            request.body = body.replacen("%221.00%22", "%229.00%22", 1).into();
+        }
+        let reply = world.send_to("/notify/huifu", &request).unwrap();
+        let expected = if is_forged { (400, "fail".to_owned()) } else { (200, format!("RECV_ORD_ID_{order}")) };
+        assert_eq!((reply.status, reply.text()), expected, "{id}");
+        lines.push(format!(
+            "{{\"id\":\"{id}\",\"at\":\"\",\"status\":\"200\",\"bytes\":\"{length}\",\"framing\":\"\"}}"
+        ));
+    };
+    send("short", "A1", false, length_of("A1"));
+    send("long", "A234567890", false, length_of("A234567890"));
+    // The bare prefix, another's number, and a page.
+    send("bare", "A2", false, length_of(""));
+    send("other", "A33", false, length_of("A1"));
+    send("page", "A4", false, 500);
+    send("forged", "A5", true, length_of("A5"));
+    send("refused", "A66", true, 4);
+    let log = world.path("old.log");
+    fs::write(&log, lines.join("\n")).unwrap();
+    let found = wait_for("every request to be noted", || {
+        let output = world.cli(&["--json", "shadow", "huifu", "--log", log.to_str().unwrap()]);
+        let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+        found["not_seen"].as_array().unwrap().is_empty().then_some(found)
+    });
+    assert_eq!((&found["both_accepted"], &found["both_refused"]), (&2.into(), &1.into()), "{found}");
+    assert_eq!(found["app_refused"].as_array().unwrap().len(), 3, "{found}");
+    let accepted = found["only_app_accepted"].as_array().unwrap();
+    assert_eq!((accepted.len(), &accepted[0]["request"]), (1, &"forged".into()), "{found}");
+    assert_eq!(found["ready_to_switch"], false);
+}
+
 #[test]
 fn both_pages_name_the_same_snippets() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operate");

@@ -92,7 +92,7 @@ fn envelope() -> Envelope {
         origin: "callback",
         events: Vec::new(),
         request: None::<RawRequest>,
-        has_signed_query: false,
+        signed_query: Arc::new(|_| None),
         attempted_at: now(),
         fields: Arc::new(Vec::new),
         is_ack: Arc::new(|reply| AckMatch::of_word(reply.body, b"success")),

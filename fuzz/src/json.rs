@@ -2,7 +2,7 @@
 //! take is no JSON, has a name twice, or is beyond a bound.
 
 use serde_json::Value;
-use tollbell_channels::json::{DEPTH_MAX, Json, JsonError, PATH_BYTES_MAX, VALUES_MAX};
+use tollbell_channels::json::{DEPTH_MAX, Json, JsonError, PATH_BYTES_MAX, VALUES_MAX, values_max};
 
 pub(crate) fn check(data: &[u8]) {
     let known: Option<Value> = serde_json::from_slice(data).ok();
@@ -22,7 +22,7 @@ pub(crate) fn check(data: &[u8]) {
         }
         (Err(JsonError::Malformed), Some(known)) => {
             let size = Size::of(&known);
-            assert!(size.depth > DEPTH_MAX || size.values >= VALUES_MAX, "JSON is refused: {known}");
+            assert!(size.depth > DEPTH_MAX || size.values >= values_max(data.len()), "JSON is refused: {known}");
         }
         (Err(JsonError::Malformed), None) => {}
     }

@@ -86,13 +86,15 @@ impl Signatures for ChannelSignatures {
         own.or_else(|| by_kind(&origin.platform).and_then(|platform| platform.freshness))
     }
 
-    fn signs_query(&self, origin: &Origin, request: &RawRequest) -> bool {
+    fn signed_query(&self, origin: &Origin, request: &RawRequest) -> Option<String> {
         let receiver = self.0.load();
         let is_of_platform = |door: &&Arc<Door>| *door.platform == *origin.platform;
-        // Which pairs are signed is the platform's rule: when the channel is gone, another one of it knows.
-        let door = receiver.doors.by_id(&origin.channel).filter(is_of_platform);
-        let door = door.or_else(|| receiver.doors.iter().find(is_of_platform));
-        door.is_some_and(|door| door.channel().signs_query(request))
+        let own = receiver.doors.by_id(&origin.channel).filter(is_of_platform);
+        // Which pairs are signed is the platform's rule, but for the merchant's own: when the channel is gone or has
+        // another name, the one of its platform that the message is most like knows.
+        let likeness = |door: &&Arc<Door>| door.channel().recognise(request);
+        let door = own.or_else(|| receiver.doors.iter().filter(is_of_platform).max_by_key(likeness));
+        door?.channel().signed_query(request)
     }
 
     fn resign(&self, origin: &Origin, request: &RawRequest, now: Timestamp) -> Result<RawRequest, NotSigned> {

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 
 use anyhow::{Context as _, bail};
+use tollbell_channels::channel::Verdict;
 use tollbell_channels::model::{EventKind, RawRequest};
 use tollbell_channels::simulate::Story;
 use zeroize::Zeroizing;
@@ -16,6 +17,9 @@ use crate::clock;
 use crate::config::{ChannelConfig, Config};
 use crate::messages::Message;
 
+/// Serials after which the ways of every platform's other side come again.
+const WAYS: u64 = 8;
+
 pub(super) fn run(context: &mut Context<'_>, args: &SampleArgs) -> anyhow::Result<ExitCode> {
     let config = context.config()?;
     let channel = config.channels.iter().find(|channel| &*channel.id == args.channel.as_str()).with_context(|| {
@@ -23,13 +27,15 @@ pub(super) fn run(context: &mut Context<'_>, args: &SampleArgs) -> anyhow::Resul
         let message = Message::new("error.unknown_channel").with("name", &args.channel);
         context.text(&message.with("known", known.join(", ")))
     })?;
-    let request = match channel.platform.mirror {
+    let request = match channel.platform.mirror.map(|mirror| mirror(&channel.settings)) {
+        None => with_test_keys(context, &config, channel, args)?,
+        // The platform can do with a secret, and this channel does without: its keys are the platform's alone.
+        Some(Err(error)) if error.word == "missing" => with_test_keys(context, &config, channel, args)?,
         Some(mirror) => {
-            let mirror = mirror(&channel.settings).with_context(|| format!("channel `{}`", channel.id))?;
+            let mirror = mirror.with_context(|| format!("channel `{}`", channel.id))?;
             let story = story(context, &mirror.stories(), args)?;
             mirror.callback(&story)
         }
-        None => with_test_keys(context, &config, channel, args)?,
     };
     let bytes = match args.format.as_str() {
         "body" => request.body.to_vec(),
@@ -40,9 +46,11 @@ pub(super) fn run(context: &mut Context<'_>, args: &SampleArgs) -> anyhow::Resul
     Ok(OK)
 }
 
-/// Signed with the keys that `init` left beside the configuration.
+/// Signed with the keys that `init` left beside the configuration, in the first way that the channel accepts: where a
+/// platform signs in several, the story's serial decides which. A channel that trusts other keys accepts none, and
+/// who asked is told so.
 fn with_test_keys(
-    context: &Context<'_>,
+    context: &mut Context<'_>,
     config: &Config,
     channel: &ChannelConfig,
     args: &SampleArgs,
@@ -63,7 +71,18 @@ fn with_test_keys(
         bail!(unreadable(&problem));
     }
     let story = story(context, side.stories(), args)?;
-    Ok(side.callback(&story).request)
+    let ways = story.serial..story.serial.saturating_add(WAYS);
+    let mut refused = None;
+    for serial in ways {
+        let request = side.callback(&Story { serial, ..story.clone() }).request;
+        let Verdict::Refused(rejection) = channel.channel.verify(&request, story.at) else { return Ok(request) };
+        refused.get_or_insert((request, rejection));
+    }
+    let (request, rejection) = refused.context("a way to sign")?;
+    let why = rejection.to_string();
+    let message = Message::new("sample.refused").with("path", keys.display()).with("why", why);
+    writeln!(context.err, "{}", context.text(&message.with("channel", &channel.id)))?;
+    Ok(request)
 }
 
 /// What the callback shall say.

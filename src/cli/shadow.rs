@@ -28,7 +28,9 @@ const LISTED_MAX: usize = 20;
 struct Answered {
     request: String,
     at: String,
-    is_success: bool,
+    status: u16,
+    /// Length of the answer.
+    bytes: u64,
 }
 
 /// The comparison.
@@ -62,9 +64,9 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ShadowArgs) -> anyhow:
     let inbox = context.inbox()?;
     let notes = inbox.shadow_notes(&args.channel).await;
     let notes = notes.with_context(|| context.text(&Message::new("doing.read_inbox")))?;
-    let (answered, unreadable_lines) = read_log(&args.log, &*channel.channel)
+    let (answered, unreadable_lines) = read_log(&args.log)
         .with_context(|| context.text(&Message::new("doing.read_log").with("path", args.log.display())))?;
-    let comparison = Comparison { unreadable_lines, ..compare(&notes, answered) };
+    let comparison = Comparison { unreadable_lines, ..compare(&notes, answered, &*channel.channel) };
     if context.is_json {
         context.say_json(&to_json(&comparison))?;
     } else {
@@ -74,7 +76,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ShadowArgs) -> anyhow:
 }
 
 /// Reads the log, one JSON object a line with `id`, `at`, `status`, `bytes` and `framing`.
-fn read_log(path: &Path, channel: &dyn Channel) -> std::io::Result<(Vec<Answered>, u64)> {
+fn read_log(path: &Path) -> std::io::Result<(Vec<Answered>, u64)> {
     let mut answered = Vec::new();
     let mut unreadable = 0;
     let mut reader = BufReader::new(File::open(path)?);
@@ -87,14 +89,14 @@ fn read_log(path: &Path, channel: &dyn Channel) -> std::io::Result<(Vec<Answered
         if line.trim_ascii().is_empty() {
             continue;
         }
-        match (line.len() <= LINE_BYTES_MAX).then(|| read_line(&line, channel)).flatten() {
+        match (line.len() <= LINE_BYTES_MAX).then(|| read_line(&line)).flatten() {
             Some(read) => answered.push(read),
             None => unreadable += 1,
         }
     }
 }
 
-fn read_line(line: &[u8], channel: &dyn Channel) -> Option<Answered> {
+fn read_line(line: &[u8]) -> Option<Answered> {
     let value: Value = serde_json::from_slice(line).ok()?;
     let text = |name: &str| value.get(name).and_then(Value::as_str);
     let number = |name: &str| {
@@ -104,11 +106,7 @@ fn read_line(line: &[u8], channel: &dyn Channel) -> Option<Answered> {
     let status = u16::try_from(number("status")?).ok()?;
     let sent = number("bytes")?;
     let bytes = if text("framing") == Some("chunked") { without_framing(sent) } else { sent };
-    Some(Answered {
-        request: text("id")?.to_owned(),
-        at: text("at").unwrap_or_default().to_owned(),
-        is_success: is_success(channel, status, bytes),
-    })
+    Some(Answered { request: text("id")?.to_owned(), at: text("at").unwrap_or_default().to_owned(), status, bytes })
 }
 
 /// The length of an answer that was sent as one chunk: `7\r\nsuccess\r\n0\r\n\r\n`. An answer in several chunks
@@ -125,34 +123,39 @@ fn without_framing(sent: u64) -> u64 {
 }
 
 /// The log tells how long the application's answer was, not what it said: an answer as long as the
-/// platform's own word is taken for it. A byte order mark, a warning or an error page are longer.
-fn is_success(channel: &dyn Channel, status: u16, bytes: u64) -> bool {
-    let word = channel.answer(Answer::Success, None).body;
-    let length = usize::try_from(bytes.min(ANSWER_BYTES_MAX)).unwrap_or_default();
+/// platform's own word is taken for it: `own` is the word for this very request, where it has one. A byte order mark,
+/// a warning or an error page are longer.
+fn is_success(channel: &dyn Channel, answered: &Answered, own: Option<&str>) -> bool {
+    let same_for_all = channel.answer(Answer::Success, None).body;
+    let word = own.map_or(&*same_for_all, str::as_bytes);
+    let length = usize::try_from(answered.bytes.min(ANSWER_BYTES_MAX)).unwrap_or_default();
     let guess = vec![b'?'; length];
-    let body: &[u8] = if length == word.len() { &word } else { &guess };
-    channel.is_ack(&AppReply { status, body }, None) == AckMatch::Exact
+    let body: &[u8] = if length == word.len() { word } else { &guess };
+    channel.is_ack(&AppReply { status: answered.status, body }, None) == AckMatch::Exact
 }
 
-fn compare(notes: &[ShadowNote], answered: Vec<Answered>) -> Comparison {
-    let mut known: HashMap<&str, &ShadowVerdict> =
-        notes.iter().map(|note| (note.request.as_str(), &note.verdict)).collect();
+fn compare(notes: &[ShadowNote], answered: Vec<Answered>, channel: &dyn Channel) -> Comparison {
+    let mut known: HashMap<&str, &ShadowNote> = notes.iter().map(|note| (note.request.as_str(), note)).collect();
     let mut found = Comparison::default();
     // Of each notification: what was refused of it, and whether any of its requests was accepted.
     let mut refused: BTreeMap<NotificationId, Vec<String>> = BTreeMap::new();
     let mut accepted: HashMap<NotificationId, u64> = HashMap::new();
     for line in answered {
-        match known.remove(line.request.as_str()) {
-            Some(ShadowVerdict::Genuine(id)) if line.is_success => {
+        let Some(note) = known.remove(line.request.as_str()) else {
+            found.not_seen.push((line.request, line.at));
+            continue;
+        };
+        let is_accepted = is_success(channel, &line, note.success.as_deref());
+        match &note.verdict {
+            ShadowVerdict::Genuine(id) if is_accepted => {
                 found.both_accepted += 1;
                 *accepted.entry(*id).or_default() += 1;
             }
-            Some(ShadowVerdict::Genuine(id)) => refused.entry(*id).or_default().push(line.at),
-            Some(ShadowVerdict::Refused(reason)) if line.is_success => {
+            ShadowVerdict::Genuine(id) => refused.entry(*id).or_default().push(line.at),
+            ShadowVerdict::Refused(reason) if is_accepted => {
                 found.only_app_accepted.push((line.request, line.at, reason.clone()));
             }
-            Some(ShadowVerdict::Refused(_)) => found.both_refused += 1,
-            None => found.not_seen.push((line.request, line.at)),
+            ShadowVerdict::Refused(_) => found.both_refused += 1,
         }
     }
     for (id, times) in refused {

@@ -50,8 +50,8 @@ impl Signatures for Unsigned {
         None
     }
 
-    fn signs_query(&self, _origin: &Origin, _request: &RawRequest) -> bool {
-        false
+    fn signed_query(&self, _origin: &Origin, _request: &RawRequest) -> Option<String> {
+        None
     }
 
     fn resign(&self, _origin: &Origin, _request: &RawRequest, _now: Timestamp) -> Result<RawRequest, NotSigned> {

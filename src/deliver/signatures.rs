@@ -24,8 +24,8 @@ pub trait Signatures: Send + Sync {
     /// How old a request may be when the application checks it; none where there is no window.
     fn freshness(&self, origin: &Origin) -> Option<Duration>;
 
-    /// Whether the request's query is part of what is signed, so that an application needs it.
-    fn signs_query(&self, origin: &Origin, request: &RawRequest) -> bool;
+    /// What of the request's query the platform signed, so that an application needs it.
+    fn signed_query(&self, origin: &Origin, request: &RawRequest) -> Option<String>;
 
     /// The request signed afresh.
     ///

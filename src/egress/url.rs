@@ -7,11 +7,29 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use http::uri::PathAndQuery;
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode_str, utf8_percent_encode};
 use zeroize::Zeroizing;
 
 /// Longest URL in bytes.
 pub const URL_BYTES_MAX: usize = 4096;
+/// Longest path and query of a request, in bytes: the most that can be written. Our own listener takes in half of that.
+pub const TARGET_BYTES_MAX: usize = 65_534;
+/// What is written as `%XX` in a query (RFC 3986 3.4), besides all beyond ASCII. A `%` is taken for the beginning of such a
+/// one.
+const NOT_IN_QUERY: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 /// Longest host name in bytes (RFC 1035).
 const NAME_BYTES_MAX: usize = 253;
 /// Longest label of a host name in bytes (RFC 1035).
@@ -113,7 +131,7 @@ impl fmt::Display for Url {
 /// What is wrong with a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UrlFault {
-    /// Longer than [`URL_BYTES_MAX`].
+    /// Longer than [`URL_BYTES_MAX`], or [`TARGET_BYTES_MAX`] with a query that came to us.
     #[error("longer than {URL_BYTES_MAX} bytes")]
     TooLong,
     /// Neither `http://` nor `https://`, or not the one that is asked for.
@@ -202,15 +220,21 @@ impl Url {
         self.user_info.as_ref()
     }
 
-    /// The same URL with another query, written as it goes into the request line.
+    /// The same URL with another query. What cannot stand in one is written as `%XX`, so that who decodes it finds the
+    /// same bytes; what can stays as it is. A query that came to us may be longer than a URL that somebody wrote; one
+    /// that only its escapes make too long goes as it came.
     ///
     /// # Errors
-    /// When the query has characters that must be written as `%XX`.
+    /// When the path and query have more than [`TARGET_BYTES_MAX`] bytes.
     pub fn with_query(&self, query: &str) -> Result<Self, UrlFault> {
-        let is_plain = query.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-        let whole = format!("{}?{query}", self.path_and_query.path());
-        let path_and_query = whole.parse().ok().filter(|_| is_plain && whole.len() <= URL_BYTES_MAX);
-        Ok(Self { path_and_query: path_and_query.ok_or(UrlFault::Path)?, ..self.clone() })
+        let path = self.path_and_query.path();
+        let escaped = utf8_percent_encode(query, NOT_IN_QUERY).to_string();
+        let fits = |query: &&str| path.len() + 1 + query.len() <= TARGET_BYTES_MAX;
+        let as_it_came = Some(query).filter(|query| !query.contains('#'));
+        let query = [Some(&*escaped), as_it_came].into_iter().flatten().find(fits).ok_or(UrlFault::TooLong)?;
+        let whole = format!("{path}?{query}");
+        let path_and_query = whole.parse().map_err(|_: http::uri::InvalidUri| UrlFault::Path)?;
+        Ok(Self { path_and_query, ..self.clone() })
     }
 }
 
@@ -348,7 +372,39 @@ mod tests {
         let other = url.with_query("x=1&y=%20").unwrap();
         assert_eq!(other.path_and_query(), "/a?x=1&y=%20");
         assert!(other.has_user_info());
-        assert_eq!(url.with_query("a b"), Err(UrlFault::Path));
-        assert_eq!(url.with_query("a#b"), Err(UrlFault::Path));
+    }
+
+    #[test]
+    fn a_query_is_escaped_where_a_url_cannot_hold_it() {
+        let url = Url::parse("https://host/a").unwrap();
+        for (query, written) in [
+            ("a=%e4%B8%ad&b=1+1;c/?:@!$'()*,~-._", "a=%e4%B8%ad&b=1+1;c/?:@!$'()*,~-._"),
+            ("a b=中&c[]=1", "a%20b=%E4%B8%AD&c%5B%5D=1"),
+            ("a#b", "a%23b"),
+            ("a\r\nX: y\0\x7f", "a%0D%0AX:%20y%00%7F"),
+            ("<\"\\^`{|}>", "%3C%22%5C%5E%60%7B%7C%7D%3E"),
+            ("100%&%zz%", "100%&%zz%"),
+        ] {
+            let other = url.with_query(query).unwrap();
+            assert_eq!(other.path_and_query(), format!("/a?{written}").as_str());
+            let decoded = |text: &str| percent_decode_str(text).collect::<Vec<_>>();
+            assert_eq!(decoded(other.path_and_query().query().unwrap()), decoded(query));
+        }
+    }
+
+    #[test]
+    fn a_query_may_be_longer_than_any_url_that_is_written() {
+        let url = Url::parse(&format!("http://a/{}", "x".repeat(URL_BYTES_MAX - 9))).unwrap();
+        let room = TARGET_BYTES_MAX - url.path_and_query().as_str().len() - 1;
+        let query = "q".repeat(room);
+        assert_eq!(url.with_query(&query).unwrap().path_and_query().query(), Some(query.as_str()));
+        assert_eq!(url.with_query(&format!("{query}q")), Err(UrlFault::TooLong));
+        let near = Url::parse("http://a/").unwrap();
+        for raw in ["中".repeat(10_900), "|".repeat(32 * 1024)] {
+            assert_eq!(near.with_query(&raw).unwrap().path_and_query().query(), Some(raw.as_str()));
+        }
+        for raw in ["#".repeat(32 * 1024), " ".repeat(32 * 1024)] {
+            assert!(near.with_query(&raw).is_err());
+        }
     }
 }

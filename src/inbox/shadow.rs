@@ -19,6 +19,9 @@ pub struct ShadowNote {
     pub at: Timestamp,
     /// What was thought of it.
     pub verdict: ShadowVerdict,
+    /// What an application says that accepts it, where the platform wants another answer to each request; none where
+    /// all of the channel's have the same. At most [`SHADOW_SUCCESS_BYTES_MAX`].
+    pub success: Option<String>,
 }
 
 /// What was thought of a request.
@@ -35,6 +38,9 @@ pub enum ShadowVerdict {
 pub const SHADOW_NOTES_MAX: u32 = 200_000;
 /// Longest id of a request in characters; nginx gives 32.
 pub const SHADOW_REQUEST_CHARS_MAX: usize = 128;
+
+/// Longest answer that is kept with a note, in bytes. Platforms that want a number back limit it to 128 characters.
+pub const SHADOW_SUCCESS_BYTES_MAX: usize = 1024;
 
 /// Notes about requests to channels in shadow.
 #[async_trait]

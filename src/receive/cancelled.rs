@@ -9,8 +9,8 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tollbell_channels::channel::{Channel, HttpAnswer, HttpAsk};
-use tollbell_channels::model::Environment;
+use tollbell_channels::channel::{Channel, HttpAnswer, HttpAsk, KeyNote, Likeness};
+use tollbell_channels::model::{AckMatch, AppReply, Environment};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
 use tollbell_channels::settings::Settings;
 use tollbell_channels::simulate::{Conduct, KeyOffice, OtherSide, Story};
@@ -243,6 +243,66 @@ async fn who_waits_for_the_application_and_goes_gives_the_place_back() {
     .await;
     assert!(awaits >= 3, "the commit, the looks and the confirmation: {awaits} awaits");
     application.abort();
+    world.inbox.close().await;
+}
+
+/// Callbacks that are verified at this moment, and the most that ever were.
+static VERIFIED_NOW: AtomicUsize = AtomicUsize::new(0);
+static VERIFIED_MOST: AtomicUsize = AtomicUsize::new(0);
+
+/// The first platform's channel, which counts.
+struct Counting(Box<dyn Channel>);
+
+impl Channel for Counting {
+    fn recognise(&self, request: &RawRequest) -> Likeness {
+        self.0.recognise(request)
+    }
+
+    fn verify(&self, request: &RawRequest, now: Timestamp) -> Verdict {
+        let now_verified = VERIFIED_NOW.fetch_add(1, Ordering::SeqCst) + 1;
+        VERIFIED_MOST.fetch_max(now_verified, Ordering::SeqCst);
+        // Room for others to come in, if anything lets them.
+        std::thread::sleep(Duration::from_millis(2));
+        let verdict = self.0.verify(request, now);
+        VERIFIED_NOW.fetch_sub(1, Ordering::SeqCst);
+        verdict
+    }
+
+    fn answer(&self, answer: Answer, to: Option<&RawRequest>) -> Reply {
+        self.0.answer(answer, to)
+    }
+
+    fn is_ack(&self, reply: &AppReply<'_>, to: Option<&RawRequest>) -> AckMatch {
+        self.0.is_ack(reply, to)
+    }
+
+    fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
+        self.0.fields(proven)
+    }
+
+    fn keys(&self) -> Vec<KeyNote> {
+        self.0.keys()
+    }
+}
+
+/// What a callback costs before it is proven (up to a private key's work, with some platforms) cannot be asked for many
+/// times at once: it is done by the runtime's own threads, of which there are as many as cores, and a sender's failures
+/// count against its budget.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_callbacks_are_verified_at_once_than_the_runtime_has_threads() {
+    const CROWD: usize = 40;
+    let model = PLATFORMS[0];
+    let counting = Platform { build: |settings| Ok(Box::new(Counting((PLATFORMS[0].build)(settings)?))), ..*model };
+    let world = Arc::new(World::new(&counting, Ack::Stored).await);
+    let callbacks = (0..CROWD).map(|_| {
+        let (world, request) = (world.clone(), world.callback(&world.order()));
+        tokio::spawn(async move { world.receiver.receive(request, Entrance::Channel(0)).await.cause })
+    });
+    for answered in callbacks.collect::<Vec<_>>() {
+        assert_eq!(answered.await.unwrap(), Cause::Stored);
+    }
+    let most = VERIFIED_MOST.load(Ordering::SeqCst);
+    assert!((1..=2).contains(&most), "{most} at once");
     world.inbox.close().await;
 }
 

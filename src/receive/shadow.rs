@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 
+use tollbell_channels::channel::Answer;
 use tollbell_channels::model::{RawRequest, Timestamp};
 use tracing::debug;
 
 use super::Door;
-use crate::inbox::shadow::{SHADOW_REQUEST_CHARS_MAX, ShadowNote, ShadowVerdict};
+use crate::inbox::shadow::{SHADOW_REQUEST_CHARS_MAX, SHADOW_SUCCESS_BYTES_MAX, ShadowNote, ShadowVerdict};
 use crate::inbox::{Inbox, NotificationId};
 
 /// Under which name the proxy in front tells its id of a request.
@@ -18,6 +19,7 @@ pub(super) struct Shadowed {
     channel: Arc<str>,
     request: String,
     at: Timestamp,
+    success: Option<String>,
 }
 
 impl Shadowed {
@@ -25,7 +27,12 @@ impl Shadowed {
     pub(super) fn of(door: &Door, request: &RawRequest) -> Option<Self> {
         let id = request.single_header(REQUEST_ID_HEADER).filter(|_| door.is_shadow)?;
         let is_short = id.len() <= SHADOW_REQUEST_CHARS_MAX;
-        is_short.then(|| Self { channel: door.id.clone(), request: id.to_owned(), at: request.received_at })
+        is_short.then(|| Self {
+            channel: door.id.clone(),
+            request: id.to_owned(),
+            at: request.received_at,
+            success: own_success(door, request),
+        })
     }
 
     /// Genuine, and stored.
@@ -40,7 +47,8 @@ impl Shadowed {
 
     /// The answer does not wait for it; the inbox's own queue bounds how many wait.
     fn note(self, inbox: &Arc<dyn Inbox>, verdict: ShadowVerdict) {
-        let note = ShadowNote { channel: self.channel, request: self.request, at: self.at, verdict };
+        let Self { channel, request, at, success } = self;
+        let note = ShadowNote { channel, request, at, verdict, success };
         let inbox = inbox.clone();
         tokio::spawn(async move {
             if let Err(error) = inbox.note_shadow(note).await {
@@ -48,4 +56,15 @@ impl Shadowed {
             }
         });
     }
+}
+
+/// What the platform wants to hear about this very request, where that is another answer than a request without a
+/// number would get. A refused one has its own, too: an application that accepts it says it.
+fn own_success(door: &Door, request: &RawRequest) -> Option<String> {
+    let told = |to| door.channel().answer(Answer::Success, to).body;
+    let own = told(Some(request));
+    if own == told(None) || own.len() > SHADOW_SUCCESS_BYTES_MAX {
+        return None;
+    }
+    String::from_utf8(own.to_vec()).ok()
 }

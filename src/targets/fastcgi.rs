@@ -27,6 +27,7 @@ use self::connection::Limits;
 use self::params::Site;
 use self::pool::{Bounds, Pool};
 use self::stream::Address;
+use super::forwarded::Taken;
 use super::success::Rule;
 use super::{Advice, Attempted, Confirmation, Demands, Envelope, Format, Kind, Outcome, Reason, Target, duration};
 
@@ -41,6 +42,7 @@ pub static KIND: Kind = Kind {
     reasons: REASONS,
     advise,
     advice: &[NO_TERMINATE_TIMEOUT],
+    own_query: params::own_query,
     build,
 };
 
@@ -243,8 +245,8 @@ static SETTINGS: &[Setting] = &[
         kind: SettingKind::Flag,
         is_required: false,
         help: Text {
-            en: "Hands on the query of the callback's address. Signatures rarely cover it, so anyone could add to it; one in which the platform's signed message stands is always handed on. Values of names such as key, token or secret are never stored and arrive as [removed]; put such a one into `request_uri`. Default: false",
-            zh: "是否转发回调地址中的查询串。签名一般不覆盖查询串，任何人都能篡改；平台把已签名的内容放在查询串里时，总会转发。名为 key、token、secret 等的参数值不会保存，转发时为 [removed]；脚本需要时请写入 `request_uri`。默认 false",
+            en: "Hands on the query of the callback's address. Signatures rarely cover it, so anyone could add to it; what of it the platform signed is always handed on. Left out is what names a variable that `request_uri` or the signed message names. Values of names such as key, token or secret are never stored and arrive as [removed]; put such a one into `request_uri`. Default: false",
+            zh: "是否转发回调地址中的查询串。签名一般不覆盖查询串，任何人都能篡改；其中由平台签名的部分总会转发。与 `request_uri` 或已签名内容同名的参数不转发。名为 key、token、secret 等的参数值不会保存，转发时为 [removed]；脚本需要时请写入 `request_uri`。默认 false",
         },
         example: "false",
     },
@@ -338,7 +340,12 @@ impl FastCgi {
         let Some(original) = &envelope.request else {
             return Attempted::without_answer(Outcome::Declined { reason: Reason::new("body_gone", "") });
         };
-        let params = self.site.params(envelope, original);
+        let params = match self.site.params(envelope, original) {
+            Ok(params) => params,
+            Err(Taken(name)) => {
+                return Attempted::without_answer(Outcome::Declined { reason: Reason::new("query_taken", &name) });
+            }
+        };
         let request = match codec::encode(&params, &original.body, self.pool.after_request()) {
             Ok(request) => request,
             Err(error) => {

@@ -1,11 +1,13 @@
 //! What of a platform's request goes on to an application, and what the gateway adds to it: the same for
 //! every kind of target that hands on the original request.
 
+mod query;
+
 use http::HeaderMap;
-use percent_encoding::percent_decode_str;
 use tollbell_channels::model::fact::NAME_BYTES_MAX;
 use tollbell_channels::settings::{Settings, SettingsError};
 
+pub(super) use self::query::{Taken, clash, query};
 use super::{Envelope, EventView};
 
 /// Stands for the channel's id in addresses and paths.
@@ -96,32 +98,6 @@ pub(super) fn headers<'r>(headers: &'r HeaderMap, asked: &[String]) -> Vec<(&'r 
 pub(super) fn content_type(headers: &HeaderMap) -> Option<&[u8]> {
     let content_type = headers.get(http::header::CONTENT_TYPE)?.as_bytes();
     (content_type.len() <= HEADER_VALUE_BYTES_MAX).then_some(content_type)
-}
-
-/// Our own query, and the platform's behind it: byte for byte where its message stands there, else only where it is
-/// asked for, since anyone could add to what no signature covers. Of the latter, one that is longer or not plain
-/// is left out. What our own query names, the platform's says nothing about: an application would believe the last.
-pub(super) fn query(
-    envelope: &Envelope,
-    own: &str,
-    received: Option<&str>,
-    is_asked_for: bool,
-    bytes_max: usize,
-) -> String {
-    let is_plain = |query: &str| query.len() <= bytes_max && query.bytes().all(|b| b.is_ascii_graphic());
-    let goes_on = |query: &&str| envelope.has_signed_query || is_asked_for && is_plain(query);
-    let Some(received) = received.filter(|query| !query.is_empty()).filter(goes_on) else { return own.to_owned() };
-    if own.is_empty() {
-        return received.to_owned();
-    }
-    let ours: Vec<Vec<u8>> = own.split('&').map(name_of).collect();
-    let theirs = received.split('&').filter(|pair| !ours.contains(&name_of(pair)));
-    std::iter::once(own).chain(theirs).collect::<Vec<_>>().join("&")
-}
-
-/// The decoded name of a pair.
-fn name_of(pair: &str) -> Vec<u8> {
-    percent_decode_str(pair.split('=').next().unwrap_or_default()).collect()
 }
 
 /// What the gateway knows, by names in words. Of several events only what they agree on is stated: the

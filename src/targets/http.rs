@@ -27,7 +27,8 @@ use self::sign::Secrets;
 use super::answer::Answer;
 use super::success::Rule;
 use super::{
-    Advice, Attempted, Confirmation, Demands, Envelope, Format, Kind, Outcome, Reason, Target, duration, forwarded,
+    Advice, Attempted, Confirmation, Demands, Envelope, Format, Kind, Outcome, OwnQuery, Reason, Target, duration,
+    forwarded,
 };
 use crate::egress::{
     Class, ClientCertificate, ClientSettings, Egress, EgressError, Got, Guard, Host, Roots, Scheme, Setup, Url,
@@ -42,6 +43,7 @@ pub static KIND: Kind = Kind {
     confirmation: Confirmation::Application,
     advise,
     advice: &[UNSIGNED, PLAIN, NO_LIMIT],
+    own_query,
     build,
 };
 
@@ -83,6 +85,7 @@ pub const REASONS: &[&str] = &[
     "no_time_left",
     "client_setup",
     "request_unusable",
+    "query_taken",
     "address_refused",
     "host_not_found",
     "no_connection_free",
@@ -129,6 +132,13 @@ fn advise(settings: &Settings) -> Vec<Advice> {
         advice.push(Advice { setting: "terminate_timeout", word: NO_LIMIT });
     }
     advice
+}
+
+/// Events have no query of a platform beside the address's own.
+fn own_query(settings: &Settings, channel: &str) -> Option<OwnQuery> {
+    format(settings).ok().filter(|format| *format == Format::Raw)?;
+    let url = Template::from_settings(settings).ok()?.url(channel).ok()?;
+    Some(OwnQuery { setting: "url", query: url.path_and_query().query()?.to_owned() })
 }
 
 /// A host on this machine or in a private network, as far as its name says. Names without a dot are those of
@@ -268,6 +278,7 @@ impl Http {
                 let (word, detail) = match unwritable {
                     Unwritable::BodyGone => ("body_gone", String::new()),
                     Unwritable::EventGone => ("event_gone", String::new()),
+                    Unwritable::Taken(name) => ("query_taken", name),
                     Unwritable::Malformed(detail) => ("request_unusable", detail),
                 };
                 return Attempted::without_answer(Outcome::Declined { reason: Reason::new(word, &detail) });

@@ -44,10 +44,16 @@ pub trait Channel: Send + Sync {
     /// instance when the key that opens it has gone.
     fn fields(&self, proven: &RawRequest) -> Vec<(String, String)>;
 
-    /// Whether a proven request has what its signature covers, or the signature itself, in its query, so that an
-    /// application needs that too. What else is there anyone could have added.
-    fn signs_query(&self, _proven: &RawRequest) -> bool {
-        false
+    /// What of a proven request's query is the platform's own word, so that an application needs it: the pairs under
+    /// the signature and the signature itself, in their order, each as it was written, joined by `&`. None when nothing of
+    /// the message stands there. What else is in a query anyone could have added.
+    fn signed_query(&self, _proven: &RawRequest) -> Option<String> {
+        None
+    }
+
+    /// The names of pairs that [`Channel::signed_query`] may give, as far as they are known before a message comes.
+    fn query_names(&self) -> Vec<&str> {
+        Vec::new()
     }
 
     /// How old a message may be when its window is the configuration's and not its platform's; none when no age

@@ -10,9 +10,16 @@ use aws_lc_rs::cipher::{AES_128, AES_256, DecryptionContext, PaddedBlockDecrypti
 use des::TdesEde3;
 use des::cipher::{Block, BlockCipherDecrypt as _, KeyInit as _};
 
+use crate::measure;
+
 /// Opens AES in ECB mode with PKCS #7 padding. The key has 16 or 32 bytes; none when it has not, when the text is no
 /// whole number of blocks, or when the padding is wrong.
 pub fn open_aes_ecb(key: &[u8], ciphertext: &[u8]) -> Option<Vec<u8>> {
+    measure::step("AES", ciphertext.len(), || opened_aes_ecb(key, ciphertext));
+    opened_aes_ecb(key, ciphertext)
+}
+
+fn opened_aes_ecb(key: &[u8], ciphertext: &[u8]) -> Option<Vec<u8>> {
     let algorithm = match key.len() {
         16 => &AES_128,
         32 => &AES_256,
@@ -61,7 +68,9 @@ impl TripleDes {
 
     /// Opens whole blocks; none when it is nothing, or no whole number of blocks.
     pub fn open(&self, ciphertext: &[u8]) -> Option<Vec<u8>> {
-        each_block(ciphertext, |block| self.0.decrypt_block(block))
+        let opened = || each_block(ciphertext, |block| self.0.decrypt_block(block));
+        measure::step("Triple DES", ciphertext.len(), opened);
+        opened()
     }
 
     /// Seals as [`TripleDes::open`] opens.

@@ -12,6 +12,8 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
+use crate::sorted::twice;
+
 /// How much of a body is split. A platform names both from what its largest genuine message needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -83,13 +85,14 @@ impl<'a> Form<'a> {
         let mut pairs = Vec::with_capacity(PAIRS_EXPECTED.min(limits.pairs_max));
         let mut start = 0;
         while start < body.len() {
+            if body[start] == b'&' {
+                start += 1;
+                continue;
+            }
             let at = start;
             let end = memchr(b'&', &body[at..]).map_or(body.len(), |length| at + length);
             let segment = &body[at..end];
             start = end + 1;
-            if segment.is_empty() {
-                continue;
-            }
             if pairs.len() == limits.pairs_max {
                 return Err(FormError::TooManyPairs { limit: limits.pairs_max });
             }
@@ -135,10 +138,43 @@ impl<'a> Form<'a> {
         sorted
     }
 
+    /// The body with another value of the pair of one decoded name, where there is such a pair and its value is not
+    /// blank; every other byte of a pair as it came. For forms whose [`Form::duplicate`] was refused.
+    pub(crate) fn with_value(&self, name: &str, value: &str) -> Vec<u8> {
+        let mut body = Vec::new();
+        for pair in &self.pairs {
+            if !body.is_empty() {
+                body.push(b'&');
+            }
+            body.extend_from_slice(pair.raw_name);
+            body.push(b'=');
+            if *pair.name == *name.as_bytes() && !pair.is_blank() {
+                encode_into(&mut body, value.as_bytes());
+            } else {
+                body.extend_from_slice(pair.raw_value);
+            }
+        }
+        body
+    }
+
     /// A decoded name that more than one pair has. Two readers of such a body can see two messages.
     pub fn duplicate(&self) -> Option<&[u8]> {
-        duplicate(&self.sorted())
+        twice(self.pairs.iter().map(|pair| pair.name.as_ref()))
     }
+}
+
+/// Puts pairs together again, each as it was written.
+pub fn written<'p, 'a: 'p>(pairs: impl IntoIterator<Item = &'p Pair<'a>>) -> Vec<u8> {
+    let mut written = Vec::new();
+    for pair in pairs {
+        if !written.is_empty() {
+            written.push(b'&');
+        }
+        written.extend_from_slice(pair.raw_name);
+        written.push(b'=');
+        written.extend_from_slice(pair.raw_value);
+    }
+    written
 }
 
 /// A name that comes twice in what [`Form::sorted`] gave.

@@ -10,6 +10,7 @@
 //! * [`recognition`]: whose request is this, when the URL does not say.
 //! * [`resign`]: a proven request signed afresh, for an application that checks the signature later.
 //! * `simulate` (a feature): the platforms' other side.
+//! * [`measure`]: which cryptography a verification did, for who measures it.
 //! * [`form`], [`json`], [`xml`], [`charset`], [`sorted`], [`cipher`], [`signature`]: what several platforms share.
 
 #![cfg_attr(not(test), warn(clippy::unwrap_used))]
@@ -19,6 +20,7 @@ pub mod charset;
 pub mod cipher;
 pub mod form;
 pub mod json;
+pub mod measure;
 pub mod model;
 pub mod platforms;
 pub mod recognition;

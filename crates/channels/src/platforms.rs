@@ -18,6 +18,7 @@ mod joined;
 mod ladder;
 pub mod lianlian;
 pub mod lianlian_accp;
+mod outside;
 pub mod presets;
 pub mod qq_wallet;
 mod signed_body;

@@ -277,6 +277,19 @@ impl Settings {
         }
         Ok(Some(line))
     }
+
+    /// The same, of `bytes_min` bytes or more: a shorter one could be found by trying.
+    ///
+    /// # Errors
+    /// As [`Settings::secret_line`], and [`SettingsError`] with `too_short`.
+    pub fn long_secret(&self, name: &'static str, bytes_min: usize) -> Result<Option<&[u8]>, SettingsError> {
+        match self.secret_line(name)? {
+            Some(secret) if secret.len() < bytes_min => {
+                Err(SettingsError::new(name, "too_short").because(format!("{} < {bytes_min}", secret.len())))
+            }
+            secret => Ok(secret),
+        }
+    }
 }
 
 /// The machine in an address, without user, password, path and query.
@@ -320,6 +333,11 @@ pub const SETTINGS_ERRORS: &[&str] = &[
     "out_of_range",
     "relation",
     "own_public_key",
+    "test_certificate",
+    "several_keys",
+    "no_private_key",
+    "wrong_password",
+    "unopened_pfx",
     "believed_key",
     "wrong_type",
     "unknown_key",

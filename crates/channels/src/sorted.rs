@@ -29,6 +29,36 @@ pub fn join<'p>(pairs: impl IntoIterator<Item = (&'p [u8], &'p [u8])>, order: Or
     text
 }
 
+/// A name that comes twice. Two readers of such a message can see two messages.
+///
+/// Of few names each sets one of 64 bits, and only where that is set already the earlier ones are looked at; more of them
+/// are sorted.
+pub fn twice<'n, N: AsRef<[u8]> + Ord + ?Sized>(names: impl ExactSizeIterator<Item = &'n N> + Clone) -> Option<&'n N> {
+    if names.len() > FEW {
+        let mut sorted: Vec<&N> = names.collect();
+        sorted.sort_unstable();
+        return sorted.windows(2).find(|two| two[0] == two[1]).map(|two| two[0]);
+    }
+    let mut bits = 0_u64;
+    names.clone().enumerate().find_map(|(at, name)| {
+        let bit = 1 << spread(name.as_ref());
+        let is_new = bits & bit == 0;
+        bits |= bit;
+        (!is_new && names.clone().take(at).any(|known| known == name)).then_some(name)
+    })
+}
+
+/// Most names that are compared without being sorted.
+const FEW: usize = 64;
+
+/// A number below 64 that names of one message seldom share.
+fn spread(name: &[u8]) -> u64 {
+    // Names differ in their length, and at their beginnings and ends.
+    let ends = [name.first(), name.get(name.len() / 2), name.last()];
+    let sum = ends.into_iter().flatten().fold(name.len() as u64, |sum, byte| sum.wrapping_mul(31) ^ u64::from(*byte));
+    sum.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 58
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -40,5 +70,19 @@ mod tests {
         assert_eq!(join(bytes, Order::Bytes), b"B=2&a=&a&=4&ab=3&b=1");
         assert_eq!(join(bytes, Order::IgnoringCase), b"a=&a&=4&ab=3&b=1&B=2");
         assert_eq!(join([], Order::Bytes), b"");
+    }
+
+    #[test]
+    fn a_name_that_comes_twice_is_found_among_few_and_among_many() {
+        for count in [0, 1, 2, FEW - 1, FEW, FEW + 1, 1000] {
+            let mut names: Vec<String> = (0..count).map(|at| format!("name_{at}")).collect();
+            assert_eq!(twice(names.iter().map(String::as_str)), None, "{count}");
+            for at in 0..count.min(70) {
+                names.push(names[at].clone());
+                assert_eq!(twice(names.iter().map(String::as_str)), Some(names[at].as_str()), "{count}");
+                names.pop();
+            }
+        }
+        assert_eq!(twice(["", "a", ""].into_iter()), Some(""));
     }
 }

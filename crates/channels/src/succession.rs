@@ -80,6 +80,15 @@ impl Channel for Succession {
         read.by_ref().map(longest).max_by_key(Vec::len).unwrap_or_default()
     }
 
+    /// Which pairs are signed is no matter of the key.
+    fn signed_query(&self, proven: &RawRequest) -> Option<String> {
+        self.current.signed_query(proven)
+    }
+
+    fn query_names(&self) -> Vec<&str> {
+        self.current.query_names()
+    }
+
     fn freshness(&self) -> Option<Duration> {
         self.current.freshness()
     }
@@ -181,6 +190,14 @@ mod tests {
                 assert_eq!(both.answer(*answer, None), channel(platform, &*new).answer(*answer, None));
             }
             assert_eq!(both.freshness(), channel(platform, &*new).freshness(), "{}", platform.kind);
+            assert_eq!(both.query_names(), channel(platform, &*new).query_names(), "{}", platform.kind);
+            for serial in 0..8 {
+                let story = Story { serial, ..Story::paid("ORDER-1", 1000, at()) };
+                for request in [new.callback(&story).request, old.callback(&story).request] {
+                    let alone = channel(platform, &*new).signed_query(&request);
+                    assert_eq!(both.signed_query(&request), alone, "{}", platform.kind);
+                }
+            }
             // The other side's own private key, which a careless operator might give as the gateway's.
             let refused = |key: &[u8]| both.resigner(key).err().map(|error| error.word);
             for side in [&new, &old] {

@@ -20,11 +20,13 @@
 //! [`Nested`] is for the few protocols whose fields hold fields, and refuses all the rest just so.
 
 mod nested;
+mod scan;
 
-use quick_xml::Reader;
-use quick_xml::events::{BytesDecl, BytesRef, BytesStart, Event};
+use memchr::memchr;
 
-pub use nested::{DEPTH_MAX, Nested};
+pub use self::nested::{DEPTH_MAX, Nested};
+use self::scan::{Piece, Scanner, resolve};
+use crate::sorted::twice;
 
 /// How much of a document is read. A platform names both from what its largest genuine message needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,14 +91,11 @@ impl Flat {
     /// # Errors
     /// [`XmlError`].
     pub fn parse(document: &[u8], limits: Limits) -> Result<Self, XmlError> {
-        let mut reading = Reading { limits, is_first: true, place: Place::Before, fields: Vec::new() };
-        let mut reader = Reader::from_str(text_of(document, limits)?);
-        loop {
-            match reader.read_event().map_err(|_| XmlError::Malformed)? {
-                Event::Eof => break,
-                event => reading.take(&event)?,
-            }
-            reading.is_first = false;
+        let fields = Vec::with_capacity(FIELDS_EXPECTED.min(limits.fields_max));
+        let mut reading = Reading { limits, place: Place::Before, root: "", fields };
+        let mut scanner = Scanner::new(text_of(document, limits)?)?;
+        while let Some(piece) = scanner.next()? {
+            reading.take(piece)?;
         }
         reading.finish()
     }
@@ -125,7 +124,7 @@ impl Flat {
     pub fn sorted(&self) -> Vec<(&str, &str)> {
         let mut sorted: Vec<(&str, &str)> =
             self.fields.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-        sorted.sort_unstable();
+        sorted.sort_unstable_by_key(|(name, _)| *name);
         sorted
     }
 }
@@ -136,153 +135,92 @@ fn text_of(document: &[u8], limits: Limits) -> Result<&str, XmlError> {
         return Err(XmlError::TooLarge { limit: limits.bytes_max });
     }
     let text = std::str::from_utf8(document).map_err(|_| XmlError::Encoding)?;
-    // One byte order mark is the sign of UTF-8 (XML 1.0, section 4.3.3); the reader would pass over it anywhere
-    // it begins, so what follows must be the document.
-    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    if text.starts_with(BYTE_ORDER_MARK) { Err(XmlError::Malformed) } else { Ok(text) }
+    // One byte order mark is the sign of UTF-8 (XML 1.0, section 4.3.3); another one behind it is text.
+    Ok(text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text))
 }
 
 /// Where a reading stands.
-enum Place {
+enum Place<'d> {
     /// Before the root.
     Before,
     /// In the root, between fields.
-    Root(String),
+    Root,
     /// In a field.
-    Field { root: String, name: String, text: String },
+    Field { name: &'d str, text: String },
     /// After the root.
-    After(String),
+    After,
 }
 
-struct Reading {
+struct Reading<'d> {
     limits: Limits,
-    is_first: bool,
-    place: Place,
+    place: Place<'d>,
+    root: &'d str,
     fields: Vec<(String, String)>,
 }
 
-impl Reading {
-    fn take(&mut self, event: &Event<'_>) -> Result<(), XmlError> {
-        match event {
-            Event::Start(start) => self.begin(plain_name(start)?),
-            Event::Empty(start) => {
-                self.begin(plain_name(start)?)?;
-                self.end()
+impl<'d> Reading<'d> {
+    fn take(&mut self, piece: Piece<'d>) -> Result<(), XmlError> {
+        match (piece, &mut self.place) {
+            (Piece::Start(name), _) => self.begin(name),
+            (Piece::End, _) => self.end(),
+            // A `]]>` outside CDATA is no text (XML 1.0, section 2.4); some readers take it, others do not.
+            (Piece::Text(text), Place::Field { .. }) if has_cdata_end(text) => Err(XmlError::Malformed),
+            (Piece::Text(piece) | Piece::Cdata(piece), Place::Field { text, .. }) => push(text, piece),
+            (Piece::Reference(name), Place::Field { text, .. }) => {
+                text.push(resolve(name).ok_or(XmlError::Reference)?);
+                Ok(())
             }
-            // The reader has compared the name with that of the beginning.
-            Event::End(_) => self.end(),
-            Event::Text(text) => self.text(text),
-            Event::CData(text) => match &mut self.place {
-                Place::Field { text: value, .. } => push(value, text),
-                _ => Err(XmlError::Malformed),
-            },
-            Event::GeneralRef(reference) => match &mut self.place {
-                Place::Field { text: value, .. } => push(value, resolve(reference)?.encode_utf8(&mut [0; 4])),
-                _ => Err(XmlError::Malformed),
-            },
-            Event::Decl(declaration) if self.is_first => check_declaration(declaration),
-            Event::DocType(_) => Err(XmlError::DocumentType),
-            Event::Decl(_) | Event::Comment(_) | Event::PI(_) | Event::Eof => Err(XmlError::Malformed),
+            (Piece::Text(text), _) if is_blanks(text) => Ok(()),
+            _ => Err(XmlError::Malformed),
         }
     }
 
-    fn begin(&mut self, name: String) -> Result<(), XmlError> {
-        self.place = match std::mem::replace(&mut self.place, Place::Before) {
-            Place::Before => Place::Root(name),
-            Place::Root(root) if self.fields.len() < self.limits.fields_max => {
-                Place::Field { root, name, text: String::new() }
+    fn begin(&mut self, name: &'d str) -> Result<(), XmlError> {
+        self.place = match self.place {
+            Place::Before => {
+                self.root = name;
+                Place::Root
             }
-            Place::Root(_) => return Err(XmlError::TooManyFields { limit: self.limits.fields_max }),
+            Place::Root if self.fields.len() < self.limits.fields_max => Place::Field { name, text: String::new() },
+            Place::Root => return Err(XmlError::TooManyFields { limit: self.limits.fields_max }),
             Place::Field { .. } => return Err(XmlError::Nested),
-            Place::After(_) => return Err(XmlError::Malformed),
+            Place::After => return Err(XmlError::Malformed),
         };
         Ok(())
     }
 
     fn end(&mut self) -> Result<(), XmlError> {
-        self.place = match std::mem::replace(&mut self.place, Place::Before) {
-            Place::Field { root, name, text } => {
-                self.fields.push((name, text));
-                Place::Root(root)
-            }
-            Place::Root(root) => Place::After(root),
-            Place::Before | Place::After(_) => return Err(XmlError::Malformed),
-        };
+        match std::mem::replace(&mut self.place, Place::Root) {
+            Place::Field { name, text } => self.fields.push((name.to_owned(), text)),
+            Place::Root => self.place = Place::After,
+            Place::Before | Place::After => return Err(XmlError::Malformed),
+        }
         Ok(())
     }
 
-    fn text(&mut self, text: &str) -> Result<(), XmlError> {
-        match &mut self.place {
-            // A `]]>` outside CDATA is no text (XML 1.0, section 2.4); some readers take it, others do not.
-            Place::Field { .. } if text.contains(CDATA_END) => Err(XmlError::Malformed),
-            Place::Field { text: value, .. } => push(value, text),
-            _ if text.chars().all(is_blank) => Ok(()),
-            _ => Err(XmlError::Malformed),
-        }
-    }
-
     fn finish(self) -> Result<Flat, XmlError> {
-        let Place::After(root) = self.place else { return Err(XmlError::Malformed) };
-        let flat = Flat { root, fields: self.fields };
-        let sorted = flat.sorted();
-        match sorted.windows(2).find(|two| two[0].0 == two[1].0) {
-            Some(two) => Err(XmlError::Twice { name: two[0].0.to_owned() }),
-            None => Ok(flat),
+        let Place::After = self.place else { return Err(XmlError::Malformed) };
+        match twice(self.fields.iter().map(|(name, _)| name.as_str())) {
+            Some(name) => Err(XmlError::Twice { name: name.to_owned() }),
+            None => Ok(Flat { root: self.root.to_owned(), fields: self.fields }),
         }
     }
-}
-
-/// An element's name: a letter or `_`, then letters, digits and `_-.`, without a prefix or attributes.
-fn plain_name(start: &BytesStart<'_>) -> Result<String, XmlError> {
-    let name = start.name();
-    let name = name.as_ref();
-    let is_name = name.len() <= NAME_BYTES_MAX
-        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'));
-    let has_attributes = !start.attributes_raw().chars().all(is_blank);
-    if is_name && !has_attributes { Ok(name.to_owned()) } else { Err(XmlError::Malformed) }
-}
-
-/// XML 1.0, in UTF-8 or without a word about it; read strictly, because the reader below is not strict here.
-fn check_declaration(declaration: &BytesDecl<'_>) -> Result<(), XmlError> {
-    let mut words = declaration.split(is_blank).filter(|word| !word.is_empty()).skip(1).peekable();
-    let mut said = |name: &str| {
-        let quoted = words.peek()?.strip_prefix(name)?.strip_prefix('=')?;
-        let inner = ['"', '\''].iter().find_map(|quote| quoted.strip_prefix(*quote)?.strip_suffix(*quote))?;
-        words.next().map(|_| inner)
-    };
-    if said("version") != Some("1.0") {
-        return Err(XmlError::Malformed);
-    }
-    if said("encoding").is_some_and(|encoding| !encoding.eq_ignore_ascii_case("utf-8")) {
-        return Err(XmlError::Encoding);
-    }
-    if said("standalone").is_some_and(|word| word != "yes" && word != "no") || words.next().is_some() {
-        return Err(XmlError::Malformed);
-    }
-    Ok(())
-}
-
-/// One of the five entities that XML has (XML 1.0, section 4.6), or a character by its number.
-fn resolve(reference: &BytesRef<'_>) -> Result<char, XmlError> {
-    let found = match &**reference {
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "amp" => Some('&'),
-        "apos" => Some('\''),
-        "quot" => Some('"'),
-        _ => reference.resolve_char_ref().map_err(|_| XmlError::Reference)?,
-    };
-    found.filter(|c| is_char(*c)).ok_or(XmlError::Reference)
 }
 
 /// Adds to a field's text what a document may hold.
 fn push(value: &mut String, text: &str) -> Result<(), XmlError> {
-    if !text.chars().all(is_char) {
+    if !is_text(text) {
         return Err(XmlError::Malformed);
     }
     value.push_str(text);
     Ok(())
+}
+
+/// Whether a document may hold this text.
+fn is_text(text: &str) -> bool {
+    // Almost every text shows it by its bytes: no control, and no lead byte of what is excluded further up.
+    let is_plain = |byte: &u8| *byte >= b' ' && *byte != 0xef;
+    text.bytes().fold(true, |is_all, byte| is_all & is_plain(&byte)) || text.chars().all(is_char)
 }
 
 /// What a document may hold (XML 1.0, section 2.2).
@@ -294,6 +232,19 @@ fn is_char(c: char) -> bool {
 fn is_blank(c: char) -> bool {
     matches!(c, '\t' | '\n' | '\r' | ' ')
 }
+
+/// Whether there is nothing but white space.
+fn is_blanks(text: &str) -> bool {
+    text.chars().all(is_blank)
+}
+
+/// Whether the end of CDATA stands in a text, where none may stand.
+fn has_cdata_end(text: &str) -> bool {
+    memchr(b'>', text.as_bytes()).is_some() && text.contains(CDATA_END)
+}
+
+/// Room that is made for fields at first: a notice has about 25.
+const FIELDS_EXPECTED: usize = 32;
 
 const BYTE_ORDER_MARK: char = '\u{feff}';
 const CDATA_END: &str = "]]>";

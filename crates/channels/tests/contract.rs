@@ -19,6 +19,7 @@ mod contract {
     mod json;
     mod keys;
     mod pairs;
+    mod queries;
     mod random;
     mod recognition;
     mod replies;

@@ -31,7 +31,7 @@ const NOW: i64 = 1_795_233_600;
 const GENERATIONS: [(&str, u64, u64); 3] = [("ecpay", 400, 120), ("trade", 8, 7), ("pay", 8, 7)];
 
 /// Damages that are signed: whatever is proven is kept for a person where the oracle refuses it, because refusing would
-/// lose it. Only a name given twice is refused here as well.
+/// lose it.
 const HELD: [&str; 7] = [
     "ecpay.other_merchant",
     "ecpay.amount_nonsense",
@@ -41,6 +41,12 @@ const HELD: [&str; 7] = [
     "pay.other_merchant",
     "pay.amount_nonsense",
 ];
+
+/// Damages around the box, before the signature: what another key or algorithm could open is refused, so that it is
+/// repeated; anything else that the platform signed is held. A name given twice is held inside the message, and refused
+/// beside it.
+const REFUSED_OR_HELD: [&str; 5] =
+    ["ecpay.member_twice", "pay.algorithm", "pay.envelope", "pay.not_encrypted", "pay.resource"];
 
 /// The same for plaintexts that are no object.
 const UNREADABLE: &str = "pay.plaintext";
@@ -204,6 +210,10 @@ fn judge(generation: &str, said: &Said, verdict: &Verdict) -> Result<(), String>
             } else {
                 wrong()
             }
+        }
+        Ok(found) if REFUSED_OR_HELD.contains(&damage) => {
+            let is_other = found.facts.iter().all(|fact| fact.kind == EventKind::Other);
+            if is_other && !found.concerns.is_empty() { Ok(()) } else { wrong() }
         }
         Ok(_) => wrong(),
     }

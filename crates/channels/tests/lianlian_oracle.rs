@@ -1,19 +1,20 @@
 //! The LianLian channels of both generations against an oracle that was written from the protocol's description alone.
 
 mod oracle {
+    pub(crate) mod frame;
     pub(crate) mod python;
     pub(crate) mod wire;
 }
 
-use std::collections::BTreeMap;
-
-use oracle::wire::{Said, ask, messages, settings, written};
+use oracle::frame::{
+    Comparison, Found, NOTES, alternating, at, build, damages, differences, expected_money, key, label, money,
+    other_side, own_key, stories, text, texts, told,
+};
+use oracle::wire::{Said, messages, settings};
 use serde_json::{Value, json};
 use tollbell_channels::channel::{Channel, Verdict};
-use tollbell_channels::model::{Environment, EventKind, Notification, RawRequest, Timestamp};
-use tollbell_channels::platforms;
+use tollbell_channels::model::{Environment, EventKind, Notification, RawRequest};
 use tollbell_channels::settings::{SettingValue, Settings};
-use tollbell_channels::simulate::Story;
 
 const SCRIPT: &str = "lianlian.py";
 
@@ -26,15 +27,6 @@ const MESSAGES: u64 = 400;
 /// What the oracle refuses though it is rightly signed. We keep it for a person: a refusal would lose it.
 const HELD: [&str; 1] = ["amount_nonsense"];
 
-fn now() -> Timestamp {
-    "2026-11-21T04:00:00Z".parse().expect("a constant time")
-}
-
-fn channel(kind: &str, settings: &Settings) -> Box<dyn Channel> {
-    let platform = platforms::by_kind(kind).expect("registered");
-    (platform.build)(settings).unwrap_or_else(|error| panic!("{kind}: {error}"))
-}
-
 /// The channels of one of the oracle's merchants.
 struct Channels {
     payments: Box<dyn Channel>,
@@ -44,22 +36,18 @@ struct Channels {
 
 impl Channels {
     fn new(told: &Value) -> Self {
-        let text = |name: &str| told[name].as_str().expect("a setting").to_owned();
-        let key = |name: &str| SettingValue::Key(text(name).into_bytes().into());
-        let words = |words: Vec<String>| SettingValue::Texts(words);
-        let types = told["sign_types"].as_array().expect("algorithms").iter();
-        let types = types.map(|word| word.as_str().expect("an algorithm").to_owned()).collect();
-        let own = Settings::new(Environment::Live).with("oid_partner", words(vec![text("oid_partner")]));
+        let one = |word: String| SettingValue::Texts(vec![word]);
+        let own = Settings::new(Environment::Live).with("oid_partner", one(text(told, "oid_partner")));
         let classic = own
             .clone()
-            .with("sign_types", words(types))
-            .with("lianlian_public_key", key("lianlian_public_key"))
-            .with("md5_key", key("md5_key"));
-        let purpose = |word: &str| classic.clone().with("purpose", words(vec![word.to_owned()]));
+            .with("sign_types", texts(told, "sign_types"))
+            .with("lianlian_public_key", key(told, "lianlian_public_key"))
+            .with("md5_key", key(told, "md5_key"));
+        let purpose = |word: &str| classic.clone().with("purpose", one(word.to_owned()));
         Self {
-            payments: channel("lianlian", &purpose("payment")),
-            payouts: channel("lianlian", &purpose("payout")),
-            accounts: channel("lianlian_accp", &own.with("accp_public_key", key("accp_public_key"))),
+            payments: build("lianlian", &purpose("payment")),
+            payouts: build("lianlian", &purpose("payout")),
+            accounts: build("lianlian_accp", &own.with("accp_public_key", key(told, "accp_public_key"))),
         }
     }
 
@@ -74,71 +62,56 @@ impl Channels {
 
 #[test]
 fn the_channels_and_the_oracle_agree() {
-    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
-    let mut damages: BTreeMap<String, usize> = BTreeMap::new();
+    let mut comparison = Comparison::default();
     for seed in SEEDS {
         let channels = Channels::new(&settings(SCRIPT, seed, &json!({})));
-        let lines: Vec<Value> = (0..MESSAGES)
-            .map(|number| {
-                let op = if number % 2 == 0 { "sign" } else { "damage" };
-                json!({ "op": op, "seed": seed * MESSAGES + number, "now": now().as_second() })
-            })
-            .collect();
-        for said in messages(SCRIPT, seed, &json!({}), &lines) {
+        for said in messages(SCRIPT, seed, &json!({}), &alternating(seed * MESSAGES, MESSAGES)) {
             let verdict = channels.of(&said.kind).verify(&said.request, said.now);
-            if said.is_genuine() {
-                let Verdict::Genuine(proven) = verdict else { panic!("{}: {verdict:?}", said.line) };
-                check_told(&said, proven.value());
-                *kinds.entry(format!("{} {}", said.kind, said.expect["event"])).or_default() += 1;
-            } else {
-                let damage = said.damage.clone().expect("a damage");
-                match verdict {
-                    Verdict::Refused(_) => {}
-                    Verdict::Genuine(proven) if HELD.contains(&damage.as_str()) => {
-                        assert!(!proven.value().concerns.is_empty(), "{damage}: passed: {}", said.line);
-                    }
-                    other => panic!("{damage}: {other:?}: {}", said.line),
-                }
-                *damages.entry(damage).or_default() += 1;
-            }
+            let found = differences(&said, &verdict, &HELD, |notification| read(&said, notification));
+            comparison.note(&said, label(&said), found);
         }
     }
-    let known = ask(SCRIPT, 0, &json!({}), &[json!({ "op": "describe" })]).remove(0);
-    let names = known["damages"].as_array().expect("damages").len();
-    assert_eq!(damages.len(), names, "not every damage was met: {damages:?}");
+    let seen = comparison.agreed();
+    let unmet: Vec<String> = damages(SCRIPT).into_iter().filter(|damage| !seen.contains_key(damage)).collect();
+    assert!(unmet.is_empty(), "not every damage was met: {unmet:?}");
     // One state of payments, two of refunds, three of payouts, and accounts.
-    assert_eq!(kinds.len(), 7, "{kinds:?}");
+    assert_eq!(seen.keys().filter(|label| label.starts_with("genuine ")).count(), 7, "{seen:?}");
 }
 
-fn check_told(said: &Said, told: &Notification) {
+fn read(said: &Said, told: &Notification) -> Vec<String> {
     let expect = &said.expect;
-    let fact = &told.facts[0];
-    assert_eq!(told.facts.len(), 1, "{}", said.line);
-    assert_eq!(expect["event"], fact.kind.as_str(), "{}", said.line);
+    let [fact] = told.facts.as_slice() else { return vec![format!("facts {:?}", told.facts)] };
+    let mut found = Found::default();
+    found.check(expect["event"] == fact.kind.as_str(), format!("kind {}", fact.kind));
     if fact.kind == EventKind::Other {
         // The oracle's accounts speak of a kind of transaction that no source names.
-        assert_eq!(told.concerns.len(), 2, "{}: {:?}", said.line, told.concerns);
-        return;
+        found.check(told.concerns.len() == 2, format!("concerns {:?}", told.concerns));
+        return found.all();
     }
-    assert_eq!(told.concerns, [], "{}", said.line);
-    assert_eq!(expect["identities"], json!([["oid_partner", told.scope.account]]), "{}", said.line);
-    let money = fact.signed_money().expect("an amount");
-    assert_eq!((&expect["amount_minor"], &expect["currency"]), (&json!(money.minor), &json!("CNY")), "{}", said.line);
-    assert_eq!(expect["order_no"], json!(fact.order_no), "{}", said.line);
-    if said.kind == "refund" {
-        assert_eq!(expect["platform_refund_no"], json!(fact.platform_no), "{}", said.line);
-        let ours = format!("no_refund:{}", expect["refund_no"].as_str().expect("a number"));
-        assert!(fact.identities().any(|identity| identity.as_str() == ours), "{}: {fact:?}", said.line);
-    } else {
-        assert_eq!(expect["platform_no"], json!(fact.platform_no), "{}", said.line);
-    }
+    found.check(told.concerns.is_empty(), format!("concerns {:?}", told.concerns));
+    found.check(
+        expect["identities"] == json!([["oid_partner", told.scope.account]]),
+        format!("account {}", told.scope.account),
+    );
+    found.check(
+        fact.signed_money().is_some() && money(fact) == expected_money(expect),
+        format!("amount {:?}", fact.amount),
+    );
+    found.check(expect["order_no"] == json!(fact.order_no), format!("order {:?}", fact.order_no));
+    let is_refund = said.kind == "refund";
+    let number = if is_refund { "platform_refund_no" } else { "platform_no" };
+    found.check(expect[number] == json!(fact.platform_no), format!("number {:?}", fact.platform_no));
+    let ours = format!("no_refund:{}", expect["refund_no"].as_str().unwrap_or_default());
+    let is_named = fact.identities().any(|identity| identity.as_str() == ours);
+    found.check(!is_refund || is_named, format!("names {fact:?}"));
+    found.all()
 }
 
 /// A payout under the address of payments would be a payment to us: that is what the setting is for.
 #[test]
 fn a_payout_is_a_payment_where_the_configuration_says_so() {
     let channels = Channels::new(&settings(SCRIPT, 7, &json!({})));
-    let lines = [json!({ "op": "sign", "seed": 1, "kind": "payout", "status": "SUCCESS", "now": now().as_second() })];
+    let lines = [json!({ "op": "sign", "seed": 1, "kind": "payout", "status": "SUCCESS", "now": at().as_second() })];
     let said = messages(SCRIPT, 7, &json!({}), &lines).remove(0);
     for (channel, expected) in
         [(&channels.payments, EventKind::PaymentSucceeded), (&channels.payouts, EventKind::TransferSucceeded)]
@@ -150,45 +123,21 @@ fn a_payout_is_a_payment_where_the_configuration_says_so() {
 
 #[test]
 fn the_oracle_accepts_what_the_simulators_sign() {
-    let notes = ["", "a+b c%41&d=e", "“中文” 😀", "\\\"'<&amp;>", " ", "\r\n\t", "null"];
+    let notes = [&NOTES[..], &["null"]].concat();
     for kind in ["lianlian", "lianlian_accp"] {
-        let side = (platforms::by_kind(kind).expect("registered").simulate)();
-        let settings = side.settings();
-        let key = |name: &str| settings.key(name).map(|key| String::from_utf8(key.to_vec()).expect("text"));
-        let told = json!({
-            "oid_partner": settings.texts("oid_partner").expect("a merchant")[0],
+        let side = other_side(kind);
+        let own = side.settings();
+        let used = json!({
+            "oid_partner": own.texts("oid_partner").expect("a merchant")[0],
             "sign_types": ["RSA"],
-            "lianlian_public_key": key("lianlian_public_key"),
-            "accp_public_key": key("accp_public_key"),
+            "lianlian_public_key": own_key(&own, "lianlian_public_key"),
+            "accp_public_key": own_key(&own, "accp_public_key"),
         });
-        let mut lines = vec![json!({ "op": "use", "settings": told })];
-        let mut expected = Vec::new();
-        for story in side.stories() {
-            for (serial, note) in (1_u64..).zip(notes) {
-                let story = Story {
-                    kind: *story,
-                    serial,
-                    note: note.to_owned(),
-                    refunded_minor: 100,
-                    ..Story::paid("T-1", 12_345, now())
-                };
-                let request = side.callback(&story).request;
-                for (is_genuine, request) in [(true, request.clone()), (false, spoilt(&request))] {
-                    lines.push(json!({ "op": "verify", "request": written(&request), "now": now().as_second() }));
-                    expected.push((is_genuine, story.clone()));
-                }
-            }
-        }
-        let verdicts = ask(SCRIPT, 0, &json!({}), &lines).split_off(1);
-        for (verdict, (is_genuine, story)) in verdicts.iter().zip(expected) {
-            let label = format!("{kind}: {} {:?}: {verdict}", story.kind, story.note);
-            if is_genuine {
-                assert_eq!(verdict["outcome"], "genuine", "{label}");
-                let event = if kind == "lianlian" { story.kind.as_str() } else { "other" };
-                assert_eq!(verdict["event"], event, "{label}");
-            } else {
-                assert_eq!(verdict["reason"], "the signature does not fit", "{label}");
-            }
+        for one in told((kind, SCRIPT, &used), &*side, stories(&*side, &notes, at()), spoilt) {
+            let label = format!("{kind}: {} {:?}: {}", one.story.kind, one.story.note, one.verdict);
+            let event = if kind == "lianlian" { one.story.kind.as_str() } else { "other" };
+            assert_eq!((&one.verdict["outcome"], &one.verdict["event"]), (&json!("genuine"), &json!(event)), "{label}");
+            assert_eq!(one.spoilt["reason"], "the signature does not fit", "{label}");
         }
     }
 }

@@ -87,6 +87,7 @@ pub(crate) async fn notes_of_shadow_come_back_in_their_order(keeper: &dyn Keeper
         request: request.to_owned(),
         at: keeper.now(),
         verdict,
+        success: (request == "two").then(|| "RECEIVED_2".to_owned()),
     };
     let notes = [
         note("one", ShadowVerdict::Genuine(NotificationId::new())),

@@ -20,8 +20,10 @@ pub(super) fn note(session: &mut Session, note: &ShadowNote) -> Result<(), Fault
     };
     let seq = session
         .conn
-        .prepare_cached("INSERT INTO shadow (channel, request, at, notification, reason) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .insert((channel, &note.request, to_ms(note.at), notification, reason))?;
+        .prepare_cached(
+            "INSERT INTO shadow (channel, request, at, notification, reason, success) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?
+        .insert((channel, &note.request, to_ms(note.at), notification, reason, &note.success))?;
     session
         .conn
         .prepare_cached("DELETE FROM shadow WHERE seq <= ?1")?
@@ -29,27 +31,27 @@ pub(super) fn note(session: &mut Session, note: &ShadowNote) -> Result<(), Fault
     Ok(())
 }
 
-/// A note's request, time, notification and reason.
-type Row = (String, i64, Option<[u8; 16]>, Option<String>);
+/// A note's request, time, notification, reason and answer.
+type Row = (String, i64, Option<[u8; 16]>, Option<String>, Option<String>);
 
 /// The notes of a channel, oldest first.
 pub(super) fn notes(conn: &Connection, channel: &str) -> Result<Vec<ShadowNote>, Fault> {
     let name: std::sync::Arc<str> = channel.into();
     let rows: Vec<Row> = conn
         .prepare_cached(
-            "SELECT s.request, s.at, s.notification, s.reason FROM shadow s
+            "SELECT s.request, s.at, s.notification, s.reason, s.success FROM shadow s
              WHERE s.channel = (SELECT id FROM words WHERE text = ?1) ORDER BY s.seq",
         )?
-        .query_map([channel], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?
+        .query_map([channel], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))?
         .collect::<Result<_, _>>()?;
     rows.into_iter()
-        .map(|(request, at, notification, reason)| {
+        .map(|(request, at, notification, reason, success)| {
             let verdict = match (notification, reason) {
                 (Some(id), _) => ShadowVerdict::Genuine(NotificationId::from_bytes(id)),
                 (None, Some(reason)) => ShadowVerdict::Refused(reason),
                 (None, None) => return Err(Fault::corrupt("shadow.reason")),
             };
-            Ok(ShadowNote { channel: name.clone(), request, at: from_ms(at)?, verdict })
+            Ok(ShadowNote { channel: name.clone(), request, at: from_ms(at)?, verdict, success })
         })
         .collect()
 }

@@ -24,6 +24,7 @@ pub const REASONS: &[&str] = &[
     "not_fastcgi",
     "fastcgi_refused",
     "param_too_long",
+    "query_taken",
     "body_gone",
     // No whole answer: what the application did is unknown.
     "timed_out",

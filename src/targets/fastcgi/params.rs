@@ -11,15 +11,18 @@ use tollbell_channels::model::RawRequest;
 use tollbell_channels::settings::{Settings, SettingsError};
 
 use super::codec::CONTENT_BYTES_MAX;
-use crate::targets::Envelope;
-use crate::targets::forwarded::{self, CHANNEL_PLACE};
+use crate::targets::forwarded::{self, CHANNEL_PLACE, Taken};
+use crate::targets::{Envelope, OwnQuery};
 
-/// Longest query that is handed on, as it must fit into one parameter.
+/// Longest query with pairs that nobody signed, as it must fit into one parameter.
 const QUERY_BYTES_MAX: usize = CONTENT_BYTES_MAX / 4;
 /// What a script sees as the sender when nobody sent the request to us: we asked for it.
 const ADDRESS_OF_NOBODY: &str = "127.0.0.1";
 /// The PHP settings of `quiet_php`.
 const QUIET_PHP: &str = "display_errors=Off\nlog_errors=On";
+
+/// The setting with the address that a router looks at.
+const REQUEST_URI: &str = "request_uri";
 
 /// Where the application lives, and what is told to it.
 #[derive(Clone, Debug)]
@@ -50,11 +53,11 @@ impl Site {
             let detail = format!("{script} is not below {root}");
             return Err(SettingsError::new("document_root", "relation").because(detail));
         }
-        let request_uri = settings.text("request_uri").map(str::to_owned);
+        let request_uri = settings.text(REQUEST_URI).map(str::to_owned);
         if let Some(uri) = &request_uri
             && (!uri.starts_with('/') || !uri.bytes().all(|b| b.is_ascii_graphic()) || uri.contains('#'))
         {
-            return Err(SettingsError::new("request_uri", "malformed").because(uri.as_str()));
+            return Err(SettingsError::new(REQUEST_URI, "malformed").because(uri.as_str()));
         }
         let is_https = settings.flag("https");
         let port = settings.number("server_port").unwrap_or(if is_https { 443 } else { 80 });
@@ -81,9 +84,12 @@ impl Site {
     }
 
     /// All parameters of one delivery.
-    pub(super) fn params(&self, envelope: &Envelope, request: &RawRequest) -> Vec<(String, Vec<u8>)> {
+    ///
+    /// # Errors
+    /// When `request_uri` names what the platform signed.
+    pub(super) fn params(&self, envelope: &Envelope, request: &RawRequest) -> Result<Vec<(String, Vec<u8>)>, Taken> {
         let mut list = List(Vec::with_capacity(64));
-        self.push_request(&mut list, envelope, request);
+        self.push_request(&mut list, envelope, request)?;
         push_headers(&mut list, &request.headers, &self.headers);
         push_gateway(&mut list, envelope);
         if self.is_quiet {
@@ -93,19 +99,19 @@ impl Site {
             list.0.retain(|(known, _)| known != name);
             list.push(name, value);
         }
-        list.0
+        Ok(list.0)
     }
 
-    fn push_request(&self, list: &mut List, envelope: &Envelope, request: &RawRequest) {
+    fn push_request(&self, list: &mut List, envelope: &Envelope, request: &RawRequest) -> Result<(), Taken> {
         let script = self.script.replace(CHANNEL_PLACE, &envelope.channel);
         let root = self.document_root.as_deref().unwrap_or_else(|| directory(&script));
         let script_name = script.strip_prefix(root).unwrap_or(&script);
         let uri = self.request_uri.as_ref().map(|uri| uri.replace(CHANNEL_PLACE, &envelope.channel));
         let (path, query) = match uri.as_deref() {
-            Some(uri) => uri.split_once('?').unwrap_or((uri, "")),
+            Some(uri) => split_uri(uri),
             None => (script_name, ""),
         };
-        let query = forwarded::query(envelope, query, request.query.as_deref(), self.forwards_query, QUERY_BYTES_MAX);
+        let query = forwarded::query(envelope, request, query, self.forwards_query, QUERY_BYTES_MAX)?;
         let path_info = path_info(path, script_name);
         list.push("SCRIPT_FILENAME", &script);
         list.push("SCRIPT_NAME", script_name);
@@ -140,6 +146,7 @@ impl Site {
         let host =
             if is_usual_port { self.server_name.clone() } else { format!("{}:{}", self.server_name, self.server_port) };
         list.push("HTTP_HOST", host);
+        Ok(())
     }
 }
 
@@ -162,6 +169,16 @@ impl List {
     fn push(&mut self, name: &str, value: impl AsRef<[u8]>) {
         self.0.push((name.to_owned(), value.as_ref().to_vec()));
     }
+}
+
+/// The query of `request_uri`, as it is for a channel.
+pub(super) fn own_query(settings: &Settings, channel: &str) -> Option<OwnQuery> {
+    let uri = settings.text(REQUEST_URI)?.replace(CHANNEL_PLACE, channel);
+    Some(OwnQuery { setting: REQUEST_URI, query: split_uri(&uri).1.to_owned() })
+}
+
+fn split_uri(uri: &str) -> (&str, &str) {
+    uri.split_once('?').unwrap_or((uri, ""))
 }
 
 /// A front controller finds the path of the request behind its own name, as a web server would split it.

@@ -10,7 +10,7 @@ use tollbell_channels::settings::{Settings, SettingsError};
 use super::sign::Secrets;
 use crate::egress::{Ask, URL_BYTES_MAX, Url, UrlFault};
 use crate::targets::event::Event;
-use crate::targets::forwarded::{self, CHANNEL_PLACE};
+use crate::targets::forwarded::{self, CHANNEL_PLACE, Taken};
 use crate::targets::{Envelope, EventView, Format};
 
 /// What is not written into a header as it is: everything invisible, the blank, and the sign that begins
@@ -83,6 +83,8 @@ pub(super) enum Unwritable {
     BodyGone,
     /// There is no event.
     EventGone,
+    /// The address names what the platform signed.
+    Taken(String),
     /// It would be no request.
     Malformed(String),
 }
@@ -95,7 +97,7 @@ impl Writer {
         let mut ask = match self.format {
             Format::Raw => {
                 let original = envelope.request.as_ref().ok_or(Unwritable::BodyGone)?;
-                self.raw(envelope, original, url).map_err(malformed)?
+                self.raw(envelope, original, url)?
             }
             Format::Event => {
                 let event = envelope.events.first().ok_or(Unwritable::EventGone)?;
@@ -123,11 +125,13 @@ impl Writer {
         Ok(ask)
     }
 
-    fn raw(&self, envelope: &Envelope, original: &RawRequest, url: Url) -> Result<Ask, UrlFault> {
+    fn raw(&self, envelope: &Envelope, original: &RawRequest, url: Url) -> Result<Ask, Unwritable> {
         let own = url.path_and_query().query().unwrap_or_default();
-        let query_max = URL_BYTES_MAX.saturating_sub(url.path_and_query().as_str().len() + 1);
-        let query = forwarded::query(envelope, own, original.query.as_deref(), self.forwards_query, query_max);
-        let url = if query == own { url } else { url.with_query(&query)? };
+        let query_max = URL_BYTES_MAX.saturating_sub(url.path_and_query().path().len() + 1);
+        let query = forwarded::query(envelope, original, own, self.forwards_query, query_max)
+            .map_err(|Taken(name)| Unwritable::Taken(name))?;
+        let malformed = |fault: UrlFault| Unwritable::Malformed(fault.to_string());
+        let url = if query == own { url } else { url.with_query(&query).map_err(malformed)? };
         let mut headers = HeaderMap::new();
         for (name, value) in forwarded::headers(&original.headers, &self.asked_headers) {
             // Both were header names and values when they came, so neither fails.

@@ -151,8 +151,8 @@ pub(super) static SETTINGS: &[Setting] = &[
         kind: SettingKind::Flag,
         is_required: false,
         help: Text {
-            en: "Raw only: hands on the query of the callback's address. Signatures rarely cover it, so anyone could add to it; one in which the platform's signed message stands is always handed on. Default: false",
-            zh: "仅 raw：是否转发回调地址中的查询串。签名一般不覆盖查询串，任何人都能篡改；平台把已签名的内容放在查询串里时，总会转发。默认 false",
+            en: "Raw only: hands on the query of the callback's address. Signatures rarely cover it, so anyone could add to it; what of it the platform signed is always handed on. Left out is what names a variable that `url` or the signed message names. Default: false",
+            zh: "仅 raw：是否转发回调地址中的查询串。签名一般不覆盖查询串，任何人都能篡改；其中由平台签名的部分总会转发。与 `url` 或已签名内容同名的参数不转发。默认 false",
         },
         example: "false",
     },

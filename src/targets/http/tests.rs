@@ -59,7 +59,7 @@ fn envelope(format: Format) -> Envelope {
         origin: "callback",
         events: if format == Format::Event { vec![event("evt_1")] } else { vec![event("evt_1"), event("evt_2")] },
         request: None,
-        has_signed_query: false,
+        signed_query: Arc::new(|_| None),
         attempted_at: "2026-11-21T09:00:00Z".parse().unwrap(),
         fields: Arc::new(Vec::new),
         is_ack: Arc::new(|_| tollbell_channels::model::AckMatch::No),

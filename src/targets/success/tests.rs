@@ -26,7 +26,7 @@ fn envelope() -> Envelope {
             source: None,
             received_at: Timestamp::UNIX_EPOCH,
         }),
-        has_signed_query: false,
+        signed_query: Arc::new(|_| None),
         attempted_at: Timestamp::UNIX_EPOCH,
         fields: Arc::new(Vec::new),
         is_ack: Arc::new(

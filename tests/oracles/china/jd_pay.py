@@ -11,7 +11,7 @@ Decisions where the sheet leaves room:
 - Exactly one sign element; a second one, or one with anything but text in it, is refused.
 - After the length N and its N bytes only the zero fill may follow, shorter than a block.
 - The outer merchant and result are not signed: merchant must be ours within and without, the outer result code
-  000000. Within, a result element is optional and must say 000000 when it is there.
+  000000. Within, a result element must be there and say 000000: it is the only one that anybody signed.
 - status 2 is success of a payment; 1 of a refund, as a genuine notice published with JD's demo keys has it. Any other word
   is `other` (UNCONFIRMED).
 - For a refund tradeNum is the refund's number and oTradeNum the order's.
@@ -74,6 +74,7 @@ def flatten(data, root):
 
     def end(_):
         where, text = "/".join(path[1:]), texts.pop()
+        need(leaf[0] or not text.strip(), f"text beside elements in {where}")
         if leaf[0] and len(path) > 1:
             need(where not in values or where.startswith("payList/"), f"the element {where} twice")
             values.setdefault(where, text)
@@ -136,9 +137,8 @@ class JdPay(Platform):
         tree = [
             ("version", "V2.0"), ("merchant", merchant), ("device", rng.choice(["", "6532"])), ("tradeType", "0"), ("tradeNum", order),
             ("amount", str(amount)), ("currency", currency), ("tradeTime", beijing(now)), ("note", hard_text(rng)), ("status", word),
+            ("result", [("code", "000000"), ("desc", "成功")]),
         ]
-        if rng.random() < 0.6:
-            tree.append(("result", [("code", "000000"), ("desc", "成功")]))
         if rng.random() < 0.6:
             tree.append(("payList", [("pay", [("payType", "0"), ("amount", str(amount)), ("currency", currency), ("detail", [("cardType", "1")])])]))
         if rng.random() < 0.3:
@@ -221,7 +221,7 @@ class JdPay(Platform):
         need(fits, "the signature does not fit")
         inner = flatten(text.encode(), "jdpay")
         need(inner.get("merchant") == merchant, "the inner merchant is not ours")
-        need(inner.get("result/code", "000000") == "000000", "the inner result is not 000000")
+        need(inner.get("result/code") == "000000", "the inner result is not 000000")
         # Genuine payment notices published with JD's demo keys have it with the means of payment alone.
         pays = {value for name, value in inner.items() if re.fullmatch(r"payList/pay(\[\d+\])?/currency", name)}
         if not inner.get("currency") and len(pays) == 1:
@@ -325,6 +325,14 @@ class JdPay(Platform):
     @never("payout")
     def spoil_outer_result(self, rng, message):
         message.code = rng.choice(["000001", "", "0"])
+        return self.finish(message, rng)
+
+    @never("payout")
+    def spoil_inner_result(self, rng, message):
+        """Signed rightly, without the result or with a failure's."""
+        code = rng.choice([None, None, "000001", ""])
+        tree = [(name, value) for name, value in message.tree if name != "result"]
+        message.tree = tree + ([("result", [("code", code)])] if code is not None else [])
         return self.finish(message, rng)
 
     @never("payout")

@@ -10,6 +10,8 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use aws_lc_rs::cipher::{AES_256, EncryptingKey, UnboundCipherKey};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 
+use crate::measure;
+
 /// Bytes of a key.
 pub const KEY_BYTES: usize = 32;
 
@@ -45,6 +47,11 @@ impl Gcm {
 
     /// Opens a box, ciphertext and tag; none when its tag does not match, or the nonce is empty or too long.
     pub fn open(&self, nonce: &[u8], associated: &[u8], boxed: &[u8]) -> Option<Vec<u8>> {
+        measure::step("AES-256-GCM", boxed.len(), || self.opened(nonce, associated, boxed));
+        self.opened(nonce, associated, boxed)
+    }
+
+    fn opened(&self, nonce: &[u8], associated: &[u8], boxed: &[u8]) -> Option<Vec<u8>> {
         if let Ok(nonce) = <[u8; NONCE_LEN]>::try_from(nonce) {
             let mut boxed = boxed.to_vec();
             let nonce = Nonce::assume_unique_for_key(nonce);

@@ -334,14 +334,6 @@ fn is_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Whether a body is a page instead of an answer: markup, or PHP's own report of its death.
-pub(super) fn is_error_page(body: &[u8]) -> bool {
-    const DEATH: &[u8] = b"Fatal error";
-    let body = body.trim_ascii();
-    let inner = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii();
-    inner.starts_with(b"<") || body.windows(DEATH.len()).any(|window| window == DEATH)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -356,15 +348,5 @@ mod tests {
         }
         let time = read_time("20261121120000").unwrap();
         assert_eq!(write_time(time), "20261121120000");
-    }
-
-    #[test]
-    fn error_pages_are_seen() {
-        for page in ["<br />", " \n<html>", "\u{feff}<b>", "PHP Fatal error: x", "ok Fatal error"] {
-            assert!(is_error_page(page.as_bytes()), "{page}");
-        }
-        for answer in ["", "ok", "{}", "RECV_ORD_ID_1"] {
-            assert!(!is_error_page(answer.as_bytes()), "{answer}");
-        }
     }
 }

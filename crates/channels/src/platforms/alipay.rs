@@ -29,11 +29,12 @@ use self::download::Fetched;
 use self::resigned::AlipayResigner;
 use self::settings::{Config, RsaKeys, SETTINGS, SignType};
 use super::Platform;
+use super::outside::{self, FORM};
 use crate::channel::{
     Answer, Channel, Failure, KeyNote, KeyRequest, KeySource, Ladder, Likeness, Rejection, Verdict, quote,
 };
 use crate::charset::Charset;
-use crate::form::{Form, FormError, Limits, Pair, duplicate};
+use crate::form::{Form, Limits, Pair, duplicate};
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
 use crate::resign::{self, Resigner};
 use crate::settings::{Settings, SettingsError, Text};
@@ -170,7 +171,7 @@ struct Alipay {
 
 impl Channel for Alipay {
     fn recognise(&self, request: &RawRequest) -> Likeness {
-        if request.method != Method::POST || !is_form(request) {
+        if request.method != Method::POST || !is_form(&request.media_type()) {
             return Likeness::No;
         }
         let Ok(form) = Form::parse(&request.body, LIMITS) else { return Likeness::No };
@@ -356,25 +357,14 @@ const LIMITS: Limits = Limits { bytes_max: BODY_BYTES_MAX, pairs_max: FIELDS_MAX
 
 /// The form of a request that has the right outside.
 fn split(request: &RawRequest) -> Result<Form<'_>, Rejection> {
-    if request.method != Method::POST {
-        return Err(Rejection::Method { method: quote(request.method.as_str()) });
-    }
-    if !is_form(request) {
-        return Err(Rejection::MediaType { media_type: quote(&request.media_type()) });
-    }
-    if request.body.is_empty() {
-        return Err(Rejection::Empty);
-    }
-    Form::parse(&request.body, LIMITS).map_err(|error| match error {
-        FormError::TooLarge { limit } => Rejection::TooLarge { limit },
-        FormError::TooManyPairs { limit } => Rejection::TooManyFields { limit },
-        FormError::Percent { .. } => Rejection::Malformed { field: "body".into() },
-    })
+    outside::check_post(request, is_form, BODY_BYTES_MAX)?;
+    outside::split(&request.body, LIMITS, "body")
 }
 
-/// By prefix only: Alipay writes `application/x-www-form-urlencoded; text/html; charset=utf-8`.
-fn is_form(request: &RawRequest) -> bool {
-    request.media_type().starts_with("application/x-www-form-urlencoded")
+/// Alipay writes `application/x-www-form-urlencoded; text/html; charset=utf-8`, of which the first part counts. A longer
+/// word is another type: a script would find no fields in what it is then given.
+fn is_form(media_type: &str) -> bool {
+    media_type == FORM
 }
 
 /// What a kind of message cannot be without. `notify_id` belongs to what comes to a notify URL.

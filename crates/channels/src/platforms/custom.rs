@@ -60,6 +60,7 @@ use self::signature::{Candidate, is_there};
 use self::template::{Place, Reference};
 use super::Platform;
 use crate::channel::{Answer, Channel, FetchBack, Hint, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
+use crate::form::{Pair, written};
 use crate::json::Json;
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
@@ -180,10 +181,20 @@ impl Channel for Custom {
         facts::fields(verify, &message, items.as_deref()).unwrap_or_default()
     }
 
-    fn signs_query(&self, _: &RawRequest) -> bool {
-        let Trust::Message(signed) = &self.recipe.verify.trust else { return false };
-        let is_query = |reference: &Reference| matches!(reference.place, Place::Query(_));
-        is_query(&signed.carrier.from) || signed.templates.iter().flat_map(template::Template::references).any(is_query)
+    fn signed_query(&self, proven: &RawRequest) -> Option<String> {
+        let names = self.query_names();
+        let message = Message::new(proven, self.recipe.verify.body);
+        let is_signed = |pair: &&Pair<'_>| names.iter().any(|name| name.as_bytes() == &*pair.name);
+        let signed = written(message.query().ok()?.pairs().iter().filter(is_signed));
+        String::from_utf8(signed).ok().filter(|signed| !signed.is_empty())
+    }
+
+    /// What is signed whichever template matched, the signature, and the name of its key.
+    fn query_names(&self) -> Vec<&str> {
+        // Where the platform is asked, its message says nothing.
+        let Trust::Message(signed) = &self.recipe.verify.trust else { return Vec::new() };
+        let references = signed.covered().chain([&signed.carrier.from]).chain(&signed.key_id);
+        references.filter_map(Reference::query_name).collect()
     }
 
     fn freshness(&self) -> Option<Duration> {

@@ -12,8 +12,10 @@ pub(super) mod simulate;
 
 use aws_lc_rs::digest;
 
+use super::accounts::texts;
 use super::ladder;
 use super::signed_body::inner;
+use super::signed_body::sealed::Member;
 use crate::channel::{Answer, Failure, Ladder, Rejection, quote};
 use crate::json::{Json, JsonError};
 use crate::model::fact::NAME_BYTES_MAX;
@@ -77,21 +79,7 @@ pub(super) fn is_ack(reply: &AppReply<'_>) -> AckMatch {
 
 /// The ids of the merchant's applications.
 pub(super) fn app_ids(settings: &Settings, name: &'static str) -> Result<Vec<String>, SettingsError> {
-    let texts: Vec<&str> = match (settings.texts(name), settings.text(name)) {
-        (Some(texts), _) => texts.iter().map(|text| text.trim()).collect(),
-        (None, Some(text)) => vec![text.trim()],
-        (None, None) => return Err(SettingsError::new(name, "missing")),
-    };
-    if texts.is_empty() {
-        return Err(SettingsError::new(name, "empty_list"));
-    }
-    if texts.len() > APPS_MAX {
-        return Err(SettingsError::new(name, "out_of_range").because(format!("{} > {APPS_MAX}", texts.len())));
-    }
-    match texts.iter().find(|text| !is_id(text)) {
-        Some(bad) => Err(SettingsError::new(name, "malformed_id").because(quote(bad))),
-        None => Ok(texts.into_iter().map(str::to_owned).collect()),
-    }
+    texts(settings, name, APPS_MAX, is_id)?.ok_or(SettingsError::new(name, "missing"))
 }
 
 /// Whether a text can be the id of an application or a merchant.
@@ -108,12 +96,13 @@ pub(super) fn parse(text: &[u8], field: &str) -> Result<Json, Rejection> {
     }
 }
 
-/// Reads JSON that is proven. What is no object is kept, and nothing is read from it; a name given twice is refused
-/// here as well.
-pub(super) fn parse_proven(text: &[u8]) -> Result<Option<Json>, Rejection> {
-    match parse(text, "") {
-        Err(Rejection::Malformed { .. }) => Ok(None),
-        other => other.map(Some),
+/// Reads JSON that is proven. Of what is no object, or gives a name twice and so could be read in two ways, nothing is
+/// read, and it is kept for a person. `field` stands for the whole.
+pub(super) fn parse_proven(text: &[u8], field: &str) -> Result<Json, Concern> {
+    match Json::parse(text) {
+        Ok(object @ Json::Object(_)) => Ok(object),
+        Ok(_) | Err(JsonError::Malformed) => Err(Concern::UnreadableText { field: field.into() }),
+        Err(JsonError::Twice(name)) => Err(Concern::Ambiguous { field: quote(&name) }),
     }
 }
 
@@ -124,6 +113,15 @@ pub(super) fn required<'j>(json: &'j Json, name: &str) -> Result<&'j str, Reject
         Some(Json::Text(text)) if text.is_empty() => Err(Rejection::Missing { field: name.into() }),
         Some(Json::Text(text)) => Ok(text),
         Some(_) => Err(Rejection::Malformed { field: name.into() }),
+    }
+}
+
+/// A member of an object, for a reader who holds what is odd about it.
+pub(super) fn member(json: &Json, name: &str) -> Member {
+    match json.get(name) {
+        None | Some(Json::Null) => Member::Absent,
+        Some(Json::Text(text)) => Member::Text(text.clone()),
+        Some(_) => Member::Odd,
     }
 }
 
@@ -270,6 +268,15 @@ impl<'j> Reading<'j> {
     /// Seconds since 1970.
     pub(super) fn seconds(&self, path: &str) -> Option<Timestamp> {
         Timestamp::from_second(self.text(path)?.parse().ok()?).ok()
+    }
+
+    /// The same for a message whose kind always has a time, and nothing else that says how old it is.
+    pub(super) fn needed_seconds(&mut self, path: &str) -> Option<Timestamp> {
+        let time = self.seconds(path);
+        if time.is_none() {
+            self.undecided(path);
+        }
+        time
     }
 
     /// Milliseconds since 1970.

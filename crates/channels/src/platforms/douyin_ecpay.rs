@@ -11,7 +11,8 @@
 //!   digits only, the message begins with `{`, and no token holds a `{`. So the message begins where the first `{` of
 //!   the joined text is, and ends where the text ends or where a token stands that sorts behind it: there is no other
 //!   cut, and only time and nonce can be written anew. Neither is read as anything.
-//! * Nothing in it is fresh: there is no window, and repetition is recognised by what a message says.
+//! * Nothing in it is fresh: there is no window, and repetition is recognised by what a message says. A message without
+//!   the time that its kind has could be older than our memory, and is held.
 
 mod facts;
 mod settings;
@@ -142,14 +143,14 @@ impl Ecpay {
     fn check(&self, request: &RawRequest) -> Result<Proven<Notification>, Rejection> {
         let callback = Callback::read(request)?;
         let verified = self.verified(&callback).ok_or(Rejection::Signature)?;
-        let message = douyin::parse_proven(callback.message.as_bytes())?;
-        let kind = message.as_ref().map(facts::kind);
-        if let Some(Ok(kind)) = &kind
+        let message = douyin::parse_proven(callback.message.as_bytes(), MESSAGE);
+        let message = message.as_ref().map(|message| (message, facts::kind(message)));
+        if let Ok((_, Ok(kind))) = &message
             && kind.contradicts(&callback.kind)
         {
             return Err(malformed(TYPE));
         }
-        let notification = facts::read(&self.config, &callback.message, message.as_ref().zip(kind));
+        let notification = facts::read(&self.config, &callback.message, message);
         Ok(Proven::by_signature(notification, verified))
     }
 

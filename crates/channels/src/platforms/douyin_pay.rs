@@ -10,6 +10,7 @@
 
 mod envelope;
 mod facts;
+mod resigned;
 mod settings;
 #[cfg(feature = "simulate")]
 mod simulate;
@@ -21,11 +22,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::envelope::Envelope;
+use self::resigned::DouyinPayResigner;
 use self::settings::{Config, SETTINGS};
 use super::signed_body::{Headers, JSON, SignedBody, WINDOW_SECONDS, check_outside, header, is_error_page, is_fail};
 use super::{Platform, douyin};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict, quote};
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
+use crate::resign::{self, Resigner};
 use crate::settings::{Settings, SettingsError, Text};
 
 /// Largest box that is opened only to see whose it is, before anything is proven; real ones have 1 to 4 kB.
@@ -156,6 +159,11 @@ impl Channel for DouyinPay {
     fn keys(&self) -> Vec<KeyNote> {
         self.config.notes.clone()
     }
+
+    fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
+        resign::refuse_believed(key, |text, signature| self.config.keys.believes(text, signature))?;
+        Ok(Box::new(DouyinPayResigner::new(key)?))
+    }
 }
 
 impl DouyinPay {
@@ -175,7 +183,7 @@ impl DouyinPay {
         let verified = signed.verify(key, VARIANT)?;
         let envelope = Envelope::read(&request.body)?;
         let plaintext = envelope.open(&self.config.cipher)?;
-        let content = douyin::parse_proven(&plaintext)?;
+        let content = douyin::parse_proven(&plaintext, "resource.ciphertext");
         let notification = facts::read(&self.config, &envelope, content.as_ref(), &request.body, signed.at);
         Ok(Proven::by_signature(notification, verified))
     }

@@ -9,7 +9,9 @@
 //! headers nothing is believed: `Byte-Identifyname`, `Byte-Eventid` and `Byte-Logid` are not signed, and what the extra
 //! header `Signature` (SHA-1) is made of no document says.
 
+mod application;
 mod facts;
+mod resigned;
 mod settings;
 #[cfg(feature = "simulate")]
 mod simulate;
@@ -18,12 +20,14 @@ mod tests;
 
 use std::time::Duration;
 
+use self::resigned::TradeResigner;
 use self::settings::{Config, SETTINGS};
-use super::signed_body::{Headers, SignedBody, WINDOW_SECONDS, check_outside};
+use super::signed_body::{Headers, JSON, SignedBody, WINDOW_SECONDS, check_outside};
 use super::{Platform, douyin};
 use crate::channel::{Answer, Channel, KeyNote, Likeness, Rejection, Verdict};
 use crate::json::Json;
-use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
+use crate::model::{AckMatch, AppReply, Concern, Notification, Proven, RawRequest, Reply, Timestamp};
+use crate::resign::{self, Resigner};
 use crate::settings::{Settings, SettingsError, Text};
 
 /// The platform's entry.
@@ -69,11 +73,11 @@ const UNCONFIRMED: &[Text] = &[
         zh: "额外的 `Signature` 请求头的签名内容;一律忽略",
     },
     Text {
-        en: "whether the answer to a refund application (`pre_create_refund`) must carry the merchant's refund number: \
-             only the plain acknowledgement is sent; when refunds that buyers ask for get stuck, let the application \
-             itself answer that address",
-        zh: "退款申请回调(`pre_create_refund`)的应答是否必须带商户退款单号:本网关只返回通用应答;若用户发起的退款卡住,\
-             请让业务系统直接接收该地址的回调",
+        en: "what the answer to a refund application (`pre_create_refund`) must carry: with `refund_page` it has a refund \
+             number and that page, as public programs answer; without, it is the plain acknowledgement, and refunds that \
+             buyers ask for may wait for three days",
+        zh: "退款申请回调(`pre_create_refund`)的应答内容:填写 `refund_page` 后按公开程序的格式返回商户退款单号与退款详情页;\
+             未填写时只返回通用应答,用户发起的退款可能卡住三天",
     },
     Text {
         en: "the fields of periodic deductions: the numbers are read as `pay_order_id` and `out_pay_order_no`, or else as \
@@ -121,8 +125,10 @@ impl Channel for Trade {
         }
     }
 
-    fn answer(&self, answer: Answer, _: Option<&RawRequest>) -> Reply {
-        douyin::answer(answer)
+    fn answer(&self, answer: Answer, to: Option<&RawRequest>) -> Reply {
+        let page = self.config.refund_page.as_deref().filter(|_| answer == Answer::Success);
+        let own = page.zip(to).and_then(|(page, to)| application::answer(page, to));
+        own.unwrap_or_else(|| douyin::answer(answer))
     }
 
     fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
@@ -138,6 +144,11 @@ impl Channel for Trade {
     fn keys(&self) -> Vec<KeyNote> {
         self.config.notes.clone()
     }
+
+    fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
+        resign::refuse_believed(key, |text, signature| self.config.key.verify(text, signature, VARIANT).is_some())?;
+        Ok(Box::new(TradeResigner::new(key)?))
+    }
 }
 
 impl Trade {
@@ -146,24 +157,31 @@ impl Trade {
         let signed = SignedBody::read(request, &HEADERS, now)?;
         let verified = signed.verify(&self.config.key, VARIANT)?;
         let envelope = Envelope::read(&request.body)?;
-        let message = douyin::parse_proven(envelope.message.as_bytes())?;
-        let notification = facts::read(&self.config, &envelope.kind, &envelope.message, message.as_ref(), signed.at);
+        let notification = facts::read(&self.config, &envelope, signed.at);
         Ok(Proven::by_signature(notification, verified))
     }
 }
 
-/// What stands around a message.
+/// What stands around a message. The platform's answers to requests are signed by the same key, and have neither of the
+/// two members; a body with one of them is a callback, and what is odd about it is held.
 struct Envelope {
     whole: Json,
+    /// Empty when there is none.
     message: String,
+    /// Empty when it does not say.
     kind: String,
+    concerns: Vec<Concern>,
 }
 
 impl Envelope {
     fn read(body: &[u8]) -> Result<Self, Rejection> {
         let whole = douyin::parse(body, "body")?;
-        let message = douyin::required(&whole, MESSAGE)?.to_owned();
-        let kind = douyin::required(&whole, TYPE)?.to_owned();
-        Ok(Self { whole, message, kind })
+        if [MESSAGE, TYPE].iter().all(|name| whole.get(name).is_none_or(|value| *value == Json::Null)) {
+            return Err(Rejection::Missing { field: MESSAGE.into() });
+        }
+        let mut concerns = Vec::new();
+        let mut needed = |name| douyin::member(&whole, name).needed(name, &mut concerns).unwrap_or_default();
+        let (message, kind) = (needed(MESSAGE), needed(TYPE));
+        Ok(Self { whole, message, kind, concerns })
     }
 }

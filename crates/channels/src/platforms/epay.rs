@@ -6,20 +6,24 @@
 //! Sources: the merchant documents V1 and V2 of epay, its server's `functions.php`, `EpayCore.class.php`.
 
 mod facts;
+mod resigned;
 mod settings;
 #[cfg(feature = "simulate")]
 mod simulate;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use self::resigned::EpayResigner;
 use self::settings::{Config, SETTINGS};
 use super::Platform;
-use super::joined::{Message, Protocol, is_in_query};
+use super::joined::{Message, Protocol};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
 use crate::form::Limits;
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
+use crate::resign::{self, Resigner};
 use crate::settings::{Settings, SettingsError, Text};
 use crate::signature::digest::SecretDigest;
 use crate::signature::rsa::RsaVerifier;
@@ -133,13 +137,13 @@ const UNCONFIRMED: &[Text] = &[
 ];
 
 fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
-    Ok(Box::new(Epay { config: Config::build(settings)? }))
+    Ok(Box::new(Epay { config: Arc::new(Config::build(settings)?) }))
 }
 
 /// A configured epay channel.
 #[derive(Debug)]
 struct Epay {
-    config: Config,
+    config: Arc<Config>,
 }
 
 impl Channel for Epay {
@@ -187,12 +191,26 @@ impl Channel for Epay {
         is_v2_alone.then(|| Duration::from_secs(WINDOW_SECONDS.unsigned_abs()))
     }
 
-    fn signs_query(&self, proven: &RawRequest) -> bool {
-        is_in_query(proven, &PROTOCOL).unwrap_or(false)
+    fn signed_query(&self, proven: &RawRequest) -> Option<String> {
+        Message::signed_query(proven, &PROTOCOL, &self.config.own)
+    }
+
+    fn query_names(&self) -> Vec<&str> {
+        PROTOCOL.known.to_vec()
     }
 
     fn keys(&self) -> Vec<KeyNote> {
         self.config.notes.clone()
+    }
+
+    /// Where V1 comes too, nothing is signed afresh: its callbacks carry a digest with the KEY, which has no public
+    /// half, and which a script accepts at any time.
+    fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
+        let (Some(verifier), None) = (&self.config.v2, &self.config.v1) else {
+            return Err(SettingsError::new(resign::SETTING, "not_supported").because("key: MD5"));
+        };
+        resign::refuse_believed(key, |text, tag| verifier.verify(text, tag, "probe").is_some())?;
+        Ok(Box::new(EpayResigner::new(self.config.clone(), key)?))
     }
 }
 
@@ -235,8 +253,7 @@ impl Epay {
         let sign_type = message.required("sign_type")?;
         match (sign_type, &self.config.v1, &self.config.v2) {
             (b"MD5", Some(secret), _) => Ok((Proof::V1 { secret, sign }, None)),
-            // The document prints the long name, the kit writes the short one.
-            (b"RSA" | b"SHA256WithRSA", _, Some(verifier)) => {
+            (word, _, Some(verifier)) if is_rsa(word) => {
                 let sent_at = check_time(message, now)?;
                 let sign = decode_base64(sign).ok_or_else(|| Rejection::Malformed { field: "sign".into() })?;
                 Ok((Proof::V2 { verifier, sign }, Some(sent_at)))
@@ -244,6 +261,11 @@ impl Epay {
             _ => Err(Rejection::Algorithm { algorithm: quote(&String::from_utf8_lossy(sign_type)) }),
         }
     }
+}
+
+/// Whether `sign_type` names V2. The document prints the long name, the kit writes the short one.
+fn is_rsa(sign_type: &[u8]) -> bool {
+    matches!(sign_type, b"RSA" | b"SHA256WithRSA")
 }
 
 /// A key and the signature that it shall have made.

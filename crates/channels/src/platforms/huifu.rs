@@ -115,7 +115,7 @@ struct Huifu {
 impl Channel for Huifu {
     fn recognise(&self, request: &RawRequest) -> Likeness {
         let Ok(carried) = Carried::read(request) else { return Likeness::No };
-        if carried.signature().is_err() {
+        if !carried.is_signed() {
             return Likeness::No;
         }
         let Ok(message) = Json::parse(carried.text()) else { return Likeness::Shape };

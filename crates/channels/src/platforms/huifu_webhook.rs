@@ -19,13 +19,12 @@ mod tests;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Method;
 
 use self::settings::{Config, SETTINGS};
-use super::accounts::is_error_page;
+use super::outside::{self, JSON, is_error_page};
 use super::{Platform, huifu};
-use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
-use crate::form::{Form, Limits};
+use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict};
+use crate::form::{Form, Limits, written};
 use crate::json::Json;
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
@@ -57,8 +56,6 @@ pub static PLATFORM: Platform = Platform {
     #[cfg(feature = "simulate")]
     mirror: Some(simulate::mirror),
 };
-
-const JSON: &str = "application/json";
 
 const TEXT: &str = "text/plain";
 
@@ -160,10 +157,14 @@ impl Channel for HuifuWebhook {
         fields
     }
 
-    /// The signature stands there. A query that says more is not handed on: the rest of it is nobody's word.
-    fn signs_query(&self, proven: &RawRequest) -> bool {
-        let query = proven.query.as_deref().and_then(|query| Form::parse(query.as_bytes(), LIMITS).ok());
-        query.is_some_and(|query| query.pairs().len() == 1)
+    /// The signature stands there; the rest of it is nobody's word.
+    fn signed_query(&self, proven: &RawRequest) -> Option<String> {
+        let form = Form::parse(proven.query.as_deref()?.as_bytes(), LIMITS).ok()?;
+        String::from_utf8(written([form.first(SIGN)?])).ok()
+    }
+
+    fn query_names(&self) -> Vec<&str> {
+        vec![SIGN]
     }
 
     fn keys(&self) -> Vec<KeyNote> {
@@ -181,20 +182,7 @@ impl HuifuWebhook {
 
 /// Method, media type and size.
 fn check_outside(request: &RawRequest) -> Result<(), Rejection> {
-    if request.method != Method::POST {
-        return Err(Rejection::Method { method: quote(request.method.as_str()) });
-    }
-    let media_type = request.media_type();
-    if media_type != JSON {
-        return Err(Rejection::MediaType { media_type: quote(&media_type) });
-    }
-    if request.body.is_empty() {
-        return Err(Rejection::Empty);
-    }
-    if request.body.len() > BODY_BYTES_MAX {
-        return Err(Rejection::TooLarge { limit: BODY_BYTES_MAX });
-    }
-    Ok(())
+    outside::check_post(request, |media_type| media_type == JSON, BODY_BYTES_MAX)
 }
 
 /// The one signature in the query.

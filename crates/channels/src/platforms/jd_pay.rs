@@ -18,7 +18,7 @@ mod tests;
 
 use http::Method;
 
-use self::envelope::{BODY_BYTES_MAX, Inner, Outer};
+use self::envelope::{BODY_BYTES_MAX, Inner, Outer, Signed};
 use self::payout::Payout;
 use self::settings::{Config, SETTINGS};
 use super::{Platform, ladder};
@@ -62,6 +62,11 @@ const UNCONFIRMED: &[Text] = &[
     Text {
         en: "the values of `status` other than 2 of a payment and 1 of a refund (success); a notice with another one is held",
         zh: "`status` 除支付的 2、退款的 1(成功)以外的取值;其他取值的通知会被挂起",
+    },
+    Text {
+        en: "whether every notice has `result` inside its signature; one without it is held, for the result outside is not \
+             signed",
+        zh: "签名内是否总有 `result`;没有时会被挂起,因为外层的 `result` 不在签名范围内",
     },
     Text {
         en: "the fields of payout notices: they are proven, kept as `other` and never guessed at",
@@ -139,19 +144,14 @@ impl Channel for JdPay {
         if reply.status == 200 { AckMatch::of_word(reply.body, SUCCESS) } else { AckMatch::No }
     }
 
-    /// Of a trade what was inside: the outside is not signed.
+    /// What the signature or the digest covers, and nothing of what stands around it.
     fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
         match self.check_outside(proven) {
-            Ok(Shape::Trade) => {
-                let inner = Outer::parse(&proven.body)
-                    .and_then(|outer| outer.check(&self.config))
-                    .and_then(|sealed| Inner::open(&self.config.cipher, &sealed));
-                inner.map(Inner::into_fields).unwrap_or_default()
-            }
+            Ok(Shape::Trade) => self.open(proven).map(|(_, signed)| signed.into_fields()).unwrap_or_default(),
             Ok(Shape::Payout(_)) => {
                 let form = payout::split(&proven.body).unwrap_or_default();
                 let text = |bytes: &[u8]| Charset::Utf8.decode_lossy(bytes).into_owned();
-                form.pairs().iter().map(|pair| (text(&pair.name), text(&pair.value))).collect()
+                payout::signed(&form).map(|pair| (text(&pair.name), text(&pair.value))).collect()
             }
             Err(_) => Vec::new(),
         }
@@ -198,10 +198,15 @@ impl JdPay {
                 Ok((facts::read_payout(config, &form, &signed), verified))
             }
             Shape::Trade => {
-                let sealed = Outer::parse(&request.body)?.check(config)?;
-                let (verified, signed) = Inner::open(&config.cipher, &sealed)?.verify(&config.key)?;
+                let (verified, signed) = self.open(request)?;
                 Ok((facts::read(config, &signed), verified))
             }
         }
+    }
+
+    /// The text of a trade's notice that the signature covers.
+    fn open(&self, request: &RawRequest) -> Result<(Verified, Signed), Rejection> {
+        let sealed = Outer::parse(&request.body)?.check(&self.config)?;
+        Inner::open(&self.config.cipher, &sealed)?.verify(&self.config.key)
     }
 }

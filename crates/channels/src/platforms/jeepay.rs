@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use self::settings::{Config, SETTINGS};
 use super::Platform;
-use super::joined::{Message, Protocol, is_in_query};
+use super::joined::{Message, Protocol};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
 use crate::form::Limits;
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
@@ -191,8 +191,12 @@ impl Channel for Jeepay {
         Message::read(proven, &PROTOCOL, &self.config.own).map(|message| message.fields()).unwrap_or_default()
     }
 
-    fn signs_query(&self, proven: &RawRequest) -> bool {
-        is_in_query(proven, &PROTOCOL).unwrap_or(false)
+    fn signed_query(&self, proven: &RawRequest) -> Option<String> {
+        Message::signed_query(proven, &PROTOCOL, &self.config.own)
+    }
+
+    fn query_names(&self) -> Vec<&str> {
+        PROTOCOL.known.to_vec()
     }
 
     fn keys(&self) -> Vec<KeyNote> {

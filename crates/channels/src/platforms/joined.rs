@@ -14,8 +14,9 @@ pub(super) use self::reading::{write_compact, write_time};
 
 use http::Method;
 
+use super::outside::{FORM, split};
 use crate::channel::{Rejection, quote};
-use crate::form::{Form, FormError, Limits, Pair, duplicate};
+use crate::form::{Form, Limits, Pair, duplicate, written};
 use crate::model::RawRequest;
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
 
@@ -60,10 +61,12 @@ pub(super) const OWN_SETTING: Setting = Setting {
     help: Text {
         en: "names of parameters that stand in your own notify URL (`https://…/notify?act=pay`: `act`). The platform does \
              not sign them, so they are left out before the signature is checked, anybody could change them, and \
-             nothing that the gateway says depends on them. Without this a callback with any such parameter is refused, also \
+             nothing that the gateway says depends on them. Nor are they handed on: a script that needs one finds it in the \
+             target's own address (`request_uri`, `url`), or with `forward_query`. Without this a callback with any such parameter is refused, also \
              with the `channel` of `/notify?channel=…`; a notify URL without `?` is better",
         zh: "你自己写在异步通知地址里的参数名(如 `https://…/notify?act=pay` 中的 `act`)。平台不对它们签名,因此验签前先剔除;\
-             任何人都能改动它们,网关的结论与它们无关。不填时,带有这类参数的通知一律拒绝(包括 `/notify?channel=…` 里的 \
+             任何人都能改动它们,网关的结论与它们无关,也不会转发给脚本;脚本需要时,请写进投递目标自己的地址(`request_uri`、`url`),\
+             或开启 `forward_query`。不填时,带有这类参数的通知一律拒绝(包括 `/notify?channel=…` 里的 \
              `channel`);通知地址里最好不要带 `?`",
     },
     example: "act",
@@ -101,11 +104,7 @@ impl OwnParameters {
 
 /// A secret of visible characters that is long enough to be one; none when it is not configured.
 pub(super) fn secret<'s>(settings: &'s Settings, name: &'static str) -> Result<Option<&'s [u8]>, SettingsError> {
-    let Some(secret) = settings.secret_line(name)? else { return Ok(None) };
-    if secret.len() < SECRET_BYTES_MIN {
-        return Err(SettingsError::new(name, "too_short").because(format!("{} < {SECRET_BYTES_MIN}", secret.len())));
-    }
-    Ok(Some(secret))
+    settings.long_secret(name, SECRET_BYTES_MIN)
 }
 
 /// An id as these platforms write them: letters and digits, `_` and `-`.
@@ -212,6 +211,23 @@ impl<'r> Message<'r> {
         }
     }
 
+    /// The pairs that an application needs, as they were written, where they stand in the query: what the signature covers,
+    /// what carries it, and the platform's own fields without a value, which say the same as absent ones. Empty fields of a
+    /// name that the platform does not write are anybody's, as the merchant's own parameters are.
+    pub(super) fn signed_query(
+        request: &RawRequest,
+        protocol: &'static Protocol,
+        own: &OwnParameters,
+    ) -> Option<String> {
+        if !is_in_query(request, protocol).ok()? {
+            return None;
+        }
+        let message = Message::read(request, protocol, own).ok()?;
+        let is_known = |pair: &&Pair<'_>| protocol.known.iter().any(|known| known.as_bytes() == &*pair.name);
+        let goes_on = |pair: &&Pair<'_>| !pair.value.is_empty() || is_known(pair);
+        String::from_utf8(written(message.platform_pairs().filter(goes_on))).ok()
+    }
+
     /// Every field as text, but the merchant's own parameters, which nobody signed.
     pub(super) fn fields(&self) -> Vec<(String, String)> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -263,7 +279,7 @@ pub(super) fn is_in_query(request: &RawRequest, protocol: &Protocol) -> Result<b
         return Err(Rejection::TooLarge { limit });
     }
     let media_type = request.media_type();
-    let is_form = media_type.starts_with("application/x-www-form-urlencoded");
+    let is_form = media_type == FORM;
     if is_get {
         let is_bare = request.body.is_empty();
         return if is_bare { Ok(true) } else { Err(Rejection::Malformed { field: "body".into() }) };
@@ -278,14 +294,6 @@ pub(super) fn is_in_query(request: &RawRequest, protocol: &Protocol) -> Result<b
         return Err(Rejection::Empty);
     }
     Ok(is_bare_post)
-}
-
-fn split<'r>(bytes: &'r [u8], limits: Limits, place: &str) -> Result<Form<'r>, Rejection> {
-    Form::parse(bytes, limits).map_err(|error| match error {
-        FormError::TooLarge { limit } => Rejection::TooLarge { limit },
-        FormError::TooManyPairs { limit } => Rejection::TooManyFields { limit },
-        FormError::Percent { .. } => Rejection::Malformed { field: place.into() },
-    })
 }
 
 /// Letters, digits, `_` and `-`: every reader takes such a name as it is.

@@ -13,9 +13,8 @@ mod simulate;
 #[cfg(all(test, feature = "simulate"))]
 mod tests;
 
-use http::Method;
-
 use self::settings::{Config, SETTINGS};
+use super::outside::{self, JSON, header};
 use super::{Platform, lianlian};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict, quote};
 use crate::json::Json;
@@ -45,8 +44,6 @@ pub static PLATFORM: Platform = Platform {
     mirror: None,
 };
 
-const JSON: &str = "application/json";
-
 const TEXT: &str = "text/plain";
 
 /// UNCONFIRMED by LianLian's documents; its published example returns this word, and calls every other one a failure.
@@ -74,8 +71,9 @@ const UNCONFIRMED: &[Text] = &[
     },
     Text {
         en: "the fields of the bodies: ordinary and secured consumption with state, numbers and amount is read as a payment; \
-             everything else is kept as `other`, and held when it speaks of a state that we do not know",
-        zh: "报文字段:普通消费与担保消费在状态、单号、金额齐全时读作收款;其余按 `other` 保存,状态无法识别的会被挂起",
+             every other notice about money (refunds, withdrawals, transfers) is held, unless its kind is listed in \
+             `other_types`",
+        zh: "报文字段:普通消费与担保消费在状态、单号、金额齐全时读作收款;其他涉及资金的通知(退款、提现、代发)会被挂起,除非其类型已填入 `other_types`",
     },
     Text {
         en: "no time window is documented; an old capture is known by its digest, and held when older than our memory",
@@ -148,6 +146,7 @@ impl LianlianAccp {
         }
         let signature = decode_base64(header(request, DATA)?.as_bytes())
             .ok_or_else(|| Rejection::Malformed { field: DATA.into() })?;
+        DigestHash::Md5.measured(&[&request.body]);
         let digest = DigestHash::Md5.hex_of(&[&request.body], HexCase::Lower);
         let recovered = self.config.key.recover(&signature).ok_or(Rejection::Signature)?;
         recovered.is_md5_of(digest.as_bytes(), VARIANT).ok_or(Rejection::Signature)
@@ -156,29 +155,5 @@ impl LianlianAccp {
 
 /// Method, media type and size.
 fn check_outside(request: &RawRequest) -> Result<(), Rejection> {
-    if request.method != Method::POST {
-        return Err(Rejection::Method { method: quote(request.method.as_str()) });
-    }
-    let media_type = request.media_type();
-    if media_type != JSON {
-        return Err(Rejection::MediaType { media_type: quote(&media_type) });
-    }
-    if request.body.is_empty() {
-        return Err(Rejection::Empty);
-    }
-    if request.body.len() > BODY_BYTES_MAX {
-        return Err(Rejection::TooLarge { limit: BODY_BYTES_MAX });
-    }
-    Ok(())
-}
-
-/// A header that must be there exactly once.
-fn header<'r>(request: &'r RawRequest, name: &'static str) -> Result<&'r str, Rejection> {
-    let mut values = request.headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Err(Rejection::Missing { field: name.into() }) };
-    if values.next().is_some() {
-        return Err(Rejection::Duplicate { field: name.into() });
-    }
-    let text = value.to_str().map_err(|_| Rejection::Malformed { field: name.into() })?;
-    if text.trim().is_empty() { Err(Rejection::Missing { field: name.into() }) } else { Ok(text) }
+    outside::check_post(request, |media_type| media_type == JSON, BODY_BYTES_MAX)
 }

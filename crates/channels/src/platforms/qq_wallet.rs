@@ -11,6 +11,7 @@ mod simulate;
 #[cfg(all(test, feature = "simulate"))]
 mod tests;
 
+use super::accounts::texts;
 use super::tenpay::{self, ApiKey, SIGN, SignType, XML};
 use super::{Platform, ladder};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict, quote};
@@ -156,9 +157,9 @@ impl Config {
         if !tenpay::is_merchant(&mch_id) {
             return Err(SettingsError::new("mch_id", "malformed_id").because(quote(&mch_id)));
         }
-        let app_ids = tenpay::ids(settings, "appid", APP_IDS_MAX, tenpay::is_app_id)?;
+        let app_ids = texts(settings, "appid", APP_IDS_MAX, tenpay::is_app_id)?;
         let app_ids = app_ids.ok_or(SettingsError::new("appid", "missing"))?;
-        let sub_mch_ids = tenpay::ids(settings, "sub_mch_id", SUB_MERCHANTS_MAX, tenpay::is_merchant)?;
+        let sub_mch_ids = texts(settings, "sub_mch_id", SUB_MERCHANTS_MAX, tenpay::is_merchant)?;
         let key = ApiKey::build(settings, API_KEY, KEY_CHARS)?;
         let sub_mch_ids = sub_mch_ids.unwrap_or_default();
         Ok(Self { environment: settings.environment, mch_id, app_ids, sub_mch_ids, key })

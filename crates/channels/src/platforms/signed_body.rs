@@ -4,9 +4,13 @@
 //! A header holds no line end, so the three lines can be cut in one way only. The body is checked as it came, before
 //! anything is parsed.
 
-use http::Method;
+pub(super) mod keys;
+pub(super) mod resigned;
+pub(super) mod sealed;
 
-use crate::channel::{Rejection, quote};
+use super::outside;
+pub(super) use super::outside::{JSON, header, inner, is_error_page, malformed};
+use crate::channel::Rejection;
 use crate::model::{RawRequest, Timestamp};
 use crate::signature::rsa::RsaVerifier;
 use crate::signature::{Verified, decode_base64};
@@ -22,8 +26,6 @@ pub const WINDOW_SECONDS: i64 = 300;
 
 /// Most digits of a timestamp in seconds; milliseconds have 13, and no platform of this kind writes them.
 const TIMESTAMP_DIGITS_MAX: usize = 10;
-
-pub(super) const JSON: &str = "application/json";
 
 /// The names of the headers.
 #[derive(Debug)]
@@ -71,30 +73,7 @@ impl<'r> SignedBody<'r> {
 
 /// Method, media type and size.
 pub(super) fn check_outside(request: &RawRequest) -> Result<(), Rejection> {
-    if request.method != Method::POST {
-        return Err(Rejection::Method { method: quote(request.method.as_str()) });
-    }
-    let media_type = request.media_type();
-    if media_type != JSON {
-        return Err(Rejection::MediaType { media_type: quote(&media_type) });
-    }
-    if request.body.is_empty() {
-        return Err(Rejection::Empty);
-    }
-    if request.body.len() > BODY_BYTES_MAX {
-        return Err(Rejection::TooLarge { limit: BODY_BYTES_MAX });
-    }
-    Ok(())
-}
-
-/// A header that must be there exactly once.
-pub(super) fn header<'r>(request: &'r RawRequest, name: &'static str) -> Result<&'r str, Rejection> {
-    let mut values = request.headers.get_all(name).iter();
-    let Some(value) = values.next() else { return Err(Rejection::Missing { field: name.into() }) };
-    if values.next().is_some() {
-        return Err(Rejection::Duplicate { field: name.into() });
-    }
-    value.to_str().ok().filter(|text| !text.is_empty()).ok_or_else(|| malformed(name))
+    outside::check_post(request, |media_type| media_type == JSON, BODY_BYTES_MAX)
 }
 
 /// Seconds in plain digits. `name` is the header's.
@@ -104,24 +83,8 @@ pub(super) fn read_timestamp(name: &str, text: &str) -> Result<Timestamp, Reject
     seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or_else(|| malformed(name))
 }
 
-pub(super) fn malformed(field: &str) -> Rejection {
-    Rejection::Malformed { field: field.into() }
-}
-
-/// Whether a script's answer is a page instead: markup, or PHP's own report of its death.
-pub(super) fn is_error_page(body: &[u8]) -> bool {
-    const DEATH: &[u8] = b"Fatal error";
-    inner(body).starts_with(b"<") || body.windows(DEATH.len()).any(|window| window == DEATH)
-}
-
 /// A script's answer in JSON whose `code` is not SUCCESS.
 pub(super) fn is_fail(body: &[u8]) -> bool {
     let Ok(answer) = serde_json::from_slice::<serde_json::Value>(inner(body)) else { return false };
     answer.get("code").is_some_and(|code| code.as_str().is_none_or(|code| !code.eq_ignore_ascii_case("SUCCESS")))
-}
-
-/// Without blanks and a byte order mark before it.
-pub(super) fn inner(body: &[u8]) -> &[u8] {
-    let body = body.trim_ascii();
-    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).trim_ascii()
 }

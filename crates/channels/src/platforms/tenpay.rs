@@ -21,7 +21,7 @@ use http::Method;
 use zeroize::Zeroizing;
 
 pub(super) use self::reading::{Reading, fact};
-pub(super) use self::settings::{ids, is_app_id, is_merchant};
+pub(super) use self::settings::{is_app_id, is_merchant};
 use crate::channel::{Rejection, quote};
 use crate::model::{AckMatch, AppReply, RawRequest};
 use crate::settings::{Settings, SettingsError};

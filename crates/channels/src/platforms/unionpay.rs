@@ -88,6 +88,12 @@ const UNCONFIRMED: &[Text] = &[
         zh: "除 01、02、03、04、12、31、32、33 外还有哪些交易类型涉及资金:76、79、95 按 `other` 保存,其他一律挂起",
     },
     Text {
+        en: "whether an answer of the API can be told from a notice by its fields: one to a query has origRespCode, one to a \
+             refund, a revocation or a payout has no traceNo, and both are held when somebody posts them as a notice",
+        zh: "接口的同步应答与通知能否按字段区分:查询应答含 origRespCode,退货、撤销、代付的应答不含 traceNo;\
+             这两种报文被当作通知发来时一律挂起",
+    },
+    Text {
         en: "the unit of amounts in currencies that do not have two decimals; such a message is held",
         zh: "小数位不是两位的币种以什么为金额单位;这类通知会被挂起",
     },
@@ -232,11 +238,16 @@ impl UnionPay {
         // Without certificates this method is not allowed.
         let Some(trust) = &self.config.trust else { return Ok(None) };
         let signer = trust.signer(certificate, now)?;
-        Ok(canonical::ways(sorted).into_iter().find_map(|way| {
+        let proven = canonical::ways(sorted).into_iter().find_map(|way| {
             let text = way.text(sorted);
+            DigestHash::Sha256.measured(&[&text]);
             let hashed = DigestHash::Sha256.hex_of(&[&text], HexCase::Lower);
             signer.verify(hashed.as_bytes(), &signature, way.name()).map(|verified| (verified, text))
-        }))
+        });
+        if proven.is_some() {
+            trust.remember(&signer);
+        }
+        Ok(proven)
     }
 
     fn prove_by_key(&self, method: SignMethod, sorted: &[&Pair<'_>], claimed: &[u8]) -> Option<(Verified, Vec<u8>)> {

@@ -24,7 +24,8 @@ use bytes::Bytes;
 
 use self::envelope::Envelope;
 use self::resigned::WechatResigner;
-use self::settings::{Config, Keys, PUBLIC_KEY_ID_PREFIX, SETTINGS};
+use self::settings::{Config, SETTINGS};
+use super::signed_body::keys::{Keys, normal_serial};
 pub use super::signed_body::{BODY_BYTES_MAX, NONCE_BYTES_MAX, WINDOW_SECONDS};
 use super::signed_body::{Headers, JSON, SignedBody, check_outside, header, is_error_page, is_fail};
 use super::{Platform, ladder};
@@ -121,6 +122,13 @@ const UNCONFIRMED: &[Text] = &[
         zh: "平台证书由哪个机构签发;下载的证书以 APIv3 密钥的加密、应答签名与序列号为准",
     },
     Text {
+        en: "notices of other products that tell of money (`RECHARGE`, `MALL_TRANSACTION`, `MALL_REFUND`, `DISCOUNT_CARD`, \
+             `MEDICAL_INSURANCE`): no fields are confirmed, so the known words are kept as `other` with all that they \
+             say, and a new word is held",
+        zh: "其他涉及资金的产品通知(`RECHARGE`、`MALL_TRANSACTION`、`MALL_REFUND`、`DISCOUNT_CARD`、`MEDICAL_INSURANCE`):\
+             字段未确认,已知事件按 `other` 保存全部内容,新出现的事件会被挂起",
+    },
+    Text {
         en: "the fields of contracts, complaints, credit-score orders, school deductions and batches are read as the pages of \
              each product show them; what does not fit is kept as `other` or held",
         zh: "签约、投诉、支付分、校园代扣、批量转账的字段以各产品文档为准读取;不相符的按 `other` 保存或挂起",
@@ -141,8 +149,8 @@ const UNCONFIRMED: &[Text] = &[
         zh: "以 `TRANSACTION.SUCCESS` 发来的分账动账通知不含方向(分账还是回退);按 `other` 保存",
     },
     Text {
-        en: "the fields of profit sharing notifications; when a number, receiver or amount is missing they are held",
-        zh: "分账通知的字段;缺少单号、接收方或金额时会被挂起",
+        en: "the fields of profit sharing notifications; when a number, receiver, time or amount is missing they are held",
+        zh: "分账通知的字段;缺少单号、接收方、时间或金额时会被挂起",
     },
     Text {
         en: "whether a repaid deduction (`TRANSACTION.PAY_BACK`) always has a payment number; without one it is held",
@@ -224,7 +232,8 @@ impl Channel for WechatPay {
     }
 
     fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
-        resign::refuse_believed(key, |text, signature| self.config.keys.believes(text, signature))?;
+        let all = [&self.config.keys, &self.fetched];
+        resign::refuse_believed(key, |text, signature| all.iter().any(|keys| keys.believes(text, signature)))?;
         Ok(Box::new(WechatResigner::new(key)?))
     }
 }
@@ -284,7 +293,7 @@ fn check_type(request: &RawRequest) -> Result<(), Rejection> {
 
 /// A certificate's serial is worth a question to the platform. A public key cannot be asked for: an operator enters it.
 fn unknown_key(serial: &str) -> Stop {
-    match settings::normal_serial(serial).filter(|serial| !serial.starts_with(PUBLIC_KEY_ID_PREFIX)) {
+    match normal_serial(serial) {
         Some(serial) => Stop::NeedsKey(KeyRequest { serial }),
         None => Rejection::UnknownKey { serial: quote(serial) }.into(),
     }

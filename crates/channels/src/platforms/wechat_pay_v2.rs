@@ -3,7 +3,7 @@
 //! notification", "contract result notification", "combined payment notification", "signature algorithm".
 //!
 //! All but refund notices are signed with the API key, by the rule that `tenpay.rs` holds. There is no time under
-//! the signature, so an old capture is known by what it says. The interface's own answers are signed with the same key
+//! the signature, so an old capture is known by what it says: a message without the time that its kind has is held. The interface's own answers are signed with the same key
 //! by the same rule; whoever replays one says nothing false: a payment is only believed where no field speaks against
 //! it. Requests and the call-up of the cashier, which a browser can see, carry no `return_code` and prove nothing.
 //!
@@ -100,12 +100,18 @@ const UNCONFIRMED: &[Text] = &[
         zh: "退款通知没有签名,只有不带校验的加密内容;重要的退款请再查询确认,并使用 https 或 V3 接收",
     },
     Text {
+        en: "refund notices of `CHANGE` and `REFUNDCLOSE` have no time, so an old one cannot be told by its age; they move no \
+             money. Any other message without a readable time is held",
+        zh: "`CHANGE` 与 `REFUNDCLOSE` 退款通知没有时间字段,无法按时间识别旧通知(不涉及资金变动);其他通知缺少可读的时间时会被挂起",
+    },
+    Text {
         en: "the currency of a refund notice: `refund_fee_type` or `fee_type` inside it, else CNY",
         zh: "退款通知的币种:取密文内的 `refund_fee_type` 或 `fee_type`,没有则为 CNY",
     },
     Text {
-        en: "events with a sealed content (`event_ciphertext`) are proven and kept as `other`; their content is not opened",
-        zh: "内容加密的事件(`event_ciphertext`)验签后按 `other` 保存,不解密内容",
+        en: "events with a sealed content (`event_ciphertext`, older credit-score products) may tell of a payment; they are \
+             proven, not opened, and held",
+        zh: "内容加密的事件(`event_ciphertext`,旧版支付分产品)可能是支付通知:验签后不解密,一律挂起",
     },
     Text {
         en: "the orders inside a combined notice beside the documented names; what cannot be read is held",

@@ -115,7 +115,7 @@ impl Channel for Yeepay {
     fn verify(&self, request: &RawRequest, _: Timestamp) -> Verdict {
         let opened = split(request).and_then(|form| {
             self.check_cheaply(&form)?;
-            self.config.keys.verify(&Envelope::read(&form, RESPONSE)?)
+            self.config.keys.verify(Envelope::read(&form)?)
         });
         match opened {
             Ok((verified, json)) => {
@@ -142,7 +142,7 @@ impl Channel for Yeepay {
     fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
         let opened = split(proven).and_then(|form| {
             self.check_cheaply(&form)?;
-            Ok(self.config.keys.open(&Envelope::read(&form, RESPONSE)?))
+            Ok(self.config.keys.open(Envelope::read(&form)?))
         });
         opened.map(|opened| facts::fields(opened.json())).unwrap_or_default()
     }

@@ -7,6 +7,7 @@ use md5::Digest as _;
 use zeroize::Zeroizing;
 
 use super::Verified;
+use crate::measure;
 
 /// A digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +53,21 @@ impl DigestHash {
         }
     }
 
+    /// Tells whoever measures that a protocol prescribes this digest.
+    pub(crate) fn measured(self, parts: &[&[u8]]) {
+        measure::step(self.name(), parts.iter().map(|part| part.len()).sum(), || self.of(parts));
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Md5 => "MD5",
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
+            Self::Sha512 => "SHA512",
+            Self::Sm3 => "SM3",
+        }
+    }
+
     /// The digest of all parts as text.
     pub fn hex_of(self, parts: &[&[u8]], case: HexCase) -> String {
         case.write(&self.of(parts))
@@ -60,13 +76,7 @@ impl DigestHash {
 
 impl fmt::Display for DigestHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Md5 => "MD5",
-            Self::Sha1 => "SHA1",
-            Self::Sha256 => "SHA256",
-            Self::Sha512 => "SHA512",
-            Self::Sm3 => "SM3",
-        })
+        f.write_str(self.name())
     }
 }
 
@@ -132,7 +142,9 @@ impl SecretDigest {
 
     /// Checks a digest's text, in constant time. `variant` names the rule that made the signed text.
     pub fn verify(&self, before: &[u8], behind: &[u8], claimed: &[u8], variant: &'static str) -> Option<Verified> {
-        let own = self.sign(before, behind);
+        let parts = [before, &self.secret, behind];
+        self.hash.measured(&parts);
+        let own = self.hash.hex_of(&parts, self.case);
         aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), claimed)
             .is_ok()
             .then(|| Verified::new(&self.label, variant))
@@ -178,19 +190,21 @@ impl DigestKey {
         if !pieces.iter().any(|piece| matches!(piece, Piece::Secret)) {
             return None;
         }
-        let parts: Vec<&[u8]> = pieces
-            .iter()
-            .map(|piece| match piece {
-                Piece::Text(text) => *text,
-                Piece::Secret => self.secret.as_slice(),
-            })
-            .collect();
-        Some(self.hash.of(&parts))
+        Some(self.hash.of(&self.parts(pieces)))
+    }
+
+    fn parts<'a>(&'a self, pieces: &[Piece<'a>]) -> Vec<&'a [u8]> {
+        let part = |piece: &Piece<'a>| match *piece {
+            Piece::Text(text) => text,
+            Piece::Secret => self.secret.as_slice(),
+        };
+        pieces.iter().map(part).collect()
     }
 
     /// Checks in constant time whether one of the digests is that of the pieces. `variant` names the rule that made them.
     pub fn verify_any(&self, pieces: &[Piece<'_>], digests: &[&[u8]], variant: &'static str) -> Option<Verified> {
         let own = self.sign(pieces)?;
+        self.hash.measured(&self.parts(pieces));
         let is_match = |digest: &&[u8]| aws_lc_rs::constant_time::verify_slices_are_equal(&own, digest).is_ok();
         digests.iter().any(is_match).then(|| Verified::new(&self.label, variant))
     }

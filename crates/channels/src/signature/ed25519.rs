@@ -7,6 +7,7 @@ use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
 
 use super::Verified;
 use super::key::{Content, TAG_BIT_STRING, TAG_OID, TAG_SEQUENCE, Tlv, der_of, hex, sniff, tlv};
+use crate::measure;
 use crate::settings::SettingsError;
 
 /// Bytes of a public key.
@@ -70,6 +71,7 @@ impl Ed25519Verifier {
         if signature.len() != SIGNATURE_BYTES {
             return None;
         }
+        measure::step("Ed25519", message.len(), || self.key.verify_sig(message, signature));
         self.key.verify_sig(message, signature).ok().map(|()| Verified::new(&self.label, variant))
     }
 }

@@ -69,7 +69,7 @@ impl PublicKey {
         match sniff(&der) {
             Some(Content::Spki) => Self::from_spki(setting, &der),
             Some(Content::Pkcs1Public) => Self::from_pkcs1(setting, &der),
-            Some(Content::Private) => Err(SettingsError::new(setting, "private_key_given")),
+            Some(Content::Private | Content::Pfx) => Err(SettingsError::new(setting, "private_key_given")),
             Some(Content::Certificate) => Err(SettingsError::new(setting, "certificate_given")),
             None => Err(SettingsError::new(setting, "not_a_key")),
         }
@@ -164,7 +164,7 @@ impl PublicKey {
 /// passphrase.
 ///
 /// # Errors
-/// [`SettingsError`] with `not_a_key`, `wrong_algorithm`, `key_too_small` or `certificate_given`.
+/// [`SettingsError`] with `not_a_key`, `wrong_algorithm`, `key_too_small`, `certificate_given` or `unopened_pfx`.
 pub fn read_rsa_private(setting: &'static str, material: &[u8]) -> Result<RsaKeyPair, SettingsError> {
     let not_a_key = || SettingsError::new(setting, "not_a_key");
     let der = der_of(material).ok_or_else(not_a_key)?;
@@ -174,6 +174,7 @@ pub fn read_rsa_private(setting: &'static str, material: &[u8]) -> Result<RsaKey
             .map_err(|_| not_a_key().because("no RSA private key of 2048 bits or more without a passphrase")),
         Some(Content::Certificate) => Err(SettingsError::new(setting, "certificate_given")),
         Some(Content::Spki | Content::Pkcs1Public) => Err(not_a_key().because("a public key")),
+        Some(Content::Pfx) => Err(SettingsError::new(setting, "unopened_pfx").because("this setting takes PEM")),
         None => Err(not_a_key()),
     }
 }
@@ -275,6 +276,8 @@ pub(super) enum Content {
     Private,
     /// An X.509 certificate.
     Certificate,
+    /// PKCS #12 (RFC 7292): keys and certificates under a password.
+    Pfx,
 }
 
 /// Tells keys and certificates apart by the tags of their first elements.
@@ -288,6 +291,7 @@ pub(super) fn sniff(der: &[u8]) -> Option<Content> {
         (TAG_SEQUENCE, TAG_OCTET_STRING) if is_last => Some(Content::Private),
         (TAG_SEQUENCE, TAG_SEQUENCE) => Some(Content::Certificate),
         (TAG_INTEGER, TAG_INTEGER) if is_last => Some(Content::Pkcs1Public),
+        (TAG_INTEGER, TAG_SEQUENCE) if first.content == PFX_VERSION => Some(Content::Pfx),
         (TAG_INTEGER, TAG_INTEGER | TAG_SEQUENCE | TAG_OCTET_STRING) if first.content.len() == 1 => {
             Some(Content::Private)
         }
@@ -381,6 +385,8 @@ pub(crate) const TAG_OCTET_STRING: u8 = 0x04;
 pub(crate) const TAG_NULL: u8 = 0x05;
 pub(crate) const TAG_OID: u8 = 0x06;
 pub(crate) const TAG_SEQUENCE: u8 = 0x30;
+/// The only version of PKCS #12; keys in PKCS #8 have 0 or 1 in its place.
+const PFX_VERSION: &[u8] = &[3];
 /// 1.2.840.113549.1.1.1, rsaEncryption (RFC 8017).
 const OID_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
 /// 1.2.840.10045.2.1, id-ecPublicKey (RFC 5480).

@@ -10,6 +10,7 @@ use aws_lc_rs::signature::{
 
 use super::Verified;
 use super::key::{KeyAlgorithm, PublicKey};
+use crate::measure;
 use crate::settings::SettingsError;
 
 /// Smallest key for SHA-256, in bits.
@@ -27,6 +28,15 @@ pub enum RsaHash {
     Sha256,
     /// SHA-1: only where a platform still signs so.
     Sha1,
+}
+
+impl RsaHash {
+    fn step_name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "RSA with SHA-256",
+            Self::Sha1 => "RSA with SHA-1",
+        }
+    }
 }
 
 /// A public key that was parsed once, for one hash.
@@ -77,6 +87,7 @@ impl RsaVerifier {
 
     /// Checks a signature over the exact bytes. `variant` names the rule that made the bytes.
     pub fn verify(&self, message: &[u8], signature: &[u8], variant: &'static str) -> Option<Verified> {
+        measure::step(self.hash.step_name(), message.len(), || self.key.verify_sig(message, signature));
         self.key.verify_sig(message, signature).ok().map(|()| Verified::new(&self.label, variant))
     }
 }

@@ -99,11 +99,11 @@ impl Certificate {
         blocks.iter().map(|block| Self::from_der(setting, &block.der)).collect()
     }
 
-    fn from_der(setting: &'static str, der: &[u8]) -> Result<Self, SettingsError> {
+    pub(super) fn from_der(setting: &'static str, der: &[u8]) -> Result<Self, SettingsError> {
         let not_a_certificate = || SettingsError::new(setting, "not_a_certificate");
         match sniff(der) {
             Some(Content::Certificate) => {}
-            Some(Content::Private) => return Err(SettingsError::new(setting, "private_key_given")),
+            Some(Content::Private | Content::Pfx) => return Err(SettingsError::new(setting, "private_key_given")),
             _ => return Err(not_a_certificate()),
         }
         let (rest, certificate) = X509Certificate::from_der(der).map_err(|_| not_a_certificate())?;

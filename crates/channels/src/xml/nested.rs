@@ -1,9 +1,8 @@
 //! Documents whose fields may hold fields.
 
-use quick_xml::Reader;
-use quick_xml::events::Event;
-
-use super::{CDATA_END, Limits, XmlError, check_declaration, is_blank, plain_name, push, resolve, text_of};
+use super::scan::{Piece, Scanner, resolve};
+use super::{Limits, XmlError, has_cdata_end, is_blanks, push, text_of};
+use crate::sorted::twice;
 
 /// Deepest element under the root; the documents of payment platforms have four.
 pub const DEPTH_MAX: usize = 8;
@@ -24,16 +23,18 @@ impl Nested {
     /// # Errors
     /// [`XmlError`].
     pub fn parse(document: &[u8], limits: Limits, lists: &[&str]) -> Result<Self, XmlError> {
-        let mut reading =
-            Reading { limits, lists, root: None, open: Vec::new(), paths: Vec::new(), fields: Vec::new() };
-        let mut reader = Reader::from_str(text_of(document, limits)?);
-        let mut is_first = true;
-        loop {
-            match reader.read_event().map_err(|_| XmlError::Malformed)? {
-                Event::Eof => break,
-                event => reading.take(&event, is_first)?,
-            }
-            is_first = false;
+        let mut reading = Reading {
+            limits,
+            lists,
+            counts: vec![0; lists.len()],
+            root: None,
+            open: Vec::new(),
+            paths: Vec::new(),
+            fields: Vec::new(),
+        };
+        let mut scanner = Scanner::new(text_of(document, limits)?)?;
+        while let Some(piece) = scanner.next()? {
+            reading.take(&piece)?;
         }
         reading.finish()
     }
@@ -71,6 +72,8 @@ struct Open {
 struct Reading<'l> {
     limits: Limits,
     lists: &'l [&'l str],
+    /// How many items each list has so far.
+    counts: Vec<usize>,
     root: Option<String>,
     open: Vec<Open>,
     /// Of every element, in the order of their beginnings.
@@ -79,30 +82,25 @@ struct Reading<'l> {
 }
 
 impl Reading<'_> {
-    fn take(&mut self, event: &Event<'_>, is_first: bool) -> Result<(), XmlError> {
-        match event {
-            Event::Start(start) => self.begin(plain_name(start)?),
-            Event::Empty(start) => {
-                self.begin(plain_name(start)?)?;
-                self.end()
-            }
-            // The reader has compared the name with that of the beginning.
-            Event::End(_) => self.end(),
+    fn take(&mut self, piece: &Piece<'_>) -> Result<(), XmlError> {
+        match piece {
+            Piece::Start(name) => self.begin(name),
+            Piece::End => self.end(),
             // A `]]>` outside CDATA is no text (XML 1.0, section 2.4); some readers take it, others do not.
-            Event::Text(text) if text.contains(CDATA_END) => Err(XmlError::Malformed),
-            Event::Text(text) => self.text(text, text.chars().all(is_blank)),
-            Event::CData(text) => self.text(text, false),
-            Event::GeneralRef(reference) => self.text(resolve(reference)?.encode_utf8(&mut [0; 4]), false),
-            Event::Decl(declaration) if is_first => check_declaration(declaration),
-            Event::DocType(_) => Err(XmlError::DocumentType),
-            Event::Decl(_) | Event::Comment(_) | Event::PI(_) | Event::Eof => Err(XmlError::Malformed),
+            Piece::Text(text) if has_cdata_end(text) => Err(XmlError::Malformed),
+            Piece::Text(text) => self.text(text, is_blanks(text)),
+            Piece::Cdata(text) => self.text(text, false),
+            Piece::Reference(name) => {
+                let found = resolve(name).ok_or(XmlError::Reference)?;
+                self.text(found.encode_utf8(&mut [0; 4]), false)
+            }
         }
     }
 
-    fn begin(&mut self, name: String) -> Result<(), XmlError> {
+    fn begin(&mut self, name: &str) -> Result<(), XmlError> {
         let depth = self.open.len();
         let Some(parent) = self.open.last_mut() else {
-            if self.root.replace(name).is_some() {
+            if self.root.replace(name.to_owned()).is_some() {
                 return Err(XmlError::Malformed);
             }
             // Text directly under the root is no field.
@@ -119,10 +117,11 @@ impl Reading<'_> {
             return Err(XmlError::TooManyFields { limit: self.limits.fields_max });
         }
         parent.has_elements = true;
-        let mut path = if parent.path.is_empty() { name } else { format!("{}/{name}", parent.path) };
-        if self.lists.contains(&path.as_str()) {
-            let count = 1 + self.paths.iter().filter(|known| is_item(known, &path)).count();
-            if count > 1 {
+        let mut path = if parent.path.is_empty() { name.to_owned() } else { [&parent.path, "/", name].concat() };
+        let list = self.lists.iter().zip(&mut self.counts).find(|(list, _)| **list == path);
+        if let Some((_, count)) = list {
+            *count += 1;
+            if *count > 1 {
                 path = format!("{path}[{count}]");
             }
         }
@@ -151,19 +150,13 @@ impl Reading<'_> {
         }
     }
 
-    fn finish(mut self) -> Result<Nested, XmlError> {
+    fn finish(self) -> Result<Nested, XmlError> {
         let (Some(root), true) = (self.root, self.open.is_empty()) else { return Err(XmlError::Malformed) };
-        self.paths.sort_unstable();
-        match self.paths.windows(2).find(|two| two[0] == two[1]) {
-            Some(two) => Err(XmlError::Twice { name: two[0].clone() }),
+        match twice(self.paths.iter().map(String::as_str)) {
+            Some(path) => Err(XmlError::Twice { name: path.to_owned() }),
             None => Ok(Nested { root, fields: self.fields }),
         }
     }
-}
-
-/// Whether a path is the list's own, or that with a number.
-fn is_item(known: &str, list: &str) -> bool {
-    known.strip_prefix(list).is_some_and(|rest| rest.is_empty() || (rest.starts_with('[') && !rest.contains('/')))
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tollbell_channels::settings::{Setting, SettingKind, Settings, SettingsError,
 use tollbell_channels::signature::digest::{DigestHash, HexCase, SecretDigest};
 
 use super::world::World;
-use super::{cuts, damage, duplicates, encoding, hostile, random, secrets};
+use super::{cuts, damage, duplicates, encoding, hostile, queries, random, secrets};
 
 /// How a toy's messages are covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,10 @@ pub(crate) enum Fault {
     ReadsEverything,
     /// Any method will do.
     TakesAnyMethod,
+    /// An application never sees the query.
+    KeepsTheQuery,
+    /// An application sees what strangers have added to the query.
+    HandsOnStrangers,
 }
 
 const KINDS: [Kind; 7] = [Kind::Form, Kind::Query, Kind::Xml, Kind::Json, Kind::Named, Kind::Sealed, Kind::Url];
@@ -128,6 +132,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("bodies", encoding::bodies_are_not_mixed_in),
     ("misplaced pairs", encoding::misplaced_pairs_are_not_found),
     ("surroundings", encoding::surroundings_do_not_matter),
+    ("handed on", queries::queries_are_handed_on),
     ("empty messages", hostile::empty_messages_are_named),
     ("huge messages", hostile::huge_messages_are_named),
     ("many pairs", hostile::many_pairs_are_named),
@@ -214,6 +219,8 @@ fn every_fault_of_a_toy_is_found() {
         (Fault::QuotesTheBody, all, &["printed buyers"]),
         (Fault::ReadsEverything, all, &["huge messages"]),
         (Fault::TakesAnyMethod, all, &["methods"]),
+        (Fault::KeepsTheQuery, &[Query, Url], &["handed on"]),
+        (Fault::HandsOnStrangers, all, &["handed on"]),
     ];
     for (fault, kinds, finders) in faults {
         for kind in *kinds {

@@ -14,7 +14,7 @@ use http::header::CONTENT_LENGTH;
 use super::canonical::{self, Variant};
 use super::settings::{Config, SignType};
 use super::{LIMITS, certificate};
-use crate::form::{Form, Pair, encode_into};
+use crate::form::{Form, Pair};
 use crate::model::{RawRequest, Timestamp};
 use crate::resign::{self, NONCE_BYTES, PublicFile, ResignError, Resigner};
 use crate::settings::{SettingsError, Text};
@@ -75,11 +75,11 @@ impl Resigner for AlipayResigner {
             return Err(ResignError::Algorithm(crate::channel::quote(sign_type)));
         }
         let rule = self.rule_of(&form, &form.sorted());
-        let named = rewritten(&form, "alipay_cert_sn", &self.serial);
+        let named = form.with_value("alipay_cert_sn", &self.serial);
         let form = Form::parse(&named, LIMITS).map_err(|_| ResignError::Malformed("body"))?;
         let message = rule.string(&form.sorted());
         let signature = STANDARD.encode(sign_sha256(&self.pair, &message).ok_or(ResignError::Key)?);
-        let body = rewritten(&form, "sign", &signature);
+        let body = form.with_value("sign", &signature);
         let mut request = proven.clone();
         if request.headers.contains_key(CONTENT_LENGTH) {
             request.headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
@@ -122,24 +122,6 @@ impl Resigner for AlipayResigner {
     }
 }
 
-/// The body with another value of one field where it has the field; every other byte of a pair as it came.
-fn rewritten(form: &Form<'_>, name: &str, value: &str) -> Vec<u8> {
-    let mut body = Vec::new();
-    for pair in form.pairs() {
-        if !body.is_empty() {
-            body.push(b'&');
-        }
-        body.extend_from_slice(pair.raw_name);
-        body.push(b'=');
-        if *pair.name == *name.as_bytes() && !pair.is_blank() {
-            encode_into(&mut body, value.as_bytes());
-        } else {
-            body.extend_from_slice(pair.raw_value);
-        }
-    }
-    body
-}
-
 #[cfg(test)]
 mod tests {
     use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
@@ -149,6 +131,7 @@ mod tests {
 
     use super::*;
     use crate::channel::{Channel, Verdict};
+    use crate::form::encode_into;
     use crate::model::Environment;
     use crate::settings::{SettingValue, Settings};
 

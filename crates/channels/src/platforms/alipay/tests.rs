@@ -242,6 +242,8 @@ fn refusals_come_in_the_order_of_their_cost() {
     assert_eq!(with(&|r| r.headers.clear()).word(), "media_type");
     let json = HeaderValue::from_static("application/json");
     assert_eq!(with(&|r| drop(r.headers.insert("content-type", json.clone()))).word(), "media_type");
+    let longer = HeaderValue::from_static("application/x-www-form-urlencodedx; charset=utf-8");
+    assert_eq!(with(&|r| drop(r.headers.insert("content-type", longer.clone()))).word(), "media_type");
     assert_eq!(with(&|r| r.body = Bytes::new()).word(), "empty");
     let body = |text: &str| refused(&settings, &request(text.as_bytes()));
     assert_eq!(body(&"a".repeat(BODY_BYTES_MAX + 1)), Rejection::TooLarge { limit: BODY_BYTES_MAX });

@@ -133,7 +133,7 @@ impl<'r> Message<'r> {
             Place::Method => bytes(request.method.as_str()),
             Place::Path => bytes(&request.path),
             Place::Header(name) => header(request, name)?.map(Cow::Borrowed),
-            Place::Query(name) => pair(self.query(request)?, name),
+            Place::Query(name) => pair(self.query()?, name),
             Place::Form(name) => match self.body()? {
                 Body::Form(form) => pair(form, name),
                 Body::Json(_) => None,
@@ -225,8 +225,13 @@ impl<'r> Message<'r> {
         }
     }
 
-    fn query(&self, request: &'r RawRequest) -> Result<&Form<'r>, Rejection> {
-        let read = || read_query(request.query.as_deref().unwrap_or_default().as_bytes());
+    /// The pairs of the query, each name once.
+    pub(super) fn query(&self) -> Result<&Form<'r>, Rejection> {
+        let query: &'r str = match self.source {
+            Source::Request(request) => request.query.as_deref().unwrap_or_default(),
+            Source::Answer(_) => "",
+        };
+        let read = || read_query(query.as_bytes());
         self.query.get_or_init(read).as_ref().map_err(Clone::clone)
     }
 }

@@ -72,6 +72,11 @@ impl Reference {
         Some(Self { place, shown: text.to_owned() })
     }
 
+    /// The name, where the place is a pair of the query.
+    pub(super) fn query_name(&self) -> Option<&str> {
+        if let Place::Query(name) = &self.place { Some(name) } else { None }
+    }
+
     /// The reference in a setting.
     pub(super) fn read(node: &Node<'_>) -> Result<Self, SettingsError> {
         let text = node.text()?;

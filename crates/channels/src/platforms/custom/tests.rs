@@ -98,6 +98,25 @@ fn a_configured_value_before_the_body() {
 }
 
 #[test]
+fn signed_pairs_of_a_query_and_the_signature_there_go_on() {
+    let channel = channel(
+        r#""signature":{"from":"query:sign","parse":"whole"},"message":["{query:t}.{body}", "{query:t}.{query:n}.{body}"]"#,
+        r#""type":"json:/t","map":{"x":"other"}"#,
+    );
+    let body = r#"{"t":"x"}"#;
+    let tag = hex(&HmacKey::new(SECRET.as_bytes(), HmacHash::Sha256, "").sign(format!("1.{body}").as_bytes()));
+    let with = |query: &str| RawRequest { query: Some(query.to_owned()), ..signed(body) };
+    for query in [format!("t=1&sign={tag}"), format!("a=b&t=%31&n=2&&sign={tag}&T=2&t.=&channel=c")] {
+        read(&*channel, &with(&query));
+        let own = if query.contains('%') { "%31" } else { "1" };
+        assert_eq!(channel.signed_query(&with(&query)), Some(format!("t={own}&sign={tag}")), "{query}");
+    }
+    assert_eq!(channel.query_names(), ["t", "sign"]);
+    let plain = self::channel(WHOLE, r#""type":"json:/t","map":{"x":"other"}"#);
+    assert_eq!(plain.signed_query(&with("t=1&sign=2")), None);
+}
+
+#[test]
 fn the_proof_says_which_secret_signed() {
     let channel = channel(WHOLE, r#""type":"json:/t","map":{"x":"other"}"#);
     let Verdict::Genuine(proven) = channel.verify(&signed(r#"{"t":"x"}"#), Timestamp::UNIX_EPOCH) else { panic!() };

@@ -5,8 +5,8 @@
 //!
 //! The account of a scope is the message's application, so that a payment and its refunds meet in one scope.
 
+use super::FAMILY;
 use super::settings::Config;
-use super::{FAMILY, MESSAGE};
 use crate::json::Json;
 use crate::model::{Concern, Currency, EventKind, Fact, Notification, Scope};
 use crate::platforms::douyin::{Reading, fact, message_name, other};
@@ -76,25 +76,25 @@ pub(super) fn app_id(message: &Json) -> Option<String> {
     APP_IDS.into_iter().find_map(|name| reading.text(name)).map(str::to_owned)
 }
 
-/// Reads a message whose signature was checked. None when it is no JSON.
-pub(super) fn read(config: &Config, text: &str, message: Option<(&Json, Result<Kind, Two>)>) -> Notification {
+/// Reads a message whose signature was checked, if it can be read.
+pub(super) fn read(config: &Config, text: &str, message: Result<(&Json, Result<Kind, Two>), &Concern>) -> Notification {
     let nothing = Json::Null;
     let mut reading = Reading::new(message.map_or(&nothing, |(json, _)| json));
-    let kind = message.map(|(_, kind)| kind);
-    if kind.is_none() {
-        reading.concern(Concern::UnreadableText { field: MESSAGE.into() });
+    if let Err(concern) = message {
+        reading.concern(concern.clone());
     }
+    let kind = message.ok().map(|(_, kind)| kind);
     let account = account(&mut reading, config, kind);
     let scope = Scope { environment: config.environment, family: FAMILY, account };
     let platform_id = message_name(reading.text("order_id"), text.as_bytes());
     let mut sent_at = None;
     let read = match kind {
         Some(Ok(Kind::Payment)) => {
-            sent_at = reading.seconds("paid_at");
+            sent_at = reading.needed_seconds("paid_at");
             payment(&mut reading, &scope)
         }
         Some(Ok(Kind::Refund)) => {
-            sent_at = reading.seconds("refunded_at");
+            sent_at = reading.needed_seconds("refunded_at");
             refund(&mut reading, &scope)
         }
         Some(Ok(Kind::Settle)) => {
@@ -102,7 +102,7 @@ pub(super) fn read(config: &Config, text: &str, message: Option<(&Json, Result<K
             None
         }
         Some(Ok(Kind::Withdraw)) => {
-            sent_at = reading.seconds("withdraw_at");
+            sent_at = reading.needed_seconds("withdraw_at");
             None
         }
         Some(Ok(Kind::Unknown)) => {

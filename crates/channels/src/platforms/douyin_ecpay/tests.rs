@@ -11,6 +11,8 @@ use crate::model::{Amount, Concern, Environment, EventKind, Fact, Identity};
 use crate::settings::SettingValue;
 use crate::signature::digest::{DigestHash, HexCase};
 
+mod extension;
+
 const TOKEN: &str = "token123";
 const APPID: &str = "tt07e3715e98c9aac0";
 
@@ -105,6 +107,27 @@ fn minor(fact: &Fact) -> Option<i64> {
     fact.signed_money().map(|money| money.minor)
 }
 
+/// Nothing under the signature but this says how old a message is.
+#[test]
+fn a_message_without_its_time_is_held() {
+    for (message, kind, field) in [(payment(), "payment", "paid_at"), (refund(), "refund", "refunded_at")] {
+        assert_eq!(words(&read(&message, kind)), [""; 0]);
+        for (odd, word) in [
+            (json!(null), "missing_field"),
+            (json!(""), "missing_field"),
+            (json!("soon"), "unknown_value"),
+            (json!(1_602_507_471_000_i64), "unknown_value"),
+            (json!([1_602_507_471]), "unknown_value"),
+        ] {
+            let notification = read(&changed(message.clone(), field, odd.clone()), kind);
+            assert_eq!((words(&notification), notification.sent_at), (vec![word], None), "{field} {odd}");
+            assert_ne!(notification.facts[0].kind, EventKind::Other);
+        }
+        let notification = read(&without(message, field), kind);
+        assert_eq!(notification.concerns, [Concern::MissingField { field: field.into() }]);
+    }
+}
+
 /// The vector of the protocol's description: sorted it is timestamp, nonce, token, message.
 #[test]
 fn the_signature_is_that_of_the_vector() {
@@ -115,8 +138,8 @@ fn the_signature_is_that_of_the_vector() {
     let whole = envelope(TOKEN, "1602507471", "797", MESSAGE, "payment");
     assert_eq!(whole["msg_signature"], SIGN);
     let notification = verify(&whole.to_string()).unwrap();
-    // The example leaves the platform's own number out.
-    assert_eq!(words(&notification), ["missing_field"]);
+    // The example leaves the platform's own number and the time out.
+    assert_eq!(words(&notification), ["missing_field", "missing_field"]);
     for name in ["timestamp", "nonce", "msg", "msg_signature"] {
         let text = whole[name].as_str().unwrap();
         let other = if text.ends_with('1') { "2" } else { "1" };
@@ -338,8 +361,8 @@ fn what_cannot_be_understood_is_held_and_never_guessed() {
         assert_eq!(held.scope.account, APPID);
     }
     let twice = r#"{"appid":"a","cp_orderno":"1","cp_orderno":"2"}"#;
-    let refused = verify(&envelope(TOKEN, "1602507471", "797", twice, "payment").to_string());
-    assert_eq!(refused, Err(Rejection::Duplicate { field: "cp_orderno".into() }));
+    let held = read_text(twice, "payment");
+    assert_eq!((held.facts[0].kind, words(&held)), (EventKind::Other, vec!["ambiguous"]));
 }
 
 /// Settlements write the application's id in either way.

@@ -11,6 +11,7 @@ use crate::json::Json;
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Notification, Scope, Timestamp};
 use crate::platforms::douyin::{Reading, fact, message_name, other};
+use crate::platforms::signed_body::sealed::kind_of;
 
 /// Whether what a box held names this merchant, or nobody. Proves nothing.
 pub(super) fn is_ours(config: &Config, plaintext: &[u8]) -> bool {
@@ -21,37 +22,41 @@ pub(super) fn is_ours(config: &Config, plaintext: &[u8]) -> bool {
     names.peek().is_none() || names.any(|name| name == config.mchid)
 }
 
-/// Reads a message whose signature was checked and whose box was opened. None when it held no JSON.
+/// Reads a message whose signature was checked and whose box was opened, if its content can be read.
 pub(super) fn read(
     config: &Config,
     envelope: &Envelope,
-    content: Option<&Json>,
+    content: Result<&Json, &Concern>,
     body: &[u8],
     signed_at: Timestamp,
 ) -> Notification {
     let nothing = Json::Null;
     let mut reading = Reading::new(content.unwrap_or(&nothing));
-    if content.is_none() {
-        reading.concern(Concern::UnreadableText { field: "resource.ciphertext".into() });
+    for concern in &envelope.concerns {
+        reading.concern(concern.clone());
+    }
+    if let Err(concern) = content {
+        reading.concern(concern.clone());
     }
     let number = envelope.text("id").filter(|id| id.len() <= NAME_BYTES_MAX);
     if number.is_none() {
         reading.missing("id");
     }
     let platform_id = number.map_or_else(|| message_name(None, body), str::to_owned);
-    let account = if content.is_some() { account(&mut reading, config, &envelope.event_type) } else { None };
+    let account = if content.is_ok() { account(&mut reading, config, &envelope.event_type) } else { None };
     let account = account.unwrap_or_else(|| config.mchid.clone());
     let scope = Scope { environment: config.environment, family: FAMILY, account };
     let read = match envelope.event_type.as_str() {
-        _ if content.is_none() => None,
+        _ if content.is_err() => None,
         "TRANSACTION.SUCCESS" => payment(&mut reading, &scope),
         "REFUND.SUCCESS" => refund(&mut reading, &scope, EventKind::RefundSucceeded, "SUCCESS"),
         "REFUND.CLOSED" => refund(&mut reading, &scope, EventKind::RefundFailed, "CLOSED"),
         "REFUND.ABNORMAL" => refund(&mut reading, &scope, EventKind::RefundAbnormal, "ABNORMAL"),
         "TRANSFER.SUCCESS" => transfer(&mut reading, &scope),
         "SPLIT.SUCCESS" => share(&mut reading, &scope),
-        // The whole is done, whatever became of each receiver's share.
-        "ASYNC_SPLIT.FINISH" => None,
+        // The whole is done, whatever became of each receiver's share. That a message does not say its kind is a concern
+        // already.
+        "ASYNC_SPLIT.FINISH" | "" => None,
         kind => {
             reading.concern(Concern::UnknownValue { field: "event_type".into(), value: quote(kind) });
             None
@@ -62,7 +67,7 @@ pub(super) fn read(
     Notification {
         scope,
         platform_id,
-        platform_kind: quote(&envelope.event_type),
+        platform_kind: kind_of(&envelope.event_type),
         // The signed header's time lies within minutes of now, so it can stand in.
         sent_at: Some(created.unwrap_or(signed_at)),
         facts: vec![fact],
@@ -174,7 +179,8 @@ fn transfer(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
 fn share(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
     let order = reading.needed("order_id")?;
     let receiver = reading.needed("receiver.account")?;
-    let time = reading.text("success_time").unwrap_or_default();
+    // Without its time a share has the name of any other of the same order and receiver.
+    let time = reading.needed("success_time").unwrap_or_default();
     let Some(identity) = Identity::new(format!("share:{order}:{receiver}:{time}")) else {
         reading.unknown("success_time");
         return None;

@@ -4,14 +4,18 @@
 //! application, so that a payment and its refunds meet in one scope.
 
 use super::settings::Config;
-use super::{FAMILY, MESSAGE, TYPE};
+use super::{Envelope, FAMILY, MESSAGE, TYPE, application};
 use crate::channel::quote;
 use crate::json::Json;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Notification, Scope, Timestamp};
-use crate::platforms::douyin::{Reading, fact, message_name, other};
+use crate::platforms::douyin::{Reading, fact, message_name, other, parse_proven};
+use crate::platforms::signed_body::sealed::kind_of;
 
 /// The member that names the application.
 pub(super) const APP_ID: &str = "app_id";
+
+/// The member with the platform's number of a refund.
+pub(super) const REFUND_ID: &str = "refund_id";
 
 /// Ways to pay with money: WeChat Pay, Alipay, Douyin Pay.
 const MONEY: [&str; 3] = ["1", "2", "10"];
@@ -22,33 +26,34 @@ const DIAMONDS: &str = "20";
 /// What `currency` then says.
 const DIAMOND: &str = "DIAMOND";
 
-/// Reads a message whose signature was checked. None when it is no JSON.
-pub(super) fn read(
-    config: &Config,
-    kind: &str,
-    text: &str,
-    message: Option<&Json>,
-    signed_at: Timestamp,
-) -> Notification {
+/// Reads a message whose signature was checked.
+pub(super) fn read(config: &Config, envelope: &Envelope, signed_at: Timestamp) -> Notification {
+    let Envelope { kind, message: text, concerns, .. } = envelope;
+    let message = parse_proven(text.as_bytes(), MESSAGE);
     let nothing = Json::Null;
-    let mut reading = Reading::new(message.unwrap_or(&nothing));
+    let mut reading = Reading::new(message.as_ref().unwrap_or(&nothing));
+    for concern in concerns {
+        reading.concern(concern.clone());
+    }
     let own = || config.app_ids.first().cloned().unwrap_or_default();
-    let account = if message.is_some() {
-        reading.account(APP_ID, &config.app_ids).unwrap_or_else(own)
-    } else {
-        reading.concern(Concern::UnreadableText { field: MESSAGE.into() });
-        own()
+    let account = match &message {
+        Ok(_) => reading.account(APP_ID, &config.app_ids).unwrap_or_else(own),
+        Err(concern) => {
+            reading.concern(concern.clone());
+            own()
+        }
     };
     let scope = Scope { environment: config.environment, family: FAMILY, account };
     let number = ["order_id", "pay_order_id", "auth_order_id"].into_iter().find_map(|name| reading.text(name));
     let platform_id = message_name(number, format!("{kind}\n{text}").as_bytes());
-    let read = match kind {
-        _ if message.is_none() => None,
+    let read = match kind.as_str() {
+        _ if message.is_err() => None,
         "payment" => payment(&mut reading, &scope),
         "sign_pay_callback" => deduction(&mut reading, &scope),
         "refund" => refund(&mut reading, &scope),
         "sign_callback" => agreement(&mut reading, &scope),
-        "pre_create_refund" | "settle" => None,
+        // That a message does not say its kind is a concern already.
+        application::KIND | "settle" | "" => None,
         _ => {
             reading.concern(Concern::UnknownValue { field: TYPE.into(), value: quote(kind) });
             None
@@ -59,7 +64,7 @@ pub(super) fn read(
     Notification {
         scope,
         platform_id,
-        platform_kind: quote(kind),
+        platform_kind: kind_of(kind),
         sent_at,
         facts: vec![fact],
         concerns: reading.concerns,
@@ -163,12 +168,12 @@ fn refund(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
             return None;
         }
     };
-    let theirs = reading.identity("refund_id", "refund_id:");
+    let theirs = reading.identity(REFUND_ID, "refund_id:");
     // Empty when the buyer or the platform began it.
     let ours = reading.identity("out_refund_no", "out_refund_no:");
     let mut names = theirs.into_iter().chain(ours);
     let Some(identity) = names.next() else {
-        reading.missing("refund_id");
+        reading.missing(REFUND_ID);
         return None;
     };
     let aliases = names.collect();
@@ -176,7 +181,7 @@ fn refund(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
     let payment = reading.needed_identity("order_id", "");
     Some(Fact {
         aliases,
-        platform_no: reading.name("refund_id"),
+        platform_no: reading.name(REFUND_ID),
         occurred_at: reading.milliseconds("event_time"),
         payment,
         ..fact(kind, scope.clone(), identity, amount)
@@ -188,7 +193,11 @@ fn agreement(reading: &mut Reading<'_>, scope: &Scope) -> Option<Fact> {
     let kind = match reading.text("status") {
         Some("SUCCESS") => EventKind::AgreementSigned,
         Some("CANCEL") => EventKind::AgreementCancelled,
-        _ => return None,
+        Some("FAIL" | "TIME_OUT") => return None,
+        _ => {
+            reading.undecided("status");
+            return None;
+        }
     };
     // No document at hand names the member, so its absence is no fault.
     let identity = reading.identity("auth_order_id", "auth_order_id:")?;

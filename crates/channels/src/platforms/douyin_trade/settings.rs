@@ -1,6 +1,7 @@
 //! What a merchant configures for a channel of the general trade system, and the checks that make it a channel or
 //! refuse it.
 
+use super::application::{self, PAGE};
 use crate::channel::KeyNote;
 use crate::model::Environment;
 use crate::platforms::douyin;
@@ -45,6 +46,19 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
         example: "douyin_application_public.pem",
     },
+    Setting {
+        name: PAGE,
+        kind: SettingKind::Text,
+        is_required: false,
+        help: Text {
+            en: "path of the mini program's page that shows a refund; with it a buyer's refund application \
+                 (`pre_create_refund`) is answered with this page and a refund number, which is the platform's own \
+                 `refund_id`; what the page gets is `out_refund_no`",
+            zh: "小程序中展示退款详情的页面路径;填写后,用户发起的退款申请(`pre_create_refund`)会以该页面和商户退款单号应答,\
+                 单号取平台的 `refund_id`;页面参数为 `out_refund_no`",
+        },
+        example: "pages/refund/detail",
+    },
 ];
 
 /// A channel's configuration, checked.
@@ -58,6 +72,8 @@ pub(super) struct Config {
     pub(super) key: RsaVerifier,
     /// Public facts about the key, for people.
     pub(super) notes: Vec<KeyNote>,
+    /// The mini program's page that shows a refund.
+    pub(super) refund_page: Option<String>,
 }
 
 impl Config {
@@ -77,6 +93,7 @@ impl Config {
             not_after: None,
         };
         let key = RsaVerifier::new(PLATFORM_KEY, &key, RsaHash::Sha256, PLATFORM_KEY)?;
-        Ok(Self { environment: settings.environment, app_ids, key, notes: vec![note] })
+        let refund_page = application::page(settings)?;
+        Ok(Self { environment: settings.environment, app_ids, key, notes: vec![note], refund_page })
     }
 }

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::*;
+use crate::channel::Failure;
 use crate::model::{Amount, Concern, Environment, EventKind, Fact, Identity};
 use crate::platforms::signed_body::malformed;
 use crate::settings::SettingValue;
@@ -180,11 +181,9 @@ fn the_envelope_is_read_strictly() {
     let message = payment().to_string();
     assert!(word(&json!({ "msg": message, "type": "payment" }).to_string()).is_ok(), "without a version");
     for (body, reason) in [
-        (json!({ "type": "payment" }).to_string(), "missing"),
-        (json!({ "msg": message }).to_string(), "missing"),
-        (json!({ "msg": "", "type": "payment" }).to_string(), "missing"),
-        (json!({ "msg": payment(), "type": "payment" }).to_string(), "malformed"),
-        (json!({ "msg": message, "type": 1 }).to_string(), "malformed"),
+        // What the platform answers is signed with the same key.
+        (json!({}).to_string(), "missing"),
+        (json!({ "err_no": 0, "data": payment(), "msg": null }).to_string(), "missing"),
         (format!(r#"{{"type":"refund","type":"payment","msg":{}}}"#, json!(message)), "duplicate_field"),
         ("[]".to_owned(), "malformed"),
         ("{".to_owned(), "malformed"),
@@ -192,7 +191,20 @@ fn the_envelope_is_read_strictly() {
         assert_eq!(word(&body), Err(reason), "{body}");
     }
     let twice = format!("{},\"status\":\"CANCEL\"}}", &message[..message.len() - 1]);
-    assert_eq!(word(&envelope("payment", &twice)), Err("duplicate_field"));
+    let held = stage.verify_body(&envelope("payment", &twice)).unwrap();
+    assert_eq!((held.facts[0].kind, words(&held)), (EventKind::Other, vec!["ambiguous"]));
+    // The platform signed it, so money may be in it: what is odd around a message is held, never refused.
+    for (body, expected) in [
+        (json!({ "type": "payment" }), vec!["missing_field", "unreadable_text"]),
+        (json!({ "msg": "", "type": "payment" }), vec!["missing_field", "unreadable_text"]),
+        (json!({ "msg": payment(), "type": "payment" }), vec!["unreadable_text"]),
+        (json!({ "msg": message }), vec!["missing_field"]),
+        (json!({ "msg": message, "type": "" }), vec!["missing_field"]),
+        (json!({ "msg": message, "type": 1 }), vec!["unreadable_text"]),
+    ] {
+        let held = stage.verify_body(&body.to_string()).unwrap();
+        assert_eq!((held.facts[0].kind, words(&held)), (EventKind::Other, expected), "{body}");
+    }
     for broken in ["[]", "null", "{", "\"text\"", "x"] {
         let held = stage.verify_body(&envelope("payment", broken)).unwrap();
         assert_eq!((held.facts[0].kind, words(&held)), (EventKind::Other, vec!["unreadable_text"]), "{broken}");
@@ -333,16 +345,18 @@ fn deductions_and_agreements_are_read() {
     );
     let plain = stage.read("sign_pay_callback", &payment());
     assert_eq!((plain.facts[0].identity.as_str(), words(&plain)), ("ots1", vec![]));
-    for (status, kind) in [
-        ("SUCCESS", EventKind::AgreementSigned),
-        ("CANCEL", EventKind::AgreementCancelled),
-        ("TIME_OUT", EventKind::Other),
-        ("DONE", EventKind::Other),
+    for (status, kind, concerns) in [
+        ("SUCCESS", EventKind::AgreementSigned, vec![]),
+        ("CANCEL", EventKind::AgreementCancelled, vec![]),
+        ("TIME_OUT", EventKind::Other, vec![]),
+        ("FAIL", EventKind::Other, vec![]),
+        ("DONE", EventKind::Other, vec!["unknown_value"]),
+        ("", EventKind::Other, vec!["missing_field"]),
     ] {
         let agreement =
             json!({ "app_id": APP_ID, "status": status, "auth_order_id": "ad1", "out_auth_order_no": "A1" });
         let notification = stage.read("sign_callback", &agreement);
-        assert_eq!((notification.facts[0].kind, words(&notification)), (kind, vec![]), "{status}");
+        assert_eq!((notification.facts[0].kind, words(&notification)), (kind, concerns), "{status}");
     }
     for kind in ["settle", "pre_create_refund", "sign_callback"] {
         let notification = stage.read(kind, &refund());
@@ -411,4 +425,78 @@ fn every_field_is_shown() {
     for field in [("msg.total_amount", "1000"), ("msg.out_order_no", "T1"), ("type", "payment"), ("version", "3.0")] {
         assert!(fields.contains(&(field.0.into(), field.1.into())), "{field:?}");
     }
+}
+
+#[test]
+fn a_refund_application_is_answered_with_a_number_and_a_page() {
+    let stage = stage();
+    let told =
+        |kind: &str, message: Value| stage.request(envelope(kind, &message.to_string()).as_bytes(), now().as_second());
+    let application = |more: Value| {
+        let mut message = json!({ "app_id": APP_ID, "order_id": "ots1", "refund_id": "otr7", "need_refund_audit": 1 });
+        message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        told("pre_create_refund", message)
+    };
+    let plain = build(&stage.settings).unwrap();
+    let settings = stage.settings.clone().with("refund_page", SettingValue::Text("pages/refund/detail".into()));
+    let channel = build(&settings).unwrap();
+    let reply = channel.answer(Answer::Success, Some(&application(json!({}))));
+    assert_eq!((reply.status, reply.content_type), (200, Some("application/json")));
+    let expected = json!({
+        "err_no": 0,
+        "err_tips": "success",
+        "data": {
+            "out_refund_no": "otr7",
+            "order_entry_schema": { "path": "pages/refund/detail", "params": "{\"out_refund_no\":\"otr7\"}" },
+        },
+    });
+    assert_eq!(serde_json::from_slice::<Value>(&reply.body).unwrap(), expected);
+    assert_eq!(channel.is_ack(&AppReply { status: 200, body: &reply.body }, None), AckMatch::Exact);
+    let own = channel.answer(Answer::Success, Some(&application(json!({ "out_refund_no": "R1" }))));
+    assert_eq!(serde_json::from_slice::<Value>(&own.body).unwrap()["data"]["out_refund_no"], "R1");
+    // Any other message, a number that is none, a channel without a page, a failure: nothing more than the plain words.
+    let odd = application(json!({ "refund_id": "a\",\"err_no\":1" }));
+    let long = application(json!({ "refund_id": "7".repeat(65) }));
+    for (channel, request) in [
+        (&channel, told("payment", payment())),
+        (&channel, told("refund", refund())),
+        (&channel, odd),
+        (&channel, long),
+        (&channel, application(json!({ "refund_id": null }))),
+        (&plain, application(json!({}))),
+    ] {
+        assert_eq!(channel.answer(Answer::Success, Some(&request)).body, douyin::SUCCESS);
+    }
+    for failure in [Failure::Refused, Failure::Busy, Failure::NotYet] {
+        let reply = channel.answer(Answer::Failure(failure), Some(&application(json!({}))));
+        assert_eq!(channel.is_ack(&AppReply { status: 200, body: &reply.body }, None), AckMatch::No);
+        assert!(!String::from_utf8_lossy(&reply.body).contains("otr7"));
+    }
+    for bad in ["", " ", "/pages/x", "pages/x?y=1", "pages/退款", "https://a.example", &"p".repeat(257)] {
+        let error = build(&settings.clone().with("refund_page", SettingValue::Text((*bad).into()))).err().unwrap();
+        assert_eq!((error.setting, error.word), ("refund_page", "malformed"), "{bad}");
+    }
+}
+
+/// An application that has our public half in place of the platform's accepts what was signed afresh, hours later.
+#[test]
+fn what_is_signed_afresh_is_accepted_by_who_trusts_our_key() {
+    let stage = stage();
+    let private = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let der: Pkcs8V1Der<'_> = private.as_der().unwrap();
+    let resigner = build(&stage.settings).unwrap().resigner(der.as_ref()).unwrap();
+    let mut original =
+        stage.request(envelope("payment", &payment().to_string()).as_bytes(), now().as_second() - 86_400);
+    original.headers.insert("signature", HeaderValue::from_static("as it came"));
+    let fresh = resigner.resign(&original, now(), [7; 16]).unwrap();
+    assert_eq!((&fresh.body, fresh.headers.len()), (&original.body, original.headers.len()));
+    assert_eq!(fresh.headers["signature"], "as it came");
+    assert_eq!(stage.verify(&fresh), Err(Rejection::Signature));
+    for file in resigner.public_half() {
+        let key = SettingValue::Key(file.content.into());
+        let shop = build(&stage.settings.clone().with("platform_public_key", key)).unwrap();
+        assert!(matches!(shop.verify(&fresh, now()), Verdict::Genuine(_)), "{}", file.name);
+        assert!(!matches!(shop.verify(&original, now()), Verdict::Genuine(_)), "{}", file.name);
+    }
+    assert!(!format!("{resigner:?}").contains("PRIVATE"));
 }

@@ -32,6 +32,10 @@ const PAYMENTS: &[&str] = &[
 /// The one kind of refund (Huifu 斗拱, refund: what is sent).
 const REFUND: &str = "TRANS_REFUND";
 
+/// What Huifu says of a request, inside the signed text; and the word for one that went through (Huifu 斗拱, return codes).
+const CODE: &str = "resp_code";
+const CODE_OF_SUCCESS: &str = "00000000";
+
 /// Fields that only a transaction has.
 const SIGNS_OF_A_TRANSACTION: &[&str] = &["trans_type", "trans_stat", "trans_amt"];
 
@@ -76,8 +80,16 @@ pub(in super::super) fn open<'m>(
     Notice::new(message, Scope { environment, family: FAMILY, account }, "req_date", signed)
 }
 
+/// Looks at the code beside the state, where the signed text has one: of what succeeded it says so, too.
+fn check_code(notice: &mut Notice<'_>) {
+    if notice.get("trans_stat") == Some("S") && notice.has(CODE) && notice.get(CODE) != Some(CODE_OF_SUCCESS) {
+        notice.contradiction(CODE);
+    }
+}
+
 /// A payment by its state.
 pub(in super::super) fn payment(notice: &mut Notice<'_>) -> Vec<Fact> {
+    check_code(notice);
     let kind = match notice.get("trans_stat") {
         Some("S") => EventKind::PaymentSucceeded,
         Some("F") => EventKind::PaymentFailed,
@@ -102,6 +114,7 @@ pub(in super::super) fn payment(notice: &mut Notice<'_>) -> Vec<Fact> {
 
 /// A refund by its state. Its own numbers name it; the payment's stand under `org_…`.
 pub(in super::super) fn refund(notice: &mut Notice<'_>) -> Vec<Fact> {
+    check_code(notice);
     let kind = match notice.get("trans_stat") {
         Some("S") => EventKind::RefundSucceeded,
         Some("F") => EventKind::RefundFailed,

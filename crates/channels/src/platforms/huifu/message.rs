@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 
-use http::Method;
-
 use super::{BODY_BYTES_MAX, FIELDS_MAX};
 use crate::channel::{Rejection, quote};
-use crate::form::{Form, FormError, Limits};
+use crate::form::Limits;
 use crate::json::{Json, JsonError};
 use crate::model::RawRequest;
+use crate::platforms::outside::{self, FORM, JSON};
 use crate::signature::decode_base64;
 
 /// Most characters of a `req_seq_id` (Huifu 斗拱, common parameters).
@@ -31,21 +30,9 @@ pub(super) struct Carried<'r> {
 impl<'r> Carried<'r> {
     /// Takes a request apart, the cheapest checks first.
     pub(super) fn read(request: &'r RawRequest) -> Result<Self, Rejection> {
-        if request.method != Method::POST {
-            return Err(Rejection::Method { method: quote(request.method.as_str()) });
-        }
-        let media_type = request.media_type();
-        let is_json = media_type == "application/json";
-        if !is_json && media_type != "application/x-www-form-urlencoded" {
-            return Err(Rejection::MediaType { media_type: quote(&media_type) });
-        }
-        let body = &request.body;
-        if body.is_empty() {
-            return Err(Rejection::Empty);
-        }
-        if body.len() > BODY_BYTES_MAX {
-            return Err(Rejection::TooLarge { limit: BODY_BYTES_MAX });
-        }
+        outside::check_post(request, |found| found == FORM || found == JSON, BODY_BYTES_MAX)?;
+        let (media_type, body) = (request.media_type(), &request.body);
+        let is_json = media_type == JSON;
         // One as the other is the commonest mistake of a proxy or a test, and deserves its own word.
         if is_json != body.trim_ascii_start().starts_with(b"{") {
             return Err(Rejection::MediaType { media_type: quote(&media_type) });
@@ -54,11 +41,7 @@ impl<'r> Carried<'r> {
     }
 
     fn of_form(body: &'r [u8]) -> Result<Self, Rejection> {
-        let form = Form::parse(body, LIMITS).map_err(|error| match error {
-            FormError::TooLarge { limit } => Rejection::TooLarge { limit },
-            FormError::TooManyPairs { limit } => Rejection::TooManyFields { limit },
-            FormError::Percent { .. } => Rejection::Malformed { field: "body".into() },
-        })?;
+        let form = outside::split(body, LIMITS, "body")?;
         if let Some(name) = form.duplicate() {
             return Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) });
         }
@@ -110,6 +93,12 @@ impl<'r> Carried<'r> {
     /// The text under the signature, exactly as it was received.
     pub(super) fn text(&self) -> &[u8] {
         &self.text
+    }
+
+    /// Whether there is anything in the place of the signature: one that was damaged on its way is named by
+    /// [`Self::signature`], which only a message that was recognised comes to.
+    pub(super) fn is_signed(&self) -> bool {
+        self.sign.is_some()
     }
 
     /// The signature's bytes.

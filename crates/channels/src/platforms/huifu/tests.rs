@@ -184,6 +184,24 @@ fn an_unknown_kind_or_state_is_held_and_never_guessed() {
     assert_eq!(told(&without(refund(), "hf_seq_id")), "refund.succeeded T1 2.50 | req_seq_id:20261121:R1 |");
 }
 
+/// What failed has another code than what succeeded; a text that says both is for a person.
+#[test]
+fn a_code_that_contradicts_the_state_is_held() {
+    for code in [json!("00000100"), json!("90000000"), json!("0"), json!(0)] {
+        let read = told(&with(payment(), "resp_code", code.clone()));
+        assert_eq!(read, "payment.succeeded T1 10.00 | 00290HF1 | contradiction:resp_code", "{code}");
+        let read = told(&with(refund(), "resp_code", code.clone()));
+        assert!(read.starts_with("refund.succeeded T1 2.50") && read.ends_with("| contradiction:resp_code"), "{read}");
+        for state in ["F", "P"] {
+            let other = with(with(payment(), "resp_code", code.clone()), "trans_stat", json!(state));
+            assert!(told(&other).ends_with("| 00290HF1 |"), "{state}");
+        }
+    }
+    for absent in [json!(null), json!(""), json!("00000000")] {
+        assert_eq!(told(&with(payment(), "resp_code", absent)), "payment.succeeded T1 10.00 | 00290HF1 |");
+    }
+}
+
 #[test]
 fn a_merchant_may_name_further_kinds_of_payment_but_no_refund() {
     let with_types = |types: &[&str]| {
@@ -325,7 +343,10 @@ fn what_cannot_be_genuine_is_refused_by_its_reason() {
     );
     for bad in [good.replace('+', " "), format!("{good}\n"), good.trim_end_matches('=').to_owned(), "x".to_owned()] {
         if bad != good {
-            assert_eq!(refusal(&form_of(&[("resp_data", &text), ("sign", &bad)])).word(), "malformed", "{bad}");
+            let damaged = form_of(&[("resp_data", &text), ("sign", &bad)]);
+            assert_eq!(refusal(&damaged).word(), "malformed", "{bad}");
+            // It is Huifu's all the same, so that who looks is told what is wrong with it.
+            assert_eq!(channel().recognise(&damaged), Likeness::Merchant, "{bad}");
         }
     }
     let pairs = [("resp_data", text.as_str()), ("resp_data", "{}"), ("sign", &good)];

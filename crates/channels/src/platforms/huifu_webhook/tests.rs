@@ -1,6 +1,6 @@
 //! What only this platform has; the contract suite tests what all have.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::*;
@@ -124,6 +124,10 @@ fn only_one_signature_in_capitals_in_the_query_counts() {
     }
     for query in [format!("shop=1&sign={good}"), format!("sign={good}&a=b&a=c"), format!("&%73ign={good}&")] {
         assert!(matches!(channel().verify(&request(Some(&query), &body), now()), Verdict::Genuine(_)), "{query}");
+        // The rest of it is nobody's word.
+        let signed = channel().signed_query(&request(Some(&query), &body)).unwrap();
+        assert!([format!("sign={good}"), format!("%73ign={good}")].contains(&signed), "{signed}");
+        assert_eq!(channel().query_names(), ["sign"]);
     }
     assert_eq!(refusal(&request(Some(&format!("sign={good}&%zz")), &body)).word(), "malformed");
     // A signature in the body is a member like others.

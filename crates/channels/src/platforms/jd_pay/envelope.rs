@@ -13,6 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use super::settings::Config;
 use crate::channel::{Rejection, quote};
 use crate::cipher::{DES_BLOCK_BYTES, TripleDes};
+use crate::measure;
 use crate::signature::key::hex;
 use crate::signature::plain_rsa::PlainRsa;
 use crate::signature::{Verified, decode_base64};
@@ -98,17 +99,19 @@ impl Inner {
     /// Opens the envelope and reads what is in it. Proves nothing: the cipher has no sum over its text. What does not
     /// open was sealed with another key, or by nobody.
     pub(super) fn open(cipher: &TripleDes, sealed: &[u8]) -> Result<Self, Rejection> {
+        // The first block says how long the whole is, and nobody without the key can make it say so: what does not fit
+        // costs one block and not thousands.
+        let first = sealed.get(..DES_BLOCK_BYTES).and_then(|block| cipher.open(block));
+        let first =
+            first.filter(|_| sealed.len().is_multiple_of(DES_BLOCK_BYTES)).ok_or_else(|| malformed("encrypt"))?;
+        if whole(&first) != Some(sealed.len()) {
+            return Err(Rejection::Signature);
+        }
         let framed = cipher.open(sealed).ok_or_else(|| malformed("encrypt"))?;
         let plain = unframed(&framed).ok_or(Rejection::Signature)?;
         let text = std::str::from_utf8(plain).map_err(|_| Rejection::Signature)?.to_owned();
         let document = read(&text)?;
         Ok(Self { text, document })
-    }
-
-    /// Every text of it under its path, without the signature.
-    pub(super) fn into_fields(self) -> Vec<(String, String)> {
-        let fields = self.document.fields().iter();
-        fields.filter(|(path, _)| path != "sign").cloned().collect()
     }
 
     /// Checks the signature. Gives the proof, the signed text and that text read.
@@ -121,6 +124,7 @@ impl Inner {
         let (verified, text) = writings(rest)
             .into_iter()
             .find_map(|(variant, text)| {
+                measure::step("SHA256", text.len(), || digest::digest(&digest::SHA256, text.as_bytes()));
                 let name = hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
                 recovered.is_payload(name.as_bytes(), variant).map(|verified| (verified, text))
             })
@@ -135,6 +139,13 @@ impl Inner {
 pub(super) struct Signed {
     pub(super) text: String,
     pub(super) document: Nested,
+}
+
+impl Signed {
+    /// Every text of it under its path.
+    pub(super) fn into_fields(self) -> Vec<(String, String)> {
+        self.document.fields().to_vec()
+    }
 }
 
 /// The texts that may have been signed: as it stands; with a declaration where it has none; and that with tabs and line
@@ -173,10 +184,21 @@ fn read(text: &str) -> Result<Nested, Rejection> {
     if document.root() == ROOT { Ok(document) } else { Err(malformed("encrypt")) }
 }
 
-/// The document between its length and the zeros.
-fn unframed(framed: &[u8]) -> Option<&[u8]> {
+/// The length of a document and what follows it.
+fn length_of(framed: &[u8]) -> Option<(usize, &[u8])> {
     let (length, rest) = framed.split_first_chunk::<LENGTH_BYTES>()?;
     let length = usize::try_from(u32::from_be_bytes(*length)).ok().filter(|length| *length <= INNER_BYTES_MAX)?;
+    Some((length, rest))
+}
+
+/// How long an envelope is that begins so.
+fn whole(first: &[u8]) -> Option<usize> {
+    length_of(first).map(|(length, _)| (LENGTH_BYTES + length).next_multiple_of(DES_BLOCK_BYTES))
+}
+
+/// The document between its length and the zeros.
+fn unframed(framed: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = length_of(framed)?;
     let (plain, zeros) = rest.split_at_checked(length)?;
     (zeros.len() < DES_BLOCK_BYTES && zeros.iter().all(|byte| *byte == 0)).then_some(plain)
 }
@@ -214,4 +236,20 @@ fn refused(error: XmlError, field: &'static str) -> Rejection {
 
 fn malformed(field: &str) -> Rejection {
     Rejection::Malformed { field: field.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_block_says_how_long_the_envelope_is() {
+        for (length, bytes) in [(0, 8), (1, 8), (4, 8), (5, 16), (12, 16), (16_384, 16_392)] {
+            let first = [&u32::to_be_bytes(length)[..], b"<?xm"].concat();
+            assert_eq!(whole(&first), Some(bytes), "{length}");
+        }
+        for first in [&b"\0\0\x40\x01<?xm"[..], b"\xff\xff\xff\xff<?xm", b"\0\0\0"] {
+            assert_eq!(whole(first), None, "{first:?}");
+        }
+    }
 }

@@ -115,7 +115,8 @@ impl<'a> Reading<'a> {
 
     /// The payment or refund; none when the message does not say that it happened, or not to what.
     fn trade(&mut self) -> Option<Fact> {
-        if self.document.present("result/code").is_some_and(|code| code != RESULT_OK) {
+        // The result outside is not signed, so only this one says that the platform calls it a success.
+        if self.required("result/code")? != RESULT_OK {
             self.unknown("result/code");
             return None;
         }

@@ -8,7 +8,7 @@
 
 use super::envelope::BODY_BYTES_MAX;
 use crate::channel::{Rejection, quote};
-use crate::form::{Form, FormError, Limits, duplicate};
+use crate::form::{Form, FormError, Limits, Pair, duplicate};
 use crate::signature::Verified;
 use crate::signature::digest::{DigestHash, HexCase, SecretDigest};
 use crate::sorted::{Order, join};
@@ -83,11 +83,16 @@ impl Payout {
         let Some((_, secret)) = self.0.iter().find(|(hash, _)| Some(*hash) == word) else {
             return Err(Rejection::Algorithm { algorithm: quote(&String::from_utf8_lossy(required("sign_type")?)) });
         };
-        let signed = sorted.iter().filter(|pair| is_signed(&pair.name) && !pair.value.is_empty());
+        let signed = sorted.iter().filter(|pair| is_covered(pair));
         let text = join(signed.map(|pair| (pair.name.as_ref(), pair.value.as_ref())), Order::Bytes);
         let verified = secret.verify(&text, b"", sign, "payout").ok_or(Rejection::Signature)?;
         Ok((verified, text))
     }
+}
+
+/// The pairs that the digest covers: what stands beside them anybody could have written.
+pub(super) fn signed<'f>(form: &'f Form<'_>) -> impl Iterator<Item = &'f Pair<'f>> {
+    form.pairs().iter().filter(|pair| is_covered(pair))
 }
 
 /// The form of a notice.
@@ -109,10 +114,9 @@ pub(super) fn ambiguous_field<'f>(form: &'f Form<'_>) -> Option<&'f [u8]> {
         let mut behind = value.split(|byte| *byte == b'&').skip(1);
         behind.any(|piece| piece.iter().position(|byte| *byte == b'=').is_some_and(|end| is_name(&piece[..end])))
     };
-    let mut pairs = form.pairs().iter().filter(|pair| is_signed(&pair.name));
-    pairs.find(|pair| looks_like_fields(&pair.value)).map(|pair| pair.name.as_ref())
+    signed(form).find(|pair| looks_like_fields(&pair.value)).map(|pair| pair.name.as_ref())
 }
 
-fn is_signed(name: &[u8]) -> bool {
-    !LEFT_OUT.iter().any(|left_out| left_out.as_bytes() == name)
+fn is_covered(pair: &Pair<'_>) -> bool {
+    !pair.value.is_empty() && !LEFT_OUT.iter().any(|left_out| left_out.as_bytes() == &*pair.name)
 }

@@ -93,7 +93,7 @@ fn genuine(document: &str) -> RawRequest {
     sealed(&with_sign(document, &signature(document)))
 }
 
-const FIELDS: [(&str, &str); 8] = [
+const FIELDS: [(&str, &str); 9] = [
     ("version", "V2.0"),
     ("merchant", MERCHANT),
     ("tradeType", "0"),
@@ -102,6 +102,7 @@ const FIELDS: [(&str, &str); 8] = [
     ("currency", "CNY"),
     ("tradeTime", "20261121120000"),
     ("status", "2"),
+    ("result", "<code>000000</code><desc>success</desc>"),
 ];
 
 /// Another text of a field; none takes the field away.
@@ -367,11 +368,7 @@ fn the_inner_document_is_read_strictly() {
             inner.replace("<status>", &format!("<note><![CDATA[<sign>{sign}</sign>]]></note><status>")),
             malformed("sign"),
         ),
-        (
-            "deeper",
-            good.replace("<status>", &format!("<result><code>000000</code><sign>{sign}</sign></result><status>")),
-            missing("sign"),
-        ),
+        ("deeper", good.replace("</result>", &format!("<sign>{sign}</sign></result>")), missing("sign")),
         (
             "an amount twice",
             inner.replace("<amount>", "<amount>1</amount><amount>"),
@@ -449,6 +446,15 @@ fn what_cannot_be_understood_is_held() {
         (vec![("merchant", None)], payment, missing("merchant")),
         (vec![("merchant", Some("110000000002"))], payment, Concern::ForeignPayee { payee: "110000000002".into() }),
         (vec![("result", Some("<code>000001</code>"))], other, unknown("result/code", "000001")),
+        (vec![("result", Some("000000"))], other, missing("result/code")),
+        (vec![("result", Some("<code></code>"))], other, missing("result/code")),
+        (vec![("result", Some("<desc>success</desc>"))], other, missing("result/code")),
+        (vec![("result", None)], other, missing("result/code")),
+        (
+            vec![("result", None), ("tradeType", Some("1")), ("status", Some("1")), ("oTradeNum", Some("T1"))],
+            other,
+            missing("result/code"),
+        ),
     ];
     for (changes, kind, concern) in cases {
         let notification = accept(&genuine(&document(&changes)));
@@ -505,6 +511,12 @@ fn fields_are_those_of_the_inside() {
     assert_eq!((value("tradeNum"), value("note"), value("sign")), (Some("T1"), Some("a & b"), None));
     assert_eq!((value("payList/pay/payType"), value("payList/pay[2]/payType")), (Some("0"), Some("1")));
     assert_eq!(value("encrypt"), None);
+    // Of a text that was signed without its line ends the signed one is shown.
+    let signed = document(&[]);
+    let sent = with_sign(&signed.replace("<tradeNum>T1", "<tradeNum>T\t\n1"), &signature(&signed));
+    assert_eq!(channel().fields(&sealed(&sent)), channel().fields(&genuine(&signed)));
+    // What nothing proves is not shown.
+    assert!(channel().fields(&sealed(&with_sign(&signed, &signature("another text")))).is_empty());
     assert!(channel().fields(&request_of("text/xml", "<jdpay/>")).is_empty());
 }
 
@@ -554,7 +566,11 @@ fn a_payout_notice_is_proven_and_not_guessed_at() {
     // What is not signed makes no other notification, and what is signed does.
     assert_eq!(accept(&as_form(&payout(&[("encrypt_data", "x")], "SHA-256"))).key(), notification.key());
     assert_ne!(accept(&as_form(&payout(&[("trade_status", "FINI")], "SHA-256"))).key(), notification.key());
-    let fields = channel().fields(&good);
+    // Anybody could write the others beside a genuine digest, so they are shown to nobody.
+    let beside = [("encrypt_data", "trade_status=FINI"), ("trade_status", "")];
+    let fields = channel().fields(&as_form(&payout(&beside, "SHA-256")));
+    let names: Vec<&str> = fields.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["customer_no", "out_trade_no", "trade_amount", "note"]);
     assert!(fields.contains(&("note".to_owned(), "代付 a+b".to_owned())), "{fields:?}");
 }
 

@@ -204,7 +204,13 @@ fn a_payment_comes_as_a_form_and_from_older_builds_in_the_query() {
         assert_eq!(fact.occurred_at.unwrap().as_millisecond(), 1_622_016_572_190);
     }
     let channel = build(&own_settings()).unwrap();
-    assert!(channel.signs_query(&bare(&all)) && !channel.signs_query(&post(&all)));
+    let request = bare(&all);
+    assert_eq!(channel.signed_query(&request), request.query);
+    let more = RawRequest { query: request.query.as_ref().map(|query| format!("x=&{query}&admin")), ..request.clone() };
+    assert!(matches!(channel.verify(&more, Timestamp::UNIX_EPOCH), Verdict::Genuine(_)));
+    assert_eq!(channel.signed_query(&more), request.query);
+    assert_eq!(channel.signed_query(&post(&all)), None);
+    assert!(channel.query_names().contains(&"payOrderId"));
     assert_eq!(channel.fields(&bare(&all)).len(), 17);
 }
 

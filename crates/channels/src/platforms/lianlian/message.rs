@@ -1,12 +1,14 @@
 //! The flat fields of a notice, in whatever carries them: a form, or an object of JSON.
 
-use http::Method;
-
 use super::{BODY_BYTES_MAX, FIELDS_MAX};
 use crate::channel::{Rejection, quote};
-use crate::form::{Form, FormError, Limits};
+use crate::form::Limits;
 use crate::json::{Json, JsonError};
 use crate::model::RawRequest;
+use crate::platforms::outside::{self, FORM, JSON};
+
+/// The names that JSON comes under.
+const JSON_TYPES: [&str; 2] = [JSON, "text/json"];
 
 const LIMITS: Limits = Limits { bytes_max: BODY_BYTES_MAX, pairs_max: FIELDS_MAX };
 
@@ -26,22 +28,9 @@ pub(super) enum Variant {
 impl Message {
     /// Takes a request apart, the cheapest checks first.
     pub(super) fn read(request: &RawRequest) -> Result<Self, Rejection> {
-        if request.method != Method::POST {
-            return Err(Rejection::Method { method: quote(request.method.as_str()) });
-        }
-        let media_type = request.media_type();
-        let variant = match media_type.as_str() {
-            "application/json" | "text/json" => Variant::Json,
-            "application/x-www-form-urlencoded" => Variant::Form,
-            _ => return Err(Rejection::MediaType { media_type: quote(&media_type) }),
-        };
-        let body = &request.body;
-        if body.is_empty() {
-            return Err(Rejection::Empty);
-        }
-        if body.len() > BODY_BYTES_MAX {
-            return Err(Rejection::TooLarge { limit: BODY_BYTES_MAX });
-        }
+        outside::check_post(request, |found| found == FORM || JSON_TYPES.contains(&found), BODY_BYTES_MAX)?;
+        let (media_type, body) = (request.media_type(), &request.body);
+        let variant = if media_type == FORM { Variant::Form } else { Variant::Json };
         // One as the other is the commonest mistake of a proxy or a test, and deserves its own word.
         if (variant == Variant::Json) != body.trim_ascii_start().starts_with(b"{") {
             return Err(Rejection::MediaType { media_type: quote(&media_type) });
@@ -104,11 +93,7 @@ fn is_value(value: &str) -> bool {
 }
 
 fn of_form(body: &[u8]) -> Result<Vec<(String, String)>, Rejection> {
-    let form = Form::parse(body, LIMITS).map_err(|error| match error {
-        FormError::TooLarge { limit } => Rejection::TooLarge { limit },
-        FormError::TooManyPairs { limit } => Rejection::TooManyFields { limit },
-        FormError::Percent { .. } => Rejection::Malformed { field: "body".into() },
-    })?;
+    let form = outside::split(body, LIMITS, "body")?;
     if let Some(name) = form.duplicate() {
         return Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) });
     }

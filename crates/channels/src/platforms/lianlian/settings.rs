@@ -6,6 +6,7 @@ use crate::channel::{KeyNote, Rejection, quote};
 use crate::model::Environment;
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
 use crate::signature::digest::{DigestHash, HexCase, SecretDigest};
+use crate::signature::key::PublicKey;
 use crate::signature::plain_rsa::PlainRsa;
 use crate::signature::{Verified, decode_base64};
 
@@ -190,9 +191,10 @@ fn rsa(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<PlainRsa, Settin
 
 fn md5(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<SecretDigest, SettingsError> {
     let missing = || SettingsError::new(MD5_KEY, "missing");
-    let secret = settings.secret_line(MD5_KEY)?.ok_or_else(missing)?;
-    if secret.len() < MD5_KEY_CHARS_MIN {
-        return Err(SettingsError::new(MD5_KEY, "too_short"));
+    let secret = settings.long_secret(MD5_KEY, MD5_KEY_CHARS_MIN)?.ok_or_else(missing)?;
+    // Anybody knows a public key, and so anybody could sign with it.
+    if PublicKey::read(MD5_KEY, secret).is_ok() {
+        return Err(SettingsError::new(MD5_KEY, "wrong_algorithm").because(KEY));
     }
     notes.push(accounts::secret_note(MD5_KEY, MD5));
     SecretDigest::new(secret, DigestHash::Md5, HexCase::Lower, MD5_KEY).ok_or_else(missing)

@@ -400,6 +400,10 @@ fn a_channel_without_purpose_or_key_cannot_be() {
     assert_eq!(error(secret.clone().with("sign_types", words(&["SHA"]))), Some(("sign_types", "unknown_word")));
     let short = secret.with("sign_types", words(&["MD5"])).with("md5_key", SettingValue::Key(b"12345".to_vec().into()));
     assert_eq!(error(short), Some(("md5_key", "too_short")));
+    let public = STANDARD.encode(PublicKey::of_pair("k", &PAIR).unwrap().spki()).into_bytes();
+    let pasted =
+        settings("payment").with("sign_types", words(&["MD5"])).with("md5_key", SettingValue::Key(public.into()));
+    assert_eq!(error(pasted), Some(("md5_key", "wrong_algorithm")), "anybody knows it");
     let mixed_up = settings("payment").with("merchant_public_key", own_key());
     assert_eq!(error(mixed_up), Some(("lianlian_public_key", "own_public_key")));
 }

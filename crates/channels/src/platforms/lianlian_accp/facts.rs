@@ -2,8 +2,9 @@
 //!
 //! The fields are UNCONFIRMED by LianLian's documents; they are those that public clients read. So only what says in
 //! every respect that money came in is a payment: a known kind of consumption, its state, both numbers and an amount.
-//! Notices without a kind or state of a transaction (accounts, bank cards) have no money meaning. Anything else that
-//! speaks of a transaction and is not known is held.
+//! Notices that speak of no transaction (accounts, bank cards) have no money meaning. Everything else is held: refunds,
+//! withdrawals and transfers move money, and no document says how their notices tell whether it arrived, failed or came
+//! back. Of which kinds a merchant's application reads the notices by itself, the configuration may say.
 
 use super::settings::Config;
 use crate::channel::Rejection;
@@ -15,18 +16,13 @@ use crate::platforms::lianlian::FAMILY;
 /// Ordinary and secured consumption: a buyer pays.
 const PAYMENTS: &[&str] = &["GENERAL_CONSUME", "SECURED_CONSUME"];
 
-/// Kinds that are known, and in which no buyer pays an order: money that moves between accounts of the merchant and its
-/// users.
-const MOVEMENTS: &[&str] = &[
-    "USER_TOPUP",
-    "MCH_TOPUP",
-    "SECURED_CONFIRM",
-    "INNER_FUND_EXCHANGE",
-    "INNER_DIRECT_EXCHANGE",
-    "OUTER_FUND_EXCHANGE",
-    "ACCT_CASH_OUT",
-    "SERVICE_FEE",
-];
+/// How the names begin, in small letters, of fields that only a notice about money has. `txn_seqno` is none of them: the
+/// opening of an account has one, too.
+const SIGNS_OF_A_TRANSACTION: &[&str] =
+    &["txn_type", "txn_status", "orderinfo", "originalorderinfo", "payerinfo", "payeeinfo", "refund"];
+
+/// What the name of an amount holds, in small letters.
+const AMOUNT: &str = "amount";
 
 /// What a notice without a kind is called.
 const NOTICE: &str = "notice";
@@ -42,10 +38,10 @@ pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejecti
     }
     notice.settle_account("oid_partner", &config.partners);
     let kind = notice.get("txn_type");
-    let is_transaction = notice.has("txn_type") || notice.has("txn_status");
+    let is_transaction = speaks_of_a_transaction(&message);
     let facts = match kind {
-        Some(kind) if PAYMENTS.contains(&kind) => payment(&mut notice),
-        Some(kind) if MOVEMENTS.contains(&kind) => vec![notice.other()],
+        Some(kind) if is_payment(kind) => payment(&mut notice),
+        Some(kind) if config.other_types.iter().any(|own| own == kind) => vec![notice.other()],
         _ if is_transaction => notice.not_understood("txn_type"),
         _ => vec![notice.other()],
     };
@@ -56,6 +52,20 @@ pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejecti
         notice.missing("finish_time");
     }
     Ok(notice.finish(kind.unwrap_or(NOTICE), sent_at, facts))
+}
+
+/// Whether anything of a message is about money.
+fn speaks_of_a_transaction(message: &Json) -> bool {
+    let Json::Object(members) = message else { return false };
+    members.iter().any(|(name, _)| {
+        let name = name.to_ascii_lowercase();
+        name.contains(AMOUNT) || SIGNS_OF_A_TRANSACTION.iter().any(|sign| name.starts_with(sign))
+    })
+}
+
+/// Whether a word is a kind of consumption, which is always read as one.
+pub(super) fn is_payment(kind: &str) -> bool {
+    PAYMENTS.contains(&kind)
 }
 
 /// A buyer's payment. Only success is told by every client; another state is held.

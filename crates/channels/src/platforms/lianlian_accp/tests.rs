@@ -7,7 +7,7 @@ use aws_lc_rs::signature::RsaKeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::*;
@@ -145,7 +145,7 @@ fn both_headers_are_there_once_and_say_rsa() {
     }
     assert_eq!(refusal(&request(&body, &[(DATA, &good)])), Rejection::Missing { field: TYPE.into() });
     assert_eq!(refusal(&request(&body, &[(TYPE, RSA)])), Rejection::Missing { field: DATA.into() });
-    assert_eq!(refusal(&request(&body, &[(TYPE, ""), (DATA, &good)])), Rejection::Missing { field: TYPE.into() });
+    assert_eq!(refusal(&request(&body, &[(TYPE, ""), (DATA, &good)])), Rejection::Malformed { field: TYPE.into() });
     let doubled = [(TYPE, RSA), (DATA, good.as_str()), (DATA, &good)];
     assert_eq!(refusal(&request(&body, &doubled)), Rejection::Duplicate { field: DATA.into() });
     let doubled = [(TYPE, RSA), (TYPE, RSA), (DATA, &good)];
@@ -167,10 +167,7 @@ fn only_what_says_so_in_every_respect_is_a_payment() {
     for status in ["TRADE_FAILURE", "TRADE_CLOSE", "trade_success", "TRADE_WAIT_PAY"] {
         assert_eq!(told(&with(paid(), "/txn_status", json!(status))), "other - - - | unknown_value", "{status}");
     }
-    for kind in ["USER_TOPUP", "ACCT_CASH_OUT", "OUTER_FUND_EXCHANGE"] {
-        assert_eq!(told(&with(paid(), "/txn_type", json!(kind))), "other - - - |", "{kind}");
-    }
-    for kind in ["PAY", "REFUND", "general_consume"] {
+    for kind in ["PAY", "REFUND", "general_consume", "USER_TOPUP", "ACCT_CASH_OUT", "OUTER_FUND_EXCHANGE"] {
         assert_eq!(told(&with(paid(), "/txn_type", json!(kind))), "other - - - | unknown_value", "{kind}");
     }
     for name in ["txn_type", "txn_status", "accp_txnno"] {
@@ -186,6 +183,40 @@ fn only_what_says_so_in_every_respect_is_a_payment() {
             "payment.succeeded T1 ? accp_txnno:2026112100001 | unreadable_amount"
         );
     }
+}
+
+#[test]
+fn money_that_moves_without_a_known_meaning_is_held_unless_the_application_reads_it() {
+    // Whatever the state: it may have arrived, failed, or come back from the bank.
+    for status in ["TRADE_SUCCESS", "TRADE_FAILURE", "TRADE_CANCEL"] {
+        let moved = with(with(paid(), "/txn_type", json!("ACCT_CASH_OUT")), "/txn_status", json!(status));
+        assert_eq!(told(&moved), "other - - - | unknown_value", "{status}");
+        let own = settings().with("other_types", SettingValue::Texts(vec!["ACCT_CASH_OUT".to_owned()]));
+        let channel = build(&own).unwrap();
+        let notification = |value: &Value| match channel.verify(&signed(&value.to_string()), now()) {
+            Verdict::Genuine(proven) => proven.into_parts().0,
+            other => panic!("{other:?}"),
+        };
+        let read = notification(&moved);
+        assert_eq!((read.facts[0].kind, read.concerns.len()), (EventKind::Other, 0), "{status}");
+        assert_eq!(notification(&paid()).facts[0].kind, EventKind::PaymentSucceeded);
+        let other = with(moved, "/txn_type", json!("USER_TOPUP"));
+        assert_eq!(notification(&other).concerns[0].word(), "unknown_value");
+    }
+    // Refunds have neither a documented kind nor a documented state, under whatever names they come.
+    let bare = json!({ "oid_partner": OURS, "txn_seqno": "R1", "accp_txnno": "1", "finish_time": "20261121120000" });
+    for (name, value) in [
+        ("refundOrderInfo", json!({ "refund_seqno": "R1", "refund_amount": "1.00" })),
+        ("refund_status", json!("SUCCESS")),
+        ("orderInfo", json!({})),
+        ("payeeInfo", json!([])),
+        ("total_amount", json!("1.00")),
+        ("order_Amount", json!(1)),
+    ] {
+        assert_eq!(told(&with(bare.clone(), &format!("/{name}"), value)), "other - - - | missing_field", "{name}");
+    }
+    // An account that was opened has a number of the request's, too.
+    assert_eq!(told(&bare), "other - - - |");
 }
 
 #[test]
@@ -217,6 +248,11 @@ fn another_partners_message_is_not_this_merchants() {
 fn wrong_settings_are_named() {
     let error = |settings: Settings| build(&settings).err().map(|error| (error.setting, error.word));
     assert_eq!(error(settings().with("merchant_public_key", own_key())), Some(("accp_public_key", "own_public_key")));
+    let types = |word: &str| settings().with("other_types", SettingValue::Texts(vec![word.to_owned()]));
+    for bad in ["", "cash", "A B", "GENERAL_CONSUME", "SECURED_CONSUME", &"A".repeat(41)] {
+        assert_eq!(error(types(bad)), Some(("other_types", "malformed_id")), "{bad}");
+    }
+    assert_eq!(error(types("ACCT_CASH_OUT")), None);
     let bare = Settings::new(Environment::Live).with("oid_partner", SettingValue::Text(OURS.to_owned()));
     assert_eq!(error(bare), Some(("accp_public_key", "missing")));
 }

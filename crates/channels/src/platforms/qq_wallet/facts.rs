@@ -80,7 +80,7 @@ fn payout(reading: &mut Reading<'_>, scope: &Scope, number: Option<&str>) -> Fac
     Fact {
         order_no: reading.name("out_trade_no"),
         platform_no: reading.name("transaction_id"),
-        occurred_at: reading.time("time_end"),
+        occurred_at: reading.needed_time("time_end"),
         ..reading.other(scope.clone(), number)
     }
 }
@@ -102,7 +102,7 @@ fn payment(reading: &mut Reading<'_>, scope: &Scope, number: Option<&str>) -> Fa
         platform_no: Some(identity.as_str().to_owned()),
         payee: reading.name("sub_mch_id").or_else(|| reading.name("mch_id")),
         order_no,
-        occurred_at: reading.time("time_end"),
+        occurred_at: reading.needed_time("time_end"),
         ..fact(EventKind::PaymentSucceeded, scope.clone(), identity, amount)
     }
 }

@@ -205,6 +205,21 @@ fn states_ids_and_numbers_are_held_when_they_are_odd() {
 }
 
 #[test]
+fn a_message_without_its_time_is_held() {
+    for (draft, kind) in [(payment(), EventKind::PaymentSucceeded), (payout(), EventKind::Other)] {
+        for (time, concern) in [
+            ("", Concern::MissingField { field: "time_end".into() }),
+            ("2016", Concern::UnknownValue { field: "time_end".into(), value: "2016".into() }),
+            ("20161301000000", Concern::UnknownValue { field: "time_end".into(), value: "20161301000000".into() }),
+        ] {
+            let notification = accepted(&signed(set(draft.clone(), &[("time_end", time)])));
+            assert_eq!((only_fact(&notification).kind, notification.sent_at), (kind, None), "{time}");
+            assert_eq!(notification.concerns, [concern]);
+        }
+    }
+}
+
+#[test]
 fn an_answer_of_the_interface_is_no_notice() {
     let answer = signed(set(payment(), &[("return_code", "SUCCESS")]));
     assert_eq!(refused(&answer), Rejection::Malformed { field: "return_code".into() });

@@ -95,6 +95,18 @@ impl<'a> Reading<'a> {
         Amount::Unreadable
     }
 
+    /// The time of a message whose kind always has one. Nothing else under the signature says how old it is, so one
+    /// without it could be a capture from before our memory.
+    pub(in crate::platforms) fn needed_time(&mut self, field: &str) -> Option<Timestamp> {
+        let time = self.time(field);
+        match self.get(field) {
+            None => self.missing(field),
+            Some(_) if time.is_none() => self.unknown(field),
+            Some(_) => {}
+        }
+        time
+    }
+
     /// A time, when the field is there and holds one.
     pub(in crate::platforms) fn time(&self, field: &str) -> Option<Timestamp> {
         self.get(field).and_then(read_time)

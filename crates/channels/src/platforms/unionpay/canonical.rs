@@ -136,6 +136,7 @@ const ACTED_ON: &[&str] = &[
     "respCode",
     "signMethod",
     "subMerId",
+    "traceNo",
     "txnAmt",
     "txnTime",
     "txnType",

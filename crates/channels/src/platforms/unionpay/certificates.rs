@@ -7,19 +7,22 @@
 //! that is taken in a sandbox only. The middle certificate comes from the operator and not from a message, so its own
 //! signature is compared once, when the channel is built, with either hash.
 //!
-//! Reading a certificate and checking its path costs more than the notice itself, so those that were found good are
-//! kept, by the digest of their text. Only good ones are: a stranger cannot push them out. Their time is checked for
-//! each notice.
+//! Certificates of that environment are refused in a live channel, from files and from messages alike: their keys are
+//! in many hands.
+//!
+//! Reading a certificate and checking its path costs more than the notice itself, so those that proved a notice are
+//! kept, one place for each certificate however it is written, found by its text. The text is under the
+//! notice's signature, so nobody but UnionPay can have another spelling of a good one kept, and a stranger cannot push
+//! one out. Their time is checked for each notice.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
-
-use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::channel::{Rejection, quote};
 use crate::model::{Environment, Timestamp};
 use crate::settings::SettingsError;
 use crate::signature::Verified;
+use crate::signature::key::PublicKey;
 use crate::signature::rsa::{RsaHash, RsaVerifier};
 use crate::signature::x509::Certificate;
 
@@ -29,8 +32,8 @@ pub(super) const FIELD: &str = "signPubKeyCert";
 /// Longest certificate in a notice, in bytes of text; real ones have 1500.
 pub(super) const TEXT_BYTES_MAX: usize = 8 * 1024;
 
-/// Most good certificates that are remembered. UnionPay uses one, and another around a change; should there ever be
-/// more, the others are read anew for each notice.
+/// Most certificates that are remembered, each of [`TEXT_BYTES_MAX`] at most. UnionPay uses one, and another around a
+/// change; should there ever be more, the others are read anew for each notice.
 pub(super) const KNOWN_MAX: usize = 8;
 
 /// UnionPay's own name in its certificates: `041@…@中国银联股份有限公司@…`.
@@ -38,6 +41,9 @@ const UNIONPAY: &str = "中国银联股份有限公司";
 
 /// The same in its test environment: `041@Z12@00040000:SIGN@00000062`.
 const UNIONPAY_TEST: &str = "00040000:SIGN";
+
+/// What the authorities of the test environment have in their names: `CFCA TEST CS CA`, `CFCA TEST OCA1`.
+const TEST_AUTHORITY: &str = "CFCA TEST";
 
 /// Where UnionPay's name stands among the parts of the common name.
 const NAME_AT: usize = 2;
@@ -47,6 +53,8 @@ pub(super) struct Trust {
     environment: Environment,
     authorities: Vec<Authority>,
     pinned: Vec<Certificate>,
+    /// The merchant's own key, which is never UnionPay's.
+    own: Option<PublicKey>,
     known: [OnceLock<Arc<Signer>>; KNOWN_MAX],
 }
 
@@ -58,8 +66,8 @@ struct Authority {
 
 /// A certificate that was found good.
 pub(super) struct Signer {
-    /// SHA-256 of its text as it came.
-    digest: Vec<u8>,
+    /// Its text as it came.
+    text: Vec<u8>,
     certificate: Certificate,
     /// Which of the authorities issued it.
     authorities: Vec<usize>,
@@ -95,13 +103,20 @@ impl Trust {
     /// could never pass, is a mistake now rather than a refused notice later.
     ///
     /// # Errors
-    /// [`SettingsError`] with `relation` or `never_matches`.
+    /// [`SettingsError`] with `test_certificate`, `own_public_key`, `relation` or `never_matches`.
     pub(super) fn new(
         environment: Environment,
         roots: &[Certificate],
         middles: &[Certificate],
         pinned: Vec<Certificate>,
+        own: Option<PublicKey>,
     ) -> Result<Self, SettingsError> {
+        for (setting, certificates) in [("root_cert", roots), ("middle_cert", middles), ("unionpay_cert", &pinned)] {
+            refuse_test(setting, environment, certificates)?;
+            if certificates.iter().any(|one| own.as_ref() == Some(one.key())) {
+                return Err(SettingsError::new(setting, "own_public_key"));
+            }
+        }
         for (setting, authorities) in [("root_cert", roots), ("middle_cert", middles)] {
             if authorities.iter().any(|one| !one.is_authority()) {
                 return Err(SettingsError::new(setting, "never_matches").because("CA"));
@@ -116,12 +131,9 @@ impl Trust {
                 return Err(SettingsError::new("middle_cert", "relation").because("root_cert"));
             }
         }
-        let trust =
-            Self { environment, authorities, pinned: Vec::new(), known: std::array::from_fn(|_| OnceLock::new()) };
+        let known = std::array::from_fn(|_| OnceLock::new());
+        let trust = Self { environment, authorities, pinned: Vec::new(), own, known };
         for one in &pinned {
-            if is_test(one) && environment == Environment::Live {
-                return Err(SettingsError::new("unionpay_cert", "relation").because("environment"));
-            }
             if !trust.is_unionpay(one) {
                 return Err(SettingsError::new("unionpay_cert", "never_matches").because(UNIONPAY));
             }
@@ -138,40 +150,54 @@ impl Trust {
     /// [`Rejection::Malformed`] when it is no certificate, [`Rejection::UnknownKey`] with its decimal serial
     /// (UnionPay's `certId`) when it is not UnionPay's, or not valid now.
     pub(super) fn signer(&self, text: &[u8], now: Timestamp) -> Result<Arc<Signer>, Rejection> {
-        let digest = digest(&SHA256, text);
-        let mut known = self.known.iter().map_while(OnceLock::get);
-        let signer = match known.find(|signer| signer.digest == digest.as_ref()) {
+        let signer = match self.known(|one| one.text == text) {
             Some(signer) => signer.clone(),
-            None => Arc::new(self.judge(text, digest.as_ref())?),
+            None => self.judge(text)?,
         };
-        if !self.is_valid_at(&signer, now) {
-            return Err(unknown(&signer.certificate));
+        if self.is_valid_at(&signer, now) { Ok(signer) } else { Err(unknown(&signer.certificate)) }
+    }
+
+    /// Keeps a signer whose notice was proven, in the first free place; when there is none, it is not kept.
+    pub(super) fn remember(&self, signer: &Arc<Signer>) {
+        for place in &self.known {
+            let kept = place.get_or_init(|| signer.clone());
+            if kept.certificate.der() == signer.certificate.der() {
+                return;
+            }
         }
-        if !self.known.iter().map_while(OnceLock::get).any(|one| one.digest == signer.digest) {
-            // The first free place; when there is none, it is not remembered.
-            let _is_kept = self.known.iter().any(|place| place.set(signer.clone()).is_ok());
-        }
-        Ok(signer)
+    }
+
+    fn known(&self, is_it: impl Fn(&Signer) -> bool) -> Option<&Arc<Signer>> {
+        self.known.iter().map_while(OnceLock::get).find(|one| is_it(one))
     }
 
     /// Everything about a certificate that does not depend on the time.
-    fn judge(&self, text: &[u8], digest: &[u8]) -> Result<Signer, Rejection> {
+    fn judge(&self, text: &[u8]) -> Result<Arc<Signer>, Rejection> {
         let malformed = || Rejection::Malformed { field: FIELD.into() };
         if text.len() > TEXT_BYTES_MAX || !is_one_certificate(text) {
             return Err(malformed());
         }
         let certificate = Certificate::read(FIELD, text).map_err(|_| malformed())?;
+        // The same certificate in lines of another length, or with other line ends.
+        if let Some(known) = self.known(|one| one.certificate.der() == certificate.der()) {
+            return Ok(known.clone());
+        }
+        // What costs nothing first: its authority's signature costs as much as the notice's.
+        let is_foreign = (self.environment == Environment::Live && is_test(&certificate))
+            || self.own.as_ref() == Some(certificate.key());
         let is_pinned = self.pinned.is_empty() || self.pinned.iter().any(|pin| pin.der() == certificate.der());
-        let authorities = self.issuers(&certificate);
-        let is_issued = self.authorities.is_empty() || !authorities.is_empty();
         let is_trusted_somehow = !(self.pinned.is_empty() && self.authorities.is_empty());
-        if !self.is_unionpay(&certificate) || !is_pinned || !is_issued || !is_trusted_somehow {
+        if is_foreign || !is_pinned || !is_trusted_somehow || !self.is_unionpay(&certificate) {
+            return Err(unknown(&certificate));
+        }
+        let authorities = self.issuers(&certificate);
+        if authorities.is_empty() && !self.authorities.is_empty() {
             return Err(unknown(&certificate));
         }
         let serial = &certificate.description().serial;
         let key =
             RsaVerifier::new(FIELD, certificate.key(), RsaHash::Sha256, serial).map_err(|_| unknown(&certificate))?;
-        Ok(Signer { digest: digest.to_vec(), certificate, authorities, key })
+        Ok(Arc::new(Signer { text: text.to_vec(), certificate, authorities, key }))
     }
 
     /// Which authorities issued a certificate.
@@ -185,8 +211,8 @@ impl Trust {
 
     /// Whether the common name's third part is UnionPay; its test name counts in a sandbox only.
     fn is_unionpay(&self, certificate: &Certificate) -> bool {
-        let is_test = self.environment == Environment::Sandbox && is_test(certificate);
-        is_test || name_part(certificate) == Some(UNIONPAY)
+        let name = name_part(certificate);
+        name == Some(UNIONPAY) || (self.environment == Environment::Sandbox && name == Some(UNIONPAY_TEST))
     }
 
     /// Whether the certificate and one of its paths are valid.
@@ -208,8 +234,28 @@ fn unknown(certificate: &Certificate) -> Rejection {
     Rejection::UnknownKey { serial: quote(&certificate.description().serial) }
 }
 
+/// A file of the test environment in a live channel.
+///
+/// # Errors
+/// [`SettingsError`] with `test_certificate`.
+pub(super) fn refuse_test(
+    setting: &'static str,
+    environment: Environment,
+    certificates: &[Certificate],
+) -> Result<(), SettingsError> {
+    let of_test = certificates.iter().find(|one| environment == Environment::Live && is_test(one));
+    of_test.map_or(Ok(()), |one| {
+        let issuer = quote(&one.description().issuer);
+        Err(SettingsError::new(setting, "test_certificate").because(issuer))
+    })
+}
+
+/// Whether a certificate is of UnionPay's test environment: by its own name, or by that of its authority.
 fn is_test(certificate: &Certificate) -> bool {
+    let description = certificate.description();
+    let is_of_test = |name: &String| name.replace('\0', "").to_ascii_uppercase().contains(TEST_AUTHORITY);
     name_part(certificate) == Some(UNIONPAY_TEST)
+        || [&description.subject, &description.issuer].into_iter().any(is_of_test)
 }
 
 fn name_part(certificate: &Certificate) -> Option<&str> {

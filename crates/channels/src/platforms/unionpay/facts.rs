@@ -64,6 +64,18 @@ fn kind(reading: &mut Reading<'_>) -> EventKind {
         reading.unknown("origRespCode");
         return EventKind::Other;
     }
+    let kind = told(reading);
+    // An answer to the merchant's own request for a refund, a revocation or a payout is signed like a notice too, and its
+    // code says only that the request was taken. It has no trace number, which every notice of a transaction has.
+    if kind != EventKind::Other && reading.get("traceNo").is_none() {
+        reading.missing("traceNo");
+        return EventKind::Other;
+    }
+    kind
+}
+
+/// What a message says, if it is a notice.
+fn told(reading: &mut Reading<'_>) -> EventKind {
     let done = match reading.get("txnType") {
         Some("01" | "03") => EventKind::PaymentSucceeded,
         Some("02") => EventKind::PaymentAuthorized,

@@ -2,12 +2,13 @@
 
 use zeroize::Zeroizing;
 
-use super::certificates::Trust;
+use super::certificates::{Trust, refuse_test};
 use crate::channel::KeyNote;
 use crate::model::Environment;
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
 use crate::signature::Verified;
 use crate::signature::digest::{DigestHash, HexCase, SecretDigest};
+use crate::signature::own_key::{OwnKey, Password};
 use crate::signature::x509::Certificate;
 
 /// Most certificates in one file: the current ones and those around a change.
@@ -53,6 +54,9 @@ impl SignMethod {
         }
     }
 }
+
+const PRIVATE_KEY: &str = "private_key";
+const PASSWORD: &str = "private_key_password";
 
 /// The settings, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
@@ -113,6 +117,29 @@ pub(super) const SETTINGS: &[Setting] = &[
         example: "unionpay.cer",
     },
     Setting {
+        name: PRIVATE_KEY,
+        kind: SettingKind::SecretKey,
+        is_required: false,
+        help: Text {
+            en: "your own signing certificate with its private key as UnionPay hands it out: acp_prod_sign.pfx with its \
+                 password beside it, or PEM; used to see that it was not put in place of UnionPay's, and to show its certId \
+                 and its last day",
+            zh: "银联发给商户的签名证书与私钥:acp_prod_sign.pfx(密码填在下一项),也可用 PEM;用于防止把它误填为银联的证书,并显示其 certId 和到期日",
+        },
+        example: "acp_prod_sign.pfx",
+    },
+    Setting {
+        name: PASSWORD,
+        kind: SettingKind::SecretKey,
+        is_required: false,
+        help: Text {
+            en: "password of that .pfx file, which was chosen when it was downloaded from cs.cfca.com.cn (000000 in the \
+                 sandbox); not for PEM",
+            zh: "该 .pfx 文件的密码,即在 cs.cfca.com.cn 下载证书时设置的密码(测试环境为 000000);PEM 文件不用填",
+        },
+        example: "acp_prod_sign_password",
+    },
+    Setting {
         name: "secure_key",
         kind: SettingKind::SecretKey,
         is_required: false,
@@ -159,7 +186,9 @@ impl Config {
         let sub_merchants = ids(settings, "sub_mer_id", SUB_MERCHANTS_MAX, is_sub_merchant)?.unwrap_or_default();
         let mut notes = Vec::new();
         let methods = methods(settings)?;
-        let trust = trust(settings, &methods, &mut notes)?;
+        let own = own(settings)?;
+        let trust = trust(settings, &methods, own.as_ref(), &mut notes)?;
+        notes.extend(own.as_ref().map(own_note));
         let keyed = |method, hash| keyed(settings, &methods, method, hash);
         let (sha256, sm3) = (keyed(SignMethod::Sha256, DigestHash::Sha256)?, keyed(SignMethod::Sm3, DigestHash::Sm3)?);
         notes.extend([(&sha256, DigestHash::Sha256), (&sm3, DigestHash::Sm3)].into_iter().filter_map(|(key, hash)| {
@@ -228,6 +257,7 @@ const CERTIFICATES: [&str; 3] = ["root_cert", "middle_cert", "unionpay_cert"];
 fn trust(
     settings: &Settings,
     methods: &[SignMethod],
+    own: Option<&OwnKey>,
     notes: &mut Vec<KeyNote>,
 ) -> Result<Option<Trust>, SettingsError> {
     let [roots, middles, pinned] = CERTIFICATES.map(|name| certificates(settings, name));
@@ -245,8 +275,32 @@ fn trust(
     for (name, certificates) in [("root_cert", &roots), ("middle_cert", &middles), ("unionpay_cert", &pinned)] {
         notes.extend(certificates.iter().map(|one| certificate_note(name, one)));
     }
-    let trust = Trust::new(settings.environment, &roots, &middles, pinned)?;
+    let trust = Trust::new(settings.environment, &roots, &middles, pinned, own.map(|own| own.public().clone()))?;
     Ok(is_allowed.then_some(trust))
+}
+
+/// The merchant's own key. In the test environment every merchant has the same, so it is none in a live channel.
+fn own(settings: &Settings) -> Result<Option<OwnKey>, SettingsError> {
+    let password = Password { setting: PASSWORD, text: settings.secret_line(PASSWORD)? };
+    let Some(file) = settings.key(PRIVATE_KEY) else {
+        let lonely = SettingsError::new(PASSWORD, "relation").because(PRIVATE_KEY);
+        return if password.text.is_some() { Err(lonely) } else { Ok(None) };
+    };
+    let own = OwnKey::read(PRIVATE_KEY, file, password)?;
+    refuse_test(PRIVATE_KEY, settings.environment, own.certificate().map(std::slice::from_ref).unwrap_or_default())?;
+    Ok(Some(own))
+}
+
+/// The certificate's serial in decimals is what requests to UnionPay call `certId`.
+fn own_note(own: &OwnKey) -> KeyNote {
+    let description = own.certificate().map(Certificate::description);
+    let id = description.map(|description| format!(", certId {}", description.serial)).unwrap_or_default();
+    KeyNote {
+        label: format!("{PRIVATE_KEY} (public half{id})"),
+        algorithm: own.public().algorithm().to_string(),
+        fingerprint: Some(own.public().fingerprint()),
+        not_after: description.and_then(|description| description.not_after),
+    }
 }
 
 fn certificates(settings: &Settings, name: &'static str) -> Result<Vec<Certificate>, SettingsError> {

@@ -157,7 +157,6 @@ fn a_real_notice_is_proven_by_its_chain() {
 
     let notice = request(&vector!("token.form")[..]);
     let unknown = Rejection::UnknownKey { serial: "68759585097".into() };
-    assert_eq!(refused(&real(Environment::Live), &notice, DAY), unknown, "a test certificate in live");
     for time in ["2015-12-04T03:25:20Z", "2017-12-04T03:25:22Z", "2026-11-21T00:00:00Z"] {
         assert_eq!(refused(&sandbox, &notice, time), unknown, "{time}");
     }
@@ -220,10 +219,20 @@ fn a_pinned_certificate_needs_no_chain_and_bounds_it() {
     let mut live = pinned;
     live.environment = Environment::Live;
     let error = build(&live).err().unwrap();
-    assert_eq!(
-        (error.setting, error.word, error.detail.as_deref()),
-        ("unionpay_cert", "relation", Some("environment"))
-    );
+    assert_eq!((error.setting, error.word), ("unionpay_cert", "test_certificate"));
+}
+
+/// The keys of the test environment are in many hands, and its authority signs with a weak digest.
+#[test]
+fn a_live_channel_takes_no_file_of_the_test_environment() {
+    let word = |settings: &Settings| build(settings).err().map(|error| (error.setting, error.word));
+    assert_eq!(word(&real(Environment::Sandbox)), None);
+    assert_eq!(word(&real(Environment::Live)), Some(("root_cert", "test_certificate")));
+    let error = build(&real(Environment::Live)).err().unwrap();
+    assert!(error.detail.as_deref().is_some_and(|issuer| issuer.contains("CFCA TEST")), "{error}");
+    // Also where the methods leave it without use.
+    let unused = real(Environment::Live).with("secure_key", key(SECURE_KEY)).with("sign_methods", texts(&["11"]));
+    assert_eq!(word(&unused), Some(("root_cert", "test_certificate")));
 }
 
 /// The published vectors of both digests.
@@ -238,8 +247,8 @@ fn secure_keys_prove_by_either_digest() {
         let (notification, key, variant) = genuine(&keyed(), body(&pairs));
         assert_eq!((key.as_str(), variant.as_str()), ("secure_key", "keep"));
         assert_eq!(body(&pairs), signed(&payment(method)), "the tests sign as the vector says");
-        // The currency is not in the vector.
-        assert_eq!(notification.concerns, [Concern::MissingField { field: "currencyCode".into() }]);
+        // No trace number is in the vector.
+        assert_eq!(notification.concerns, [Concern::MissingField { field: "traceNo".into() }]);
         for wrong in [signature.to_uppercase(), signature[1..].to_owned(), format!("{signature} "), "0".repeat(64)] {
             let mut pairs = payment(method);
             pairs.push(("signature", &wrong));
@@ -283,7 +292,7 @@ fn the_configuration_chooses_the_algorithm() {
 fn blank_values_are_signed_or_left_out() {
     let mut pairs = payment("11");
     set(&mut pairs, "currencyCode", "156");
-    pairs.extend([("reserved", ""), ("reqReserved", " ")]);
+    pairs.extend([("reserved", ""), ("reqReserved", " "), ("traceNo", "123456")]);
     let ways = [
         (signed(&pairs), "keep"),
         (signed_over(&pairs, |value| !value.is_empty()), "skip-empty"),
@@ -366,11 +375,12 @@ fn wrong_settings_are_named() {
     check(keyed().with("secure_key", key("")), ("secure_key", "missing"));
     check(keyed().with("secure_key", key("tooshort")), ("secure_key", "too_short"));
     check(keyed().with("secure_key", key("979da4cf ccbae7923641daa5dd7047c2")), ("secure_key", "malformed"));
-    let swapped = live().with("root_cert", key(vector!("middle.cer"))).with("middle_cert", key(vector!("root.cer")));
+    let sandbox = || merchant(Environment::Sandbox);
+    let swapped = sandbox().with("root_cert", key(vector!("middle.cer"))).with("middle_cert", key(vector!("root.cer")));
     check(swapped, ("middle_cert", "relation"));
     let leaf = Form::parse(vector!("token.form"), LIMITS).unwrap().present("signPubKeyCert").unwrap().to_vec();
-    check(real(Environment::Live).with("middle_cert", key(&leaf)), ("middle_cert", "never_matches"));
-    check(live().with("unionpay_cert", key(vector!("root.cer"))), ("unionpay_cert", "never_matches"));
+    check(real(Environment::Sandbox).with("middle_cert", key(&leaf)), ("middle_cert", "never_matches"));
+    check(sandbox().with("unionpay_cert", key(vector!("root.cer"))), ("unionpay_cert", "never_matches"));
     check(live().with("unionpay_cert", key("nothing")), ("unionpay_cert", "not_a_certificate"));
     let five = vector!("root.cer").repeat(5);
     check(real(Environment::Live).with("root_cert", key(five)), ("root_cert", "out_of_range"));

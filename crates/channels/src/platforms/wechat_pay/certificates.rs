@@ -24,17 +24,18 @@ use http::{HeaderMap, HeaderName, Method};
 use serde_json::json;
 
 use super::envelope::{ALGORITHM, Value};
-use super::settings::{Config, Key, Keys, PUBLIC_KEY_ID_PREFIX, certificate_note, is_own, normal_serial};
+use super::settings::{Config, is_own};
 use super::{JSON, NONCE, SERIAL, SIGNATURE, SIGNATURE_TYPE, TIMESTAMP, TYPE, WINDOW_SECONDS, WechatPay};
 use crate::channel::{
     ANSWER_BYTES_MAX, Channel, FETCHED_KEYS_MAX, FetchedKey, HttpAnswer, HttpAsk, Interface, KeyRefused, KeyRequest,
     KeySource,
 };
 use crate::model::Timestamp;
+use crate::platforms::signed_body::keys::{Key, Keys, certificate_note, normal_serial};
 use crate::platforms::signed_body::read_timestamp;
 use crate::signature::decode_base64;
 use crate::signature::key::hex;
-use crate::signature::rsa::{RsaHash, RsaVerifier, sign_sha256};
+use crate::signature::rsa::sign_sha256;
 use crate::signature::x509::Certificate;
 
 /// The platform's host.
@@ -102,7 +103,7 @@ impl KeySource for WechatPay {
         // The platform refuses requests without one.
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tollbell/", env!("CARGO_PKG_VERSION"))));
         // Asks for an answer that the configured public key proves, when there is one.
-        if let Some(id) = self.config.keys.public_key_id() {
+        if let Some(id) = self.config.keys.id() {
             headers.insert(HeaderName::from_static("wechatpay-serial"), HeaderValue::from_str(id).ok()?);
         }
         let (url, reach) = (caller.interface.url(PATH), caller.interface.reach());
@@ -167,7 +168,7 @@ impl KeySource for WechatPay {
             let opened = self.open_kept(key)?;
             // A configured certificate of the same serial goes first, as it always does.
             notes.push(certificate_note("platform certificate, fetched", &opened.certificate, &key.serial));
-            fetched.push(opened.into_key());
+            fetched.push(opened.key);
         }
         Ok(Arc::new(Self { config: self.config.clone(), fetched: Keys::of(fetched), fetched_notes: notes }))
     }
@@ -178,7 +179,7 @@ impl KeySource for WechatPay {
         match known.iter().map(|key| key.fetched_at).max() {
             // A clock that was set back must not put the next download off by as much.
             Some(last) => last.min(now).checked_add(RENEW_EVERY).ok(),
-            None if self.config.keys.public_key_id().is_some() => None,
+            None if self.config.keys.id().is_some() => None,
             None => Some(now),
         }
     }
@@ -188,27 +189,15 @@ impl KeySource for WechatPay {
 struct Opened {
     fetched: FetchedKey,
     certificate: Certificate,
-    verifier: RsaVerifier,
-}
-
-impl Opened {
-    fn into_key(self) -> Key {
-        Key {
-            serial: self.fetched.serial,
-            verifier: self.verifier,
-            not_before: Some(self.fetched.not_before),
-            not_after: Some(self.fetched.not_after),
-        }
-    }
+    key: Key,
 }
 
 impl WechatPay {
     /// Opens one sealed certificate, and checks everything about it but the present time.
     fn open(&self, item: &Value, fetched_at: Timestamp) -> Result<Opened, KeyRefused> {
         let text = |path, field| text_at(item, path).ok_or(KeyRefused::Malformed { field });
-        let serial = normal_serial(text("serial_no", "serial_no")?)
-            .filter(|serial| !serial.starts_with(PUBLIC_KEY_ID_PREFIX))
-            .ok_or(KeyRefused::Malformed { field: "serial_no" })?;
+        let serial =
+            normal_serial(text("serial_no", "serial_no")?).ok_or(KeyRefused::Malformed { field: "serial_no" })?;
         let algorithm = text("encrypt_certificate.algorithm", "algorithm")?;
         let associated = text("encrypt_certificate.associated_data", "associated_data")?;
         let nonce = text("encrypt_certificate.nonce", "nonce")?;
@@ -219,10 +208,12 @@ impl WechatPay {
         if associated != ASSOCIATED {
             return Err(KeyRefused::Malformed { field: "associated_data" });
         }
-        let nonce_bytes = nonce.as_bytes().try_into().map_err(|_| KeyRefused::Malformed { field: "nonce" })?;
         let boxed = STANDARD.decode(ciphertext).map_err(|_| KeyRefused::Malformed { field: "ciphertext" })?;
-        let pem =
-            self.config.cipher.open(nonce_bytes, associated.as_bytes(), boxed).ok_or(KeyRefused::Undecryptable)?;
+        let pem = self
+            .config
+            .cipher
+            .open(nonce.as_bytes(), associated.as_bytes(), &boxed)
+            .ok_or(KeyRefused::Undecryptable)?;
 
         let unreadable = KeyRefused::Malformed { field: "certificate" };
         let certificate = Certificate::read("platform_certs", &pem).map_err(|_| unreadable.clone())?;
@@ -236,8 +227,7 @@ impl WechatPay {
         let (Some(not_before), Some(not_after)) = (description.not_before, description.not_after) else {
             return Err(KeyRefused::Validity);
         };
-        let verifier =
-            RsaVerifier::new("platform_certs", certificate.key(), RsaHash::Sha256, &serial).map_err(|_| unreadable)?;
+        let key = Key::of_certificate("platform_certs", &certificate).map_err(|_| unreadable)?;
         let evidence = json!({
             "serial_no": serial,
             "encrypt_certificate": {
@@ -247,7 +237,7 @@ impl WechatPay {
         let evidence = evidence.to_string().into_bytes();
         let fetched =
             FetchedKey { serial, certificate: certificate.to_pem(), evidence, not_before, not_after, fetched_at };
-        Ok(Opened { fetched, certificate, verifier })
+        Ok(Opened { fetched, certificate, key })
     }
 
     /// Opens the box of a kept key; what was written beside it must be what is in it.
@@ -281,9 +271,7 @@ impl WechatPay {
             return Err(KeyRefused::Validity);
         }
         let signature = decode_base64(signature.as_bytes()).ok_or(KeyRefused::Malformed { field: SIGNATURE })?;
-        let named = normal_serial(serial);
-        let is_in_use = |one: &&Opened| Some(&one.fetched.serial) == named.as_ref() && one.fetched.not_before <= now;
-        let key = self.key(serial, now).or_else(|| delivered.iter().find(is_in_use).map(|one| &one.verifier));
+        let key = self.key(serial, now).or_else(|| delivered.iter().find_map(|one| one.key.find(serial, now)));
         let message = [timestamp.as_bytes(), b"\n", nonce.as_bytes(), b"\n", answer.body.as_ref(), b"\n"].concat();
         key.and_then(|key| key.verify(&message, &signature, "v3")).map(drop).ok_or(KeyRefused::Signature)
     }

@@ -1,16 +1,14 @@
 //! The JSON around a notification, and the box in it: AES-256-GCM under the API v3 key (WeChat Pay, "callback
 //! notifications"). Values are kept as they are written, so that no float comes near an amount.
 
-use std::fmt;
-
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::value::RawValue;
 
-use super::settings::API_V3_KEY_BYTES;
 use crate::channel::{Rejection, quote};
+use crate::cipher::gcm::Gcm;
 use crate::json;
+use crate::model::Concern;
+use crate::platforms::signed_body::malformed;
+use crate::platforms::signed_body::sealed::{Member, Sealed};
 
 /// Most members of one object.
 pub(super) const MEMBERS_MAX: usize = 1024;
@@ -30,71 +28,31 @@ pub(super) const ALGORITHM: &str = "AEAD_AES_256_GCM";
 /// The only kind of resource that is documented.
 const RESOURCE_TYPE: &str = "encrypt-resource";
 
-/// The API v3 key, ready to open boxes.
-pub(super) struct Cipher(LessSafeKey);
-
-impl fmt::Debug for Cipher {
-    /// Shows no key.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Cipher(…)")
-    }
-}
-
-impl Cipher {
-    /// From the key's bytes; none only if the library refused 32 bytes.
-    pub(super) fn new(key: &[u8; API_V3_KEY_BYTES]) -> Option<Self> {
-        UnboundKey::new(&AES_256_GCM, key).ok().map(|key| Self(LessSafeKey::new(key)))
-    }
-
-    /// Opens a box; none when its tag does not match.
-    pub(super) fn open(&self, nonce: [u8; NONCE_LEN], associated: &[u8], mut boxed: Vec<u8>) -> Option<Vec<u8>> {
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        let length = self.0.open_in_place(nonce, Aad::from(associated), &mut boxed).ok()?.len();
-        boxed.truncate(length);
-        Some(boxed)
-    }
-
-    /// Closes a box.
-    #[cfg(any(test, feature = "simulate"))]
-    pub(super) fn close(&self, nonce: [u8; NONCE_LEN], associated: &[u8], plaintext: &[u8]) -> Option<Vec<u8>> {
-        let mut boxed = plaintext.to_vec();
-        let nonce = Nonce::assume_unique_for_key(nonce);
-        self.0.seal_in_place_append_tag(nonce, Aad::from(associated), &mut boxed).ok()?;
-        Some(boxed)
-    }
-}
-
 /// The message around the box.
 #[derive(Debug)]
 pub(super) struct Envelope {
     /// Every member but the box's content, as text, in the order of arrival.
     pub(super) fields: Vec<(String, String)>,
-    /// What the platform calls this kind of message.
+    /// What the platform calls this kind of message; empty when it does not say.
     pub(super) event_type: String,
-    nonce: [u8; NONCE_LEN],
-    associated: String,
-    ciphertext: Vec<u8>,
+    /// What of it a person must look at.
+    pub(super) concerns: Vec<Concern>,
+    sealed: Sealed,
 }
 
 impl Envelope {
     /// Reads the envelope of a body.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Rejection> {
         let outer = Members::parse("", body)?;
-        let event_type = outer.required("event_type")?;
-        if outer.text("resource_type")?.is_some_and(|kind| kind != RESOURCE_TYPE) {
-            return Err(malformed("resource_type"));
-        }
-        let resource = outer.get("resource").ok_or_else(|| missing("resource"))?;
+        let resource = outer.get("resource").filter(|raw| raw.get() != "null").ok_or_else(|| missing("resource"))?;
         let resource = Members::parse("resource.", resource.get().as_bytes())?;
-        let algorithm = resource.required("algorithm")?;
-        if algorithm != ALGORITHM {
-            return Err(Rejection::Algorithm { algorithm: quote(&algorithm) });
+        let mut concerns = Vec::new();
+        let event_type = outer.text("event_type").needed("event_type", &mut concerns).unwrap_or_default();
+        let kind = outer.get("resource_type").filter(|raw| raw.get() != "null").map(shown);
+        if let Some(kind) = kind.filter(|kind| kind != RESOURCE_TYPE) {
+            concerns.push(Concern::UnknownValue { field: "resource_type".into(), value: quote(&kind) });
         }
-        let nonce = resource.required("nonce")?;
-        let nonce = nonce.as_bytes().try_into().map_err(|_| malformed("resource.nonce"))?;
-        let associated = resource.text("associated_data")?.unwrap_or_default();
-        let ciphertext = resource.required("ciphertext")?;
-        let ciphertext = STANDARD.decode(ciphertext).map_err(|_| malformed("resource.ciphertext"))?;
+        let sealed = Sealed::read(ALGORITHM, |name| resource.text(name), &mut concerns);
         let mut fields = Vec::new();
         for (name, raw) in outer.0.iter().filter(|(name, _)| name != "resource") {
             fields.push((name.clone(), shown(raw)));
@@ -102,7 +60,7 @@ impl Envelope {
         for (name, raw) in resource.0.iter().filter(|(name, _)| name != "ciphertext") {
             fields.push((format!("resource.{name}"), shown(raw)));
         }
-        Ok(Self { fields, event_type, nonce, associated, ciphertext })
+        Ok(Self { fields, event_type, concerns, sealed })
     }
 
     /// A member as text; none when absent or blank.
@@ -111,9 +69,9 @@ impl Envelope {
         found.map(|(_, value)| value.as_str()).filter(|value| !value.trim().is_empty())
     }
 
-    /// What the box holds.
-    pub(super) fn decrypt(&self, cipher: &Cipher) -> Result<Vec<u8>, Rejection> {
-        cipher.open(self.nonce, self.associated.as_bytes(), self.ciphertext.clone()).ok_or(Rejection::Undecryptable)
+    /// What the box holds; nothing where there is none that a key could open, which is among the concerns.
+    pub(super) fn decrypt(&self, cipher: &Gcm) -> Result<Vec<u8>, Rejection> {
+        self.sealed.open(cipher)
     }
 }
 
@@ -126,10 +84,6 @@ fn missing(field: &str) -> Rejection {
     Rejection::Missing { field: field.into() }
 }
 
-fn malformed(field: &str) -> Rejection {
-    Rejection::Malformed { field: field.into() }
-}
-
 /// A member as text: a text's own, anything else as it is written. Not taken apart, since this is read before
 /// the signature is checked, and paths of a hostile message could grow beyond its size.
 fn shown(raw: &RawValue) -> String {
@@ -137,7 +91,7 @@ fn shown(raw: &RawValue) -> String {
 }
 
 /// The members of one object, each once.
-struct Members<'a>(Vec<(String, &'a RawValue)>, &'static str);
+struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Members<'a> {
     /// Reads an object. `prefix` goes before names in a refusal.
@@ -146,7 +100,7 @@ impl<'a> Members<'a> {
         let json::Members::<MEMBERS_MAX>(members) = serde_json::from_slice(text).map_err(|_| malformed(whole))?;
         match json::duplicate(&members) {
             Some(name) => Err(Rejection::Duplicate { field: quote(&format!("{prefix}{name}")) }),
-            None => Ok(Self(members, prefix)),
+            None => Ok(Self(members)),
         }
     }
 
@@ -154,14 +108,11 @@ impl<'a> Members<'a> {
         self.0.iter().find(|(member, _)| member == name).map(|(_, raw)| *raw)
     }
 
-    /// A text, where it is there and not null.
-    fn text(&self, name: &str) -> Result<Option<String>, Rejection> {
-        let Some(raw) = self.get(name) else { return Ok(None) };
-        serde_json::from_str(raw.get()).map_err(|_| malformed(&format!("{}{name}", self.1)))
-    }
-
-    fn required(&self, name: &str) -> Result<String, Rejection> {
-        self.text(name)?.filter(|text| !text.is_empty()).ok_or_else(|| missing(&format!("{}{name}", self.1)))
+    fn text(&self, name: &str) -> Member {
+        self.get(name).map_or(Member::Absent, |raw| match serde_json::from_str::<Option<String>>(raw.get()) {
+            Ok(text) => text.map_or(Member::Absent, Member::Text),
+            Err(_) => Member::Odd,
+        })
     }
 }
 

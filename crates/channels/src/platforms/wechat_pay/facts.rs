@@ -24,6 +24,7 @@ use super::settings::Config;
 use crate::channel::quote;
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Notification, Scope, Timestamp};
+use crate::platforms::signed_body::sealed::kind_of;
 use crate::signature::key::hex;
 
 /// Most sub-orders of a combined order that are read; the platform allows 50.
@@ -75,7 +76,8 @@ pub(super) fn read(
         "COMPLAINT.CREATE" | "COMPLAINT.STATE_CHANGE" => complaints::read(&mut reading),
         kind if CONTRACTS.contains(&kind) => contracts::read(&mut reading),
         kind => {
-            if !notices::is_known(kind) {
+            // That it does not say its kind is a concern already.
+            if !kind.is_empty() && !notices::is_known(kind) {
                 reading.concern(Concern::UnknownValue { field: "event_type".into(), value: quote(kind) });
             }
             vec![reading.other()]
@@ -248,7 +250,8 @@ fn profit_sharing(reading: &mut Reading<'_>, kind: EventKind) -> Vec<Fact> {
         reading.unknown("", "success_time");
         return vec![reading.other()];
     };
-    reading.need(&["out_order_no"]);
+    // Without its time a share has the name of any other of the same order and receiver.
+    reading.need(&["out_order_no", "success_time"]);
     let amount = reading.amount("", "receiver.amount", "receiver.currency");
     vec![Fact {
         order_no: reading.name("", "out_order_no"),
@@ -264,7 +267,9 @@ fn transfer(reading: &mut Reading<'_>) -> Vec<Fact> {
     let kind = match reading.name("", "state").as_deref() {
         Some("SUCCESS") => EventKind::TransferSucceeded,
         Some("FAIL" | "CANCELLED") => EventKind::TransferFailed,
+        // Not over, under a word that says it is.
         Some("ACCEPTED" | "PROCESSING" | "WAIT_USER_CONFIRM" | "TRANSFERING" | "CANCELING") => {
+            reading.contradiction("", "state");
             return vec![reading.other()];
         }
         Some(_) => {
@@ -337,13 +342,16 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     fn new(config: &'a Config, envelope: &'a Envelope, plaintext: &[u8], body: &[u8]) -> Self {
         let tree = Value::parse(plaintext);
-        let mut concerns = Vec::new();
+        let mut concerns = envelope.concerns.clone();
         if let Some(name) = &tree.twice {
             concerns.push(Concern::Ambiguous { field: quote(name) });
         }
         let is_whole = !tree.is_broken && matches!(tree.value, Value::Object(_));
         if !is_whole || !tree.value.has_short_paths(PLAINTEXT.len()) {
-            concerns.push(Concern::UnreadableText { field: "resource.ciphertext".into() });
+            let concern = Concern::UnreadableText { field: "resource.ciphertext".into() };
+            if !concerns.contains(&concern) {
+                concerns.push(concern);
+            }
         }
         // The digest of the body stands in for a number that is missing or too long to be one.
         let number = envelope.get("id").filter(|id| id.len() <= NAME_BYTES_MAX);
@@ -421,7 +429,7 @@ impl<'a> Reading<'a> {
         Notification {
             scope: self.scope,
             platform_id: self.platform_id,
-            platform_kind: quote(&self.envelope.event_type),
+            platform_kind: kind_of(&self.envelope.event_type),
             // The signed header's time lies within minutes of now, so it can stand in.
             sent_at: Some(created.unwrap_or(signed_at)),
             facts,
@@ -539,6 +547,11 @@ impl<'a> Reading<'a> {
     fn unknown(&mut self, prefix: &str, path: &str) {
         let value = self.get(prefix, path).map(quote).unwrap_or_default();
         self.concern(Concern::UnknownValue { field: format!("{prefix}{path}"), value });
+    }
+
+    /// A value that decides, and is not there or cannot be read.
+    fn undecided(&mut self, path: &str) {
+        if self.get("", path).is_some() { self.unknown("", path) } else { self.missing(path) }
     }
 
     /// Each concern once.

@@ -1,18 +1,15 @@
 //! What a merchant configures for a WeChat Pay channel, and the checks that make it a channel or refuse it.
 
-use std::fmt;
-
 use super::certificates::{API, Caller};
-use super::envelope::Cipher;
 use crate::channel::{Interface, KeyNote};
-use crate::model::{Environment, Timestamp};
+use crate::cipher::gcm::{Gcm, KEY_BYTES};
+use crate::model::Environment;
+use crate::platforms::accounts::texts;
+use crate::platforms::signed_body::keys::{Key, Keys, SERIAL_CHARS_MAX, certificates, is_issued_to, normal_serial};
+use crate::platforms::tenpay::{is_app_id, is_merchant};
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
 use crate::signature::key::{PublicKey, read_rsa_private};
-use crate::signature::rsa::{RsaHash, RsaVerifier};
 use crate::signature::x509::Certificate;
-
-/// Most certificates in `platform_certs`: the current ones and those around a rotation.
-pub(super) const CERTIFICATES_MAX: usize = 16;
 
 /// Most application ids of one channel.
 pub(super) const APP_IDS_MAX: usize = 64;
@@ -23,20 +20,8 @@ pub(super) const SUB_MERCHANTS_MAX: usize = 4096;
 /// In `sub_mchid`: every sub-merchant of this provider.
 pub(super) const ANY: &str = "*";
 
-/// Bytes of an API v3 key: the text itself is the AES-256 key (WeChat Pay, "API v3 key").
-pub(super) const API_V3_KEY_BYTES: usize = 32;
-
 /// How the id of a public key begins.
 pub(super) const PUBLIC_KEY_ID_PREFIX: &str = "PUB_KEY_ID_";
-
-/// Longest serial or key id that is taken from a message, in characters; real ones have 40 and about 45.
-const SERIAL_CHARS_MAX: usize = 64;
-
-/// Most digits of a merchant's number; real ones have 8 to 10.
-const MERCHANT_DIGITS_MAX: usize = 32;
-
-/// Longest application id; real ones have 18 characters.
-const APP_ID_CHARS_MAX: usize = 32;
 
 /// The settings, in the order in which they are shown.
 pub(super) const SETTINGS: &[Setting] = &[
@@ -171,7 +156,7 @@ pub(super) struct Config {
     /// Their applications; empty when they do not matter.
     pub(super) sub_app_ids: Vec<String>,
     /// What opens the resource.
-    pub(super) cipher: Cipher,
+    pub(super) cipher: Gcm,
     /// The keys that prove a message.
     pub(super) keys: Keys,
     /// What signs our own requests, when they are configured.
@@ -180,70 +165,11 @@ pub(super) struct Config {
     pub(super) notes: Vec<KeyNote>,
 }
 
-/// The keys that can prove a notification, each under its serial in normal form.
-pub(super) struct Keys(Vec<Key>);
-
-/// One of them.
-pub(super) struct Key {
-    /// In normal form.
-    pub(super) serial: String,
-    pub(super) verifier: RsaVerifier,
-    /// From when on it proves anything; none for a public key.
-    pub(super) not_before: Option<Timestamp>,
-    /// Until when.
-    pub(super) not_after: Option<Timestamp>,
-}
-
-impl fmt::Debug for Keys {
-    /// Says which, not their bytes.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.iter().map(|key| &key.serial)).finish()
-    }
-}
-
-impl Keys {
-    /// These keys.
-    pub(super) fn of(keys: Vec<Key>) -> Self {
-        Self(keys)
-    }
-
-    /// The id of the configured public key.
-    pub(super) fn public_key_id(&self) -> Option<&str> {
-        self.0.iter().map(|key| key.serial.as_str()).find(|serial| serial.starts_with(PUBLIC_KEY_ID_PREFIX))
-    }
-
-    /// Whether one of them, whichever is named, verifies a signature.
-    pub(super) fn believes(&self, text: &[u8], signature: &[u8]) -> bool {
-        self.0.iter().any(|key| key.verifier.verify(text, signature, "probe").is_some())
-    }
-
-    /// Whether a key has this serial.
-    pub(super) fn knows(&self, serial: &str) -> bool {
-        normal_serial(serial).is_some_and(|serial| self.0.iter().any(|key| key.serial == serial))
-    }
-
-    /// The key of this serial. A certificate that has ended proves nothing any more.
-    pub(super) fn find(&self, serial: &str, now: Timestamp) -> Option<&RsaVerifier> {
-        let serial = normal_serial(serial)?;
-        let key = self.0.iter().find(|key| key.serial == serial)?;
-        let is_in_use = key.not_before.is_none_or(|begin| begin <= now) && key.not_after.is_none_or(|end| now <= end);
-        is_in_use.then_some(&key.verifier)
-    }
-}
-
-/// A serial in the form in which serials are compared: the id of a public key whole, as it is written;
-/// a certificate's hexadecimal in upper case without leading zeros. None for what is neither.
-pub(super) fn normal_serial(text: &str) -> Option<String> {
-    if text.len() > SERIAL_CHARS_MAX {
-        return None;
-    }
-    if let Some(rest) = text.strip_prefix(PUBLIC_KEY_ID_PREFIX) {
-        let is_id = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        return is_id.then(|| text.to_owned());
-    }
-    let digits = text.trim_start_matches('0');
-    let is_serial = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_serial.then(|| digits.to_ascii_uppercase())
+/// The id of a public key, whole and as it is written; none for what is none.
+pub(super) fn key_id(text: &str) -> Option<&str> {
+    let rest = text.strip_prefix(PUBLIC_KEY_ID_PREFIX).filter(|_| text.len() <= SERIAL_CHARS_MAX)?;
+    let is_id = !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    is_id.then_some(text)
 }
 
 impl Config {
@@ -253,23 +179,25 @@ impl Config {
         if !is_merchant(&mchid) {
             return Err(SettingsError::new("mchid", "malformed_id").because(mchid));
         }
-        let app_ids = ids(settings, "appid", APP_IDS_MAX, is_app_id)?.ok_or(SettingsError::new("appid", "missing"))?;
+        let app_ids =
+            texts(settings, "appid", APP_IDS_MAX, is_app_id)?.ok_or(SettingsError::new("appid", "missing"))?;
         let sub_mchids =
-            ids(settings, "sub_mchid", SUB_MERCHANTS_MAX, |id| id == ANY || is_merchant(id))?.unwrap_or_default();
-        let sub_app_ids = ids(settings, "sub_appid", SUB_MERCHANTS_MAX, is_app_id)?.unwrap_or_default();
+            texts(settings, "sub_mchid", SUB_MERCHANTS_MAX, |id| id == ANY || is_merchant(id))?.unwrap_or_default();
+        let sub_app_ids = texts(settings, "sub_appid", SUB_MERCHANTS_MAX, is_app_id)?.unwrap_or_default();
         let cipher = cipher(settings)?;
         let mut notes = Vec::new();
         let caller = caller(settings, &mut notes)?;
         let own = caller.as_ref().map(|caller| PublicKey::of_pair("private_key", &caller.pair)).transpose()?;
         let mut keys = Vec::new();
         keys.extend(public_key(settings, own.as_ref(), &mut notes)?);
-        keys.extend(certificates(settings, &mchid, own.as_ref(), &mut notes)?);
+        let is_own = |one: &Certificate| is_issued_to(&mchid, one) || own.as_ref() == Some(one.key());
+        keys.extend(certificates(settings, "platform_certs", is_own, &mut notes)?);
         // With a key of its own the channel can ask for the platform's, and refuses everything until it has one.
         if keys.is_empty() && caller.is_none() {
             return Err(SettingsError::new("wechatpay_public_key", "missing").because("platform_certs"));
         }
         let environment = settings.environment;
-        Ok(Self { environment, mchid, app_ids, sub_mchids, sub_app_ids, cipher, keys: Keys(keys), caller, notes })
+        Ok(Self { environment, mchid, app_ids, sub_mchids, sub_app_ids, cipher, keys: Keys::of(keys), caller, notes })
     }
 
     /// Whether a sub-merchant is one of ours.
@@ -278,18 +206,16 @@ impl Config {
     }
 }
 
-/// The text itself is the key. An editor's newline at its end is no part of it; anything else is.
-fn cipher(settings: &Settings) -> Result<Cipher, SettingsError> {
+/// The text itself is the key (WeChat Pay, "API v3 key"); it is no hexadecimal and no base64 of one.
+fn cipher(settings: &Settings) -> Result<Gcm, SettingsError> {
     const SETTING: &str = "api_v3_key";
-    let file = settings.key(SETTING).ok_or(SettingsError::new(SETTING, "missing"))?;
-    let text = file.strip_suffix(b"\n").unwrap_or(file);
-    let text = text.strip_suffix(b"\r").unwrap_or(text);
+    let line = settings.secret_line(SETTING)?.ok_or(SettingsError::new(SETTING, "missing"))?;
     let wrong = || {
-        let detail = format!("{} bytes, not {API_V3_KEY_BYTES}", text.len());
+        let detail = format!("{} bytes, not {KEY_BYTES}", line.len());
         SettingsError::new(SETTING, "out_of_range").because(detail)
     };
-    let key: &[u8; API_V3_KEY_BYTES] = text.try_into().map_err(|_| wrong())?;
-    Cipher::new(key).ok_or_else(wrong)
+    let key: &[u8; KEY_BYTES] = line.try_into().map_err(|_| wrong())?;
+    Gcm::new(key).ok_or_else(wrong)
 }
 
 /// The merchant's own key and everything that calls need: all of it or nothing.
@@ -305,7 +231,7 @@ fn caller(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<Option<Caller
         (Some(file), Some(serial)) => (file, serial),
     };
     // Sent as it is written; a public key's id or anything else with letters beyond F is a mix-up.
-    if normal_serial(serial).is_none_or(|normal| normal.starts_with(PUBLIC_KEY_ID_PREFIX)) {
+    if normal_serial(serial).is_none() {
         return Err(SettingsError::new(SERIAL, "malformed_id").because(crate::channel::quote(serial)));
     }
     let pair = read_rsa_private(KEY, file)?;
@@ -333,101 +259,22 @@ fn public_key(
         (None, Some(_)) => return Err(SettingsError::new(KEY, "missing")),
         (Some(file), Some(id)) => (file, id),
     };
-    let serial = normal_serial(id)
-        .filter(|serial| serial.starts_with(PUBLIC_KEY_ID_PREFIX))
-        .ok_or_else(|| SettingsError::new(ID, "malformed_id").because(crate::channel::quote(id)))?;
+    let id = key_id(id).ok_or_else(|| SettingsError::new(ID, "malformed_id").because(crate::channel::quote(id)))?;
     let key = PublicKey::read(KEY, file)?;
     if own == Some(&key) {
         return Err(SettingsError::new(KEY, "own_public_key"));
     }
     notes.push(KeyNote {
-        label: serial.clone(),
+        label: id.to_owned(),
         algorithm: key.algorithm().to_string(),
         fingerprint: Some(key.fingerprint()),
         not_after: None,
     });
-    let verifier = RsaVerifier::new(KEY, &key, RsaHash::Sha256, &serial)?;
-    Ok(Some(Key { serial, verifier, not_before: None, not_after: None }))
-}
-
-fn certificates(
-    settings: &Settings,
-    mchid: &str,
-    own: Option<&PublicKey>,
-    notes: &mut Vec<KeyNote>,
-) -> Result<Vec<Key>, SettingsError> {
-    const SETTING: &str = "platform_certs";
-    let Some(file) = settings.key(SETTING) else { return Ok(Vec::new()) };
-    let certificates = Certificate::read_all(SETTING, file)?;
-    if certificates.len() > CERTIFICATES_MAX {
-        let detail = format!("{} > {CERTIFICATES_MAX}", certificates.len());
-        return Err(SettingsError::new(SETTING, "out_of_range").because(detail));
-    }
-    let mut keys: Vec<Key> = Vec::new();
-    for certificate in &certificates {
-        let description = certificate.description();
-        if is_issued_to(mchid, certificate) || own == Some(certificate.key()) {
-            return Err(SettingsError::new(SETTING, "own_public_key"));
-        }
-        let serial = normal_serial(&description.serial_hex).ok_or(SettingsError::new(SETTING, "not_a_certificate"))?;
-        if keys.iter().any(|key| key.serial == serial) {
-            return Err(SettingsError::new(SETTING, "relation").because(serial));
-        }
-        notes.push(certificate_note(SETTING, certificate, &serial));
-        let verifier = RsaVerifier::new(SETTING, certificate.key(), RsaHash::Sha256, &serial)?;
-        keys.push(Key { serial, verifier, not_before: description.not_before, not_after: description.not_after });
-    }
-    Ok(keys)
-}
-
-/// The merchant's own API certificate is issued to its number; it proves nothing that the platform says.
-fn is_issued_to(mchid: &str, certificate: &Certificate) -> bool {
-    certificate.description().subject.split(',').any(|part| part.strip_prefix("CN=") == Some(mchid))
+    Key::of_public_key(KEY, id, &key).map(Some)
 }
 
 /// Whether a certificate is the merchant's own, by name or by key.
 pub(super) fn is_own(config: &Config, certificate: &Certificate) -> bool {
     let own = config.caller.as_ref().and_then(|caller| PublicKey::of_pair("private_key", &caller.pair).ok());
     is_issued_to(&config.mchid, certificate) || own.as_ref() == Some(certificate.key())
-}
-
-/// A platform certificate, for people.
-pub(super) fn certificate_note(label: &str, certificate: &Certificate, serial: &str) -> KeyNote {
-    KeyNote {
-        label: label.to_owned(),
-        algorithm: format!("X.509, {}", certificate.key().algorithm()),
-        fingerprint: Some(serial.to_owned()),
-        not_after: certificate.description().not_after,
-    }
-}
-
-fn ids(
-    settings: &Settings,
-    name: &'static str,
-    count_max: usize,
-    is_id: fn(&str) -> bool,
-) -> Result<Option<Vec<String>>, SettingsError> {
-    let texts: Vec<&str> = match (settings.texts(name), settings.text(name)) {
-        (Some(texts), _) => texts.iter().map(|text| text.trim()).collect(),
-        (None, Some(text)) => vec![text.trim()],
-        (None, None) => return Ok(None),
-    };
-    if texts.is_empty() {
-        return Err(SettingsError::new(name, "empty_list"));
-    }
-    if texts.len() > count_max {
-        return Err(SettingsError::new(name, "out_of_range").because(format!("{} > {count_max}", texts.len())));
-    }
-    match texts.iter().find(|text| !is_id(text)) {
-        Some(bad) => Err(SettingsError::new(name, "malformed_id").because(crate::channel::quote(bad))),
-        None => Ok(Some(texts.into_iter().map(str::to_owned).collect())),
-    }
-}
-
-fn is_merchant(text: &str) -> bool {
-    !text.is_empty() && text.len() <= MERCHANT_DIGITS_MAX && text.bytes().all(|byte| byte.is_ascii_digit())
-}
-
-fn is_app_id(text: &str) -> bool {
-    !text.is_empty() && text.len() <= APP_ID_CHARS_MAX && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

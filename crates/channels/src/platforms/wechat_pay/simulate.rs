@@ -18,9 +18,9 @@ use jiff::tz::Offset;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::envelope::Cipher;
-use super::settings::{API_V3_KEY_BYTES, PUBLIC_KEY_ID_PREFIX};
+use super::settings::PUBLIC_KEY_ID_PREFIX;
 use super::{JSON, NONCE, SERIAL, SIGNATURE, SIGNATURE_TYPE, TIMESTAMP, TYPE};
+use crate::cipher::gcm::{Gcm, KEY_BYTES};
 use crate::model::{Environment, EventKind, RawRequest};
 use crate::settings::{SettingValue, Settings};
 use crate::signature::key::{PublicKey, hex};
@@ -117,9 +117,9 @@ impl Side {
         let name = hex(digest(&SHA256, format!("{event_type}{plaintext}{}", story.serial).as_bytes()).as_ref());
         let mut nonce = [0; 12];
         nonce.copy_from_slice(&name.as_bytes()[..12]);
-        let cipher = Cipher::new(&self.api_v3_key()).expect("a key of 32 bytes");
+        let cipher = Gcm::new(&self.api_v3_key()).expect("a key of 32 bytes");
         let boxed = cipher
-            .close(nonce, original_type.as_bytes(), plaintext.to_string().as_bytes())
+            .close(&nonce, original_type.as_bytes(), plaintext.to_string().as_bytes())
             .expect("a short text can be sealed");
         let body = json!({
             "id": format!("{}-{}-{}-{}-{}", &name[..8], &name[8..12], &name[12..16], &name[16..20], &name[20..32]),
@@ -155,12 +155,12 @@ impl Side {
     }
 
     /// As random as the private key that it is made from, so that one export carries both.
-    fn api_v3_key(&self) -> [u8; API_V3_KEY_BYTES] {
+    fn api_v3_key(&self) -> [u8; KEY_BYTES] {
         let pkcs8 = self.pkcs8();
         let seed = Zeroizing::new([b"api v3 key of the other side\n", pkcs8.as_slice()].concat());
         let text = Zeroizing::new(hex(digest(&SHA256, &seed).as_ref()));
-        let mut key = [0; API_V3_KEY_BYTES];
-        key.copy_from_slice(&text.as_bytes()[..API_V3_KEY_BYTES]);
+        let mut key = [0; KEY_BYTES];
+        key.copy_from_slice(&text.as_bytes()[..KEY_BYTES]);
         key
     }
 

@@ -96,14 +96,24 @@ pub(super) fn read(config: &Config, flat: &Flat, shape: Shape) -> Notification {
         Shape::Payment => vec![payment(&mut reading, scope.clone(), number)],
         Shape::Combined => combined(config, &mut reading, &scope),
         Shape::Contract => vec![contract(&mut reading, scope.clone(), number)],
-        // Notices without money, sealed contents, and what is never read here.
-        Shape::Vehicle | Shape::Event | Shape::Refund => vec![reading.other(scope.clone(), number)],
+        Shape::Vehicle => {
+            reading.needed_time(told.time);
+            vec![reading.other(scope.clone(), number)]
+        }
+        // What is inside is sealed with a key that this channel does not have, and may be a payment.
+        Shape::Event => {
+            reading.needed_time(told.time);
+            reading.concern(Concern::UnreadableText { field: "event_ciphertext".into() });
+            vec![reading.other(scope.clone(), number)]
+        }
+        // Never read here.
+        Shape::Refund => vec![reading.other(scope.clone(), number)],
     };
     Notification {
         scope,
         platform_id: reading.message_name(number),
         platform_kind: told.kind,
-        sent_at: reading.time(told.time).or_else(|| facts.iter().find_map(|fact| fact.occurred_at)),
+        sent_at: reading.time(told.time).or_else(|| facts.iter().filter_map(|fact| fact.occurred_at).min()),
         facts,
         concerns: reading.concerns,
     }
@@ -219,7 +229,7 @@ fn transaction(reading: &mut Reading<'_>, kind: EventKind, scope: Scope) -> Fact
         platform_no: Some(identity.as_str().to_owned()),
         payee: reading.name("sub_mch_id").or_else(|| reading.name("mch_id")),
         order_no,
-        occurred_at: reading.time("time_end"),
+        occurred_at: reading.needed_time("time_end"),
         ..fact(kind, scope, identity, amount)
     }
 }
@@ -309,7 +319,7 @@ fn contract(reading: &mut Reading<'_>, scope: Scope, number: Option<&str>) -> Fa
         order_no: reading.name("contract_code"),
         platform_no: reading.name("contract_id"),
         payee: reading.name("sub_mch_id").or_else(|| reading.name("mch_id")),
-        occurred_at: reading.time("operate_time"),
+        occurred_at: reading.needed_time("operate_time"),
         ..fact(kind, scope, identity, Amount::None)
     }
 }

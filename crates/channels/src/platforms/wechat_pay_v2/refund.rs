@@ -176,10 +176,11 @@ fn refund(reading: &mut Reading<'_>, kind: EventKind, scope: &Scope) -> Option<F
     let payment = reading.needed_identity("transaction_id", "")?;
     let amount = reading.amount("refund_fee", &["refund_fee_type", "fee_type"]);
     check_amounts(reading);
-    let occurred_at = reading.time("success_time");
-    if reading.get("success_time").is_some() && occurred_at.is_none() {
-        reading.unknown("success_time");
-    }
+    // Only a refund that succeeded has a time. The others have none at all, and say that no money went back.
+    let occurred_at = match reading.get("success_time") {
+        None if kind != EventKind::RefundSucceeded => None,
+        _ => reading.needed_time("success_time"),
+    };
     Some(Fact {
         aliases: vec![alias],
         order_no: reading.name("out_trade_no"),

@@ -2,6 +2,7 @@
 
 use crate::channel::KeyNote;
 use crate::model::Environment;
+use crate::platforms::accounts::texts;
 use crate::platforms::tenpay::{self, ApiKey, SignType};
 use crate::settings::{Setting, SettingKind, Settings, SettingsError, Text};
 use crate::signature::digest::{DigestHash, HexCase};
@@ -151,16 +152,16 @@ impl Config {
         if !tenpay::is_merchant(&mch_id) {
             return Err(SettingsError::new("mch_id", "malformed_id").because(crate::channel::quote(&mch_id)));
         }
-        let app_ids = tenpay::ids(settings, "appid", APP_IDS_MAX, tenpay::is_app_id)?;
+        let app_ids = texts(settings, "appid", APP_IDS_MAX, tenpay::is_app_id)?;
         let app_ids = app_ids.ok_or(SettingsError::new("appid", "missing"))?;
         let is_sub = |id: &str| id == ANY || tenpay::is_merchant(id);
-        let subs = match tenpay::ids(settings, "sub_mch_id", SUB_MERCHANTS_MAX, is_sub)? {
+        let subs = match texts(settings, "sub_mch_id", SUB_MERCHANTS_MAX, is_sub)? {
             None => Subs::None,
             Some(ids) if ids.iter().any(|id| id == ANY) => Subs::Any,
             Some(mut ids) if ids.len() == 1 => ids.pop().map_or(Subs::None, Subs::One),
             Some(ids) => Subs::Several(ids),
         };
-        let sub_app_ids = tenpay::ids(settings, "sub_appid", SUB_MERCHANTS_MAX, tenpay::is_app_id)?.unwrap_or_default();
+        let sub_app_ids = texts(settings, "sub_appid", SUB_MERCHANTS_MAX, tenpay::is_app_id)?.unwrap_or_default();
         let sign_types = sign_types(settings)?;
         let key = ApiKey::build(settings, API_KEY, [API_KEY_CHARS, API_KEY_CHARS])?;
         // The sealing key is the text of a digest, not its bytes (WeChat Pay, "refund notification").

@@ -8,14 +8,12 @@ use zeroize::Zeroizing;
 use super::refund::REQ_INFO;
 use super::settings::{Config, Subs};
 use crate::cipher::seal_aes_ecb;
-use crate::model::{Environment, EventKind, RawRequest};
+use crate::model::EventKind;
 use crate::platforms::tenpay::SignType;
-use crate::platforms::tenpay::simulate::{
-    Draft, SIGNED, beijing, fresh_key, imported_key, nonce, number, request, sign,
-};
-use crate::settings::{SettingValue, Settings, SettingsError};
+use crate::platforms::tenpay::simulate::{Draft, Protocol, SIGNED, Teller, beijing, nonce, number, request, sign};
+use crate::settings::{Settings, SettingsError};
 use crate::signature::digest::{DigestHash, HexCase};
-use crate::simulate::{Carrier, Cover, Covered, Genuine, Mirror, OtherSide, PairCover, Story, WrittenSetting};
+use crate::simulate::{Carrier, Cover, Covered, Genuine, Mirror, OtherSide, PairCover, Story};
 use crate::xml::encode;
 
 /// The invented merchant; the other generation's is the same.
@@ -45,11 +43,12 @@ const STORIES: &[EventKind] = &[
 const SEALED: Cover =
     Cover::Pairs(PairCover { carrier: Carrier::Xml, covered: Covered::Each(&[REQ_INFO]), signature: None });
 
+static PROTOCOL: Protocol =
+    Protocol { key_file: "wechat_apiv2_key", stories: STORIES, stories_of_a_channel: STORIES, tell };
+
 /// A new other side with a fresh key.
 pub(super) fn other_side() -> Box<dyn OtherSide> {
-    let ids = vec![("appid", APPID.to_owned()), ("mch_id", MCH_ID.to_owned())];
-    let sign_types = vec![SignType::Md5, SignType::HmacSha256];
-    Box::new(Side { teller: Teller { ids, key: fresh_key(), sign_types } })
+    Teller::fresh(&PROTOCOL, [MCH_ID, APPID], &[SignType::Md5, SignType::HmacSha256])
 }
 
 /// The other side of a configured channel.
@@ -65,109 +64,50 @@ pub(super) fn mirror(settings: &Settings) -> Result<Box<dyn Mirror>, SettingsErr
     };
     ids.extend(sub.map(|id| ("sub_mch_id", id)));
     ids.extend(config.sub_app_ids.into_iter().next().map(|id| ("sub_appid", id)));
-    let key = Zeroizing::new(config.key.secret().to_vec());
-    Ok(Box::new(Teller { ids, key, sign_types: config.sign_types }))
+    Ok(Teller::of(&PROTOCOL, ids, config.key.secret(), config.sign_types))
 }
 
-struct Side {
-    teller: Teller,
+fn tell(teller: &Teller, story: &Story) -> Genuine {
+    let mut fields: Draft = teller.ids.clone();
+    fields.push(("nonce_str", nonce(&story.order_no, story.serial)));
+    fields.push(("return_code", "SUCCESS".into()));
+    let status = match story.kind {
+        EventKind::RefundSucceeded => Some("SUCCESS"),
+        EventKind::RefundFailed => Some("REFUNDCLOSE"),
+        EventKind::RefundAbnormal => Some("CHANGE"),
+        _ => None,
+    };
+    if let Some(status) = status {
+        let content = refund(story, status);
+        fields.push((REQ_INFO, seal(&teller.key, &encode("root", pairs(&content)))));
+        return Genuine { request: request(PATH, &fields, story.at), cover: SEALED };
+    }
+    fields.extend(match story.kind {
+        EventKind::AgreementSigned => contract(story, "ADD"),
+        EventKind::AgreementCancelled => contract(story, "DELETE"),
+        EventKind::Other => vehicle(story),
+        _ => payment(story),
+    });
+    let sign_type = sign_type(&teller.sign_types, story.kind);
+    if sign_type == SignType::HmacSha256 {
+        fields.push(("sign_type", sign_type.word().into()));
+    }
+    sign(&mut fields, &teller.key, sign_type);
+    Genuine { request: request(PATH, &fields, story.at), cover: SIGNED }
 }
 
-impl OtherSide for Side {
-    fn settings(&self) -> Settings {
-        self.written_settings()
-            .into_iter()
-            .fold(Settings::new(Environment::Sandbox), |settings, one| settings.with(one.name, one.value))
-    }
-
-    fn written_settings(&self) -> Vec<WrittenSetting> {
-        let key = SettingValue::Key(self.teller.key.clone());
-        vec![
-            WrittenSetting { name: "mch_id", value: SettingValue::Text(MCH_ID.into()), file_name: None },
-            WrittenSetting { name: "appid", value: SettingValue::Texts(vec![APPID.into()]), file_name: None },
-            WrittenSetting { name: "api_key", value: key, file_name: Some("wechat_apiv2_key") },
-        ]
-    }
-
-    fn stories(&self) -> &'static [EventKind] {
-        STORIES
-    }
-
-    fn callback(&self, story: &Story) -> Genuine {
-        self.teller.tell(story)
-    }
-
-    fn export(&self) -> Vec<u8> {
-        self.teller.key.to_vec()
-    }
-
-    fn import(&mut self, exported: &[u8]) -> Result<(), String> {
-        self.teller.key = imported_key(exported)?;
-        Ok(())
-    }
+/// Payments are signed with what orders ask for where nothing is said; the younger products always ask for HMAC.
+fn sign_type(allowed: &[SignType], kind: EventKind) -> SignType {
+    let wished = match kind {
+        EventKind::PaymentSucceeded | EventKind::PaymentFailed => SignType::Md5,
+        _ => SignType::HmacSha256,
+    };
+    allowed.iter().find(|one| **one == wished).or(allowed.first()).copied().unwrap_or(wished)
 }
 
-/// Who knows the key, and whose it is.
-struct Teller {
-    ids: Vec<(&'static str, String)>,
-    key: Zeroizing<Vec<u8>>,
-    sign_types: Vec<SignType>,
-}
-
-impl Mirror for Teller {
-    fn stories(&self) -> Vec<EventKind> {
-        STORIES.to_vec()
-    }
-
-    fn callback(&self, story: &Story) -> RawRequest {
-        self.tell(story).request
-    }
-}
-
-impl Teller {
-    fn tell(&self, story: &Story) -> Genuine {
-        let mut fields: Draft = self.ids.clone();
-        fields.push(("nonce_str", nonce(&story.order_no, story.serial)));
-        fields.push(("return_code", "SUCCESS".into()));
-        let status = match story.kind {
-            EventKind::RefundSucceeded => Some("SUCCESS"),
-            EventKind::RefundFailed => Some("REFUNDCLOSE"),
-            EventKind::RefundAbnormal => Some("CHANGE"),
-            _ => None,
-        };
-        if let Some(status) = status {
-            let content = refund(story, status);
-            fields.push((REQ_INFO, self.seal(&encode("root", pairs(&content)))));
-            return Genuine { request: request(PATH, &fields, story.at), cover: SEALED };
-        }
-        fields.extend(match story.kind {
-            EventKind::AgreementSigned => contract(story, "ADD"),
-            EventKind::AgreementCancelled => contract(story, "DELETE"),
-            EventKind::Other => vehicle(story),
-            _ => payment(story),
-        });
-        let sign_type = self.sign_type(story.kind);
-        if sign_type == SignType::HmacSha256 {
-            fields.push(("sign_type", sign_type.word().into()));
-        }
-        sign(&mut fields, &self.key, sign_type);
-        Genuine { request: request(PATH, &fields, story.at), cover: SIGNED }
-    }
-
-    /// Payments are signed with what orders ask for where nothing is said; the younger products always ask for HMAC.
-    fn sign_type(&self, kind: EventKind) -> SignType {
-        let wished = match kind {
-            EventKind::PaymentSucceeded | EventKind::PaymentFailed => SignType::Md5,
-            _ => SignType::HmacSha256,
-        };
-        let allowed = |one: &&SignType| **one == wished;
-        self.sign_types.iter().find(allowed).or(self.sign_types.first()).copied().unwrap_or(wished)
-    }
-
-    fn seal(&self, content: &str) -> String {
-        let key = Zeroizing::new(DigestHash::Md5.hex_of(&[&self.key], HexCase::Lower));
-        STANDARD.encode(seal_aes_ecb(key.as_bytes(), content.as_bytes()).expect("a key of 32 characters"))
-    }
+fn seal(key: &[u8], content: &str) -> String {
+    let key = Zeroizing::new(DigestHash::Md5.hex_of(&[key], HexCase::Lower));
+    STANDARD.encode(seal_aes_ecb(key.as_bytes(), content.as_bytes()).expect("a key of 32 characters"))
 }
 
 fn pairs(fields: &Draft) -> impl Iterator<Item = (&str, &str)> {

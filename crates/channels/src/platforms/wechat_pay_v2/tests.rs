@@ -412,6 +412,10 @@ fn a_combined_order_is_its_payments() {
             (paid, "1900000109:1900000108", "4200000215201811190261405421", fen(20)),
         ]
     );
+    // As old as its oldest order.
+    let older = list.replacen("20181119162413", "20101119162413", 1);
+    let notification = accepted_by(&*provider, &signed_as(combined(&older), SignType::HmacSha256));
+    assert_eq!(notification.sent_at, Some("2010-11-19T08:24:13Z".parse().unwrap()));
     // Orders of a merchant that is not ours.
     assert_eq!(words(&accepted(&signed(combined(list)))), ["foreign_payee", "foreign_payee"]);
     for (list, word) in [
@@ -426,6 +430,8 @@ fn a_combined_order_is_its_payments() {
         (&list.replace("\"total_fee\":10", "\"total_fee\":1.0"), "unreadable_amount"),
         (&list.replace("\"total_fee\":10,", ""), "missing_field"),
         (&list.replace("4200000215201811190261405420", ""), "missing_field"),
+        (&list.replacen("\"time_end\":\"20181119162413\"", "\"time_end\":\"soon\"", 1), "unknown_value"),
+        (&list.replacen(",\"time_end\":\"20181119162413\"", "", 1), "missing_field"),
         (&list.replace("A&total_fee", "A&total_fee=1"), "ambiguous"),
     ] {
         let notification = accepted_by(&*provider, &signed(combined(list)));
@@ -454,14 +460,16 @@ fn notices_without_money_are_kept_and_answered_in_their_own_words() {
         ("algorithm", "HMAC-SHA256"),
     ]);
     let channel = channel(&settings());
-    for (draft, kind, ack, time) in [
-        (vehicle, "vehicle_event_type BLOCKED", SUCCESS, "2018-01-01T02:00:00Z"),
-        (event.clone(), "event_type TRANSACTION.SUCCESS", SUCCESS_OF_EVENT, "2018-02-25T03:22:33Z"),
+    // What is sealed may be a payment, and this channel has not the key: a person looks.
+    let sealed = "event_type TRANSACTION.SUCCESS";
+    for (draft, kind, ack, time, concerns) in [
+        (vehicle, "vehicle_event_type BLOCKED", SUCCESS, "2018-01-01T02:00:00Z", vec![]),
+        (event.clone(), sealed, SUCCESS_OF_EVENT, "2018-02-25T03:22:33Z", vec!["unreadable_text"]),
     ] {
         let request = signed_as(draft, SignType::HmacSha256);
         let notification = accepted(&request);
         assert_eq!(only_fact(&notification).kind, EventKind::Other);
-        assert_eq!((notification.platform_kind.as_str(), words(&notification)), (kind, vec![]));
+        assert_eq!((notification.platform_kind.as_str(), words(&notification)), (kind, concerns));
         assert_eq!(notification.sent_at, Some(time.parse().unwrap()));
         let reply = channel.answer(Answer::Success, Some(&request));
         assert_eq!((reply.status, &reply.body[..]), (200, ack.as_bytes()));
@@ -469,6 +477,43 @@ fn notices_without_money_are_kept_and_answered_in_their_own_words() {
     }
     // The algorithm of such an event has another name, and must fit as well.
     assert_eq!(refused(&signed(event)).word(), "algorithm");
+}
+
+/// Nothing under the signature but this says how old a message is: a capture from before our memory must not ship goods
+/// again only because its time cannot be read.
+#[test]
+fn a_message_without_its_time_is_held() {
+    let contract = ["transaction_id", "total_fee", "out_trade_no", "time_end"]
+        .iter()
+        .fold(payment(), |draft, name| without(draft, name));
+    let contract = set(
+        contract,
+        &[("change_type", "ADD"), ("contract_id", "201509160000028648"), ("operate_time", "2015-09-16 15:48:04")],
+    );
+    let vehicle = set(
+        without(without(payment(), "result_code"), "return_code"),
+        &[("vehicle_event_type", "NORMAL"), ("vehicle_event_createtime", "20180101100000")],
+    );
+    let failed = set(payment(), &[("result_code", "FAIL")]);
+    for (draft, field, kind) in [
+        (payment(), "time_end", EventKind::PaymentSucceeded),
+        (failed, "time_end", EventKind::PaymentFailed),
+        (contract, "operate_time", EventKind::AgreementSigned),
+        (vehicle, "vehicle_event_createtime", EventKind::Other),
+    ] {
+        assert_eq!(words(&accepted(&signed(draft.clone()))), [""; 0], "{field}");
+        let missing = Concern::MissingField { field: field.into() };
+        for gone in [without(draft.clone(), field), set(draft.clone(), &[(field, " ")])] {
+            let notification = accepted(&signed(gone));
+            assert_eq!((only_fact(&notification).kind, notification.sent_at), (kind, None), "{field}");
+            assert_eq!(notification.concerns, std::slice::from_ref(&missing));
+        }
+        for odd in ["yesterday", "20261321000000", "1795233600", "2026112104000", "202611210400000"] {
+            let notification = accepted(&signed(set(draft.clone(), &[(field, odd)])));
+            assert_eq!((only_fact(&notification).kind, notification.sent_at), (kind, None), "{field}");
+            assert_eq!(notification.concerns, [Concern::UnknownValue { field: field.into(), value: odd.into() }]);
+        }
+    }
 }
 
 #[test]
@@ -522,8 +567,8 @@ fn what_two_readers_could_read_differently_is_refused() {
 #[test]
 fn no_cut_of_the_signed_text_makes_a_payment() {
     // A buyer who may choose `attach` writes whole fields into it, and cuts them out afterwards.
-    let wish = "x&bank_type=C&mch_id=1900000001&out_trade_no=DEAR&result_code=SUCCESS&return_code=SUCCESS&total_fee=900000&\
-                transaction_id=4200000000000000000000000001&zz=";
+    let wish = "x&bank_type=C&mch_id=1900000001&out_trade_no=DEAR&result_code=SUCCESS&return_code=SUCCESS&\
+                time_end=20261121120000&total_fee=900000&transaction_id=4200000000000000000000000001&zz=";
     let mut draft = set(payment(), &[("attach", wish)]);
     sign(&mut draft, KEY, SignType::Md5);
     assert_eq!(words(&accepted(&written(&draft))), ["ambiguous"], "not even as it was signed");
@@ -541,6 +586,7 @@ fn no_cut_of_the_signed_text_makes_a_payment() {
         ("out_trade_no", "DEAR"),
         ("result_code", "SUCCESS"),
         ("return_code", "SUCCESS"),
+        ("time_end", "20261121120000"),
         ("total_fee", "900000"),
         ("transaction_id", "4200000000000000000000000001"),
         ("zz", &tail.concat()),

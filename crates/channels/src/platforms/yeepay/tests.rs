@@ -300,8 +300,6 @@ fn no_failure_behind_the_private_key_tells_its_step() {
         ("a changed key's end", of(&changed(&key, 255), &good)),
         ("zeros for a key", of(&[0; 256], &good)),
         ("ones for a key", of(&[0xff; 256], &good)),
-        ("a short key", of(&key[1..], &good)),
-        ("a long key", of(&[key.as_slice(), &[0]].concat(), &good)),
         ("no bytes of a symmetric key", of(&seal_key(&MERCHANT_PAIR, b""), &good)),
         ("fifteen bytes of a symmetric key", of(&seal_key(&MERCHANT_PAIR, &AES_KEY[..15]), &good)),
         ("another symmetric key", of(&seal_key(&MERCHANT_PAIR, &[1; 16]), &good)),
@@ -367,6 +365,10 @@ fn what_anybody_can_see_in_an_envelope_is_named() {
     }
     let newer = Rejection::Algorithm { algorithm: "yop-encrypt-v1//SM4_CBC_PKCS5Padding".into() };
     assert_eq!(refuse(&with_response("yop-encrypt-v1//SM4_CBC_PKCS5Padding/AAAA/BBBB")), newer);
+    // Whoever has the merchant's public key can count: this tells nothing, and costs the private key nothing.
+    for sealed in [&[7; 255][..], &[7; 257], &[7; 128], &[7; 2048], b"x"] {
+        assert_eq!(with(0, &URL_SAFE_NO_PAD.encode(sealed)), malformed("response"), "{}", sealed.len());
+    }
     let joined = parts.join("$");
     for text in ["x", "a$b", "a$b$AES", &format!("{joined}$"), &format!("${joined}"), &joined.replace('$', "%24")] {
         assert_eq!(refuse(&with_response(text)), malformed("response"), "{}", quote(text));

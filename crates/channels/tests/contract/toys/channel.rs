@@ -279,6 +279,24 @@ impl Channel for Toy {
         pairs.iter().map(|pair| (text(&pair.name), text(&pair.value))).collect()
     }
 
+    fn signed_query(&self, proven: &RawRequest) -> Option<String> {
+        let query = proven.query.as_deref()?;
+        if self.has(Fault::HandsOnStrangers) {
+            return Some(query.to_owned());
+        }
+        let is_own = |pair: &&str| match self.kind {
+            Kind::Query => pair.split_once('=').is_some_and(|(_, value)| !value.is_empty()),
+            Kind::Url => pair.starts_with("sign="),
+            _ => false,
+        };
+        let own = query.split('&').filter(is_own).collect::<Vec<_>>().join("&");
+        Some(own).filter(|own| !own.is_empty() && !self.has(Fault::KeepsTheQuery))
+    }
+
+    fn query_names(&self) -> Vec<&str> {
+        vec!["amount", "id", "mode", "note", "number", "order", "shop", "sign"]
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         vec![KeyNote { label: "key".to_owned(), algorithm: "MD5".to_owned(), fingerprint: None, not_after: None }]
     }

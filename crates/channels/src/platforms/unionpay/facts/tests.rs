@@ -10,6 +10,7 @@ fn purchase() -> Pairs<'static> {
     set(&mut pairs, "orderId", "T1");
     set(&mut pairs, "queryId", "202401011200001234568");
     set(&mut pairs, "currencyCode", "156");
+    set(&mut pairs, "traceNo", "123456");
     pairs
 }
 
@@ -112,6 +113,7 @@ fn a_missing_field_is_held_and_never_guessed() {
     let missing = |field: &str| Concern::MissingField { field: field.into() };
     check("txnType", EventKind::Other, &missing("txnType"));
     check("respCode", EventKind::Other, &missing("respCode"));
+    check("traceNo", EventKind::Other, &missing("traceNo"));
     check("orderId", EventKind::PaymentSucceeded, &missing("orderId"));
     check("txnTime", EventKind::PaymentSucceeded, &missing("txnTime"));
     check("queryId", EventKind::PaymentSucceeded, &missing("queryId"));
@@ -127,6 +129,48 @@ fn a_missing_field_is_held_and_never_guessed() {
         (one(&nameless).kind, nameless.concerns),
         (EventKind::Other, vec![missing("orderId"), missing("queryId")])
     );
+}
+
+/// An answer to a query is signed like a notice, names the transaction, its amount and its numbers, and succeeds also
+/// when the transaction did not.
+#[test]
+fn an_answer_to_a_query_is_no_payment() {
+    for (kind, code, original) in [
+        ("01", "00", "00"),
+        ("01", "00", "05"),
+        ("01", "34", ""),
+        ("00", "00", "00"),
+        ("04", "00", "00"),
+        ("12", "00", "A6"),
+    ] {
+        let answer = read_of(&[
+            ("txnType", kind),
+            ("respCode", code),
+            ("origRespCode", if original.is_empty() { "99" } else { original }),
+            ("origRespMsg", "成功[0000000]"),
+            ("settleAmt", "1000"),
+            ("settleDate", "0101"),
+            ORIGINAL,
+        ]);
+        let fact = one(&answer);
+        assert_eq!((fact.kind, &fact.amount, fact.order_no.as_deref()), (EventKind::Other, &Amount::None, None));
+        let value = if original.is_empty() { "99" } else { original };
+        assert_eq!(answer.concerns, [Concern::UnknownValue { field: "origRespCode".into(), value: value.into() }]);
+    }
+    // A blank one says nothing, as everywhere.
+    assert_eq!(one(&read_of(&[("origRespCode", "")])).kind, EventKind::PaymentSucceeded);
+}
+
+/// An answer to the merchant's own request has a notice's shape, and its code 00 means that the request was taken.
+#[test]
+fn an_answer_to_a_request_is_no_refund_and_no_payout() {
+    for kind in ["04", "12", "31", "32", "33", "01", "03"] {
+        let mut pairs = with(&[("txnType", kind), ORIGINAL]);
+        pairs.retain(|(name, _)| !["traceNo", "currencyCode"].contains(name));
+        let answer = read_under(&keyed(), &pairs);
+        assert_eq!((one(&answer).kind, &one(&answer).amount), (EventKind::Other, &Amount::None), "{kind}");
+        assert_eq!(answer.concerns, [Concern::MissingField { field: "traceNo".into() }], "{kind}");
+    }
 }
 
 #[test]

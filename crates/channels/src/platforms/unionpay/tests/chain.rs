@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
+use aws_lc_rs::encoding::{AsDer as _, Pkcs8V1Der};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::RsaKeyPair;
 use base64::Engine as _;
@@ -106,6 +107,11 @@ fn only_unionpays_own_certificate_under_the_configured_ones_proves() {
         ("the middle one itself", MIDDLE_CERT),
         ("the root itself", ROOT_CERT),
         ("of UnionPay's test environment", Made { subject: named("041@Z12@00040000:SIGN@00000062"), ..LEAF }),
+        ("of the test environment by its unit", Made { subject: Name { unit: "CFCA TEST", ..UNIONPAY }, ..LEAF }),
+        (
+            "of the test environment by its company",
+            Made { subject: Name { organization: "cfca test oca1", ..UNIONPAY }, ..LEAF },
+        ),
     ];
     let names = [
         "041@8310000000083040@某某商户有限公司@00016495",
@@ -195,43 +201,136 @@ fn pins_must_be_able_to_pass() {
     };
     check(Made { signer: 3, ..LEAF }, "relation");
     check(Made { subject: named("041@x@我的商户@1"), ..LEAF }, "never_matches");
-    check(Made { subject: named("041@Z12@00040000:SIGN@00000062"), ..LEAF }, "relation");
+    check(Made { subject: named("041@Z12@00040000:SIGN@00000062"), ..LEAF }, "test_certificate");
+    check(Made { issuer: named("CFCA TEST OCA1"), ..LEAF }, "test_certificate");
+    check(Made { subject: Name { unit: "CFCA TEST", ..UNIONPAY }, ..LEAF }, "test_certificate");
+    // Also where nothing but the pin says who signs.
+    let alone = Made { issuer: named("CFCA TEST OCA1"), ..LEAF }.pem();
+    let error = build(&merchant(Environment::Live).with("unionpay_cert", key(alone))).err().unwrap();
+    assert_eq!((error.setting, error.word), ("unionpay_cert", "test_certificate"), "{error}");
     let weak = settings().with("root_cert", key(Made { is_authority: false, ..ROOT_CERT }.pem()));
     assert_eq!(build(&weak).err().unwrap().word, "never_matches");
 }
 
 #[test]
-fn good_certificates_are_remembered_and_bad_ones_are_not() {
-    let read = |made: Made| Certificate::read("cert", made.pem().as_bytes()).unwrap();
-    let trust = Trust::new(Environment::Live, &[read(ROOT_CERT)], &[read(MIDDLE_CERT)], Vec::new()).unwrap();
+fn certificates_that_proved_a_notice_are_remembered() {
+    let trust = trust();
     let texts: Vec<String> = (0..KNOWN_MAX as u64 + 3).map(|serial| Made { serial, ..LEAF }.pem()).collect();
     let now = at(NOW);
-    let first = trust.signer(texts[0].as_bytes(), now).unwrap();
-    assert!(Arc::ptr_eq(&first, &trust.signer(texts[0].as_bytes(), now).unwrap()), "read once");
-    for serial in 0..100 {
-        let forged = Made { serial, signer: 3, ..LEAF };
-        assert!(trust.signer(forged.pem().as_bytes(), now).is_err());
-    }
-    assert_eq!(trust.known_count(), 1);
+    let signer = |text: &str| trust.signer(text.as_bytes(), now).unwrap();
+    let first = signer(&texts[0]);
+    assert!(!Arc::ptr_eq(&first, &signer(&texts[0])), "it proved nothing yet");
+    trust.remember(&first);
+    assert!(Arc::ptr_eq(&first, &signer(&texts[0])), "read once");
     for text in &texts {
-        trust.signer(text.as_bytes(), now).unwrap();
+        trust.remember(&signer(text));
     }
     assert_eq!(trust.known_count(), KNOWN_MAX);
-    assert!(Arc::ptr_eq(&first, &trust.signer(texts[0].as_bytes(), now).unwrap()), "never pushed out");
-    trust.signer(texts[KNOWN_MAX + 1].as_bytes(), now).expect("read anew each time");
+    assert!(Arc::ptr_eq(&first, &signer(&texts[0])), "never pushed out");
+    // The others are read anew each time.
+    assert!(!Arc::ptr_eq(&signer(&texts[KNOWN_MAX + 1]), &signer(&texts[KNOWN_MAX + 1])));
     // A remembered certificate ends in its time.
     assert!(trust.signer(texts[0].as_bytes(), at("2027-01-01T00:00:01Z")).is_err());
 
-    // Many threads at once find the same, and fill no more than one place.
-    let trust = Trust::new(Environment::Live, &[read(ROOT_CERT)], &[read(MIDDLE_CERT)], Vec::new()).unwrap();
+    // Many threads at once fill one place for each certificate.
+    let trust = self::trust();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| {
-                for text in texts.iter().cycle().take(200) {
-                    assert!(trust.signer(text.as_bytes(), now).is_ok());
+                for text in texts[..KNOWN_MAX - 2].iter().cycle().take(100) {
+                    trust.remember(&trust.signer(text.as_bytes(), now).unwrap());
                 }
             });
         }
     });
-    assert!(trust.known_count() <= KNOWN_MAX);
+    assert_eq!(trust.known_count(), KNOWN_MAX - 2);
+}
+
+fn trust() -> Trust {
+    let read = |made: Made| Certificate::read("cert", made.pem().as_bytes()).unwrap();
+    Trust::new(Environment::Live, &[read(ROOT_CERT)], &[read(MIDDLE_CERT)], Vec::new(), None).unwrap()
+}
+
+/// One certificate can be written in any number of ways, and a stranger has it from any notice. None of his writings is
+/// kept, or those of UnionPay's next certificates would find no place.
+#[test]
+fn a_flood_of_spellings_of_a_good_certificate_fills_nothing() {
+    let channel = UnionPay { config: Config::build(&settings()).unwrap() };
+    let known = || channel.config.trust.as_ref().unwrap().known_count();
+    let pem = LEAF.pem();
+    let line_ends: Vec<usize> = pem.match_indices('\n').map(|(at, _)| at).collect();
+    let spelled = |number: usize| {
+        let at = line_ends[number % line_ends.len()];
+        [&pem[..at], &"\r\n".repeat(1 + number / line_ends.len()), &pem[at..]].concat()
+    };
+    for number in 0..100 {
+        let spelled = spelled(number);
+        let verdict = channel.verify(&request(signed_by(3, &spelled)), at(NOW));
+        assert!(matches!(verdict, Verdict::Refused(Rejection::Signature)), "{spelled:?}: {verdict:?}");
+    }
+    assert_eq!(known(), 0);
+    // Also UnionPay itself takes one place for one certificate.
+    for number in 0..20 {
+        let verdict = channel.verify(&request(signed_by(2, &spelled(number))), at(NOW));
+        assert!(matches!(verdict, Verdict::Genuine(_)), "{verdict:?}");
+    }
+    assert_eq!(known(), 1);
+    let next = Made { serial: 4, ..LEAF }.pem();
+    assert!(matches!(channel.verify(&request(signed_by(2, &next)), at(NOW)), Verdict::Genuine(_)));
+    assert_eq!(known(), 2);
+}
+
+/// Bytes that are no DER stand for the same certificate to a lenient reader.
+#[test]
+fn a_certificate_has_one_encoding() {
+    let der = Certificate::read("cert", LEAF.pem().as_bytes()).unwrap().der().to_vec();
+    let [0x30, 0x82, high, low, content @ ..] = der.as_slice() else { panic!("no long sequence") };
+    let longer = [&[0x30, 0x83, 0, *high, *low], content].concat();
+    let channel = UnionPay { config: Config::build(&settings()).unwrap() };
+    let spelled = crate::signature::key::to_pem("CERTIFICATE", &longer);
+    let verdict = channel.verify(&request(signed_by(3, &spelled)), at(NOW));
+    assert!(matches!(verdict, Verdict::Refused(_)), "{verdict:?}");
+    assert_eq!(channel.config.trust.as_ref().unwrap().known_count(), 0);
+}
+
+/// A notice that a merchant's own key signed proves nothing, whatever the certificate calls itself.
+#[test]
+fn the_merchants_own_key_is_never_unionpays() {
+    let private = |pair: usize| {
+        let der: Pkcs8V1Der<'_> = PAIRS[pair].as_der().unwrap();
+        key(crate::signature::key::to_pem("PRIVATE KEY", der.as_ref()))
+    };
+    let own = |pair: usize| settings().with("private_key", private(pair));
+    assert!(matches!(check(&own(3), LEAF, NOW), Verdict::Genuine(_)));
+    assert!(matches!(check(&own(2), LEAF, NOW), Verdict::Refused(Rejection::UnknownKey { .. })));
+    let error = |settings: Settings| build(&settings).err().map(|error| (error.setting, error.word));
+    let merchant = Made { subject: named("041@N91310000@某某商户@00000001"), key: 3, signer: 1, ..LEAF };
+    let pinned = |made: Made| settings().with("unionpay_cert", key(made.pem()));
+    assert_eq!(error(pinned(merchant)), Some(("unionpay_cert", "never_matches")), "by its name");
+    assert_eq!(error(pinned(merchant).with("private_key", private(3))), Some(("unionpay_cert", "own_public_key")));
+    assert_eq!(error(pinned(LEAF).with("private_key", private(2))), Some(("unionpay_cert", "own_public_key")));
+    assert_eq!(error(own(0)), Some(("root_cert", "own_public_key")));
+    assert_eq!(error(own(1)), Some(("middle_cert", "own_public_key")));
+}
+
+#[test]
+fn the_merchants_own_certificate_is_shown_by_its_number_and_end() {
+    let der: Pkcs8V1Der<'_> = PAIRS[3].as_der().unwrap();
+    let private = crate::signature::key::to_pem("PRIVATE KEY", der.as_ref());
+    let merchant = Made { serial: 77, subject: named("041@N91310000@某某商户@00000001"), key: 3, ..LEAF };
+    let with = |made: Made| settings().with("private_key", key(private.clone() + &made.pem()));
+    let notes = build(&with(merchant)).unwrap().keys();
+    let serial = Certificate::read("cert", merchant.pem().as_bytes()).unwrap().description().serial.clone();
+    let note = notes.iter().find(|note| note.label.starts_with("private_key")).unwrap();
+    assert_eq!(note.label, format!("private_key (public half, certId {serial})"));
+    assert_eq!((note.algorithm.as_str(), note.not_after), ("RSA 2048", Some(at(LEAF.times.1))));
+    let error = |settings: Settings| build(&settings).err().map(|error| (error.setting, error.word));
+    // The test environment's merchants all have one key.
+    let test = Made { issuer: named("CFCA TEST OCA1"), ..merchant };
+    assert_eq!(error(with(test)), Some(("private_key", "test_certificate")));
+    assert_eq!(error(with(Made { key: 2, ..merchant })), Some(("private_key", "relation")));
+    let password = settings().with("private_key_password", key("000000"));
+    assert_eq!(error(password), Some(("private_key_password", "relation")), "of nothing");
+    let both = with(merchant).with("private_key_password", key("000000"));
+    assert_eq!(error(both), Some(("private_key_password", "relation")), "of PEM");
 }

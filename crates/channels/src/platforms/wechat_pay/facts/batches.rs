@@ -43,21 +43,49 @@ pub(super) fn read(reading: &mut Reading<'_>) -> Vec<Fact> {
     }]
 }
 
-/// What became of every transfer of the batch, where it is the same; none for a mixed or an unclear batch.
-fn outcome(reading: &Reading<'_>) -> Option<EventKind> {
-    let whole = |path: &str| match reading.tree.at(path) {
-        Some(Value::Number(digits)) => digits.parse::<u64>().ok(),
-        _ => None,
+/// What became of every transfer of the batch, where it is the same. None for a batch of which some arrived, and for
+/// one whose sums are missing or do not add up, which is a concern.
+fn outcome(reading: &mut Reading<'_>) -> Option<EventKind> {
+    let counts = sums(reading, ["success_num", "fail_num", "total_num"])?;
+    let amounts = sums(reading, ["success_amount", "fail_amount", "total_amount"])?;
+    match ((counts.arrived, counts.all), (amounts.arrived, amounts.all)) {
+        ((_, 0), _) => {
+            reading.contradiction("", "total_num");
+            None
+        }
+        ((arrived, all), (amount, whole)) if arrived == all && amount == whole => Some(EventKind::TransferSucceeded),
+        ((0, _), (0, _)) => Some(EventKind::TransferFailed),
+        // Some arrived; which ones, and nothing else, must be asked for.
+        ((arrived, all), _) if arrived != 0 && arrived != all => None,
+        _ => {
+            reading.contradiction("", "success_amount");
+            None
+        }
+    }
+}
+
+/// What arrived, out of everything.
+struct Sums {
+    arrived: u64,
+    all: u64,
+}
+
+/// Whole numbers that add up: what arrived and what did not are all of it.
+fn sums(reading: &mut Reading<'_>, [arrived, failed, all]: [&str; 3]) -> Option<Sums> {
+    let mut whole = |path: &str| {
+        let number = match reading.tree.at(path) {
+            Some(Value::Number(digits)) => digits.parse::<u64>().ok(),
+            _ => None,
+        };
+        if number.is_none() {
+            reading.undecided(path);
+        }
+        number
     };
-    let [arrived, all] = [whole("success_num")?, whole("total_num")?];
-    let [arrived_amount, all_amount] = [whole("success_amount")?, whole("total_amount")?];
-    if all == 0 {
+    let (arrived_sum, failed_sum, all_sum) = (whole(arrived)?, whole(failed)?, whole(all)?);
+    if arrived_sum.checked_add(failed_sum) != Some(all_sum) {
+        reading.contradiction("", failed);
         return None;
     }
-    let failed = whole("fail_num");
-    if arrived == all && arrived_amount == all_amount && failed.is_none_or(|count| count == 0) {
-        return Some(EventKind::TransferSucceeded);
-    }
-    (arrived == 0 && arrived_amount == 0 && failed.is_none_or(|count| count == all))
-        .then_some(EventKind::TransferFailed)
+    Some(Sums { arrived: arrived_sum, all: all_sum })
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::json;
 
 use super::{
-    APPID, Arc, CONTENT_TYPE, Cipher, Genuine, JSON, MCHID, NONCE, RsaKeyPair, SERIAL, SIGNATURE, SIGNATURE_TYPE,
+    APPID, Arc, CONTENT_TYPE, Gcm, Genuine, JSON, MCHID, NONCE, RsaKeyPair, SERIAL, SIGNATURE, SIGNATURE_TYPE,
     STANDARD, SettingValue, Side, Story, TIMESTAMP, TYPE, Timestamp, WrittenSetting, Zeroizing, sign_sha256,
 };
 use crate::channel::{ANSWER_BYTES_MAX, HttpAnswer, HttpAsk};
@@ -75,8 +75,8 @@ impl Office {
 
     fn sealed(by: &Side, serial: &str, pem: &str) -> serde_json::Value {
         let nonce = b"cert-nonce-1";
-        let cipher = Cipher::new(&by.api_v3_key()).expect("a key of 32 bytes");
-        let boxed = cipher.close(*nonce, ASSOCIATED.as_bytes(), pem.as_bytes()).expect("a short text can be sealed");
+        let cipher = Gcm::new(&by.api_v3_key()).expect("a key of 32 bytes");
+        let boxed = cipher.close(nonce, ASSOCIATED.as_bytes(), pem.as_bytes()).expect("a short text can be sealed");
         json!({
             "serial_no": serial,
             "effective_time": "2020-01-01T08:00:00+08:00",

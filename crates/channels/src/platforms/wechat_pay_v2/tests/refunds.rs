@@ -96,6 +96,9 @@ fn a_refund_is_read_from_inside() {
         let notification = accepted(&notice(&without(set(content(), &[("refund_status", status)]), "success_time")));
         assert_eq!((only_fact(&notification).kind, words(&notification)), (kind, vec![]));
     }
+    // A refund that came has a time, and without it nothing says how old the notice is.
+    let timeless = accepted(&notice(&without(content(), "success_time")));
+    assert_eq!((only_fact(&timeless).kind, words(&timeless)), (EventKind::RefundSucceeded, vec!["missing_field"]));
     // As it is printed for people, with blanks between elements, and with a declaration.
     let spaced = document(&content()).replace("><", ">\n  <");
     let spaced = spaced.replace(">\n  <![", "><![").replace("]]>\n  </", "]]></");
@@ -122,6 +125,28 @@ fn what_stands_outside_changes_nothing() {
     ] {
         assert_eq!(accepted(&written(&set(outer.clone(), &[(name, value)]))), first, "{name}");
     }
+    // Nor is it shown: whoever reads the fields of a proven notice finds what was sealed, and the ids that were compared.
+    let beside = set(
+        outer.clone(),
+        &[("refund_fee", "1"), ("total_fee", "1"), ("refund_status", "CHANGE"), ("out_refund_no", "R9"), ("zz", "1")],
+    );
+    let fields = channel(&settings()).fields(&written(&beside));
+    let named = |name: &str| -> Vec<&str> {
+        fields.iter().filter(|(known, _)| known == name).map(|(_, text)| text.as_str()).collect()
+    };
+    for name in ["refund_fee", "total_fee", "refund_status", "out_refund_no", "zz"] {
+        assert_eq!(named(name), Vec::<&str>::new(), "{name}");
+    }
+    for (name, text) in [
+        ("req_info.refund_fee", "3960"),
+        ("req_info.total_fee", "3960"),
+        ("req_info.refund_status", "SUCCESS"),
+        ("req_info.out_refund_no", "131811191610442717309"),
+        ("mch_id", MCH_ID),
+    ] {
+        assert_eq!(named(name), [text], "{name}");
+    }
+    assert_eq!(fields.len(), content().len() + outer.len(), "{fields:?}");
     for (name, value, word) in [
         ("mch_id", "1900000002", "unknown_merchant"),
         ("mch_id", "", "missing"),

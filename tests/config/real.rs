@@ -1,0 +1,83 @@
+//! What real platforms and targets make of their settings.
+
+use std::time::Duration;
+
+use tollbell::config::AckConfig;
+
+use super::world::{CHANNEL, QUEUE, TARGET, good, load, problems, real, rendered, summary, with_warnings};
+
+#[test]
+fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
+    let (folder, text) = real();
+    let (config, warnings) = with_warnings(folder.load_real());
+    assert_eq!(summary(&warnings), " admin.token check.no_token\n");
+    assert_eq!(config.channels[0].channel.keys().len(), 1);
+    let without_key: Vec<&str> = text.lines().filter(|line| !line.contains("public_key_file")).collect();
+    let without_key = without_key.join("\n");
+    for (changed, reported) in [
+        (text.replace("app_id = \"", "app_id = \"x"), "4:10 channel.app_id setting.malformed_id"),
+        (text.replace("\"2088", "\"1088"), "5:13 channel.seller_id setting.malformed_id"),
+        (text.replace("kind = \"alipay\"", "kind = \"alipy\""), "3:8 channel.kind config.unknown_kind_nearest"),
+        (text.replace("kind = \"fastcgi\"", "kind = \"php\""), "9:8 target.kind config.one_of"),
+        (text.replace("127.0.0.1:9000", "nowhere"), "10:11 target.address setting.malformed"),
+        (text.replace("\"/x.php\"", "\"x.php\""), "11:10 target.script setting.malformed"),
+        (format!("{text}attempt_timeout = \"0s\"\n"), "13:19 target.attempt_timeout setting.out_of_range"),
+        (format!("{text}connect_timeout = \"31s\"\n"), "13:19 target.connect_timeout setting.relation"),
+        (format!("{text}success = {{ body = \"x\", match = \"y\" }}\n"), "13:11 target.success setting.unknown_word"),
+        (format!("{text}succes = \"platform\"\n"), "13:1 target.succes config.unknown_key_nearest"),
+        // Without a key there is no channel, and that is said.
+        (without_key.clone(), "1:1 channel.alipay_public_key config.missing_either"),
+        (
+            without_key.replace("[[target]]", "sign_types = [\"SM2\"]\n[[target]]"),
+            "1:1 channel.alipay_sm2_public_key setting.no_key_for_algorithm",
+        ),
+    ] {
+        folder.write("tollbell.toml", changed.as_bytes(), 0o600);
+        let found = problems(folder.load_real());
+        let shown = summary(&found);
+        let shown = shown.trim_end();
+        assert_eq!(shown, reported, "{}", rendered(&found));
+    }
+    for (bytes, word) in [
+        (&b"no key"[..], "setting.not_a_key"),
+        (b"-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "setting.private_key_given"),
+    ] {
+        folder.write("tollbell.toml", text.as_bytes(), 0o600);
+        folder.write("alipay_public.pem", bytes, 0o644);
+        let found = problems(folder.load_real());
+        assert_eq!(summary(&found).trim_end(), format!("6:26 channel.alipay_public_key_file {word}"));
+    }
+}
+
+#[test]
+fn an_answer_may_wait_for_what_can_confirm() {
+    let ack =
+        |text: &str| good(load(&text.replace("CHANNEL", CHANNEL).replace("TARGET", TARGET).replace("QUEUE", QUEUE)));
+    let delivered = |text: &str| match ack(text).channels.remove(0).ack {
+        AckConfig::Delivered(ack) => (ack.target.to_string(), ack.within, ack.counts_broker),
+        AckConfig::Stored => panic!("{text}"),
+    };
+    assert_eq!(ack("CHANNELTARGET").channels[0].ack, AckConfig::Stored);
+    assert_eq!(ack("CHANNELack = \"stored\"\nTARGET").channels[0].ack, AckConfig::Stored);
+    let shop = |within| ("t".to_owned(), within, false);
+    assert_eq!(delivered("CHANNELack = { delivered = \"t\" }\nTARGET"), shop(Duration::from_secs(3)));
+    let longest = "CHANNELack = { delivered = \"t\", within = \"4500ms\" }\nTARGET";
+    assert_eq!(delivered(longest), shop(Duration::from_millis(4500)));
+    // One route for one kind of event is enough; other kinds count as stored.
+    let routed = "CHANNELack = { delivered = \"t\" }\nTARGETQUEUE[[route]]\ntargets = \"t2\"\n\
+                  [[route]]\nevents = \"payment.succeeded\"\ntargets = \"t\"";
+    assert_eq!(delivered(routed), shop(Duration::from_secs(3)));
+    let sandbox = "CHANNELenvironment = \"sandbox\"\nack = { delivered = \"t\" }\nTARGETaccept_sandbox = true\n";
+    assert_eq!(delivered(sandbox), shop(Duration::from_secs(3)));
+    // What a confirmation means, and what is asked of it: a queue's counts only when the file says so.
+    for (target, broker, is_good) in [("t", false, true), ("t", true, true), ("t2", false, false), ("t2", true, true)] {
+        let text = format!("{CHANNEL}ack = {{ delivered = \"{target}\", broker = {broker} }}\n{TARGET}{QUEUE}");
+        match load(&text) {
+            Ok((config, warnings)) => {
+                assert!(is_good && warnings.is_empty(), "{text}");
+                assert!(matches!(&config.channels[0].ack, AckConfig::Delivered(ack) if ack.counts_broker == broker));
+            }
+            Err(problems) => assert!(!is_good && summary(&problems).contains("config.ack_broker"), "{text}"),
+        }
+    }
+}
