@@ -95,7 +95,7 @@ fn each_mistake_is_shown_at_its_place() {
     check("\"hmac-sha256\"", "\"none\"", "9:13 channel.verify.algorithm setting.unproven");
     check("\"hmac-sha256\"", "\"token\"", "9:13 channel.verify.algorithm setting.unproven");
     check("\"hmac-sha256\"", "\"rsa-sha256\"", "11:10 channel.verify.secret setting.relation");
-    check("\"hmac-sha256\"", "\"sha256\"", "14:11 channel.verify.message setting.missing");
+    check("\"hmac-sha256\"", "\"sha256\"", "14:11 channel.verify.message setting.unkeyed");
     check("\"hmac-sha256\"", "\"hmac-md5\"", "9:13 channel.verify.algorithm setting.unknown_word");
     check("encoding = \"hex\"", "encoding = \"binary\"", "10:12 channel.verify.encoding setting.unknown_word");
     check("format = \"utf8\"", "format = \"hex\"", "6:15 channel.secret_file setting.not_encoded");
@@ -311,7 +311,7 @@ fn a_digest_its_keys_and_its_names_are_checked() {
         OTHERS,
         &[("secret", SECRET)],
         &[
-            ("|{secret}", "", "18:11 channel.verify.message setting.missing"),
+            ("|{secret}", "", "18:11 channel.verify.message setting.unkeyed"),
             ("|{secret}\"", "|{secret}|{form:x}\"", "18:11 channel.verify.message setting.extendable"),
             ("{form:id}|{form:state}|{form:amount}|", "{method}|", "18:11 channel.verify.message setting.unbound_body"),
             ("{form:id}|{form:state}|", "{form:id}{form:state}|", "18:11 channel.verify.message setting.not_separated"),

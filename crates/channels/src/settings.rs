@@ -345,6 +345,7 @@ pub const SETTINGS_ERRORS: &[&str] = &[
     "unbound_body",
     "unproven",
     "extendable",
+    "unkeyed",
     "not_signed",
     "not_separated",
     "too_short",

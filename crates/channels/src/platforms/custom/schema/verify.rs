@@ -327,7 +327,7 @@ impl Reader<'_> {
                 }
             }
             match (is_digest, template.has_secret()) {
-                (true, false) => return Err(node.error("missing").because("{secret}")),
+                (true, false) => return Err(node.error("unkeyed").because("{secret}")),
                 (false, true) => return Err(node.error("not_offered").because("{secret}: sha256, sha512, sha1, md5")),
                 (true, true) if is_extendable(&template, body) => return Err(node.error("extendable")),
                 _ => {}
