@@ -59,7 +59,7 @@ pub fn load_config_excusing(
     let kinds: Vec<TargetKind> = targets::KINDS.iter().map(described).collect();
     let build = |kind: &str, settings: &Settings| build_target(kind, settings).map(|target| carries(&*target));
     let catalogue = Catalogue {
-        platforms: PLATFORMS,
+        platforms: &PLATFORMS,
         target_kinds: &kinds,
         build_target: &build,
         variable: &|name| std::env::var(name).ok(),

@@ -105,6 +105,8 @@ struct ChannelsArgs {
     known: bool,
     #[arg(long)]
     markdown: bool,
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["known", "markdown"])]
+    preset: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -324,6 +326,7 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Check => check::run(&mut context),
         What::Channels(ChannelsArgs { known: true, .. }) => platforms::known(&mut context),
         What::Channels(ChannelsArgs { markdown: true, .. }) => platforms::markdown(&mut context),
+        What::Channels(ChannelsArgs { preset: Some(kind), .. }) => platforms::preset(&mut context, &kind),
         What::Channels(_) => listing::channels(&mut context).await,
         What::Targets => listing::targets(&mut context),
         What::ResignKey(args) => resign_key::run(&mut context, &args),

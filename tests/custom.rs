@@ -2,6 +2,8 @@
 //! vectors, by the platforms' own SDKs, and by the whole gateway.
 
 mod custom {
+    mod definitions;
+    mod documented;
     mod gateway;
     mod mistakes;
     mod sdk;

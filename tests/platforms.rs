@@ -7,12 +7,15 @@ mod support {
 
 use std::fs;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use serde_json::Value;
 use support::gateway::{Gateway, free_address, get, wait_for};
-use tollbell_channels::platforms::PLATFORMS;
+use tollbell_channels::platforms::{PLATFORMS, Platform, presets};
+use tollbell_channels::settings::SettingValue;
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -91,15 +94,23 @@ fn every_kinds_samples_are_accepted_by_what_init_configured() {
         for (index, event) in side.stories().iter().enumerate() {
             // Of its own for each kind: what two generations of one platform say about one order is one fact.
             let order = format!("CURL{place}N{index}");
-            let sample = tollbell(folder, &["sample", kind, "--event", event.as_str(), "--order-no", &order]);
-            let (body, status) = curl(&sample);
-            assert!((200..300).contains(&status), "{kind}: {event}: {status} {body}\n{sample}");
-            // The same again: the same answer, and no second event.
-            assert_eq!(curl(&sample), (body, status), "{kind}: {event}: repeated");
+            let sample = || tollbell(folder, &["sample", kind, "--event", event.as_str(), "--order-no", &order]);
+            in_time(platform, || {
+                let sample = sample();
+                let (body, status) = curl(&sample);
+                // The same again: the same answer, and no second event.
+                let again = curl(&sample);
+                if (200..300).contains(&status) && again == (body.clone(), status) {
+                    return Ok(());
+                }
+                Err(format!("{kind}: {event}: {status} {body}, then {again:?}\n{sample}"))
+            });
         }
         // Without a choice: what the platform tells first.
-        let (body, status) = curl(&tollbell(folder, &["sample", kind]));
-        assert!((200..300).contains(&status), "{kind}: {status} {body}");
+        in_time(platform, || {
+            let (body, status) = curl(&tollbell(folder, &["sample", kind]));
+            if (200..300).contains(&status) { Ok(()) } else { Err(format!("{kind}: {status} {body}")) }
+        });
         let events = json(folder, &["--json", "events", "--channel", kind, "--limit", "500"]);
         assert!(!events.is_empty(), "{kind}: no event");
         for event in side.stories() {
@@ -107,8 +118,25 @@ fn every_kinds_samples_are_accepted_by_what_init_configured() {
             assert!(is_there, "{kind}: no `{event}` among {} events", events.len());
         }
     }
-    assert_eq!(json(folder, &["--json", "rejections"]).len(), 0);
+    for rejection in json(folder, &["--json", "rejections"]) {
+        assert!(rejection.to_string().contains("\"stale\""), "{rejection}");
+    }
     assert_eq!(gateway.terminate().code(), Some(0));
+}
+
+/// A platform's window may be narrower than a busy machine is slow between two programs: then it is tried again.
+fn in_time(platform: &Platform, attempt: impl Fn() -> Result<(), String>) {
+    const NARROW: Duration = Duration::from_secs(30);
+    const TRIES: usize = 5;
+    let tries = if platform.freshness.is_some_and(|window| window < NARROW) { TRIES } else { 1 };
+    let mut failed = Vec::new();
+    while failed.len() < tries {
+        match attempt() {
+            Ok(()) => return,
+            Err(why) => failed.push(why),
+        }
+    }
+    panic!("{failed:?}");
 }
 
 #[test]
@@ -176,7 +204,85 @@ fn known_platforms_are_listed_without_a_configuration() {
     }
 }
 
-/// What adding a platform touches: its own file and folder, one `mod` line and one place in the list.
+/// A copied preset is a channel that a merchant can change, try and serve.
+#[test]
+fn every_preset_is_copied_changed_and_tried() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (public, admin) = (free_address(), free_address());
+    let main = format!("[server]\nlisten = \"{public}\"\n[admin]\nlisten = \"{admin}\"\n");
+    fs::write(folder.join("tollbell.toml"), main).unwrap();
+    fs::create_dir_all(folder.join("channels.d")).unwrap();
+    fs::create_dir_all(folder.join("keys")).unwrap();
+    let mut copied = Vec::new();
+    for platform in PLATFORMS.iter().filter(|platform| presets::by_kind(platform.kind).is_some()) {
+        let kind = platform.kind;
+        let text = tollbell(folder, &["channels", "--preset", kind]);
+        let told = json(folder, &["--json", "channels", "--preset", kind]);
+        assert_eq!(told[0]["channel"].as_str().unwrap().trim_end(), text.trim_end(), "{kind}");
+        let zh = tollbell(folder, &["--lang", "zh", "channels", "--preset", kind]);
+        assert!(zh.contains(&platform.settings[0].help.zh.lines().next().unwrap().to_owned()), "{kind}: {zh}");
+        // Changed: another id, and an event that the file does not know.
+        let text = text.replace(&format!("id = \"{kind}\""), &format!("id = \"my_{kind}\""));
+        let text = text.replacen("[channel.event.map]\n", "[channel.event.map]\n\"mine\" = \"payment.pending\"\n", 1);
+        fs::write(folder.join(format!("channels.d/{kind}.toml")), text).unwrap();
+        for written in (platform.simulate)().written_settings() {
+            let SettingValue::Key(key) = written.value else { continue };
+            let setting = platform.settings.iter().find(|setting| setting.name == written.name).unwrap();
+            let file = folder.join(setting.example);
+            fs::write(&file, &*key).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        }
+        if platform.mirror.is_some() {
+            copied.push(*platform);
+        }
+    }
+    tollbell(folder, &["check"]);
+    let log = fs::File::create(folder.join("log")).unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_tollbell"))
+        .arg("serve")
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap();
+    let mut gateway = Gateway { child };
+    wait_for("the gateway to serve", || {
+        assert!(!gateway.has_ended(), "{}", fs::read_to_string(folder.join("log")).unwrap());
+        get(admin, "/healthz").filter(|reply| reply.status == 200)
+    });
+    assert!(copied.len() > 10, "{}", copied.len());
+    for platform in copied {
+        let channel = format!("my_{}", platform.kind);
+        in_time(platform, || {
+            let sample = tollbell(folder, &["sample", &channel, "--event", "payment.pending"]);
+            let (body, status) = curl(&sample);
+            if (200..300).contains(&status) { Ok(()) } else { Err(format!("{channel}: {status} {body}\n{sample}")) }
+        });
+        let events = json(folder, &["--json", "events", "--channel", &channel]);
+        assert!(events.iter().any(|event| event["type"] == "payment.pending"), "{channel}: {events:?}");
+        let id = events[0]["id"].as_str().unwrap();
+        assert!(tollbell(folder, &["show", id]).contains(&channel), "{channel}");
+    }
+    assert_eq!(gateway.terminate().code(), Some(0));
+}
+
+#[test]
+fn a_preset_that_is_none_is_told_with_those_that_are() {
+    let output = Command::new(env!("CARGO_BIN_EXE_tollbell"))
+        .args(["--lang", "en", "channels", "--preset", "nobody"])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty(), "{err}");
+    for platform in PLATFORMS {
+        let is_told = err.split([' ', ',', '\n']).any(|word| word == platform.kind);
+        assert_eq!(is_told, presets::by_kind(platform.kind).is_some(), "{}: {err}", platform.kind);
+    }
+}
+
+/// What adding a platform touches: its own file and folder, one `mod` line and one place in the list; or one data file.
 #[test]
 fn a_platform_is_named_in_two_lines_outside_its_own_file() {
     let folder = root().join("crates/channels/src/platforms");
@@ -188,6 +294,10 @@ fn a_platform_is_named_in_two_lines_outside_its_own_file() {
         .collect();
     let mut counted = Vec::new();
     for platform in PLATFORMS {
+        if presets::by_kind(platform.kind).is_some() {
+            counted.push(data_alone(platform.kind));
+            continue;
+        }
         let entry = modules
             .iter()
             .find(|module| {
@@ -231,10 +341,35 @@ fn a_platform_is_named_in_two_lines_outside_its_own_file() {
     writeln!(out, "{}", counted.join("\n")).unwrap();
 }
 
+/// A platform that is data: its own file, and nothing else in the program names it.
+fn data_alone(kind: &str) -> String {
+    let file = root().join("crates/channels/presets").join(format!("{kind}.toml"));
+    let lines = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display())).lines().count();
+    let names = [format!("\"{kind}\""), format!("{kind}.toml"), format!("{kind}::")];
+    let tests = root().join("crates/channels/src/platforms/presets/tests");
+    let mut program: Vec<PathBuf> =
+        ["Cargo.toml", "Makefile", "crates/channels/Cargo.toml", "crates/channels/build.rs"]
+            .map(|path| root().join(path))
+            .into();
+    for folder in ["src", "crates/channels/src", "crates/channels/examples", "fuzz/src", "bench/src"] {
+        program.extend(sources(&root().join(folder)));
+    }
+    for source in program {
+        // What the platform's messages become is told in its tests.
+        if source.starts_with(&tests) || source == tests.with_extension("rs") {
+            continue;
+        }
+        let text = fs::read_to_string(&source).unwrap();
+        let named = names.iter().find(|name| text.contains(name.as_str()));
+        assert_eq!(named, None, "{} names {kind}", source.display());
+    }
+    format!("{kind}: one file of {lines} lines, nothing outside")
+}
+
 /// Lines of the registry that name a module, each item of the list counted as a line.
 fn lines_that_name(registry: &str, module: &str) -> Vec<String> {
     let is_word = |text: &str| text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').any(|word| word == module);
-    let (before, list) = registry.split_once("PLATFORMS: &[&Platform] = &[").expect("the list");
+    let (before, list) = registry.split_once("CODED: &[&Platform] = &[").expect("the list");
     let (list, behind) = list.split_once("];").expect("its end");
     let comment = |line: &&str| !line.trim_start().starts_with("//");
     before
@@ -263,7 +398,8 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn a_module_is_found_in_the_registry_by_its_whole_name() {
-    let registry = "pub mod pay;\nmod pay_more;\n// pay\npub static PLATFORMS: &[&Platform] = &[&pay::PLATFORM, &pay_more::PLATFORM];\n";
+    let registry =
+        "pub mod pay;\nmod pay_more;\n// pay\nstatic CODED: &[&Platform] = &[&pay::PLATFORM, &pay_more::PLATFORM];\n";
     assert_eq!(lines_that_name(registry, "pay"), ["pub mod pay;", "&pay::PLATFORM"]);
     assert_eq!(lines_that_name(registry, "pay_more").len(), 2);
 }

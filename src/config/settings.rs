@@ -61,8 +61,9 @@ pub(super) fn resolve_some(
         }
         let value = match setting.kind {
             SettingKind::SecretFiles => secret_files(section, name, folder).map(SettingValue::Keys),
-            SettingKind::Tree { secrets } => {
-                tree::read(section, name, secrets, folder, variable).map(SettingValue::Tree)
+            SettingKind::Tree { secrets, publics } => {
+                let material = tree::Material { secrets, publics };
+                tree::read(section, name, material, folder, variable).map(SettingValue::Tree)
             }
             SettingKind::Text => section.text(name).map(SettingValue::Text),
             SettingKind::Address => {

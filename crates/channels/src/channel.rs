@@ -1,6 +1,8 @@
 //! The seam that each platform fills, and the one table of what we answer.
 
 mod fetch;
+mod fetch_back;
+mod hint;
 
 use std::fmt;
 use std::time::Duration;
@@ -10,6 +12,11 @@ use serde::{Deserialize, Serialize};
 pub use fetch::{
     ANSWER_BYTES_MAX, FETCHED_KEYS_MAX, FetchedKey, HttpAnswer, HttpAsk, Interface, KeyRefused, KeySource, Reach,
 };
+
+pub use fetch_back::{
+    Answered, ApiCredential, FETCH_REFUSED_WORDS, FetchBack, FetchRefused, Fetched, Pace, Question, RETRY_AFTER_MAX,
+};
+pub use hint::{HINT_BYTES_MAX, Hint, HintNumber};
 
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::resign::{self, Resigner};
@@ -64,6 +71,12 @@ pub trait Channel: Send + Sync {
         None
     }
 
+    /// How the platform is asked about what a [`Verdict::Hint`] names; none when this channel gives no hints. A channel
+    /// that gives some and has none here refuses them.
+    fn fetch_back(&self) -> Option<&dyn FetchBack> {
+        None
+    }
+
     /// What signs this channel's requests afresh with a private key of the gateway's own.
     ///
     /// # Errors
@@ -97,13 +110,6 @@ pub enum Verdict {
     Refused(Rejection),
     /// Could be genuine; the key that it names must be fetched first.
     NeedsKey(KeyRequest),
-}
-
-/// An unproven message that names something to ask about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hint {
-    /// The platform's number to ask with.
-    pub platform_no: String,
 }
 
 /// A key that the platform must be asked for.

@@ -70,6 +70,8 @@ pub enum SettingKind {
     Tree {
         /// Names under which secret key material stands in it, each given in one of the four ways.
         secrets: &'static [&'static str],
+        /// Names under which public key material stands in it, each given in one of the four ways.
+        publics: &'static [&'static str],
     },
 }
 
@@ -156,6 +158,11 @@ impl Settings {
     pub fn overlaid(mut self, other: &Self) -> Self {
         self.values.extend(other.values.iter().map(|(name, value)| (*name, value.clone())));
         self
+    }
+
+    /// Everything that is set, by name.
+    pub fn values(&self) -> impl Iterator<Item = (&'static str, &SettingValue)> {
+        self.values.iter().map(|(name, value)| (*name, value))
     }
 
     /// A text or an address, when it is there.
@@ -336,6 +343,9 @@ pub const SETTINGS_ERRORS: &[&str] = &[
     "unknown_key",
     "unknown_reference",
     "unbound_body",
+    "unproven",
+    "extendable",
+    "unkeyed",
     "not_signed",
     "not_separated",
     "too_short",

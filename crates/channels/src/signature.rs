@@ -2,6 +2,7 @@
 //! [`crate::model::Proven`] messages.
 
 pub mod digest;
+pub mod ed25519;
 pub mod hmac;
 pub mod key;
 pub mod own_key;
@@ -10,6 +11,7 @@ pub mod rsa;
 pub(crate) mod sealed;
 pub(crate) mod self_signed;
 pub mod sm2;
+pub mod token;
 pub mod x509;
 
 use base64::Engine as _;

@@ -3,11 +3,13 @@
 //! Everything here signs with keys that it generated itself. A gateway accepts such a message only when
 //! its channel was configured with the public half, which no real platform's channel is.
 
+mod api;
 pub(crate) mod certificate;
 mod keys;
 
 use std::fmt;
 
+pub use api::{ApiConduct, ApiOffice};
 pub use keys::{Conduct, KeyOffice};
 
 use crate::model::{EventKind, RawRequest, Timestamp};
@@ -37,8 +39,25 @@ pub trait OtherSide: Send + Sync {
     /// A sentence when the bytes are not such an export.
     fn import(&mut self, exported: &[u8]) -> Result<(), String>;
 
+    /// Whether its messages say whose they are, by an id that is the merchant's. Where none does, two merchants of the
+    /// platform need an address each.
+    fn names_merchant(&self) -> bool {
+        true
+    }
+
+    /// Whether its messages about money say how much. Where none does, the merchant fixed it himself.
+    fn states_amounts(&self) -> bool {
+        true
+    }
+
     /// The part that hands out keys, with keys of its own; none when the platform has none.
     fn key_office(&self) -> Option<Box<dyn KeyOffice>> {
+        None
+    }
+
+    /// The part that gives hints and answers questions about them, with a credential of its own; none when the platform
+    /// gives no hints.
+    fn api_office(&self) -> Option<Box<dyn ApiOffice>> {
         None
     }
 }

@@ -15,6 +15,7 @@ mod contract {
     mod genuine;
     mod hostile;
     mod houserules;
+    mod invented;
     mod json;
     mod keys;
     mod pairs;

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::channel::Answered;
 use crate::signature::Verified;
 
 /// Why we believe something.
@@ -17,6 +18,13 @@ pub enum Proof {
         key: String,
         /// Which documented variant of the canonical string matched, where there are several.
         variant: String,
+    },
+    /// The platform's own answer to a question that we asked as the merchant.
+    PlatformApi {
+        /// The host that was asked, over TLS unless it is this machine.
+        host: String,
+        /// Which configured credential was shown: a setting's name, never the secret.
+        key: String,
     },
 }
 
@@ -32,6 +40,13 @@ impl<T> Proven<T> {
     pub fn by_signature(value: T, verified: Verified) -> Self {
         let (key, variant) = verified.into_parts();
         Self { value, proof: Proof::Signature { key, variant: variant.to_owned() } }
+    }
+
+    /// Proven by the platform's answer: only a question that was asked with the channel's own credential makes an
+    /// [`Answered`].
+    pub fn by_platform_api(value: T, answered: Answered) -> Self {
+        let (host, key) = answered.into_proof();
+        Self { value, proof: Proof::PlatformApi { host, key: key.to_owned() } }
     }
 
     /// What was proven.

@@ -167,6 +167,8 @@ pub(crate) fn no_buyer_is_printed(world: &World) {
             }
             None => hidden.extend(pieces(&genuine.request.body)),
         }
+        // When it came may be printed, and stands in some bodies, too.
+        hidden.retain(|piece| !story.at.to_string().contains(piece.as_str()));
         assert!(!hidden.is_empty());
         check(world, &hidden, story.kind.as_str(), &shown);
         if let Verdict::Refused(rejection) = world.verify(&genuine.request) {

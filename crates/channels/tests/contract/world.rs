@@ -14,6 +14,8 @@ use tollbell_channels::platforms::{PLATFORMS, Platform};
 use tollbell_channels::settings::{SettingKind, SettingValue, Settings};
 use tollbell_channels::simulate::{Genuine, OtherSide, Story};
 
+use super::invented;
+
 /// A merchant's text with everything that encoders, filters and parsers stumble over.
 pub(crate) const ODD_NOTE: &str = r#"a=b&c=d%41%2B+ é "引号" 'q' <&amp;> \ ;/?:@ 😀"#;
 
@@ -32,10 +34,11 @@ pub(crate) struct World {
     pub(crate) channel: Box<dyn Channel>,
 }
 
-/// Every registered platform; a suite over none would pass without a check.
+/// Every registered platform, and one that is only a file; a suite over none would pass without a check.
 pub(crate) fn worlds() -> Vec<World> {
     assert!(!PLATFORMS.is_empty(), "no platform is registered");
-    PLATFORMS.iter().map(|platform| World::new(platform)).collect()
+    let invented: &'static Platform = &invented::PLATFORM;
+    PLATFORMS.into_iter().copied().chain([invented]).map(World::new).collect()
 }
 
 /// Plays a check with every registered platform, on all processors. One platform's failure hides no other's.

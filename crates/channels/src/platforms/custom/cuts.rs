@@ -3,7 +3,7 @@
 //! next, without the secret.
 
 use super::message::BodyForm;
-use super::schema::Verify;
+use super::schema::Signed;
 use super::template::{Part, Place, Reference, Template};
 use super::time::{Stamp, Unit};
 
@@ -28,12 +28,17 @@ pub(super) struct Shape<'v> {
 }
 
 impl<'v> Shape<'v> {
-    pub(super) fn of(verify: &'v Verify) -> Self {
-        Self { body: verify.body, stamp: verify.stamp.as_ref() }
+    pub(super) fn of(body: BodyForm, signed: &'v Signed) -> Self {
+        Self { body, stamp: signed.stamp.as_ref() }
     }
 
     fn kind(&self, part: &Part) -> Kind {
-        let Part::Value(reference) = part else { return Kind::Separator };
+        let reference = match part {
+            Part::Value(reference) => reference,
+            Part::Literal(_) => return Kind::Separator,
+            // Nobody else can write it into a value.
+            Part::Secret => return Kind::Closed,
+        };
         match reference.place {
             // No end and no beginning of a JSON object or list is one.
             Place::Body if self.body == BodyForm::Json => Kind::Closed,
@@ -76,6 +81,18 @@ impl Template {
             [Part::Value(first), Part::Value(second)] if kinds.iter().copied().all(is_open) => Some((first, second)),
             _ => None,
         })
+    }
+
+    /// Whether a name could be cut into other values at its fixed texts.
+    pub(super) fn is_ambiguous(&self, values: &[Vec<u8>]) -> bool {
+        let kind = |part: &Part| if matches!(part, Part::Value(_)) { Kind::Free } else { Kind::Separator };
+        let kinds: Vec<Kind> = self.0.iter().map(kind).collect();
+        movable(&kinds, values).is_some()
+    }
+
+    /// Whether a text of this template is made of several values, so that there is something to cut.
+    pub(super) fn is_cut(&self) -> bool {
+        self.references().nth(1).is_some()
     }
 
     /// Whether messages of this template have a body that nothing can be moved into or out of.

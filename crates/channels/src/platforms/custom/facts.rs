@@ -1,6 +1,7 @@
 //! From a proven message to facts. What cannot be read becomes a concern, so that a person looks at it: the
 //! message is genuine, and refusing it would lose money.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -8,131 +9,200 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::FAMILY;
 use super::cuts::Shape;
 use super::message::{Body, Message};
-use super::rules::{AmountForm, AmountRule, CurrencyRule, Fields, Rule, moves_money};
-use super::schema::{Items, Recipe, Verify};
+use super::rules::{AmountForm, AmountRule, CurrencyRule, Fields, Name, Rule, Unmapped, moves_money};
+use super::schema::{Items, Recipe, Trust, Verify};
 use super::template::{Part, Place, Reference};
 use super::time::Clock;
 use crate::channel::{Rejection, quote};
 use crate::json::{Json, PATH_BYTES_MAX};
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{
-    Amount, Concern, Currency, EventKind, Fact, Identity, Money, MoneyError, Notification, RawRequest, Scope, Series,
-    Timestamp,
+    Amount, Concern, Currency, EventKind, Fact, Identity, Money, MoneyError, Notification, Scope, Series, Timestamp,
 };
 use crate::signature::key::hex;
 
-/// Reads a message whose signature was checked. `items` are its items, where it has any.
-pub(super) fn read(
-    recipe: &Recipe,
-    message: &Message<'_>,
-    request: &RawRequest,
-    items: Option<&[&Json]>,
-    stamp: Option<Timestamp>,
-) -> Result<Notification, Rejection> {
+/// What is known of a message beside itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Context<'c> {
+    /// The time under the signature.
+    pub(super) stamp: Option<Timestamp>,
+    /// The number that was asked about, when this is an answer.
+    pub(super) asked: Option<&'c str>,
+}
+
+/// Reads a message that is believed. `items` are its items, where it has any. None when it is an answer that says that
+/// nothing has happened yet.
+pub(super) fn read<'m>(
+    recipe: &'m Recipe,
+    message: &'m Message<'_>,
+    items: Option<&[&'m Json]>,
+    context: Context<'_>,
+) -> Result<Option<Notification>, Rejection> {
     let mut concerns = Vec::new();
-    // For what it notes: nobody needs the fields before the message is kept.
-    fields(&recipe.verify, message, items, &mut concerns)?;
-    let body_digest = hex(digest(&SHA256, &request.body).as_ref());
-    let mut reader = Reader { recipe, message, concerns, body_digest, account: recipe.account.clone() };
+    check_texts(&recipe.verify, message, &mut concerns)?;
+    let mut reader = Reader { recipe, message, concerns, account: recipe.account.clone() };
     let parts: Vec<Option<&Json>> = match items {
         Some(items) => items.iter().map(|item| Some(*item)).collect(),
         None => vec![None],
     };
     let first = parts.first().copied().flatten();
-    let platform_id = reader.id(first, parts.len());
+    let own_id = reader.id(first, parts.len(), context);
     let mut kinds: Vec<String> = Vec::new();
     let mut facts = Vec::new();
-    let mut sent_at = stamp;
+    let mut sent_at = context.stamp;
     for (index, item) in parts.iter().enumerate() {
         let kind = reader.optional(&recipe.rules.kind, *item);
         if kind.is_none() {
             reader.concern(Concern::MissingField { field: recipe.rules.kind.shown.clone() });
         }
         let kind = kind.unwrap_or_default();
+        if recipe.rules.silent.contains(kind.as_ref()) {
+            return Ok(None);
+        }
         reader.check_account(*item);
         reader.check_environment(*item);
         reader.check_cuts(*item);
-        let name = if parts.len() == 1 { platform_id.clone() } else { format!("{platform_id}:{}", index + 1) };
-        let fact = reader.fact(&kind, *item, &name);
-        sent_at = sent_at.or(fact.occurred_at);
-        facts.push(fact);
-        if !kinds.contains(&kind) {
-            kinds.push(kind);
+        let name = if parts.len() == 1 { own_id.clone() } else { format!("{own_id}:{}", index + 1) };
+        for fact in reader.facts(&kind, *item, &name) {
+            sent_at = sent_at.or(fact.occurred_at);
+            facts.push(fact);
+        }
+        if !kinds.iter().any(|known| **known == *kind) {
+            kinds.push(kind.into_owned());
         }
     }
     if facts.is_empty() {
-        facts.push(reader.bare(EventKind::Other, &platform_id));
+        facts.push(reader.bare(EventKind::Other, &own_id));
     }
-    Ok(Notification {
+    let platform_id = match context.asked {
+        Some(number) if recipe.rules.id.is_empty() => told_id(number, &kinds, &facts),
+        _ => own_id,
+    };
+    Ok(Some(Notification {
         scope: facts.first().map_or_else(|| reader.scope(), |fact| fact.scope.clone()),
         platform_id,
         platform_kind: quote(&kinds.join(", ")),
         sent_at,
         facts,
         concerns: reader.concerns,
-    })
+    }))
 }
 
-struct Reader<'a, 'r> {
-    recipe: &'a Recipe,
-    message: &'a Message<'r>,
+/// A name of what an answer tells: the same for the same, another one once anything of it has changed.
+fn told_id(number: &str, kinds: &[String], facts: &[Fact]) -> String {
+    let told: Vec<String> = facts
+        .iter()
+        .map(|fact| {
+            let money = fact.signed_money().map(|money| format!("{} {}", money.currency, money.minor));
+            format!("{} {} {}", fact.kind, fact.identity, money.unwrap_or_default())
+        })
+        .collect();
+    let told = format!("{}\n{}", kinds.join("\n"), told.join("\n"));
+    format!("{number}:{}", &hex(digest(&SHA256, told.as_bytes()).as_ref())[..TOLD_DIGITS])
+}
+
+/// Digits of the digest in such a name.
+const TOLD_DIGITS: usize = 32;
+
+struct Reader<'m, 'r> {
+    recipe: &'m Recipe,
+    message: &'m Message<'r>,
     concerns: Vec<Concern>,
-    body_digest: String,
     /// The account that the message speaks about.
     account: String,
 }
 
-impl Reader<'_, '_> {
+impl<'m> Reader<'m, '_> {
     /// Two platforms never share a scope, whatever their accounts are called.
     fn scope(&self) -> Scope {
         let account = format!("{}/{}", self.recipe.platform, self.account);
         Scope { environment: self.recipe.environment, family: FAMILY, account }
     }
 
-    /// The message's number: its parts joined, else the body's digest.
-    fn id(&mut self, item: Option<&Json>, items: usize) -> String {
-        let parts: Vec<String> =
-            self.recipe.rules.id.iter().filter_map(|reference| self.optional(reference, item)).collect();
+    /// The message's number: its parts joined, else its digest.
+    fn id(&mut self, item: Option<&'m Json>, items: usize, context: Context<'_>) -> String {
+        let id = &self.recipe.rules.id;
+        let parts: Vec<Cow<'_, str>> = id.iter().filter_map(|reference| self.optional(reference, item)).collect();
         let joined = parts.join(":");
-        let is_whole = parts.len() == self.recipe.rules.id.len() && !parts.is_empty();
+        let is_whole = parts.len() == id.len() && !parts.is_empty();
         // Several items have several numbers, and only the whole body names them all.
-        let is_of_item = self.recipe.rules.id.iter().any(|reference| matches!(reference.place, Place::Item(_)));
+        let is_of_item = id.iter().any(|reference| matches!(reference.place, Place::Item(_)));
         if is_whole && joined.len() <= NAME_BYTES_MAX / 2 && (items == 1 || !is_of_item) {
             return joined;
         }
-        self.body_digest.clone()
+        match context.asked {
+            Some(number) if id.is_empty() => number.to_owned(),
+            _ => self.digest(),
+        }
     }
 
-    fn fact(&mut self, kind: &str, item: Option<&Json>, name: &str) -> Fact {
+    /// The message's digest.
+    fn digest(&self) -> String {
+        hex(digest(&SHA256, self.message.bytes()).as_ref())
+    }
+
+    /// What the rules make of a type: the first that fits, and what it says beside.
+    fn facts(&mut self, kind: &str, item: Option<&'m Json>, name: &str) -> Vec<Fact> {
         let recipe = self.recipe;
-        let rules = recipe.rules.map.get(kind).map(Vec::as_slice).unwrap_or_default();
-        for condition in rules.iter().flat_map(|rule| &rule.when) {
+        let rules = recipe.rules.map.get(kind).map(Vec::as_slice);
+        let Some(rules) = rules else {
+            if recipe.rules.unmapped == Unmapped::Hold && !kind.is_empty() {
+                let field = recipe.rules.kind.shown.clone();
+                self.concern(Concern::UnknownValue { field, value: quote(kind) });
+            }
+            return vec![self.unmapped(item, name)];
+        };
+        for condition in rules.iter().flat_map(|rule| rule.also.iter().chain([rule])).flat_map(|rule| &rule.when) {
             // A list or object is neither one of the words nor nothing: which rule was meant is not ours to guess.
             if self.message.get(&condition.from, item).is_err() {
                 self.concern(Concern::UnknownValue { field: condition.from.shown.clone(), value: "{ }, [ ]".into() });
             }
         }
-        let rule = rules.iter().find(|rule| self.fits(rule, item));
-        let Some(rule) = rule else {
-            let mut fact = self.bare(EventKind::Other, name);
-            fact.order_no = self.first(&recipe.rules.usual.order, item);
-            return fact;
+        let Some(rule) = rules.iter().find(|rule| self.fits(rule, item)) else {
+            return vec![self.unmapped(item, name)];
         };
-        let fields = &rule.fields;
-        if rule.event == EventKind::Other {
-            let mut fact = self.bare(EventKind::Other, name);
-            fact.order_no = self.first(&fields.order, item);
-            fact.occurred_at = self.time(fields.time.as_ref(), item);
-            return fact;
+        let mut facts = vec![self.fact(rule, item, name)];
+        for rule in &rule.also {
+            if self.fits(rule, item) && self.is_told(rule, item) {
+                let fact = self.fact(rule, item, name);
+                facts.push(fact);
+            }
         }
-        self.money_fact(rule, item, name)
+        facts
+    }
+
+    /// A message that says nothing about money.
+    fn unmapped(&mut self, item: Option<&'m Json>, name: &str) -> Fact {
+        let mut fact = self.bare(EventKind::Other, name);
+        fact.order_no = self.first(&self.recipe.rules.usual.order, item);
+        fact
+    }
+
+    fn fact(&mut self, rule: &Rule, item: Option<&'m Json>, name: &str) -> Fact {
+        if rule.event != EventKind::Other {
+            return self.money_fact(rule, item, name);
+        }
+        let mut fact = self.bare(EventKind::Other, name);
+        fact.order_no = self.first(&rule.fields.order, item);
+        fact.occurred_at = self.time(rule.fields.time.as_ref(), item);
+        fact
+    }
+
+    /// Whether what a message may say beside its own fact is said in it: a running total of nothing is no refund.
+    fn is_told(&self, rule: &Rule, item: Option<&'m Json>) -> bool {
+        let Some(amount) = rule.fields.amount.written().filter(|_| moves_money(rule.event)) else { return true };
+        match self.message.get(&amount.value, item) {
+            Ok(None) => false,
+            Ok(Some(_)) => self.money(amount, item).map_or(true, |money| money.minor != 0),
+            Err(_) => true,
+        }
     }
 
     /// A fact about money. A name or amount that is not there leaves it to a person.
-    fn money_fact(&mut self, rule: &Rule, item: Option<&Json>, name: &str) -> Fact {
+    fn money_fact(&mut self, rule: &Rule, item: Option<&'m Json>, name: &str) -> Fact {
         let fields = &rule.fields;
-        let payment = fields.payment.as_ref().and_then(|reference| self.name(reference, item)).and_then(Identity::new);
-        let numbers = self.numbers(&fields.number, item);
+        let payment = self.first(&fields.payment, item).and_then(Identity::new);
+        let numbers: Vec<String> = fields.number.iter().filter_map(|number| self.number(number, item)).collect();
         let amount = self.amount(rule.event, fields, item, payment.as_ref(), !numbers.is_empty());
         let mut names: Vec<Identity> = Vec::new();
         if let (Amount::Cumulative { total, .. }, Some(payment)) = (&amount, &payment) {
@@ -143,8 +213,9 @@ impl Reader<'_, '_> {
             names.extend(identity.filter(|identity| !names.contains(identity)));
         }
         if names.is_empty() {
-            let field = fields.number.first().or(fields.payment.as_ref());
-            let field = field.map_or_else(|| "number".to_owned(), |reference| reference.shown.clone());
+            let number = fields.number.first().map(|number| &number.shown);
+            let field = number.or(fields.payment.first().map(|reference| &reference.shown));
+            let field = field.map_or_else(|| "number".to_owned(), Clone::clone);
             self.concern(Concern::MissingField { field });
         }
         let mut fact = self.bare(rule.event, name);
@@ -168,7 +239,7 @@ impl Reader<'_, '_> {
 
     /// A fact without money under a name that is always there.
     fn bare(&self, kind: EventKind, name: &str) -> Fact {
-        let identity = Identity::new(name).or_else(|| Identity::new(self.body_digest.clone()));
+        let identity = Identity::new(name).or_else(|| Identity::new(self.digest()));
         Fact {
             kind,
             scope: self.scope(),
@@ -184,7 +255,7 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn fits(&self, rule: &Rule, item: Option<&Json>) -> bool {
+    fn fits(&self, rule: &Rule, item: Option<&'m Json>) -> bool {
         rule.when.iter().all(|condition| {
             let found = self.message.get(&condition.from, item).ok().flatten();
             let found = found.as_deref().unwrap_or_default();
@@ -196,11 +267,11 @@ impl Reader<'_, '_> {
         &mut self,
         kind: EventKind,
         fields: &Fields,
-        item: Option<&Json>,
+        item: Option<&'m Json>,
         payment: Option<&Identity>,
         is_numbered: bool,
     ) -> Amount {
-        let Some(rule) = &fields.amount else { return Amount::None };
+        let Some(rule) = fields.amount.written() else { return Amount::None };
         let is_absent = matches!(self.message.get(&rule.value, item), Ok(None));
         if is_absent && !moves_money(kind) {
             return Amount::None;
@@ -221,17 +292,21 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn money(&self, rule: &AmountRule, item: Option<&Json>) -> Result<Money, MoneyError> {
+    fn money(&self, rule: &AmountRule, item: Option<&'m Json>) -> Result<Money, MoneyError> {
         let currency = match &rule.currency {
             CurrencyRule::Fixed(currency) => *currency,
             CurrencyRule::From(reference) => {
-                Currency::parse(&self.optional(reference, item).ok_or(MoneyError::Currency)?)?
+                let code = self.optional(reference, item).ok_or(MoneyError::Currency)?;
+                match rule.currencies.get(&code.to_ascii_uppercase()) {
+                    Some(counted) => *counted,
+                    None => Currency::parse(&code)?,
+                }
             }
         };
-        let text = match self.message.json(&rule.value, item) {
+        let text: Cow<'_, str> = match self.message.json(&rule.value, item) {
             Some(json) => match (json, rule.form) {
                 (Json::Number(text), AmountForm::MinorInt | AmountForm::DecimalNumber)
-                | (Json::Text(text), AmountForm::MinorString | AmountForm::DecimalString) => text.clone(),
+                | (Json::Text(text), AmountForm::MinorString | AmountForm::DecimalString) => Cow::Borrowed(text),
                 _ => return Err(MoneyError::Shape),
             },
             // Other places have no types.
@@ -245,15 +320,21 @@ impl Reader<'_, '_> {
         rescaled(written, own)
     }
 
-    fn time(&self, clock: Option<&Clock>, item: Option<&Json>) -> Option<Timestamp> {
+    fn time(&self, clock: Option<&Clock>, item: Option<&'m Json>) -> Option<Timestamp> {
         let clock = clock?;
         clock.unit.read(&self.optional(&clock.from, item)?)
     }
 
     /// A genuine message about another account is not ours to refuse: it is kept under that account.
-    fn check_account(&mut self, item: Option<&Json>) {
-        let Some(reference) = &self.recipe.rules.account else { return };
+    fn check_account(&mut self, item: Option<&'m Json>) {
         self.account.clone_from(&self.recipe.account);
+        let recipe = self.recipe;
+        for reference in &recipe.rules.account {
+            self.check_account_at(reference, item);
+        }
+    }
+
+    fn check_account_at(&mut self, reference: &'m Reference, item: Option<&'m Json>) {
         let Some(found) = self.name(reference, item) else { return };
         if found != self.recipe.account {
             self.concern(Concern::ForeignPayee { payee: quote(&found) });
@@ -262,7 +343,7 @@ impl Reader<'_, '_> {
     }
 
     /// A test message must ship nothing, and a live one must not be taken for a test.
-    fn check_environment(&mut self, item: Option<&Json>) {
+    fn check_environment(&mut self, item: Option<&'m Json>) {
         let Some(live) = &self.recipe.verify.live else { return };
         let found = self.optional(&live.from, item).unwrap_or_default();
         if found != live.own {
@@ -270,44 +351,67 @@ impl Reader<'_, '_> {
         }
     }
 
-    /// A signed text that is also one of other fields, under the same signature: a person decides.
-    fn check_cuts(&mut self, item: Option<&Json>) {
-        let recipe = self.recipe;
-        for template in &recipe.verify.templates {
+    /// A signed text that is also one of other fields, under the same signature: a person decides. Where the platform is
+    /// asked, the message says nothing.
+    fn check_cuts(&mut self, item: Option<&'m Json>) {
+        let verify = &self.recipe.verify;
+        let Trust::Message(signed) = &verify.trust else { return };
+        let shape = Shape::of(verify.body, signed);
+        for template in signed.templates.iter().filter(|template| template.is_cut()) {
             let value = |part: &Part| match part {
                 Part::Literal(literal) => literal.as_bytes().to_vec(),
                 Part::Value(reference) => {
                     self.message.get(reference, item).ok().flatten().unwrap_or_default().into_owned()
                 }
+                Part::Secret => Vec::new(),
             };
             let values: Vec<Vec<u8>> = template.0.iter().map(value).collect();
-            if let Some(reference) = template.movable(Shape::of(&recipe.verify), &values) {
+            if let Some(reference) = template.movable(shape, &values) {
                 self.concern(Concern::Ambiguous { field: reference.shown.clone() });
             }
         }
     }
 
     /// A value as text; none when it is not there or cannot be read.
-    fn optional(&self, reference: &Reference, item: Option<&Json>) -> Option<String> {
+    fn optional(&self, reference: &Reference, item: Option<&'m Json>) -> Option<Cow<'m, str>> {
         self.message.text(reference, item).ok().flatten()
     }
 
+    /// What a fact is called. A name of several values needs all of them, and one that could be cut into others is left
+    /// to a person.
+    fn number(&mut self, number: &Name, item: Option<&'m Json>) -> Option<String> {
+        if let [Part::Value(reference)] = number.template.0.as_slice() {
+            return self.name(reference, item);
+        }
+        let value = |part: &Part| match part {
+            Part::Literal(literal) => Some(literal.as_bytes().to_vec()),
+            Part::Value(reference) => Some(self.optional(reference, item)?.into_owned().into_bytes()),
+            Part::Secret => None,
+        };
+        let values: Vec<Vec<u8>> = number.template.0.iter().map(value).collect::<Option<_>>()?;
+        let text = String::from_utf8(values.concat()).ok()?;
+        if text.len() > NAME_BYTES_MAX {
+            self.concern(Concern::UnknownValue { field: number.shown.clone(), value: quote(&text) });
+            return None;
+        }
+        if number.template.is_ambiguous(&values) {
+            self.concern(Concern::Ambiguous { field: number.shown.clone() });
+        }
+        Some(text)
+    }
+
     /// A number or account; one that is longer than any platform writes is not taken, and a concern.
-    fn name(&mut self, reference: &Reference, item: Option<&Json>) -> Option<String> {
+    fn name(&mut self, reference: &Reference, item: Option<&'m Json>) -> Option<String> {
         let text = self.optional(reference, item)?;
         if text.len() > NAME_BYTES_MAX {
             self.concern(Concern::UnknownValue { field: reference.shown.clone(), value: quote(&text) });
             return None;
         }
-        Some(text)
+        Some(text.into_owned())
     }
 
-    fn numbers(&mut self, references: &[Reference], item: Option<&Json>) -> Vec<String> {
-        references.iter().filter_map(|reference| self.name(reference, item)).collect()
-    }
-
-    fn first(&mut self, references: &[Reference], item: Option<&Json>) -> Option<String> {
-        self.numbers(references, item).into_iter().next()
+    fn first(&mut self, references: &[Reference], item: Option<&'m Json>) -> Option<String> {
+        references.iter().find_map(|reference| self.name(reference, item))
     }
 
     /// Each concern once.
@@ -333,37 +437,48 @@ fn rescaled(money: Money, own: u8) -> Result<Money, MoneyError> {
     Ok(Money { minor, currency: money.currency })
 }
 
-/// Every signed field as text. Where only single values are signed, the others are anybody's word, and nobody who
+/// What nobody could show as a text, or under a path of its own.
+fn check_texts(verify: &Verify, message: &Message<'_>, concerns: &mut Vec<Concern>) -> Result<(), Rejection> {
+    match message.body()? {
+        Body::Json(json) if verify.covers_all() && !json.has_short_paths() => {
+            concerns.push(Concern::UnreadableText { field: "body".into() });
+        }
+        Body::Json(_) => {}
+        Body::Form(form) => {
+            let is_text = |bytes: &[u8]| std::str::from_utf8(bytes).is_ok();
+            for pair in form.pairs().iter().filter(|pair| is_believed(verify, &String::from_utf8_lossy(&pair.name))) {
+                if !is_text(&pair.name) || !is_text(&pair.value) {
+                    concerns.push(Concern::UnreadableText { field: quote(&String::from_utf8_lossy(&pair.name)) });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether a pair is believed.
+fn is_believed(verify: &Verify, name: &str) -> bool {
+    verify.covers_all()
+        || verify.covered().any(|one| matches!(&one.place, Place::Form(own) | Place::Query(own) if own == name))
+}
+
+/// Every believed field as text. Where only single values are signed, the others are anybody's word, and nobody who
 /// reads the fields of a genuine message expects such.
 pub(super) fn fields(
     verify: &Verify,
     message: &Message<'_>,
     items: Option<&[&Json]>,
-    concerns: &mut Vec<Concern>,
 ) -> Result<Vec<(String, String)>, Rejection> {
     let mut fields = Vec::new();
-    let is_whole = verify.signs_body();
     match message.body()? {
-        Body::Json(json) if is_whole => {
-            if !json.flatten("", &mut fields) {
-                concerns.push(Concern::UnreadableText { field: "body".into() });
-            }
+        Body::Json(json) if verify.covers_all() => {
+            json.flatten("", &mut fields);
         }
         Body::Json(_) => single_fields(verify, message, items.unwrap_or_default(), &mut fields),
         Body::Form(form) => {
-            let is_signed = |name: &str| {
-                is_whole || verify.signed().any(|signed| matches!(&signed.place, Place::Form(own) if own == name))
-            };
-            for pair in form.pairs() {
-                let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-                if !is_signed(&text(&pair.name)) {
-                    continue;
-                }
-                if std::str::from_utf8(&pair.value).is_err() || std::str::from_utf8(&pair.name).is_err() {
-                    concerns.push(Concern::UnreadableText { field: quote(&text(&pair.name)) });
-                }
-                fields.push((text(&pair.name), text(&pair.value)));
-            }
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let pairs = form.pairs().iter().map(|pair| (text(&pair.name), text(&pair.value)));
+            fields.extend(pairs.filter(|(name, _)| is_believed(verify, name)));
         }
     }
     Ok(fields)
@@ -381,7 +496,7 @@ fn single_fields(verify: &Verify, message: &Message<'_>, items: &[&Json], fields
             fields.push((path, String::from_utf8_lossy(&value).into_owned()));
         }
     };
-    for reference in verify.signed() {
+    for reference in verify.covered() {
         if let Place::Json(pointer) = &reference.place {
             push(pointer.names().iter().map(String::as_str).collect(), reference, None);
         }
@@ -390,7 +505,7 @@ fn single_fields(verify: &Verify, message: &Message<'_>, items: &[&Json], fields
     let Place::Json(list) = &from.place else { return };
     for (index, item) in items.iter().enumerate() {
         let index = index.to_string();
-        for reference in verify.signed() {
+        for reference in verify.covered() {
             if let Place::Item(pointer) = &reference.place {
                 let inner = unwrap.names().iter().chain(pointer.names());
                 let path = list.names().iter().chain([&index]).chain(inner).map(String::as_str).collect();

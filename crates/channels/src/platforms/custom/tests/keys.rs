@@ -1,0 +1,260 @@
+//! Keys: of every kind, several at once, by id, and with an end.
+
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _, RsaKeyPair};
+
+use super::*;
+use crate::signature::digest::DigestHash;
+use crate::signature::ed25519::spki;
+use crate::signature::key::{PublicKey, to_pem};
+use crate::signature::rsa::sign_sha256;
+use crate::signature::self_signed;
+
+const EVENT: &str = r#"{"type":"json:/t","map":{"x":"other"}}"#;
+
+fn with(verify: &str, keys: &[(&'static str, SettingValue)]) -> Result<Box<dyn Channel>, SettingsError> {
+    let settings = Settings::new(Environment::Live)
+        .with("platform", SettingValue::Text("example".into()))
+        .with("account", SettingValue::Text("acct_1".into()))
+        .with("verify", SettingValue::Tree(tree(verify)))
+        .with("event", SettingValue::Tree(tree(EVENT)));
+    build(&keys.iter().fold(settings, |all, (name, value)| all.with(name, value.clone())))
+}
+
+fn material(bytes: &[u8]) -> SettingValue {
+    SettingValue::Key(bytes.to_vec().into())
+}
+
+fn keyed(keys: &[(&str, &[u8], Option<&str>)], what: &'static str) -> SettingValue {
+    let one = |(id, bytes, until): &(&str, &[u8], Option<&str>)| {
+        let pairs = [("id", Tree::text(id)), (what, Tree::Secret(bytes.to_vec().into()))];
+        Tree::table(pairs.into_iter().chain(until.map(|until| ("until", Tree::text(until)))))
+    };
+    SettingValue::Tree(Tree::List(keys.iter().map(one).collect()))
+}
+
+fn request(headers: &[(&str, String)], body: &str) -> RawRequest {
+    let mut request = signed(body);
+    request.headers.remove("s");
+    for (name, value) in headers {
+        request.headers.append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
+    }
+    request
+}
+
+fn at(text: &str) -> Timestamp {
+    text.parse().unwrap()
+}
+
+/// The key that proved a request, or the word of its refusal.
+fn key_of(channel: &dyn Channel, request: &RawRequest, now: &str) -> String {
+    match channel.verify(request, at(now)) {
+        Verdict::Genuine(proven) => match proven.into_parts().1 {
+            Proof::Signature { key, .. } => key,
+            other @ Proof::PlatformApi { .. } => panic!("{other:?}"),
+        },
+        Verdict::Refused(rejection) => format!("({})", rejection.word()),
+        other => panic!("{other:?}"),
+    }
+}
+
+const BODY: &str = r#"{"t":"x"}"#;
+const NOW: &str = "2026-11-21T04:00:00Z";
+
+#[test]
+fn a_key_that_has_ended_never_verifies() {
+    let (one, two) = (b"the first secret", b"the second secret");
+    let keys = keyed(&[("one", one, Some("2026-12-01T00:00:00Z")), ("two", two, None)], "secret");
+    let base = r#""algorithm":"hmac-sha256","encoding":"hex","message":"{body}","signature":{"from":"header:s","parse":"whole"}"#;
+    let any = with(&format!("{{{base}}}"), &[("key", keys.clone())]).unwrap();
+    let named = with(&format!(r#"{{{base},"key_id":{{"from":"header:k"}}}}"#), &[("key", keys)]).unwrap();
+    let tag = |secret: &[u8]| hex(&HmacKey::new(secret, HmacHash::Sha256, "").sign(BODY.as_bytes()));
+    let sent = |secret: &[u8], id: &str| request(&[("s", tag(secret)), ("k", id.to_owned())], BODY);
+    for (channel, late) in [(&any, "(signature)"), (&named, "(unknown_key)")] {
+        let key = |secret: &[u8], id: &str, now: &str| key_of(channel.as_ref(), &sent(secret, id), now);
+        assert_eq!(key(one, "one", "2026-11-30T23:59:59Z"), "one");
+        assert_eq!(key(one, "one", "2026-12-01T00:00:00Z"), late);
+        assert_eq!(key(two, "two", "2036-12-01T00:00:00Z"), "two");
+    }
+    assert_eq!(key_of(named.as_ref(), &sent(one, "two"), NOW), "(signature)", "not the key that it names");
+    assert_eq!(key_of(named.as_ref(), &sent(one, "three"), NOW), "(unknown_key)");
+    assert_eq!(key_of(any.as_ref(), &sent(b"a third secret", "one"), NOW), "(signature)");
+    let notes: Vec<(String, Option<Timestamp>)> =
+        any.keys().into_iter().map(|note| (note.label, note.not_after)).collect();
+    assert_eq!(notes, [("one".to_owned(), Some(at("2026-12-01T00:00:00Z"))), ("two".to_owned(), None)]);
+}
+
+/// Pairs that name their key: a signature of one key under the name of another is none.
+#[test]
+fn a_pair_is_its_own_keys_signature() {
+    let (one, two) = (b"the first secret", b"the second secret");
+    let keys = keyed(&[("one", one, None), ("two", two, Some("2026-12-01T00:00:00Z"))], "secret");
+    let verify = r#"{"algorithm":"hmac-sha256","encoding":"hex","message":"{body}","signature":{"from":"header:s","parse":"kv","pair_sep":"&","kv_sep":"|","want":"{key_id}"}}"#;
+    let channel = with(verify, &[("key", keys)]).unwrap();
+    let tag = |secret: &[u8]| hex(&HmacKey::new(secret, HmacHash::Sha256, "").sign(BODY.as_bytes()));
+    let key = |text: String, now: &str| key_of(channel.as_ref(), &request(&[("s", text)], BODY), now);
+    assert_eq!(key(format!("three|x&two|{}", tag(two)), NOW), "two");
+    assert_eq!(key(format!("one|{}&two|{}", "0".repeat(64), tag(two)), NOW), "two");
+    assert_eq!(key(format!("one|{}", tag(two)), NOW), "(signature)");
+    assert_eq!(key(format!("two|{}", tag(two)), "2026-12-01T00:00:00Z"), "(unknown_key)");
+    assert_eq!(key(format!("three|{}", tag(two)), NOW), "(missing)");
+}
+
+#[test]
+fn rsa_keys_in_every_form() {
+    let (pair, other) =
+        (RsaKeyPair::generate(KeySize::Rsa2048).unwrap(), RsaKeyPair::generate(KeySize::Rsa3072).unwrap());
+    let public = PublicKey::of_pair("key", &pair).unwrap();
+    let base64 = signature::Encoding::Base64.encode(public.spki());
+    let certificate = to_pem("CERTIFICATE", &self_signed::certificate(&pair, &public, "platform").unwrap());
+    let verify = |format: &str| {
+        let format =
+            if format.is_empty() { String::new() } else { format!(r#","public_key":{{"format":"{format}"}}"#) };
+        format!(
+            r#"{{"algorithm":"rsa-sha256","encoding":"base64","message":"{{body}}","signature":{{"from":"header:s","parse":"whole"}}{format}}}"#
+        )
+    };
+    let sign = |pair: &RsaKeyPair| signature::Encoding::Base64.encode(&sign_sha256(pair, BODY.as_bytes()).unwrap());
+    let good = request(&[("s", sign(&pair))], BODY);
+    for (format, key) in [
+        ("", public.to_pem()),
+        ("", base64.clone()),
+        ("", certificate.clone()),
+        ("pem", public.to_pem()),
+        ("spki-base64", base64.clone()),
+        ("x509", certificate.clone()),
+    ] {
+        let channel = with(&verify(format), &[("public_key", material(key.as_bytes()))]).unwrap();
+        assert_eq!(key_of(channel.as_ref(), &good, NOW), "key 1", "{format}");
+        assert_eq!(
+            key_of(channel.as_ref(), &request(&[("s", sign(&other))], BODY), NOW),
+            "(malformed)",
+            "longer than any key's"
+        );
+        assert_eq!(key_of(channel.as_ref(), &request(&[("s", sign(&pair))], r#"{"t":"y"}"#), NOW), "(signature)");
+        assert_eq!(channel.keys()[0].fingerprint.as_deref(), Some(public.fingerprint().as_str()));
+        // Only a certificate ends by itself.
+        let ends = key == certificate;
+        assert_eq!(key_of(channel.as_ref(), &good, "2051-01-01T00:00:00Z") != "key 1", ends, "{format}");
+        assert_eq!(key_of(channel.as_ref(), &good, "2001-01-01T00:00:00Z") != "key 1", ends, "{format}");
+    }
+    let word = |format: &str, key: &str| {
+        with(&verify(format), &[("public_key", material(key.as_bytes()))]).err().unwrap().word
+    };
+    assert_eq!(word("pem", &base64), "not_encoded");
+    assert_eq!(word("spki-base64", &public.to_pem()), "not_encoded");
+    assert_eq!(word("pem", &certificate), "certificate_given");
+    assert_eq!(word("x509", &public.to_pem()), "not_a_certificate");
+    assert_eq!(word("", "no key"), "not_a_key");
+}
+
+/// A stranger decides how many signatures there are, and not how much work they make.
+#[test]
+fn checks_of_public_keys_are_bounded() {
+    let pairs: Vec<RsaKeyPair> = (0..2).map(|_| RsaKeyPair::generate(KeySize::Rsa2048).unwrap()).collect();
+    let pems: Vec<String> = pairs.iter().map(|pair| PublicKey::of_pair("key", pair).unwrap().to_pem()).collect();
+    let keys = keyed(&[("one", pems[0].as_bytes(), None), ("two", pems[1].as_bytes(), None)], "public_key");
+    let verify = r#"{"algorithm":"rsa-sha256","encoding":"base64","message":"{body}","signature":{"from":"header:s","parse":"list","repeat":true}}"#;
+    let channel = with(verify, &[("key", keys)]).unwrap();
+    let good = signature::Encoding::Base64.encode(&sign_sha256(&pairs[1], BODY.as_bytes()).unwrap());
+    let bad = signature::Encoding::Base64.encode(&[7; 256]);
+    let sent = |bad_ones: usize| {
+        let mut headers = vec![("s", bad.clone()); bad_ones];
+        headers.push(("s", good.clone()));
+        request(&headers, BODY)
+    };
+    assert_eq!(key_of(channel.as_ref(), &sent(7), NOW), "two");
+    assert_eq!(key_of(channel.as_ref(), &sent(15), NOW), "(signature)");
+    assert_eq!(key_of(channel.as_ref(), &sent(16), NOW), "(malformed)");
+}
+
+#[test]
+fn ed25519_keys_in_every_form() {
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let key = pair.public_key().as_ref();
+    let encode = |bytes: &[u8]| signature::Encoding::Base64.encode(bytes);
+    let good = request(&[("s", format!("v1a,{}", encode(pair.sign(BODY.as_bytes()).as_ref())))], BODY);
+    for (format, material_text) in [
+        (r#"{"format":"base64","strip_prefix":"whpk_"}"#, format!("whpk_{}", encode(key))),
+        (r#"{"format":"hex"}"#, hex(key)),
+        (r#"{"format":"pem"}"#, to_pem("PUBLIC KEY", &spki(key))),
+        (r#"{"format":"spki-base64"}"#, encode(&spki(key))),
+    ] {
+        let verify = format!(
+            r#"{{"algorithm":"ed25519","encoding":"base64","message":"{{body}}","signature":{{"from":"header:s","parse":"list","list_sep":" ","version_sep":",","want":"v1a"}},"public_key":{format}}}"#
+        );
+        let channel = with(&verify, &[("public_key", material(material_text.as_bytes()))]).unwrap();
+        assert_eq!(key_of(channel.as_ref(), &good, NOW), "key 1", "{format}");
+        assert_eq!(
+            key_of(
+                channel.as_ref(),
+                &request(&[("s", good.headers["s"].to_str().unwrap().into())], r#"{"t":"y"}"#),
+                NOW
+            ),
+            "(signature)"
+        );
+    }
+}
+
+#[test]
+fn digests_with_the_secret_in_the_text() {
+    for (word, hash) in [
+        ("md5", DigestHash::Md5),
+        ("sha1", DigestHash::Sha1),
+        ("sha256", DigestHash::Sha256),
+        ("sha512", DigestHash::Sha512),
+    ] {
+        let verify = format!(
+            r#"{{"algorithm":"{word}","encoding":"hex","message":"{{secret}}&{{body}}&{{secret}}","signature":{{"from":"header:s","parse":"whole"}}}}"#
+        );
+        let channel = with(&verify, &[("secret", material(SECRET.as_bytes()))]).unwrap();
+        let tag = hex(&hash.of(&[SECRET.as_bytes(), b"&", BODY.as_bytes(), b"&", SECRET.as_bytes()]));
+        assert_eq!(key_of(channel.as_ref(), &request(&[("s", tag.clone())], BODY), NOW), "secret 1", "{word}");
+        let open = hex(&hash.of(&[b"&", BODY.as_bytes(), b"&"]));
+        for wrong in [open, tag.replace(['a', '1'], "b")] {
+            assert_eq!(key_of(channel.as_ref(), &request(&[("s", wrong)], BODY), NOW), "(signature)", "{word}");
+        }
+    }
+    // A JSON body is UTF-8, and what an attacker must append is none: it may stand behind the secret.
+    let before = r#"{"algorithm":"sha256","encoding":"hex","message":"{secret}{body}","signature":{"from":"header:s","parse":"whole"}}"#;
+    with(before, &[("secret", material(SECRET.as_bytes()))]).unwrap();
+    let form = before.replace(r#""algorithm""#, r#""body":"form","content_type":"*","algorithm""#);
+    assert_eq!(with(&form, &[("secret", material(SECRET.as_bytes()))]).err().unwrap().word, "extendable");
+}
+
+#[test]
+fn a_request_chooses_no_algorithm() {
+    let verify = r#"{"algorithm":"hmac-sha256","encoding":"hex","message":"{body}","signature":{"from":"header:s","parse":"kv","want":"v"},
+        "algorithm_named":{"sig:alg":["HS256","hs256"],"header:x-alg":"HS256"}}"#;
+    let channel = with(verify, &[("secret", material(SECRET.as_bytes()))]).unwrap();
+    let tag = hex(&HmacKey::new(SECRET.as_bytes(), HmacHash::Sha256, "").sign(BODY.as_bytes()));
+    let sent = |alg: &str, header: &str| {
+        let signature = if alg.is_empty() { format!("v={tag}") } else { format!("alg={alg},v={tag}") };
+        request(&[("s", signature), ("x-alg", header.to_owned())], BODY)
+    };
+    for (alg, header, expected) in [
+        ("", "", "secret 1"),
+        ("HS256", "HS256", "secret 1"),
+        ("hs256", "HS256", "secret 1"),
+        ("none", "HS256", "(algorithm)"),
+        ("HS256", "hs256", "(algorithm)"),
+        ("HS1", "", "(algorithm)"),
+    ] {
+        assert_eq!(key_of(channel.as_ref(), &sent(alg, header), NOW), expected, "{alg} {header}");
+    }
+}
+
+#[test]
+fn keys_of_another_algorithm_are_refused() {
+    let hmac = r#"{"algorithm":"hmac-sha256","encoding":"hex","message":"{body}","signature":{"from":"header:s","parse":"whole"}}"#;
+    let both = [("secret", material(SECRET.as_bytes())), ("public_key", material(b"x"))];
+    let error = with(hmac, &both).err().unwrap();
+    assert_eq!((error.setting, error.word), ("public_key", "relation"));
+    let id = [
+        ("secret_files", SettingValue::Keys(vec![SECRET.as_bytes().to_vec().into(), OTHER.as_bytes().to_vec().into()])),
+        ("key_id", SettingValue::Text("a".into())),
+    ];
+    assert_eq!(with(hmac, &id).err().unwrap().setting, "key_id");
+    let twice = keyed(&[("a", SECRET.as_bytes(), None), ("a", OTHER.as_bytes(), None)], "secret");
+    assert_eq!(with(hmac, &[("key", twice)]).err().unwrap().key(), "key[1]");
+}

@@ -1,0 +1,115 @@
+//! Names, conditions, further facts, and messages in a query.
+
+use super::*;
+
+const SIGNED: &str = r#""signature":{"from":"query:sign","parse":"whole"},"body":"query","message":"{query:id}|{query:state}|{query:sum}""#;
+
+fn query(text: &str) -> RawRequest {
+    let mut request = signed("");
+    request.headers.clear();
+    request.method = http::Method::GET;
+    request.query = Some(text.to_owned());
+    request
+}
+
+fn tag(text: &str) -> String {
+    hex(&HmacKey::new(SECRET.as_bytes(), HmacHash::Sha256, "").sign(text.as_bytes()))
+}
+
+#[test]
+fn a_message_may_stand_in_the_query() {
+    let event = r#""type":"query:state","number":"query:id","amount":{"value":"query:sum","currency":"EUR","form":"decimal-string"},"map":{"paid":"payment.succeeded"}"#;
+    let channel = channel(SIGNED, event);
+    let good = query(&format!("id=P%201&state=paid&sum=10.50&more=x&sign={}", tag("P 1|paid|10.50")));
+    let found = read(channel.as_ref(), &good);
+    assert_eq!((found.facts[0].identity.as_str(), found.facts[0].signed_money().unwrap().minor), ("P 1", 1050));
+    let own = channel.signed_query(&good).unwrap();
+    assert!(own.starts_with("id=P%201&state=paid&sum=10.50&sign=") && !own.contains("more"), "{own}");
+    let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    assert_eq!(
+        channel.fields(&good),
+        [("id", "P 1"), ("state", "paid"), ("sum", "10.50")].map(pair),
+        "and nothing unsigned"
+    );
+    let mut with_body = good.clone();
+    with_body.body = "x".into();
+    assert_eq!(refused(channel.as_ref(), &with_body), "malformed");
+    let mut without = good.clone();
+    without.query = None;
+    assert_eq!(refused(channel.as_ref(), &without), "empty");
+    assert_eq!(refused(channel.as_ref(), &query("id=1&id=1&state=paid&sum=1&sign=00")), "duplicate_field");
+    let mut posted = good;
+    posted.method = http::Method::POST;
+    assert_eq!(refused(channel.as_ref(), &posted), "method");
+    let unbound = SIGNED.replace("{query:id}|{query:state}|{query:sum}", "{header:x}");
+    assert_eq!(build(&settings(&unbound, event)).err().unwrap().word, "unbound_body");
+}
+
+#[test]
+fn a_name_of_several_values_has_one_meaning() {
+    let event = r#""type":"json:/t","number":["{json:/id}:{json:/state}","json:/id"],"map":{"d":"dispute.updated"}"#;
+    let channel = channel(WHOLE, event);
+    let names = |body: &str| {
+        let found = read(channel.as_ref(), &signed(body));
+        let names: Vec<String> = found.facts[0].identities().map(|name| name.as_str().to_owned()).collect();
+        (names.join(" "), found.concerns)
+    };
+    assert_eq!(names(r#"{"t":"d","id":"D1","state":"won"}"#), ("D1:won D1".to_owned(), vec![]));
+    assert_eq!(names(r#"{"t":"d","id":"D1"}"#).0, "D1", "a part is missing");
+    let ambiguous = Concern::Ambiguous { field: "{json:/id}:{json:/state}".into() };
+    assert_eq!(names(r#"{"t":"d","id":"D1:a","state":"won"}"#).1, [ambiguous]);
+}
+
+#[test]
+fn a_message_says_what_stands_beside() {
+    let event = r#""type":"json:/t","number":"json:/p","payment":"json:/p","amount":{"value":"json:/a","currency":"EUR","form":"minor-int"},
+        "facts":{"refund":{"number":"json:/r","amount":{"value":"json:/b","currency":"EUR","form":"minor-int"}}},
+        "map":{"both":{"event":"payment.succeeded","also":[{"event":"refund.succeeded","when":{"json:/back":true}}]},"back":"refund.succeeded"}"#;
+    let channel = channel(WHOLE, event);
+    let kinds = |body: &str| {
+        let found = read(channel.as_ref(), &signed(body));
+        found.facts.iter().map(|fact| (fact.kind, fact.identity.as_str().to_owned())).collect::<Vec<_>>()
+    };
+    let paid = (EventKind::PaymentSucceeded, "P1".to_owned());
+    let back = (EventKind::RefundSucceeded, "R1".to_owned());
+    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":true}"#), [paid.clone(), back.clone()]);
+    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":false}"#), [paid.clone()]);
+    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"back":true}"#), [paid.clone()], "nothing is said of it");
+    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":0,"back":true}"#), [paid], "nothing was paid back");
+    assert_eq!(kinds(r#"{"t":"back","p":"P1","r":"R1","b":5}"#), [back]);
+}
+
+#[test]
+fn what_the_map_does_not_name_is_kept_or_held() {
+    for (unmapped, is_held) in [("other", false), ("hold", true)] {
+        let event = format!(r#""type":"json:/t","unmapped":"{unmapped}","map":{{"x":"other"}}"#);
+        let channel = channel(WHOLE, &event);
+        let found = read(channel.as_ref(), &signed(r#"{"t":"news"}"#));
+        assert_eq!((found.facts[0].kind, !found.concerns.is_empty()), (EventKind::Other, is_held));
+        assert_eq!(read(channel.as_ref(), &signed(r#"{"t":"x"}"#)).concerns, []);
+    }
+}
+
+#[test]
+fn an_amount_may_be_unstated_and_not_forgotten() {
+    let event =
+        |amount: &str| format!(r#""type":"json:/t","number":"json:/p"{amount},"map":{{"paid":"payment.succeeded"}}"#);
+    assert_eq!(build(&settings(WHOLE, &event(""))).err().unwrap().word, "missing");
+    let found = read(channel(WHOLE, &event(r#","amount":"unstated""#)).as_ref(), &signed(r#"{"t":"paid","p":"P1"}"#));
+    assert_eq!((&found.facts[0].amount, found.concerns.len()), (&Amount::None, 0));
+}
+
+/// A checksum in the body's place is taken only by whoever says that he knows it.
+#[test]
+fn a_checksum_is_accepted_by_name_only() {
+    let weak = r#""signature":{"from":"header:s","parse":"whole"},"message":"{header:x-id}|{body|crc32}""#;
+    let event = r#""type":"header:x-id","map":{"x":"other"}"#;
+    assert_eq!(build(&settings(weak, event)).err().unwrap().word, "unbound_body");
+    let known = format!(r#"{weak},"accept_weak":"crc32""#);
+    let channel = channel(&known, event);
+    let mut request = signed("{}");
+    request.headers.insert("x-id", "x".parse().unwrap());
+    request.headers.insert("s", tag("x|2745614147").parse().unwrap());
+    assert_eq!(read(channel.as_ref(), &request).platform_kind, "x");
+    assert_eq!(build(&settings(&known, r#""type":"json:/t","map":{"x":"other"}"#)).err().unwrap().word, "not_signed");
+}
