@@ -277,8 +277,16 @@ fn a_platform_is_named_in_two_lines_outside_its_own_file() {
                     && (source.starts_with(folder.join(other.kind))
                         || source == folder.join(format!("{}.rs", other.kind)))
             });
-            let is_its_own =
-                is_relative || source.starts_with(folder.join(entry)) || source == folder.join(format!("{entry}.rs"));
+            // Files that are platforms are written in the language of the configured one.
+            let presets = folder.join("presets");
+            let is_data = (source.starts_with(&presets) || source == presets.with_extension("rs"))
+                && PLATFORMS
+                    .iter()
+                    .any(|other| other.family == platform.family && presets::by_kind(other.kind).is_some());
+            let is_its_own = is_data
+                || is_relative
+                || source.starts_with(folder.join(entry))
+                || source == folder.join(format!("{entry}.rs"));
             if is_its_own || source == folder.with_extension("rs") {
                 continue;
             }
