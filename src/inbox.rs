@@ -9,6 +9,7 @@ pub mod claims;
 #[cfg(test)]
 mod conformance;
 pub mod gaps;
+pub mod hints;
 pub mod holds;
 pub mod ids;
 mod platform_keys;
@@ -33,6 +34,7 @@ use shadow::Shadow;
 pub use audit::AuditRecord;
 pub use claims::{Claim, Claimed, StandBy};
 pub use gaps::{Closing, Gap, GapId, Gaps};
+pub use hints::Hints;
 pub use holds::Holds;
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId, RejectionId};
 pub use platform_keys::PlatformKeys;
@@ -40,8 +42,8 @@ pub use rejections::Rejections;
 pub use settled::Settled;
 
 /// All that an inbox can do.
-pub trait Inbox: Intake + Work + Search + Admin + Gaps + Holds + PlatformKeys + Rejections + Shadow {}
-impl<T: Intake + Work + Search + Admin + Gaps + Holds + PlatformKeys + Rejections + Shadow> Inbox for T {}
+pub trait Inbox: Intake + Work + Search + Admin + Gaps + Hints + Holds + PlatformKeys + Rejections + Shadow {}
+impl<T: Intake + Work + Search + Admin + Gaps + Hints + Holds + PlatformKeys + Rejections + Shadow> Inbox for T {}
 
 /// Why a call failed. What is in the inbox stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +131,33 @@ pub struct RoutedTarget {
     /// Raw deliveries are made once for each notification that brought a new event, event deliveries
     /// once for each event.
     pub is_raw: bool,
+}
+
+/// By which way a notification came. Its proof says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// The platform sent it: its request is kept as it came.
+    Callback,
+    /// We asked, because of a hint: what is kept is the platform's answer.
+    Hint,
+}
+
+impl Way {
+    /// Of a notification with this proof.
+    pub fn of(proof: &Proof) -> Self {
+        match proof {
+            Proof::Signature { .. } => Self::Callback,
+            Proof::PlatformApi { .. } => Self::Hint,
+        }
+    }
+
+    /// The stable word, which applications see as the origin of an event.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Callback => "callback",
+            Self::Hint => "hint",
+        }
+    }
 }
 
 /// What storing did.
@@ -260,7 +289,9 @@ pub struct Leased {
     pub environment: Environment,
     /// The events: one, or for raw deliveries all that the notification brought and that go to this target.
     pub events: Vec<EventRecord>,
-    /// The original request. `None` when the body's retention has passed.
+    /// By which way the notification came.
+    pub way: Way,
+    /// The original request, or the platform's answer where we asked. `None` when the body's retention has passed.
     pub request: Option<RawRequest>,
 }
 
