@@ -260,6 +260,7 @@ pub(crate) async fn a_network_fills_no_more_than_its_places(keeper: &dyn Keeper)
     assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Kept, "others have their own");
     assert_eq!(world.open().await, u64::from(PLACES_OF_NETWORK) + 1);
     // A place is free again when the number turned out not to exist.
+    assert_eq!(world.claim().await.number.as_str(), "tr_1");
     let leased = world.claim().await;
     world.end(&leased, Learned::Unknown, None).await;
     assert_eq!(world.told("tr_y", "192.0.2.1").await, Noted::Kept);
