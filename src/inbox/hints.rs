@@ -158,6 +158,8 @@ pub struct LeasedHint {
     pub asks: u32,
     /// Failures in a row before this question.
     pub failures: u32,
+    /// Whether the platform did not know it when it was asked before.
+    pub is_missed: bool,
     /// When it was named first.
     pub first_at: Timestamp,
 }

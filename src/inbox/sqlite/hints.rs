@@ -450,17 +450,17 @@ fn take(session: &mut Session, claim: &HintClaim) -> Result<HintClaimed, Fault> 
         )?
         .execute((channel, now))?;
     for ground in &claim.grounds {
-        let found: Option<(String, u32, u32, i64, i64)> = session
+        let found: Option<(String, u32, u32, i64, i64, bool)> = session
             .conn
             .prepare_cached(
-                "SELECT number, asks, failures, first_at, turn FROM hints
+                "SELECT number, asks, failures, first_at, turn, is_missed FROM hints
                  WHERE channel = ?1 AND state = 0 AND state <= 1 AND class = ?2 AND due_at <= ?3 ORDER BY turn LIMIT 1",
             )?
             .query_row((channel, class_code(*ground), now), |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
             })
             .optional()?;
-        let Some((number, asks, failures, first_at, turn)) = found else { continue };
+        let Some((number, asks, failures, first_at, turn, is_missed)) = found else { continue };
         let token = LeaseToken::new();
         session
             .conn
@@ -475,7 +475,9 @@ fn take(session: &mut Session, claim: &HintClaim) -> Result<HintClaimed, Fault> 
             .execute((channel, turn))?;
         let number = HintNumber::new(&number).ok_or_else(|| Fault::corrupt("a hint's number"))?;
         let (asks, first_at) = (asks.saturating_add(1), from_ms(first_at)?);
-        return Ok(HintClaimed::Leased(LeasedHint { number, token, until, ground: *ground, asks, failures, first_at }));
+        let ground = *ground;
+        let leased = LeasedHint { number, token, until, ground, asks, failures, is_missed, first_at };
+        return Ok(HintClaimed::Leased(leased));
     }
     // What a clock that has been set back since planned lies too far ahead.
     let latest = now.saturating_add(millis(WAIT_MAX));
