@@ -17,6 +17,7 @@ mod joined;
 mod ladder;
 pub mod lianlian;
 pub mod lianlian_accp;
+pub mod mollie;
 pub mod qq_wallet;
 mod signed_body;
 mod tenpay;
@@ -84,6 +85,7 @@ pub static PLATFORMS: &[&Platform] = &[
     &yeepay::PLATFORM,
     &jeepay::PLATFORM,
     &epay::PLATFORM,
+    &mollie::PLATFORM,
     &custom::PLATFORM,
 ];
 
