@@ -15,6 +15,7 @@ use crate::deliver::signatures::{NotSigned, Signatures};
 use crate::deliver::{AckOf, CallbackOf, FieldsOf, Line, Origin};
 use crate::inbox::RoutedTarget;
 use crate::operate::{Asked, ChannelOf};
+use crate::receive::door::NOTIFY;
 use crate::receive::{Ack, Door, Doors, Receiver};
 use crate::targets::Format;
 
@@ -72,7 +73,9 @@ pub(super) fn callback_of(receiver: Arc<ArcSwap<Receiver>>) -> CallbackOf {
     Arc::new(move |origin: &Origin, kept: &RawRequest| {
         let receiver = receiver.load();
         let door = receiver.doors.by_id(&origin.channel).filter(|door| *door.platform == *origin.platform)?;
-        door.channel().fetch_back()?.callback(kept)
+        let mut callback = door.channel().fetch_back()?.callback(kept)?;
+        callback.path = format!("{NOTIFY}/{}", door.id);
+        Some(callback)
     })
 }
 

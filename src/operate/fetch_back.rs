@@ -29,7 +29,7 @@ use crate::telemetry::{ByChannel, ByReason, Metrics};
 /// How long a question may take, connection and answer together.
 pub const QUESTION_MAX: Duration = Duration::from_secs(15);
 /// How long a lease lasts: longer than the question and the writing down of its answer.
-const LEASE: Duration = Duration::from_secs(45);
+const LEASE: Duration = Duration::from_secs(20);
 /// Longest sleep between two looks at what is due: a wake-up may be lost, and a clock may be set.
 const SCAN: Duration = Duration::from_secs(30);
 /// The wait after the inbox failed.
