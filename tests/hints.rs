@@ -311,7 +311,10 @@ fn what_the_platform_answers_reaches_the_script_as_its_callback() {
         assert_eq!((run["origin"].as_str(), run["uri"].as_str()), (Some("hint"), Some("/notify/pay")), "{kind}");
         assert_eq!(world.events(), ["payment.succeeded"], "{kind}");
         let event = world.cli(&["events"]).remove(0);
-        assert_eq!((event["data"]["order_no"].as_str(), event["data"]["amount"]["text"].as_str()), (Some("H-1"), Some("10.00")));
+        assert_eq!(
+            (event["data"]["order_no"].as_str(), event["data"]["amount"]["text"].as_str()),
+            (Some("H-1"), Some("10.00"))
+        );
         let shown = world.cli(&["show", event["id"].as_str().unwrap()]);
         assert_eq!(shown[0]["proof"]["proof"], "platform_api", "{kind}: {}", shown[0]);
         let number = world.number(&hint);
@@ -381,8 +384,9 @@ fn answers_that_are_none_are_asked_for_again() {
     for world in worlds() {
         let kind = world.platform.kind;
         let _gateway = world.start();
-        for (index, conduct) in
-            [ApiConduct::Broken, ApiConduct::Throttled, ApiConduct::OtherNumber, ApiConduct::Cut].into_iter().enumerate()
+        for (index, conduct) in [ApiConduct::Broken, ApiConduct::Throttled, ApiConduct::OtherNumber, ApiConduct::Cut]
+            .into_iter()
+            .enumerate()
         {
             world.server.mood(Mood::Answers(conduct));
             let before = world.server.asked();

@@ -59,7 +59,11 @@ fn in_words(hint: &HintRecord, lang: Lang) -> String {
 }
 
 fn outcome(hint: &HintRecord, lang: Lang) -> String {
-    if hint.outcome.is_empty() { String::new() } else { Message::dynamic(format!("question.{}", hint.outcome)).text(lang) }
+    if hint.outcome.is_empty() {
+        String::new()
+    } else {
+        Message::dynamic(format!("question.{}", hint.outcome)).text(lang)
+    }
 }
 
 fn to_json(hint: &HintRecord) -> serde_json::Value {

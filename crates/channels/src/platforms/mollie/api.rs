@@ -28,7 +28,7 @@ impl FetchBack for Mollie {
         let malformed = |field| FetchRefused::Malformed { field };
         let Some(body) = answered.body(now)? else { return Ok(Fetched::Unknown) };
         let payment = Json::parse(body).map_err(|_| malformed("body"))?;
-        let text = |name: &str| payment.get(name).and_then(Json::text);
+        let text = |name: &str| payment.get(name).and_then(Json::text).filter(|text| !text.is_empty());
         if text("resource") != Some("payment") {
             return Err(malformed("resource"));
         }

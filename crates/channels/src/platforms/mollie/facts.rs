@@ -70,7 +70,16 @@ pub(super) fn entity(config: &Config, kind: &str, entity: &Json, told: &mut Told
         Some("refund") => refund(config, entity, None, told),
         Some("chargeback") => chargeback(config, entity, None, told),
         Some("payout") => payout(config, kind, entity, told),
-        _ => {}
+        _ => foreign_profile(config, entity, told),
+    }
+}
+
+/// What belongs to another profile of the organisation is for a person to see.
+fn foreign_profile(config: &Config, entity: &Json, told: &mut Told) {
+    if let Some(profile) = entity.get("profileId").and_then(Json::text).filter(|profile| !profile.is_empty())
+        && profile != config.profile_id
+    {
+        told.concerns.push(Concern::ForeignPayee { payee: quote(profile) });
     }
 }
 
@@ -84,11 +93,7 @@ struct Paid<'j> {
 pub(super) fn payment(config: &Config, payment: &Json, told: &mut Told) {
     let text = |name: &str| payment.get(name).and_then(Json::text).filter(|text| !text.is_empty());
     let Some(id) = text("id") else { return missing("id", told) };
-    if let Some(profile) = text("profileId")
-        && profile != config.profile_id
-    {
-        told.concerns.push(Concern::ForeignPayee { payee: quote(profile) });
-    }
+    foreign_profile(config, payment, told);
     let order_no = order_no(config, payment, told);
     let (kind, at) = match text("status") {
         // Made, and nobody has done anything with it yet.

@@ -14,7 +14,7 @@ use super::api::PATH;
 use super::event::{PREFIX, SIGNATURE};
 use super::settings::{API_BASE, API_KEY, Config, SECRET};
 use crate::channel::{ANSWER_BYTES_MAX, HttpAnswer, HttpAsk};
-use crate::model::{Currency, EventKind, Money, RawRequest};
+use crate::model::{Currency, EventKind, Money, RawRequest, Timestamp};
 use crate::platforms::accounts::simulate::{key, number, post, settings};
 use crate::platforms::signed_body::JSON;
 use crate::settings::{SettingValue, Settings, SettingsError};
@@ -157,7 +157,7 @@ fn signed(story: &Story, entity: &Value, secret: &HmacKey) -> RawRequest {
         "id": format!("whev_{id}"),
         "type": kind,
         "entityId": entity["id"],
-        "createdAt": story.at.to_string(),
+        "createdAt": time(story.at),
         "_embedded": { "entity": entity },
         "_links": {},
     });
@@ -177,6 +177,12 @@ fn status(kind: EventKind) -> &'static str {
         EventKind::PaymentClosed => "expired",
         _ => "paid",
     }
+}
+
+/// A time as the platform writes it.
+fn time(at: Timestamp) -> String {
+    let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(1));
+    at.to_zoned(zone).strftime("%Y-%m-%dT%H:%M:%S+01:00").to_string()
 }
 
 fn euro(minor: i64) -> Value {
@@ -206,11 +212,11 @@ fn entity(story: &Story, profile: &str, mode: Option<&str>) -> Value {
             "metadata": { "order_id": story.order_no, "note": story.note },
             "status": status(story.kind),
             "profileId": profile,
-            "createdAt": story.at.to_string(),
+            "createdAt": time(story.at),
         }),
     };
     if status(story.kind) == "paid" && story.kind != EventKind::Other {
-        entity["paidAt"] = json!(story.at.to_string());
+        entity["paidAt"] = json!(time(story.at));
     }
     if let Some(mode) = mode {
         entity["mode"] = json!(mode);
@@ -295,7 +301,7 @@ fn embedded(story: &Story, mut payment: Value) -> Value {
                 "paymentId": id,
                 "amount": euro(story.refunded_minor),
                 "status": status,
-                "createdAt": story.at.to_string(),
+                "createdAt": time(story.at),
             }));
             payment["amountRefunded"] = euro(story.refunded_minor);
         }
@@ -305,10 +311,10 @@ fn embedded(story: &Story, mut payment: Value) -> Value {
                 "id": format!("chb_{unique}"),
                 "paymentId": id,
                 "amount": euro(story.amount_minor),
-                "createdAt": story.at.to_string(),
+                "createdAt": time(story.at),
             });
             if story.kind == EventKind::DisputeClosed {
-                chargeback["reversedAt"] = json!(story.at.to_string());
+                chargeback["reversedAt"] = json!(time(story.at));
             }
             chargebacks.push(chargeback);
             payment["amountChargedBack"] = euro(story.amount_minor);
