@@ -18,6 +18,7 @@ pub mod rejections;
 pub mod settled;
 pub mod shadow;
 pub mod sqlite;
+mod way;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -40,6 +41,7 @@ pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId, RejectionId};
 pub use platform_keys::PlatformKeys;
 pub use rejections::Rejections;
 pub use settled::Settled;
+pub use way::Way;
 
 /// All that an inbox can do.
 pub trait Inbox: Intake + Work + Search + Admin + Gaps + Hints + Holds + PlatformKeys + Rejections + Shadow {}
@@ -131,33 +133,6 @@ pub struct RoutedTarget {
     /// Raw deliveries are made once for each notification that brought a new event, event deliveries
     /// once for each event.
     pub is_raw: bool,
-}
-
-/// By which way a notification came. Its proof says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Way {
-    /// The platform sent it: its request is kept as it came.
-    Callback,
-    /// We asked, because of a hint: what is kept is the platform's answer.
-    Hint,
-}
-
-impl Way {
-    /// Of a notification with this proof.
-    pub fn of(proof: &Proof) -> Self {
-        match proof {
-            Proof::Signature { .. } => Self::Callback,
-            Proof::PlatformApi { .. } => Self::Hint,
-        }
-    }
-
-    /// The stable word, which applications see as the origin of an event.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Callback => "callback",
-            Self::Hint => "hint",
-        }
-    }
 }
 
 /// What storing did.

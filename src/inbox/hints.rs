@@ -132,6 +132,9 @@ pub struct HintClaim {
     pub now: Timestamp,
     /// How long the lease lasts.
     pub lease: Duration,
+    /// Whether leases that still run count as over: who held them has died, because there is one who asks for a channel.
+    /// A question that is asked twice does no harm.
+    pub takes_over: bool,
 }
 
 /// What a claim found.

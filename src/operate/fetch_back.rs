@@ -20,7 +20,7 @@ use tracing::{debug, error, info, warn};
 use self::pace::Turns;
 use self::settle::{Ended, Settled, settle};
 use crate::clock::{Chance, Clock};
-use crate::inbox::hints::{Ground, HintClaim, HintClaimed, HintEnd, Learned, LeasedHint};
+use crate::inbox::hints::{Ground, HintClaim, HintClaimed, HintEnd, Learned, LeasedHint, Noted};
 use crate::inbox::{Arrival, Inbox, RoutedTarget, Stored};
 use crate::keys::Fetch;
 use crate::stop::Stop;
@@ -82,15 +82,30 @@ enum Step {
 }
 
 impl Asker {
+    /// Shows its counters at zero from the start, for alerts on their rise.
+    fn announce(&self) {
+        for noted in Noted::ALL {
+            let labels = ByReason { channel: self.id.clone(), reason: noted.as_str() };
+            drop(self.metrics.hints.get_or_create(&labels));
+        }
+        for reason in OUTCOMES.iter().copied() {
+            drop(self.metrics.questions.get_or_create(&ByReason { channel: self.id.clone(), reason }));
+        }
+    }
+
     /// Asks what is due, one question at a time, until the stop signal. A question under way is given up then: its hint
     /// stays due.
     pub async fn run(self, mut stop: Stop) {
+        self.announce();
         let mut wakes = self.inbox.hint_wakes();
         let mut turns = Turns::default();
+        let mut takes_over = true;
         while !stop.is_raised() {
             // Before the look, so that what comes during it is seen.
             wakes.borrow_and_update();
-            match self.step(&mut turns, &mut stop).await {
+            let step = self.step(&mut turns, takes_over, &mut stop).await;
+            takes_over &= matches!(step, Step::Idle(_));
+            match step {
                 Step::Asked => {}
                 Step::Over => return wait_for_stop(stop).await,
                 Step::Idle(wait) => {
@@ -103,7 +118,7 @@ impl Asker {
     }
 
     /// Asks one question, if one may be asked now.
-    async fn step(&self, turns: &mut Turns, stop: &mut Stop) -> Step {
+    async fn step(&self, turns: &mut Turns, takes_over: bool, stop: &mut Stop) -> Step {
         let Some(asked) = (self.channel_of)(&self.id) else { return Step::Over };
         let Some(pace) = asked.channel.fetch_back().map(|back| back.pace()) else { return Step::Over };
         let grounds = match turns.open(Instant::now(), pace) {
@@ -111,7 +126,7 @@ impl Asker {
             Err(wait) => return Step::Idle(wait),
         };
         let now = (self.clock)();
-        let claim = HintClaim { channel: self.id.to_string(), grounds, now, lease: LEASE };
+        let claim = HintClaim { channel: self.id.to_string(), grounds, now, lease: LEASE, takes_over };
         let leased = match self.inbox.claim_hint(claim).await {
             Ok(HintClaimed::Leased(leased)) => leased,
             Ok(HintClaimed::Nothing(None)) => return Step::Idle(SCAN),

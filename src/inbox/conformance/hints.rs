@@ -39,8 +39,13 @@ impl Hinted<'_> {
     }
 
     async fn claim_on(&self, grounds: &[Ground]) -> HintClaimed {
-        let claim =
-            HintClaim { channel: CHANNEL.to_owned(), grounds: grounds.to_vec(), now: self.0.now(), lease: LEASE };
+        let claim = HintClaim {
+            channel: CHANNEL.to_owned(),
+            grounds: grounds.to_vec(),
+            now: self.0.now(),
+            lease: LEASE,
+            takes_over: false,
+        };
         self.0.inbox().claim_hint(claim).await.unwrap()
     }
 
@@ -240,6 +245,17 @@ pub(crate) async fn a_failed_question_stays_open(keeper: &dyn Keeper) {
     let arrival = world.arrival(vec![payment("P1", 1000)], "tr_1/paid");
     let late = world.end(&lost, arrival, None).await;
     assert!(!late.was_held && matches!(late.stored, Some(Stored::New { .. })), "{late:?}");
+    // A new process does not wait for the lease of the one that died.
+    let claim = HintClaim {
+        channel: CHANNEL.to_owned(),
+        grounds: Ground::ALL.to_vec(),
+        now: keeper.now(),
+        lease: LEASE,
+        takes_over: true,
+    };
+    let HintClaimed::Leased(over) = keeper.inbox().claim_hint(claim).await.unwrap() else { panic!("not taken over") };
+    assert_eq!((&over.number, over.asks), (&taken.number, taken.asks + 1));
+    let taken = over;
     // Given back, it is due at once, and the question does not count.
     keeper.inbox().release_hint(CHANNEL, &taken.number, LeaseToken::new()).await.unwrap();
     assert_eq!(world.state("tr_1").await, Some(HintState::Asking), "by the wrong token");

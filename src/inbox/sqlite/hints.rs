@@ -446,9 +446,10 @@ fn take(session: &mut Session, claim: &HintClaim) -> Result<HintClaimed, Fault> 
     session
         .conn
         .prepare_cached(
-            "UPDATE hints SET state = 0, token = NULL WHERE channel = ?1 AND state = 1 AND state <= 1 AND due_at <= ?2",
+            "UPDATE hints SET state = 0, due_at = min(due_at, ?2), token = NULL
+             WHERE channel = ?1 AND state = 1 AND state <= 1 AND (due_at <= ?2 OR ?3)",
         )?
-        .execute((channel, now))?;
+        .execute((channel, now, claim.takes_over))?;
     for ground in &claim.grounds {
         let found: Option<(String, u32, u32, i64, i64, bool)> = session
             .conn
