@@ -18,6 +18,7 @@ mod joined;
 mod ladder;
 pub mod lianlian;
 pub mod lianlian_accp;
+pub mod mollie;
 pub mod presets;
 pub mod qq_wallet;
 mod signed_body;
@@ -116,6 +117,7 @@ static CODED: &[&Platform] = &[
     &yeepay::PLATFORM,
     &jeepay::PLATFORM,
     &epay::PLATFORM,
+    &mollie::PLATFORM,
     &custom::PLATFORM,
 ];
 

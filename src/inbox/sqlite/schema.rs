@@ -40,6 +40,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 3, sql: include_str!("../../../migrations/sqlite/0003_rejections.sql") },
     Migration { number: 4, sql: include_str!("../../../migrations/sqlite/0004_gaps.sql") },
     Migration { number: 5, sql: include_str!("../../../migrations/sqlite/0005_shadow.sql") },
+    Migration { number: 6, sql: include_str!("../../../migrations/sqlite/0006_hints.sql") },
 ];
 
 /// Opens the connection that writes, and migrates.
