@@ -64,7 +64,14 @@ impl Asking {
         let kind = self.platform.kind;
         assert!(!self.channel.fields(kept).is_empty(), "{kind}: no fields");
         let callback = self.channel.fetch_back().and_then(|back| back.callback(kept)).expect("a callback");
-        assert_eq!(self.hint(&callback).number(), hint.number(), "{kind}: the callback names something else");
+        // What vouched for the number is the platform's own, and is not made up here.
+        match self.channel.verify(&callback, at()) {
+            Verdict::Refused(_) if hint.is_vouched() => {
+                let body = String::from_utf8_lossy(&callback.body).into_owned();
+                assert!(body.contains(hint.number().as_str()), "{kind}: the callback names something else");
+            }
+            _ => assert_eq!(self.hint(&callback).number(), hint.number(), "{kind}: the callback names something else"),
+        }
         // What is kept is no callback: sent to us, it proves nothing.
         assert!(!matches!(self.channel.verify(kept, at()), Verdict::Genuine(_)), "{kind}");
     }
@@ -88,7 +95,9 @@ fn a_hint_is_recognised_and_proves_nothing() {
             let label = format!("{}: {kind}", world.platform.kind);
             assert_eq!(world.channel.recognise(&request), Likeness::Merchant, "{label}");
             let hint = world.hint(&request);
-            assert!(!hint.is_vouched(), "{label}: the office signs nothing");
+            // Some platforms sign too little, or show a token: it vouches for the number, and proves nothing of it.
+            let is_vouched = hint.is_vouched();
+            assert!(!is_vouched || !world.channel.keys().is_empty(), "{label}: vouched for by nothing");
             // Nothing but the number says anything.
             let mut odd = request.clone();
             odd.query = Some("status=paid".to_owned());
@@ -133,11 +142,14 @@ fn the_same_answer_is_one_notification_and_another_state_is_another() {
         let mut seen = std::collections::HashSet::new();
         for kind in world.office.stories() {
             let story = story(*kind);
-            let key = world.told(&story).value().key();
+            let told = world.told(&story);
+            let has_amount = told.value().facts.iter().any(|fact| fact.signed_money().is_some());
+            let key = told.value().key();
             assert_eq!(key, world.told(&story).value().key(), "{}: {kind}", world.platform.kind);
             assert!(seen.insert(key), "{}: {kind}: another state's key", world.platform.kind);
             let dearer = Story { amount_minor: story.amount_minor + 1, ..story.clone() };
-            assert!(seen.insert(world.told(&dearer).value().key()), "{}: {kind}", world.platform.kind);
+            let is_new = seen.insert(world.told(&dearer).value().key());
+            assert_eq!(is_new, has_amount, "{}: {kind}: another amount is another state", world.platform.kind);
         }
     }
 }
@@ -220,7 +232,7 @@ fn a_question_goes_to_the_platform_alone_and_shows_nothing() {
 
 #[test]
 fn without_a_way_to_ask_there_is_no_asking() {
-    for world in super::world::worlds() {
+    for world in super::world::all_worlds() {
         let gives_hints = world.side.api_office().is_some();
         let asks = world.channel.fetch_back().is_some();
         assert_eq!(gives_hints, asks, "{}: an office and a channel that asks go together", world.platform.kind);
