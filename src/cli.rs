@@ -8,6 +8,7 @@ mod context;
 mod demo;
 mod events;
 mod gaps;
+mod hints;
 mod holds;
 mod inbox;
 mod init;
@@ -74,6 +75,7 @@ enum What {
     Events(EventsArgs),
     Rejections(RejectionsArgs),
     Holds(HoldsArgs),
+    Hints(HintsArgs),
     Replay(ReplayArgs),
     Audit(AuditArgs),
     Shadow(ShadowArgs),
@@ -240,6 +242,17 @@ struct DiscardArgs {
 }
 
 #[derive(Debug, Args)]
+struct HintsArgs {
+    number: Option<String>,
+    #[arg(long)]
+    channel: Option<String>,
+    #[arg(long)]
+    state: Option<String>,
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
 struct AuditArgs {
     #[arg(long, default_value_t = 20)]
     limit: usize,
@@ -336,6 +349,7 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Events(args) => events::run(&mut context, &args).await,
         What::Rejections(args) => rejections::run(&mut context, &args).await,
         What::Holds(args) => holds::run(&mut context, &args).await,
+        What::Hints(args) => hints::run(&mut context, &args).await,
         What::Replay(args) => replay::run(&mut context, &args).await,
         What::Audit(args) => audit::run(&mut context, &args).await,
         What::Reload(args) => reload::run(&mut context, &args).await,

@@ -9,6 +9,7 @@ pub mod claims;
 #[cfg(test)]
 mod conformance;
 pub mod gaps;
+pub mod hints;
 pub mod holds;
 pub mod ids;
 mod platform_keys;
@@ -17,6 +18,7 @@ pub mod rejections;
 pub mod settled;
 pub mod shadow;
 pub mod sqlite;
+mod way;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,15 +35,17 @@ use shadow::Shadow;
 pub use audit::AuditRecord;
 pub use claims::{Claim, Claimed, StandBy};
 pub use gaps::{Closing, Gap, GapId, Gaps};
+pub use hints::Hints;
 pub use holds::Holds;
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId, RejectionId};
 pub use platform_keys::PlatformKeys;
 pub use rejections::Rejections;
 pub use settled::Settled;
+pub use way::Way;
 
 /// All that an inbox can do.
-pub trait Inbox: Intake + Work + Search + Admin + Gaps + Holds + PlatformKeys + Rejections + Shadow {}
-impl<T: Intake + Work + Search + Admin + Gaps + Holds + PlatformKeys + Rejections + Shadow> Inbox for T {}
+pub trait Inbox: Intake + Work + Search + Admin + Gaps + Hints + Holds + PlatformKeys + Rejections + Shadow {}
+impl<T: Intake + Work + Search + Admin + Gaps + Hints + Holds + PlatformKeys + Rejections + Shadow> Inbox for T {}
 
 /// Why a call failed. What is in the inbox stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -262,7 +266,9 @@ pub struct Leased {
     pub environment: Environment,
     /// The events: one, or for raw deliveries all that the notification brought and that go to this target.
     pub events: Vec<EventRecord>,
-    /// The original request. `None` when the body's retention has passed.
+    /// By which way the notification came.
+    pub way: Way,
+    /// The original request, or the platform's answer where we asked. `None` when the body's retention has passed.
     pub request: Option<RawRequest>,
 }
 

@@ -9,6 +9,7 @@ mod connection;
 pub mod door;
 mod exchange;
 pub mod guard;
+mod hinted;
 pub mod listener;
 pub mod refusals;
 pub mod reverify;
@@ -184,10 +185,9 @@ impl Receiver {
                 self.note_refusal(Some(door), &rejection, &request, Read::Whole);
                 return answered(Cause::KeyUnavailable, None);
             }
-            Verdict::Hint(_) => {
-                // No platform in the list gives hints; one that does comes with the poller that follows them.
-                self.note_refusal(Some(door), &Rejection::Signature, &request, Read::Whole);
-                return answered(Cause::Refused, None);
+            Verdict::Hint(hint) => {
+                let cause = self.keep_hint(door, &channel, hint, &request).await;
+                return answered(cause, None);
             }
         };
         // In shadow nothing is delivered, so nothing is waited for.

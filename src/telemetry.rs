@@ -146,6 +146,14 @@ pub struct Metrics {
     pub key_downloads: Family<ByKeyOutcome, Counter>,
     /// When the last of the fetched platform keys of a channel ends.
     pub platform_key_expires: Family<ByChannel, Gauge<f64, AtomicU64>>,
+    /// Hints, by what became of them when they came.
+    pub hints: Family<ByReason, Counter>,
+    /// Questions about hints, by how they ended.
+    pub questions: Family<ByReason, Counter>,
+    /// Hints that are to be asked about, refreshed when metrics are read.
+    pub open_hints: Family<ByChannel, Gauge>,
+    /// Age of the oldest of them, refreshed when metrics are read.
+    pub oldest_hint_seconds: Family<ByChannel, Gauge<f64, AtomicU64>>,
     /// Open connections of the public listener.
     pub connections: Gauge,
     /// Whether the inbox can be written (1) or not (0).
@@ -210,6 +218,10 @@ impl Metrics {
             last_genuine: Family::default(),
             key_downloads: Family::default(),
             platform_key_expires: Family::default(),
+            hints: Family::default(),
+            questions: Family::default(),
+            open_hints: Family::default(),
+            oldest_hint_seconds: Family::default(),
             connections: Gauge::default(),
             inbox_writable: Gauge::default(),
             inbox_bytes: Gauge::default(),
@@ -281,6 +293,15 @@ impl Metrics {
             "When the last of the fetched platform keys of a channel ends",
             Unit::Seconds,
             self.platform_key_expires.clone(),
+        );
+        r.register("hints", "Hints, by what became of them", self.hints.clone());
+        r.register("questions", "Questions about hints, by how they ended", self.questions.clone());
+        r.register("open_hints", "Hints that are to be asked about", self.open_hints.clone());
+        r.register_with_unit(
+            "oldest_hint",
+            "Age of the oldest hint that is to be asked about",
+            Unit::Seconds,
+            self.oldest_hint_seconds.clone(),
         );
         r.register("connections", "Open connections of the public listener", self.connections.clone());
         r.register(

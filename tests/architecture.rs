@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("targets", &["clock", "egress"]),
     ("receive", &["cancelled", "clock", "stop", "descriptors", "inbox", "keys", "telemetry"]),
     ("deliver", &["cancelled", "clock", "stop", "inbox", "targets", "telemetry"]),
+    ("operate", &["clock", "stop", "inbox", "keys", "telemetry"]),
     ("control", &["clock", "stop", "inbox", "receive", "reload", "telemetry"]),
     ("admin", &["clock", "stop", "descriptors", "control", "inbox", "reload", "telemetry"]),
 ];

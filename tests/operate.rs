@@ -31,6 +31,11 @@ fn series() -> BTreeSet<String> {
     let fetched = ByKeyOutcome { channel: "alipay".into(), outcome: "fetched" };
     drop(metrics.key_downloads.get_or_create(&fetched));
     drop(metrics.unconfirmed.get_or_create(&ByReason { channel: "alipay".into(), reason: "late" }));
+    for family in [&metrics.hints, &metrics.questions] {
+        drop(family.get_or_create(&ByReason { channel: "alipay".into(), reason: "unknown" }));
+    }
+    drop(metrics.open_hints.get_or_create(&ByChannel { channel: "alipay".into() }));
+    drop(metrics.oldest_hint_seconds.get_or_create(&ByChannel { channel: "alipay".into() }));
     drop(metrics.admin_refused.get_or_create(&ByRefusal { reason: "token" }));
     let text = metrics.render();
     let mut series = BTreeSet::new();

@@ -11,8 +11,8 @@ fn main() -> io::Result<()> {
     let mut files: Vec<PathBuf> = fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
     files.retain(|file| file.extension().is_some_and(|extension| extension == "toml"));
     files.sort();
-    let lines: String = files.iter().enumerate().map(|(index, file)| line(index, file)).collect();
-    let list = format!("static SHIPPED: &[Shipped] = &[\n{lines}];\n");
+    let lines: Vec<String> = files.iter().enumerate().map(|(index, file)| line(index, file)).collect();
+    let list = format!("static SHIPPED: &[Shipped] = &[\n{}];\n", lines.concat());
     fs::write(Path::new(&env::var_os("OUT_DIR").unwrap_or_default()).join("presets.rs"), list)
 }
 

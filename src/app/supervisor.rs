@@ -19,6 +19,8 @@ pub(super) enum What {
     Line(Arc<str>),
     /// Renews the platform keys of a channel.
     Keys(Arc<str>),
+    /// Asks the platform of a channel about its hints.
+    Hints(Arc<str>),
     /// Removes what is older than its retention.
     Retain,
     /// Takes over a changed certificate.
@@ -35,6 +37,7 @@ impl fmt::Display for What {
             Self::Listener(address) => write!(f, "`receive` on {address}"),
             Self::Line(id) => write!(f, "`deliver` to {id}"),
             Self::Keys(id) => write!(f, "`keys` of {id}"),
+            Self::Hints(id) => write!(f, "`operate` for the hints of {id}"),
             Self::Retain => f.write_str("`retain`"),
             Self::Tls => f.write_str("`tls`"),
             Self::Tidy => f.write_str("`tidy`"),

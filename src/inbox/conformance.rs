@@ -1,6 +1,7 @@
 //! What every inbox must do, written against its traits alone, so that each implementation runs the same
 //! suite: it implements [`Keeper`] and calls [`conformance_suite`].
 
+mod hints;
 pub(crate) mod histories;
 mod house;
 pub(crate) mod interleavings;
@@ -10,6 +11,7 @@ mod shadow;
 mod standby;
 mod superseded;
 
+pub(crate) use self::hints::*;
 pub(crate) use self::house::*;
 pub(crate) use self::settled::*;
 pub(crate) use self::shadow::*;
@@ -273,6 +275,16 @@ macro_rules! conformance_suite {
             in_shadow_nothing_goes_out_until_it_is_told_again
             notes_of_shadow_come_back_in_their_order
             a_lease_outlives_a_jump_of_the_clock
+            a_hint_is_one_row_and_one_question
+            a_number_that_is_named_again_waits_longer_each_time
+            what_is_named_while_it_is_asked_is_asked_once_more
+            what_the_platform_does_not_know_is_not_asked_again_for_a_while
+            a_failed_question_stays_open
+            a_network_fills_no_more_than_its_places
+            networks_take_turns_and_proven_ground_goes_first
+            a_flood_from_everywhere_leaves_room_for_who_proved_something
+            memory_of_what_was_answered_is_bounded
+            a_clock_that_is_set_back_delays_no_question_for_ever
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(

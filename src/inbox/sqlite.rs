@@ -11,6 +11,7 @@ mod facts;
 mod fault;
 mod files;
 mod gaps;
+mod hints;
 mod holds;
 mod house;
 mod intake;

@@ -84,6 +84,7 @@ impl Receiver {
             Verdict::Genuine(proven) => proven,
             Verdict::Refused(rejection) => return refused(rejection),
             Verdict::NeedsKey(needed) => return refused(Rejection::UnknownKey { serial: quote(&needed.serial) }),
+            // It proves nothing, then as now: who sent it sends it again, or the platform is asked another way.
             Verdict::Hint(_) => return refused(Rejection::Signature),
         };
         let arrival = arrival(&door, proven, request);

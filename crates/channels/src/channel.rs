@@ -312,6 +312,8 @@ pub enum Cause {
     Repeated,
     /// Genuine and committed, but a person must look: unreadable, unknown, contradicting or for another payee.
     Held,
+    /// It proves nothing and only names something to ask about, which is committed.
+    Hinted,
     /// Genuine, but it cannot be decrypted here.
     Undecryptable,
     /// The key could not be fetched in time.
@@ -330,6 +332,7 @@ impl Cause {
         Self::Stored,
         Self::Repeated,
         Self::Held,
+        Self::Hinted,
         Self::Undecryptable,
         Self::KeyUnavailable,
         Self::Busy,
@@ -340,7 +343,7 @@ impl Cause {
     /// The table: what the platform is told. Repeating helps only where the answer is a failure.
     pub fn answer(self) -> Answer {
         match self {
-            Self::Stored | Self::Repeated | Self::Held => Answer::Success,
+            Self::Stored | Self::Repeated | Self::Held | Self::Hinted => Answer::Success,
             Self::Undecryptable | Self::KeyUnavailable | Self::Refused => Answer::Failure(Failure::Refused),
             Self::Busy => Answer::Failure(Failure::Busy),
             Self::NotYet => Answer::Failure(Failure::NotYet),
@@ -411,6 +414,7 @@ mod tests {
             (Cause::Stored, Answer::Success),
             (Cause::Repeated, Answer::Success),
             (Cause::Held, Answer::Success),
+            (Cause::Hinted, Answer::Success),
             (Cause::Undecryptable, refused),
             (Cause::KeyUnavailable, refused),
             (Cause::Busy, Answer::Failure(Failure::Busy)),

@@ -20,6 +20,7 @@ mod joined;
 mod ladder;
 pub mod lianlian;
 pub mod lianlian_accp;
+pub mod mollie;
 mod outside;
 pub mod presets;
 pub mod qq_wallet;
@@ -120,6 +121,7 @@ static CODED: &[&Platform] = &[
     &yeepay::PLATFORM,
     &jeepay::PLATFORM,
     &epay::PLATFORM,
+    &mollie::PLATFORM,
     &custom::PLATFORM,
 ];
 

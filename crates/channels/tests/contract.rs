@@ -13,6 +13,7 @@ mod contract {
     mod form;
     mod freshness;
     mod genuine;
+    mod hints;
     mod hostile;
     mod houserules;
     mod invented;

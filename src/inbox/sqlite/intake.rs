@@ -9,10 +9,13 @@ use super::facts::{self, NewFact, Outcome};
 use super::fault::Fault;
 use super::rows::{
     PLACE_BITS, PLACES_MAX, address_bytes, basis_code, concerns_text, from_ms, headers_bytes, state_code, to_ms,
+    way_code,
 };
 use super::session::Session;
 use super::{shadow, superseded, waits};
-use crate::inbox::{Arrival, DeliveryState, Error, EventId, NewEvent, NotificationId, RoutedTarget, Stored, redact};
+use crate::inbox::{
+    Arrival, DeliveryState, Error, EventId, NewEvent, NotificationId, RoutedTarget, Stored, Way, redact,
+};
 
 /// An arrival in the shape of its rows. What can be made ready is, because the writer is one thread for all.
 pub(super) struct Parts {
@@ -24,6 +27,7 @@ pub(super) struct Parts {
     pub(super) request: RawRequest,
     pub(super) routes: Vec<Vec<RoutedTarget>>,
     pub(super) is_shadow: bool,
+    way: Way,
     assertion: i64,
     headers: Vec<u8>,
 }
@@ -65,8 +69,9 @@ impl Parts {
         redact::redact(&mut request, signed_query.as_deref());
         let assertion = i64::from_be_bytes(notification.key().assertion);
         let headers = headers_bytes(&request.headers);
+        let way = Way::of(&proof);
         let proof = serde_json::to_string(&proof).expect("a proof is plain texts");
-        Self { channel, merchant, platform, notification, proof, request, routes, is_shadow, assertion, headers }
+        Self { channel, merchant, platform, notification, proof, request, routes, is_shadow, way, assertion, headers }
     }
 }
 
@@ -205,8 +210,8 @@ fn insert_notification(session: &mut Session, parts: &Parts, row: &Row<'_>) -> R
         .prepare_cached(
             "INSERT INTO notifications
                  (seq, id, scope, platform_id, digest, channel, merchant, platform, platform_kind, received_at, sent_at,
-                  proof, concerns, is_held, is_shadow)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                  proof, concerns, is_held, is_shadow, way)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute((
             row.seq,
@@ -224,6 +229,7 @@ fn insert_notification(session: &mut Session, parts: &Parts, row: &Row<'_>) -> R
             concerns_text(row.concerns),
             row.is_held,
             parts.is_shadow,
+            way_code(parts.way),
         ))?;
     Ok(())
 }

@@ -54,6 +54,12 @@ pub struct Pace {
     pub gap_of_number: Duration,
 }
 
+impl Default for Pace {
+    fn default() -> Self {
+        Self::USUAL
+    }
+}
+
 impl Pace {
     /// Four questions a second, and one in five seconds about the same number: for platforms that publish no limit.
     pub const USUAL: Self = Self { gap: Duration::from_millis(250), gap_of_number: Duration::from_secs(5) };

@@ -165,6 +165,7 @@ impl Preset {
             freshness: self.freshness,
             unconfirmed: self.head.unconfirmed,
             source_ranges: &[],
+            #[cfg(feature = "simulate")]
             mirror: None,
             ..custom::PLATFORM
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use tollbell_channels::platforms::{PLATFORMS, by_kind};
 
 use super::invented;
-use super::world::worlds;
+use super::world::all_worlds;
 
 #[test]
 fn the_suite_names_no_platform() {
@@ -39,7 +39,7 @@ fn the_suite_names_no_platform() {
 fn every_platform_describes_itself() {
     let mut kinds = std::collections::HashSet::new();
     let mut files = std::collections::HashSet::new();
-    for world in worlds() {
+    for world in all_worlds() {
         let platform = world.platform;
         assert!(kinds.insert(platform.kind), "`{}` is registered twice", platform.kind);
         let is_registered = platform.kind != invented::KIND;

@@ -35,10 +35,15 @@ pub(crate) struct World {
 }
 
 /// Every registered platform, and one that is only a file; a suite over none would pass without a check.
-pub(crate) fn worlds() -> Vec<World> {
+pub(crate) fn all_worlds() -> Vec<World> {
     assert!(!PLATFORMS.is_empty(), "no platform is registered");
     let invented: &'static Platform = &invented::PLATFORM;
     PLATFORMS.into_iter().copied().chain([invented]).map(World::new).collect()
+}
+
+/// Those of them whose messages are believed. What is asked about each message has a suite of its own.
+pub(crate) fn worlds() -> Vec<World> {
+    all_worlds().into_iter().filter(|world| !world.is_asked()).collect()
 }
 
 /// Plays a check with every registered platform, on all processors. One platform's failure hides no other's.
@@ -68,6 +73,11 @@ impl World {
         let side = (platform.simulate)();
         let channel = build(platform, &side.settings());
         Self { platform, side, channel }
+    }
+
+    /// Whether the platform is asked about every message, because none is believed alone.
+    pub(crate) fn is_asked(&self) -> bool {
+        matches!(self.verify(&self.callback().request), Verdict::Hint(_))
     }
 
     /// A story of each kind that this side tells, with an odd note.

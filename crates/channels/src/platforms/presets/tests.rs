@@ -2,6 +2,7 @@
 //! the platforms send them become the right facts.
 
 mod america;
+mod asia;
 mod broken;
 mod coins;
 mod copied;

@@ -10,57 +10,55 @@ impl Preset {
     /// The file as a `[[channel]]` of kind `custom`, comments included, with examples for what a merchant gives,
     /// explained in the language that is picked.
     pub fn as_channel(&self, pick: impl Fn(Text) -> &'static str) -> String {
-        let written = |key: &str, setting: &Setting| written(key, setting, pick(setting.help));
-        let head = format!("[[channel]]\nid = \"{0}\"\nkind = \"custom\"\nplatform = \"{0}\"\n", self.kind);
-        let mut text = format!("{}\n{head}", self.preface());
-        let is_value = |name: &str| self.head.values.iter().any(|value| value.name == name);
+        let mut lines = self.preface();
+        let kind = self.kind;
+        lines.push(format!("\n[[channel]]\nid = \"{kind}\"\nkind = \"custom\"\nplatform = \"{kind}\""));
         for setting in self.settings {
-            let key = match setting.kind {
-                SettingKind::SecretKey | SettingKind::PublicKey => format!("{}_file", setting.name),
-                SettingKind::Text if is_value(setting.name) => format!("values.{}", setting.name),
-                SettingKind::Text if setting.name != "api_base" => setting.name.to_owned(),
-                _ => continue,
-            };
-            text.push_str(&written(&key, setting));
+            if let Some(key) = self.key(setting) {
+                lines.extend(pick(setting.help).lines().map(|line| format!("# {line}")));
+                lines.push(format!("{key} = {:?}", setting.example));
+            }
         }
         if let Some(api) = self.head.sandbox_api {
-            text.push_str(&format!("# environment = \"sandbox\"\n# api_base = {api:?}\n"));
+            lines.push(format!("# environment = \"sandbox\"\n# api_base = {api:?}"));
         }
-        text.push_str(&self.recipe_text());
-        text
+        lines.push(String::new());
+        lines.extend(self.recipe_lines());
+        lines.push(String::new());
+        lines.join("\n")
+    }
+
+    /// What a setting is called in a configured channel; none when it is not needed for a beginning.
+    fn key(&self, setting: &Setting) -> Option<String> {
+        let is_value = self.head.values.iter().any(|value| value.name == setting.name);
+        match setting.kind {
+            SettingKind::SecretKey | SettingKind::PublicKey => Some(format!("{}_file", setting.name)),
+            SettingKind::Text if is_value => Some(format!("values.{}", setting.name)),
+            SettingKind::Text if setting.name != "api_base" => Some(setting.name.to_owned()),
+            _ => None,
+        }
     }
 
     /// The file without its head, each table under the channel. What stands above a table in the file belongs to it.
-    fn recipe_text(&self) -> String {
-        let mut text = String::new();
-        let mut above = String::new();
+    fn recipe_lines(&self) -> Vec<String> {
+        let (mut lines, mut above) = (Vec::new(), Vec::new());
         let mut is_recipe = false;
         for line in self.text.lines() {
-            let Some(name) = line.strip_prefix('[') else {
-                above.push_str(&format!("{line}\n"));
-                if !line.is_empty() && !line.starts_with('#') {
-                    text.push_str(if is_recipe { &above } else { "" });
-                    above.clear();
-                }
-                continue;
-            };
-            is_recipe = PARTS.contains(&name.split(['.', ']']).next().unwrap_or_default());
-            if is_recipe {
-                text.push_str(&format!("{above}[channel.{name}\n"));
+            if let Some(name) = line.strip_prefix('[') {
+                is_recipe = PARTS.contains(&name.split(['.', ']']).next().unwrap_or_default());
+                above.push(format!("[channel.{name}"));
+            } else {
+                above.push(line.to_owned());
             }
-            above.clear();
+            if !line.is_empty() && !line.starts_with('#') {
+                lines.extend(above.drain(..).filter(|_| is_recipe));
+            }
         }
-        text
+        lines
     }
 
     /// What the file says of itself, before anything else.
-    fn preface(&self) -> String {
-        self.text.lines().take_while(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect()
+    fn preface(&self) -> Vec<String> {
+        self.text.lines().take_while(|line| line.starts_with('#')).map(str::to_owned).collect()
     }
-}
-
-/// A setting with its explanation.
-fn written(key: &str, setting: &Setting, help: &str) -> String {
-    let help: String = help.lines().map(|line| format!("# {line}\n")).collect();
-    format!("{help}{key} = {:?}\n", setting.example)
 }

@@ -1,0 +1,313 @@
+//! Following hints: one task a channel leases the hint whose turn it is, asks the platform, and stores what the answer
+//! proves. A question has no effect at the platform, so one that was lost with the process is simply asked again.
+//!
+//! When to ask, and what becomes of a hint after an answer, is decided in [`pace`] and [`settle`], which are pure.
+
+mod pace;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, timeout_at};
+use tollbell_channels::channel::{Channel, FetchRefused, Fetched, Hint};
+use tollbell_channels::model::{EventKind, Notification, Proven, RawRequest, Timestamp};
+use tracing::{debug, error, info, warn};
+
+use self::pace::Turns;
+use self::settle::{Ended, Settled, settle};
+use crate::clock::{Chance, Clock};
+use crate::inbox::hints::{Ground, HintClaim, HintClaimed, HintEnd, Learned, LeasedHint, Noted};
+use crate::inbox::{Arrival, Inbox, RoutedTarget, Stored};
+use crate::keys::Fetch;
+use crate::stop::Stop;
+use crate::telemetry::{ByChannel, ByReason, Metrics};
+
+/// How long a question may take, connection and answer together.
+pub const QUESTION_MAX: Duration = Duration::from_secs(15);
+/// How long a lease lasts: longer than the question and the writing down of its answer.
+const LEASE: Duration = Duration::from_secs(20);
+/// Longest sleep between two looks at what is due: a wake-up may be lost, and a clock may be set.
+const SCAN: Duration = Duration::from_secs(30);
+/// The wait after the inbox failed.
+const INBOX_WAIT: Duration = Duration::from_secs(1);
+
+/// A channel, and what becomes of what its platform says.
+#[derive(Clone)]
+pub struct Asked {
+    /// The channel, as it is configured now.
+    pub channel: Arc<dyn Channel>,
+    /// The merchant.
+    pub merchant: Arc<str>,
+    /// The platform's kind.
+    pub platform: &'static str,
+    /// Whether its deliveries are skipped.
+    pub is_shadow: bool,
+    /// Where events of a kind go.
+    pub routes: Arc<dyn Fn(EventKind) -> Vec<RoutedTarget> + Send + Sync>,
+}
+
+/// Finds a channel by its id; none when it is not configured any more.
+pub type ChannelOf = Arc<dyn Fn(&str) -> Option<Asked> + Send + Sync>;
+
+/// Asks the platform of one channel.
+pub struct Asker {
+    /// The channel's id.
+    pub id: Arc<str>,
+    /// Finds the channel as it is configured when a question begins.
+    pub channel_of: ChannelOf,
+    /// The inbox.
+    pub inbox: Arc<dyn Inbox>,
+    /// The way out.
+    pub fetch: Arc<dyn Fetch>,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// Time.
+    pub clock: Clock,
+    /// Jitter.
+    pub chance: Chance,
+}
+
+/// What a look at the inbox came to.
+enum Step {
+    /// Something was asked.
+    Asked,
+    /// Nothing to do before this time, or a wake-up.
+    Idle(Duration),
+    /// The channel gives no hints, or is not configured any more, or the stop signal came.
+    Over,
+}
+
+impl Asker {
+    /// Shows its counters at zero from the start, for alerts on their rise.
+    fn announce(&self) {
+        for noted in Noted::ALL {
+            let labels = ByReason { channel: self.id.clone(), reason: noted.as_str() };
+            drop(self.metrics.hints.get_or_create(&labels));
+        }
+        for reason in OUTCOMES.iter().copied() {
+            drop(self.metrics.questions.get_or_create(&ByReason { channel: self.id.clone(), reason }));
+        }
+    }
+
+    /// Asks what is due, one question at a time, until the stop signal. A question under way is given up then: its hint
+    /// stays due.
+    pub async fn run(self, mut stop: Stop) {
+        self.announce();
+        let mut wakes = self.inbox.hint_wakes();
+        let mut turns = Turns::default();
+        let mut takes_over = true;
+        while !stop.is_raised() {
+            // Before the look, so that what comes during it is seen.
+            wakes.borrow_and_update();
+            let step = self.step(&mut turns, takes_over, &mut stop).await;
+            takes_over &= matches!(step, Step::Idle(_));
+            match step {
+                Step::Asked => {}
+                Step::Over => return wait_for_stop(stop).await,
+                Step::Idle(wait) => {
+                    if is_over(wait.min(SCAN), &mut wakes, &turns, &mut stop).await {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks one question, if one may be asked now.
+    async fn step(&self, turns: &mut Turns, takes_over: bool, stop: &mut Stop) -> Step {
+        let Some(asked) = (self.channel_of)(&self.id) else { return Step::Over };
+        let Some(pace) = asked.channel.fetch_back().map(|back| back.pace()) else { return Step::Over };
+        let grounds = match turns.open(Instant::now(), pace) {
+            Ok(grounds) => grounds,
+            Err(wait) => return Step::Idle(wait),
+        };
+        let now = (self.clock)();
+        let claim = HintClaim { channel: self.id.to_string(), grounds, now, lease: LEASE, takes_over };
+        let leased = match self.inbox.claim_hint(claim).await {
+            Ok(HintClaimed::Leased(leased)) => leased,
+            Ok(HintClaimed::Nothing(None)) => return Step::Idle(SCAN),
+            Ok(HintClaimed::Nothing(Some(next))) => {
+                let until = Duration::try_from(next.duration_since(now)).unwrap_or_default();
+                // What is due by now stands on ground whose turn comes later.
+                return Step::Idle(until.max(turns.next_ground(Instant::now(), pace)));
+            }
+            Err(error) => {
+                warn!(channel = %self.id, %error, "cannot see which hints are due");
+                return Step::Idle(INBOX_WAIT);
+            }
+        };
+        turns.begin(Instant::now(), leased.ground);
+        tokio::select! {
+            pause = self.question(&asked, &leased) => {
+                turns.end(Instant::now(), pause);
+                Step::Asked
+            }
+            () = stop.raised() => {
+                if let Err(error) = self.inbox.release_hint(&self.id, &leased.number, leased.token).await {
+                    debug!(channel = %self.id, %error, "a hint keeps its lease");
+                }
+                Step::Over
+            }
+        }
+    }
+
+    /// One question, from the request to the commit of what it brought. Says how the channel's next ones are delayed.
+    async fn question(&self, asked: &Asked, leased: &LeasedHint) -> Ended {
+        let result = self.ask(asked, leased).await;
+        let now = (self.clock)();
+        let settled = settle(&result, leased, now, (self.chance)());
+        self.count(settled.outcome);
+        self.report(leased, &result, &settled);
+        let pace = asked.channel.fetch_back().map(|back| back.pace()).unwrap_or_default();
+        let learned = match result {
+            Ok((Fetched::Notification(proven), kept)) => Learned::Told(Box::new(self.arrival(asked, proven, kept))),
+            Ok((Fetched::Nothing, _)) => Learned::Nothing,
+            Ok((Fetched::Unknown, _)) => Learned::Unknown,
+            Err(_) => Learned::NoAnswer,
+        };
+        let end = HintEnd {
+            channel: self.id.to_string(),
+            number: leased.number.clone(),
+            token: leased.token,
+            now,
+            gap: pace.gap_of_number,
+            learned,
+            outcome: settled.outcome,
+            again: settled.again,
+        };
+        match self.inbox.end_hint(end).await {
+            Ok(ended) => {
+                if let Some(stored) = ended.stored {
+                    self.report_stored(leased, &stored);
+                }
+            }
+            // Its lease runs out, and it is asked again: the same answer makes no second event.
+            Err(error) => {
+                error!(channel = %self.id, %error, "the platform's answer cannot be stored; asked again later")
+            }
+        }
+        settled.ended
+    }
+
+    /// Carries the question, and has the channel read the answer.
+    async fn ask(&self, asked: &Asked, leased: &LeasedHint) -> Result<(Fetched, RawRequest), Unanswered> {
+        let back = asked.channel.fetch_back().ok_or_else(|| Unanswered::Unreachable("no interface".to_owned()))?;
+        let question = back.ask(&Hint::from_anybody(leased.number.clone()), (self.clock)());
+        let deadline = Instant::now() + QUESTION_MAX;
+        let answer = timeout_at(deadline, self.fetch.fetch(question.ask().clone(), deadline))
+            .await
+            .map_err(|_| Unanswered::Unreachable("no answer in time".to_owned()))?
+            .map_err(|error| Unanswered::Unreachable(error.cause))?;
+        let now = (self.clock)();
+        let answered = question.carried(answer);
+        let kept = answered.kept(now);
+        let fetched = back.read(answered, now).map_err(Unanswered::Refused)?;
+        Ok((fetched, kept))
+    }
+
+    fn arrival(&self, asked: &Asked, notification: Proven<Notification>, kept: RawRequest) -> Arrival {
+        Arrival {
+            channel: self.id.clone(),
+            merchant: asked.merchant.clone(),
+            platform: asked.platform,
+            routes: notification.value().facts.iter().map(|fact| (asked.routes)(fact.kind)).collect(),
+            notification,
+            request: kept,
+            is_shadow: asked.is_shadow,
+        }
+    }
+
+    fn count(&self, outcome: &'static str) {
+        let labels = ByReason { channel: self.id.clone(), reason: outcome };
+        self.metrics.questions.get_or_create(&labels).inc();
+    }
+
+    fn report(&self, leased: &LeasedHint, result: &Result<(Fetched, RawRequest), Unanswered>, settled: &Settled) {
+        let (number, ground, again) = (&leased.number, leased.ground.as_str(), settled.again.map(|at| at.to_string()));
+        match result {
+            Ok((Fetched::Unknown, _)) if leased.ground == Ground::Proven => {
+                warn!(channel = %self.id, %number, again, "the platform does not know a number although its sender was right before; is the credential of the same account and environment?");
+            }
+            Ok(_) => debug!(channel = %self.id, %number, ground, outcome = settled.outcome, again, "asked"),
+            Err(why @ Unanswered::Refused(FetchRefused::Credential { .. })) => {
+                error!(channel = %self.id, %number, %why, again, "nothing can be asked until the credential is mended; hints are kept");
+            }
+            Err(why @ Unanswered::Refused(FetchRefused::Throttled { .. } | FetchRefused::Status { .. })) => {
+                warn!(channel = %self.id, %number, %why, again, "no answer; asked again later");
+            }
+            Err(why @ Unanswered::Refused(_)) => {
+                error!(channel = %self.id, %number, %why, again, "an answer that cannot be believed; asked again later");
+            }
+            Err(why @ Unanswered::Unreachable(_)) => {
+                warn!(channel = %self.id, %number, %why, again, "no answer; asked again later");
+            }
+        }
+    }
+
+    fn report_stored(&self, leased: &LeasedHint, stored: &Stored) {
+        let by_channel = ByChannel { channel: self.id.clone() };
+        let number = &leased.number;
+        match stored {
+            Stored::New { id, events, is_held } => {
+                self.metrics.stored.get_or_create(&by_channel).inc();
+                if *is_held {
+                    self.metrics.held.get_or_create(&by_channel).inc();
+                    warn!(notification.id = %id, channel = %self.id, %number, "asked, stored and held: a person must look at it");
+                }
+                if events.iter().any(|event| event.deliveries == 0 && !event.is_held) {
+                    warn!(notification.id = %id, channel = %self.id, "stored, and no route takes it to a target");
+                }
+                info!(notification.id = %id, channel = %self.id, %number, events = events.len(), "asked and stored");
+            }
+            Stored::Repeated { first, .. } => {
+                self.metrics.duplicate.get_or_create(&by_channel).inc();
+                debug!(notification.id = %first, channel = %self.id, %number, "asked, and nothing new");
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Asker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Asker").field("channel", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Why a question has no answer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum Unanswered {
+    /// Nothing came back.
+    #[error("{0}")]
+    Unreachable(String),
+    /// What came back says nothing.
+    #[error("{0}")]
+    Refused(FetchRefused),
+}
+
+/// Waits for the time, or for a wake-up when that changes anything. True when the stop signal came.
+async fn is_over(wait: Duration, wakes: &mut watch::Receiver<u64>, turns: &Turns, stop: &mut Stop) -> bool {
+    // While the platform is left in peace, a wake-up is none.
+    let in_peace = turns.pause(Instant::now());
+    tokio::select! {
+        () = sleep(wait.max(in_peace)) => false,
+        woken = wakes.changed(), if in_peace.is_zero() => woken.is_err(),
+        () = stop.raised() => true,
+    }
+}
+
+/// A task of a node ends when it is told to, and not before.
+async fn wait_for_stop(mut stop: Stop) {
+    stop.raised().await;
+}
+
+/// Every word with which a question can end, for metrics.
+pub const OUTCOMES: &[&str] = settle::OUTCOMES;
+
+/// Now, plus a wait.
+fn after(now: Timestamp, wait: Duration) -> Timestamp {
+    now.checked_add(wait).unwrap_or(Timestamp::MAX)
+}
