@@ -494,6 +494,7 @@ fn take(session: &mut Session, claim: &HintClaim) -> Result<HintClaimed, Fault> 
 }
 
 /// A row whose question ended.
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of its own")]
 struct Asked {
     network: Vec<u8>,
     is_counted: bool,
