@@ -227,8 +227,8 @@ impl Asker {
     fn report(&self, leased: &LeasedHint, result: &Result<(Fetched, RawRequest), Unanswered>, settled: &Settled) {
         let (number, ground, again) = (&leased.number, leased.ground.as_str(), settled.again.map(|at| at.to_string()));
         match result {
-            Ok((Fetched::Unknown, _)) if leased.ground == Ground::Proven => {
-                warn!(channel = %self.id, %number, again, "the platform does not know a number although its sender was right before; is the credential of the same account and environment?");
+            Ok((Fetched::Unknown, _)) if leased.ground != Ground::Doubtful => {
+                warn!(channel = %self.id, %number, again, "the platform does not know a number that it may have named itself; is the credential of the same account and environment?");
             }
             Ok(_) => debug!(channel = %self.id, %number, ground, outcome = settled.outcome, again, "asked"),
             Err(why @ Unanswered::Refused(FetchRefused::Credential { .. })) => {
