@@ -184,30 +184,15 @@ impl World {
         gateway
     }
 
-    fn story(&self, kind: EventKind, order_no: &str) -> Story {
-        let mut story = Story { kind, ..Story::paid(order_no, 1000, now()) };
-        if kind == EventKind::RefundSucceeded {
-            story.refunded_minor = 250;
-            story.refund_no = Some(format!("R-{order_no}"));
-        }
-        story
-    }
-
     /// The hint of a payment that succeeded.
     fn paid(&self, order_no: &str) -> RawRequest {
-        self.server.shared.office.hint(&self.story(EventKind::PaymentSucceeded, order_no))
-    }
-
-    /// The number in a hint.
-    fn number(&self, hint: &RawRequest) -> String {
-        let body = String::from_utf8(hint.body.to_vec()).unwrap();
-        body.rsplit('=').next().unwrap().to_owned()
+        self.server.shared.office.hint(&story(EventKind::PaymentSucceeded, order_no))
     }
 
     /// A hint like this one, with an invented number.
-    fn invented(&self, like: &RawRequest, number: usize) -> RawRequest {
-        let own = self.number(like);
-        let digits = format!("{number:0width$}", width = own.len() - 3);
+    fn invented(like: &RawRequest, count: usize) -> RawRequest {
+        let own = number(like);
+        let digits = format!("{count:0width$}", width = own.len() - 3);
         let body = String::from_utf8(like.body.to_vec()).unwrap().replace(&own, &format!("{}{digits}", &own[..3]));
         RawRequest { body: body.into(), ..like.clone() }
     }
@@ -266,6 +251,21 @@ impl World {
     }
 }
 
+fn story(kind: EventKind, order_no: &str) -> Story {
+    let mut story = Story { kind, ..Story::paid(order_no, 1000, now()) };
+    if kind == EventKind::RefundSucceeded {
+        story.refunded_minor = 250;
+        story.refund_no = Some(format!("R-{order_no}"));
+    }
+    story
+}
+
+/// The number in a hint.
+fn number(hint: &RawRequest) -> String {
+    let body = String::from_utf8(hint.body.to_vec()).unwrap();
+    body.rsplit('=').next().unwrap().to_owned()
+}
+
 struct Gateway {
     child: Child,
 }
@@ -317,7 +317,7 @@ fn what_the_platform_answers_reaches_the_script_as_its_callback() {
         );
         let shown = world.cli(&["show", event["id"].as_str().unwrap()]);
         assert_eq!(shown[0]["proof"]["proof"], "platform_api", "{kind}: {}", shown[0]);
-        let number = world.number(&hint);
+        let number = number(&hint);
         let listed = world.hint(&number);
         assert_eq!((listed["state"].as_str(), listed["outcome"].as_str()), (Some("answered"), Some("told")), "{kind}");
         assert_eq!(listed["notification"], shown[0]["id"], "{kind}");
@@ -328,7 +328,7 @@ fn what_the_platform_answers_reaches_the_script_as_its_callback() {
             assert_eq!(world.send(&hint), 200, "{kind}");
         }
         wait_for("one more question", || (world.server.asked() > before).then_some(()));
-        let refund = world.server.shared.office.hint(&world.story(EventKind::RefundSucceeded, "H-1"));
+        let refund = world.server.shared.office.hint(&story(EventKind::RefundSucceeded, "H-1"));
         assert_eq!(refund.body, hint.body, "{kind}");
         assert_eq!(world.send(&refund), 200, "{kind}");
         world.wait_for_events(2);
@@ -345,13 +345,13 @@ fn a_number_that_does_not_exist_is_answered_like_any_other() {
         let kind = world.platform.kind;
         let _gateway = world.start();
         let genuine = world.paid("H-2");
-        let invented = world.invented(&genuine, 7);
+        let invented = World::invented(&genuine, 7);
         let replies = [&genuine, &invented].map(|hint| exchange(world.address, &wire("/notify/pay", hint)).unwrap());
         assert_eq!((replies[0].status, &replies[0].body), (replies[1].status, &replies[1].body), "{kind}");
         wait_for("both answers", || {
             (world.questions("told") >= 1.0 && world.questions("unknown") >= 1.0).then_some(())
         });
-        assert_eq!(world.hint(&world.number(&invented))["outcome"], "unknown", "{kind}");
+        assert_eq!(world.hint(&number(&invented))["outcome"], "unknown", "{kind}");
         assert_eq!(world.events(), ["payment.succeeded"], "{kind}");
         // What is no number of the platform is refused.
         let odd = RawRequest { body: "id=../../etc/passwd".into(), ..genuine.clone() };
@@ -369,7 +369,7 @@ fn a_wrong_credential_is_an_alarm_and_loses_nothing() {
         let hint = world.paid("H-3");
         assert_eq!(world.send(&hint), 200, "{kind}");
         wait_for("the refusal", || (world.questions("credential") >= 1.0).then_some(()));
-        let listed = world.hint(&world.number(&hint));
+        let listed = world.hint(&number(&hint));
         assert_eq!((listed["state"].as_str(), listed["outcome"].as_str()), (Some("due"), Some("credential")), "{kind}");
         assert!(world.metric("tollbell_open_hints", "pay") > 0.0, "{kind}");
         assert!(world.log().contains("until the credential is mended"), "{kind}");
@@ -394,7 +394,7 @@ fn answers_that_are_none_are_asked_for_again() {
             assert_eq!(world.send(&hint), 200, "{kind}");
             wait_for("the question", || (world.server.asked() > before).then_some(()));
             wait_for("its end", || {
-                let listed = world.hint(&world.number(&hint));
+                let listed = world.hint(&number(&hint));
                 (listed["state"] == "due" && listed["failures"] != 0).then_some(())
             });
             assert_eq!(world.events().len(), index, "{kind}: {conduct:?}");
@@ -426,7 +426,7 @@ fn a_node_killed_before_it_asks_asks_later_and_makes_one_event() {
         let _gateway = world.start();
         world.wait_for_events(1);
         wait_for("the script", || (world.runs().len() == 1).then_some(()));
-        assert_eq!(world.hint(&world.number(&hint))["state"], "answered", "{kind}");
+        assert_eq!(world.hint(&number(&hint))["state"], "answered", "{kind}");
     }
 }
 
@@ -443,7 +443,7 @@ fn a_hanging_platform_delays_neither_replies_nor_the_end_of_the_node() {
             assert_eq!(world.send(&world.paid(&format!("H-6-{index}"))), 200, "{kind}");
         }
         gateway.terminate();
-        assert_eq!(world.hint(&world.number(&hint))["state"], "due", "{kind}: given back");
+        assert_eq!(world.hint(&number(&hint))["state"], "due", "{kind}: given back");
         world.server.mood(Mood::Answers(ApiConduct::Honest));
         let _gateway = world.start();
         world.wait_for_events(11);
@@ -482,12 +482,12 @@ fn a_flood_of_invented_numbers_costs_neither_table_nor_quota() {
         // From one network, then from many.
         let mut taken = 0;
         for index in 0..1000 {
-            taken += usize::from(world.send_from("192.0.2.66", &world.invented(&genuine, 1000 + index)) == 200);
+            taken += usize::from(world.send_from("192.0.2.66", &World::invented(&genuine, 1000 + index)) == 200);
         }
         assert!(taken < 100, "{kind}: one network has {taken} places");
         for index in 0..2000 {
             let source = format!("10.0.{}.1", index % 100);
-            taken += usize::from(world.send_from(&source, &world.invented(&genuine, 10_000 + index)) == 200);
+            taken += usize::from(world.send_from(&source, &World::invented(&genuine, 10_000 + index)) == 200);
         }
         assert!(taken >= 2000, "{kind}: networks that are new have places: {taken}");
         let open = world.metric("tollbell_open_hints", "pay");

@@ -283,7 +283,7 @@ macro_rules! conformance_suite {
             a_network_fills_no_more_than_its_places
             networks_take_turns_and_proven_ground_goes_first
             a_flood_from_everywhere_leaves_room_for_who_proved_something
-            memory_of_what_was_answered_is_bounded
+            what_was_answered_is_forgotten_and_what_is_open_is_not
             a_clock_that_is_set_back_delays_no_question_for_ever
         }
     };

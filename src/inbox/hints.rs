@@ -311,7 +311,7 @@ pub const NETWORKS_MAX: i64 = 20_000;
 pub const HISTORY_MAX: u32 = 1024;
 /// How long a number that the platform does not know is not asked again.
 pub const UNKNOWN_FOR: Duration = Duration::from_mins(10);
-/// How long an answered number is remembered.
+/// How long an answered number is remembered, and one that does not exist is shown to people.
 pub const ANSWERED_FOR: Duration = Duration::from_hours(7 * 24);
 /// How long something open is kept without being named again. Nobody asked for it all that time: the channel is gone, or
 /// its credential was never mended.

@@ -5,15 +5,13 @@
 
 mod pace;
 mod settle;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
-use tollbell_channels::channel::{Channel, FetchRefused, Fetched, Hint};
+use tollbell_channels::channel::{Channel, FetchBack, FetchRefused, Fetched, Hint};
 use tollbell_channels::model::{EventKind, Notification, Proven, RawRequest, Timestamp};
 use tracing::{debug, error, info, warn};
 
@@ -103,9 +101,9 @@ impl Asker {
         while !stop.is_raised() {
             // Before the look, so that what comes during it is seen.
             wakes.borrow_and_update();
-            let step = self.step(&mut turns, takes_over, &mut stop).await;
-            takes_over &= matches!(step, Step::Idle(_));
-            match step {
+            let done = self.step(&mut turns, takes_over, &mut stop).await;
+            takes_over &= matches!(done, Step::Idle(_));
+            match done {
                 Step::Asked => {}
                 Step::Over => return wait_for_stop(stop).await,
                 Step::Idle(wait) => {
@@ -120,7 +118,7 @@ impl Asker {
     /// Asks one question, if one may be asked now.
     async fn step(&self, turns: &mut Turns, takes_over: bool, stop: &mut Stop) -> Step {
         let Some(asked) = (self.channel_of)(&self.id) else { return Step::Over };
-        let Some(pace) = asked.channel.fetch_back().map(|back| back.pace()) else { return Step::Over };
+        let Some(pace) = asked.channel.fetch_back().map(FetchBack::pace) else { return Step::Over };
         let grounds = match turns.open(Instant::now(), pace) {
             Ok(grounds) => grounds,
             Err(wait) => return Step::Idle(wait),
@@ -162,7 +160,7 @@ impl Asker {
         let settled = settle(&result, leased, now, (self.chance)());
         self.count(settled.outcome);
         self.report(leased, &result, &settled);
-        let pace = asked.channel.fetch_back().map(|back| back.pace()).unwrap_or_default();
+        let pace = asked.channel.fetch_back().map(FetchBack::pace).unwrap_or_default();
         let learned = match result {
             Ok((Fetched::Notification(proven), kept)) => Learned::Told(Box::new(self.arrival(asked, proven, kept))),
             Ok((Fetched::Nothing, _)) => Learned::Nothing,
@@ -187,7 +185,7 @@ impl Asker {
             }
             // Its lease runs out, and it is asked again: the same answer makes no second event.
             Err(error) => {
-                error!(channel = %self.id, %error, "the platform's answer cannot be stored; asked again later")
+                error!(channel = %self.id, %error, "the platform's answer cannot be stored; asked again later");
             }
         }
         settled.ended
@@ -229,8 +227,8 @@ impl Asker {
     fn report(&self, leased: &LeasedHint, result: &Result<(Fetched, RawRequest), Unanswered>, settled: &Settled) {
         let (number, ground, again) = (&leased.number, leased.ground.as_str(), settled.again.map(|at| at.to_string()));
         match result {
-            Ok((Fetched::Unknown, _)) if leased.ground == Ground::Proven => {
-                warn!(channel = %self.id, %number, again, "the platform does not know a number although its sender was right before; is the credential of the same account and environment?");
+            Ok((Fetched::Unknown, _)) if leased.ground != Ground::Doubtful => {
+                warn!(channel = %self.id, %number, again, "the platform does not know a number that it may have named itself; is the credential of the same account and environment?");
             }
             Ok(_) => debug!(channel = %self.id, %number, ground, outcome = settled.outcome, again, "asked"),
             Err(why @ Unanswered::Refused(FetchRefused::Credential { .. })) => {

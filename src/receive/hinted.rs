@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tollbell_channels::channel::{Cause, Channel, Hint, Rejection};
+use tollbell_channels::channel::{Cause, Channel, FetchBack, Hint, Rejection};
 use tollbell_channels::model::RawRequest;
 use tracing::{debug, error};
 
@@ -20,7 +20,7 @@ impl Receiver {
         hint: Hint,
         request: &RawRequest,
     ) -> Cause {
-        let Some(pace) = channel.fetch_back().map(|back| back.pace()) else {
+        let Some(pace) = channel.fetch_back().map(FetchBack::pace) else {
             // Nothing that such a channel cannot ask about is ever believed.
             self.note_refusal(Some(door), &Rejection::Signature, request, Read::Whole);
             return Cause::Refused;

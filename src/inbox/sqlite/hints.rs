@@ -157,7 +157,6 @@ struct History {
 /// A row as far as it decides what becomes of a hint.
 struct Kept {
     state: i64,
-    due_at: i64,
     is_vouched: bool,
     is_counted: bool,
     network: Vec<u8>,
@@ -169,13 +168,12 @@ struct Kept {
 fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
     Ok(Kept {
         state: row.get(0)?,
-        due_at: row.get(1)?,
-        is_vouched: row.get(2)?,
-        is_counted: row.get(3)?,
-        network: row.get(4)?,
-        busy: row.get(5)?,
-        last_at: row.get(6)?,
-        asked_at: row.get(7)?,
+        is_vouched: row.get(1)?,
+        is_counted: row.get(2)?,
+        network: row.get(3)?,
+        busy: row.get(4)?,
+        last_at: row.get(5)?,
+        asked_at: row.get(6)?,
     })
 }
 
@@ -216,7 +214,7 @@ fn note(session: &mut Session, told: &Told) -> Result<Noted, Fault> {
     let row = session
         .conn
         .prepare_cached(
-            "SELECT state, due_at, is_vouched, is_counted, network, busy, last_at, asked_at FROM hints
+            "SELECT state, is_vouched, is_counted, network, busy, last_at, asked_at FROM hints
              WHERE channel = ?1 AND number = ?2",
         )?
         .query_row((channel, number), kept)
@@ -240,7 +238,8 @@ fn note(session: &mut Session, told: &Told) -> Result<Noted, Fault> {
     if row.state == state_code(HintState::Answered) {
         return reopen(session, told, channel, &row, now);
     }
-    if row.due_at > now && !told.hint.is_vouched() {
+    let is_fresh = row.asked_at.is_some_and(|at| (at..at.saturating_add(millis(UNKNOWN_FOR))).contains(&now));
+    if is_fresh && !told.hint.is_vouched() {
         count_told(session, channel, number, row.last_at, now)?;
         return Ok(Noted::Unknown);
     }
@@ -494,6 +493,7 @@ fn take(session: &mut Session, claim: &HintClaim) -> Result<HintClaimed, Fault> 
 }
 
 /// A row whose question ended.
+#[expect(clippy::struct_excessive_bools, reason = "each is a column of its own")]
 struct Asked {
     network: Vec<u8>,
     is_counted: bool,
@@ -533,7 +533,7 @@ fn finish(session: &mut Session, end: &End, notification: Option<[u8; 16]>) -> R
     };
     let (state, due_at) = match (again, end.said) {
         (Some(again), _) => (HintState::Due, again),
-        (None, Said::Unknown) => (HintState::Unknown, now.saturating_add(millis(UNKNOWN_FOR))),
+        (None, Said::Unknown) => (HintState::Unknown, now.saturating_add(millis(ANSWERED_FOR))),
         (None, Said::Known | Said::Nothing) => (HintState::Answered, now.saturating_add(millis(ANSWERED_FOR))),
     };
     let is_closed = state != HintState::Due;

@@ -150,8 +150,8 @@ mod tests {
             pauses.push(turns.pause(now).as_secs());
         }
         assert_eq!(pauses, [1, 2, 4, 8]);
-        turns.end(now, Ended::Throttled(Some(Duration::from_secs(300))));
-        assert_eq!(turns.open(now, PACE), Err(Duration::from_secs(300)));
+        turns.end(now, Ended::Throttled(Some(Duration::from_mins(5))));
+        assert_eq!(turns.open(now, PACE), Err(Duration::from_mins(5)));
         turns.end(now, Ended::Answered);
         assert!(turns.open(now, PACE).is_ok());
         for _ in 0..20 {

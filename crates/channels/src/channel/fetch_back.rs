@@ -67,6 +67,7 @@ impl Pace {
 
 /// What an answer says.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved once")]
 pub enum Fetched {
     /// Something happened.
     Notification(Proven<Notification>),
@@ -184,12 +185,11 @@ impl Answered {
 /// `Retry-After` (RFC 9110, 10.2.3): seconds or a date.
 fn retry_after(answer: &HttpAnswer, now: Timestamp) -> Option<Duration> {
     let text = answer.single_header(RETRY_AFTER.as_str())?.trim();
-    let wait = match text.parse::<u32>() {
-        Ok(seconds) => Duration::from_secs(u64::from(seconds)),
-        Err(_) => {
-            let until = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
-            Duration::try_from(until.duration_since(now)).unwrap_or_default()
-        }
+    let wait = if let Ok(seconds) = text.parse::<u32>() {
+        Duration::from_secs(u64::from(seconds))
+    } else {
+        let until = rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+        Duration::try_from(until.duration_since(now)).unwrap_or_default()
     };
     Some(wait.min(RETRY_AFTER_MAX))
 }

@@ -38,7 +38,7 @@ pub(super) fn time(text: &str) -> Option<Timestamp> {
 
 /// A text of the platform as a name, cut at a length that no genuine one has.
 pub(super) fn bounded(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control()).take(NAME_BYTES_MAX / 4).collect()
+    text.chars().filter(|c| !c.is_control()).take(NAME_BYTES_MAX / 2).collect()
 }
 
 /// Something without a money meaning, under the name of its message.

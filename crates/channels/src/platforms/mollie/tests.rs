@@ -375,7 +375,7 @@ fn an_event_says_what_its_entity_says() {
         "status": "refunded", "amount": { "currency": "EUR", "value": "5.95" } });
     let found = read(&event("refund.refunded", &refund));
     assert_eq!((found.facts[0].kind, found.facts[0].identity.as_str()), (EventKind::RefundSucceeded, "re_4qqhO89gsT"));
-    assert_eq!(found.facts[0].payment.as_ref().map(|payment| payment.as_str()), Some(ID));
+    assert_eq!(found.facts[0].payment.as_ref().map(crate::model::Identity::as_str), Some(ID));
     // The payment by its event and by the API: one fact under one name.
     let by_event = read(&event("payment.paid", &payment("paid"))).facts.remove(0);
     assert_eq!(by_event, told(&payment("paid")).facts.remove(0));
