@@ -1,7 +1,7 @@
 //! Flat XML: a second reader, written from the grammar alone, takes exactly the same documents and sees the
 //! same texts in them; and a general reader of XML takes each of those, too, with the same texts.
 
-use roxmltree::{Document, Error};
+use roxmltree::{Document, Error, Node};
 use tollbell_channels::xml::{Flat, Limits, NAME_BYTES_MAX, XmlError, encode};
 
 const WIDE: Limits = Limits { bytes_max: 1 << 20, fields_max: 1 << 20 };
@@ -44,7 +44,7 @@ fn general_reader_agrees(document: &[u8], flat: &Flat) {
         general => general.unwrap_or_else(|error| panic!("a general reader refuses {text:?}: {error}")),
     };
     let root = general.root_element();
-    let fields = root.children().filter(|child| child.is_element()).map(|field| {
+    let fields = root.children().filter(Node::is_element).map(|field| {
         let texts = field.children().map(|piece| piece.text().unwrap_or_default());
         (field.tag_name().name().to_owned(), texts.collect::<String>())
     });
