@@ -14,7 +14,7 @@ mod support {
 use std::fs;
 use std::path::PathBuf;
 
-use support::gateway::{Gateway, Setup, World, wait_for};
+use support::gateway::{Gateway, Setup, World, kill_traced, wait_for};
 use support::php_fpm::{Options, PhpFpm};
 use tollbell_channels::model::RawRequest;
 
@@ -87,7 +87,7 @@ impl Case {
         let acked = live(&world, &mut traced, &payment);
         let was_killed = traced.has_ended();
         if !was_killed {
-            kill_traced(&world, &mut traced);
+            kill_traced(&world, traced);
         }
         let _gateway = world.start();
         if acked {
@@ -125,20 +125,6 @@ fn live(world: &World, gateway: &mut Gateway, payment: &RawRequest) -> bool {
         std::thread::yield_now();
     }
     acked
-}
-
-/// strace lets go of what it traces when it is killed, so the traced process goes first.
-fn kill_traced(world: &World, traced: &mut Gateway) {
-    let folder = world.folder.path().display().to_string();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
-        let command = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-        if command.contains(&folder) && command.contains("serve") && !command.starts_with("strace") {
-            let pid = rustix::process::Pid::from_raw(pid).unwrap();
-            let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-    }
-    wait_for("strace to end", || traced.has_ended().then_some(()));
 }
 
 #[test]

@@ -3,26 +3,12 @@
 use std::fs;
 
 use super::world::{Shop, all_delivered, is_success};
-use crate::support::gateway::{Gateway, World, wait_for};
+use crate::support::gateway::{Gateway, World, kill_traced, wait_for};
 
 fn traced(world: &World, inject: &str) -> Gateway {
     let trace = format!("trace={}", inject.split(':').next().unwrap());
     let inject = format!("inject={inject}");
     world.start_with(&["strace", "-f", "-qq", "-o", "/dev/null", "-e", &trace, "-e", &inject])
-}
-
-/// strace lets go of what it traces when it is killed, so the traced process goes first.
-fn kill_traced(world: &World, mut traced: Gateway) {
-    let folder = world.folder.path().display().to_string();
-    for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
-        let command = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
-        if command.contains(&folder) && command.contains("serve") && !command.starts_with("strace") {
-            let pid = rustix::process::Pid::from_raw(pid).unwrap();
-            let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-        }
-    }
-    wait_for("strace to end", || traced.has_ended().then_some(()));
 }
 
 /// Sends payments through a disk that fails now and then: each is answered success or `fail`, what was

@@ -383,3 +383,17 @@ impl Drop for Gateway {
         let _status = self.child.wait();
     }
 }
+
+/// strace lets go of what it traces when it is killed, so the traced process goes first.
+pub(crate) fn kill_traced(world: &World, mut traced: Gateway) {
+    let folder = world.folder.path().display().to_string();
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let Ok(pid) = entry.file_name().to_string_lossy().parse::<i32>() else { continue };
+        let command = fs::read_to_string(entry.path().join("cmdline")).unwrap_or_default();
+        if command.contains(&folder) && command.contains("serve") && !command.starts_with("strace") {
+            let pid = rustix::process::Pid::from_raw(pid).unwrap();
+            let _gone = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
+    }
+    wait_for("strace to end", || traced.has_ended().then_some(()));
+}

@@ -21,7 +21,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use self::settings::{Config, SETTINGS};
-use super::outside::{self, JSON, is_error_page};
+use super::failure::says_failure;
+use super::outside::{self, JSON};
 use super::{Platform, huifu};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict};
 use crate::form::{Form, Limits, written};
@@ -144,7 +145,7 @@ impl Channel for HuifuWebhook {
 
     /// The status decides, but an error page that PHP sent with status 200 confirms nothing.
     fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
-        let is_accepted = (200..300).contains(&reply.status) && !is_error_page(reply.body);
+        let is_accepted = (200..300).contains(&reply.status) && !says_failure(reply.body);
         if is_accepted { AckMatch::Exact } else { AckMatch::No }
     }
 

@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use crate::channel::{Answer, Failure};
 use crate::model::{AckMatch, AppReply, Reply};
+use crate::platforms::failure::says_failure;
 use crate::settings::SettingsError;
 use crate::settings::tree::{Node, Tree};
 
@@ -74,16 +75,8 @@ impl Replies {
         if !self.ok.body.is_empty() {
             return AckMatch::of_word(reply.body, &self.ok.body);
         }
-        if is_error_page(reply.body) { AckMatch::No } else { AckMatch::Exact }
+        if says_failure(reply.body) { AckMatch::No } else { AckMatch::Exact }
     }
-}
-
-/// A page instead of an answer: markup, or PHP's own report of its death.
-fn is_error_page(body: &[u8]) -> bool {
-    const DEATH: &[u8] = b"Fatal error";
-    let inner = body.trim_ascii();
-    let inner = inner.strip_prefix(b"\xef\xbb\xbf").unwrap_or(inner).trim_ascii();
-    inner.starts_with(b"<") || body.windows(DEATH.len()).any(|window| window == DEATH)
 }
 
 /// Whether an answer holds the word of success, in either case.

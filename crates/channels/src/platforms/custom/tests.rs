@@ -326,4 +326,7 @@ fn plain_statuses_without_a_reply_section() {
     let ack = |status: u16, body: &[u8]| channel.is_ack(&AppReply { status, body }, None);
     assert_eq!((ack(204, b""), ack(200, b"{}"), ack(500, b"")), (AckMatch::Exact, AckMatch::Exact, AckMatch::No));
     assert_eq!(ack(200, b"<br />\n<b>Fatal error</b>: Uncaught"), AckMatch::No);
+    for body in crate::platforms::failure::tests::FAILURES {
+        assert_eq!(ack(200, body.as_bytes()), AckMatch::No, "{body}");
+    }
 }

@@ -227,4 +227,7 @@ fn an_error_page_confirms_nothing() {
     for (status, body) in [(302, ""), (500, ""), (200, "<br />\n<b>Warning</b>"), (200, "PHP Fatal error: x")] {
         assert_eq!(read(status, body), AckMatch::No, "{status} {body}");
     }
+    for body in crate::platforms::failure::tests::FAILURES {
+        assert_eq!(read(200, body), AckMatch::No, "{body}");
+    }
 }
