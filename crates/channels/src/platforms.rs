@@ -18,9 +18,11 @@ mod joined;
 mod ladder;
 pub mod lianlian;
 pub mod lianlian_accp;
+mod minor;
 pub mod presets;
 pub mod qq_wallet;
 mod signed_body;
+pub mod stripe;
 mod tenpay;
 pub mod unionpay;
 pub mod wechat_pay;
@@ -116,6 +118,7 @@ static CODED: &[&Platform] = &[
     &yeepay::PLATFORM,
     &jeepay::PLATFORM,
     &epay::PLATFORM,
+    &stripe::PLATFORM,
     &custom::PLATFORM,
 ];
 
