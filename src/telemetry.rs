@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tollbell_channels::channel::REJECTION_WORDS;
+use tollbell_channels::model::Proof;
 
 pub use network::{ByLimit, NetworkMetrics};
 
@@ -36,6 +37,15 @@ pub struct ByReason {
     pub channel: Arc<str>,
     /// The rejection's word.
     pub reason: &'static str,
+}
+
+/// Labels of genuine callbacks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByKey {
+    /// The channel's id.
+    pub channel: Arc<str>,
+    /// The key that proved it: a label or serial, never key material. There are as many as are configured or fetched.
+    pub key: String,
 }
 
 /// Label of requests that the admin listener refused.
@@ -98,6 +108,8 @@ pub struct Metrics {
     pub received: Family<ByChannel, Counter>,
     /// Refused requests, by reason.
     pub refused: Family<ByReason, Counter>,
+    /// Genuine callbacks, by the key that proved them: an old secret that nobody uses any more stands still.
+    pub genuine: Family<ByKey, Counter>,
     /// Notifications stored for the first time.
     pub stored: Family<ByChannel, Counter>,
     /// Repetitions of stored ones.
@@ -177,6 +189,7 @@ impl Metrics {
             registry: Registry::with_prefix("tollbell"),
             received: Family::default(),
             refused: Family::default(),
+            genuine: Family::default(),
             stored: Family::default(),
             duplicate: Family::default(),
             repeated_after_ack: Family::default(),
@@ -217,6 +230,7 @@ impl Metrics {
         let r = &mut self.registry;
         r.register("received", "Requests whose body arrived", self.received.clone());
         r.register("refused", "Refused requests, by reason", self.refused.clone());
+        r.register("genuine", "Genuine callbacks, by the key that proved them", self.genuine.clone());
         r.register("stored", "Notifications stored for the first time", self.stored.clone());
         r.register("duplicate", "Repetitions of stored notifications", self.duplicate.clone());
         r.register(
@@ -312,6 +326,12 @@ impl Metrics {
         for reason in REJECTION_WORDS {
             drop(self.refused.get_or_create(&ByReason { channel: id.clone(), reason }));
         }
+    }
+
+    /// Counts a genuine callback under the key that proved it.
+    pub fn count_genuine(&self, channel: &Arc<str>, proof: &Proof) {
+        let (Proof::Signature { key, .. } | Proof::PlatformApi { key, .. }) = proof;
+        self.genuine.get_or_create(&ByKey { channel: channel.clone(), key: key.clone() }).inc();
     }
 
     /// A channel's counters, to be looked up once and not for each callback.

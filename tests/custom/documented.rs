@@ -31,17 +31,17 @@ fn the_documented_example_does_what_the_page_says() {
     assert_eq!(block(&en, "http"), block(&zh, "http"));
     assert!(en.contains(SECRET) && zh.contains(SECRET));
     let main = "[server]\nlisten = \"127.0.0.1:0\"\n";
-    let written = Written::new(
-        main,
-        &[("keys/teapot_secret", SECRET), ("channels.d/teapot.toml", block(&en, "toml"))],
-    );
+    let written = Written::new(main, &[("keys/teapot_secret", SECRET), ("channels.d/teapot.toml", block(&en, "toml"))]);
     let channel = written.channel();
     let (head, body) = block(&en, "http").trim_end().split_once("\n\n").unwrap();
     let headers: Vec<(&str, &str)> = head.lines().skip(1).map(|line| line.split_once(": ").unwrap()).collect();
     let sent = request(&headers, body);
     let (found, _) = genuine(channel.as_ref(), &sent, AT);
     let fact = &found.facts[0];
-    assert_eq!((found.concerns.len(), fact.kind, fact.order_no.as_deref()), (0, EventKind::PaymentSucceeded, Some("T-1001")));
+    assert_eq!(
+        (found.concerns.len(), fact.kind, fact.order_no.as_deref()),
+        (0, EventKind::PaymentSucceeded, Some("T-1001"))
+    );
     assert_eq!(fact.signed_money().map(|money| money.to_text()).as_deref(), Some("12.50"));
     assert_eq!(refused(channel.as_ref(), &request(&headers, &body.replace("1250", "1251")), AT).word(), "signature");
     assert_eq!(refused(channel.as_ref(), &sent, AT + 601).word(), "stale");
@@ -50,7 +50,8 @@ fn the_documented_example_does_what_the_page_says() {
 /// A word that the program knows and the pages do not would be found by accident only.
 #[test]
 fn every_word_is_documented() {
-    let sources = ["rules.rs", "rules/map.rs", "schema/verify.rs", "fetch.rs", "material.rs", "replies.rs", "schema/keys.rs"];
+    let sources =
+        ["rules.rs", "rules/map.rs", "schema/verify.rs", "fetch.rs", "material.rs", "replies.rs", "schema/keys.rs"];
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/channels/src/platforms/custom");
     let mut words: Vec<String> = EventKind::ALL.iter().map(|kind| kind.as_str().to_owned()).collect();
     for source in sources {
@@ -61,15 +62,17 @@ fn every_word_is_documented() {
             words.extend(list.split('"').skip(1).step_by(2).map(str::to_owned));
         }
         for piece in text.split(".word(&[").skip(1).chain(text.split("&[(&str, Algorithm)] = &[").skip(1)) {
-            let list = &piece[..piece.find("])").or_else(|| piece.find("];")).unwrap()];
+            let list = &piece[..["])", "];"].iter().filter_map(|end| piece.find(end)).min().unwrap()];
             let named = list.split("(\"").skip(1).map(|word| word[..word.find('"').unwrap()].to_owned());
             words.extend(named.filter(|word| !word.contains('/')));
         }
     }
     assert!(words.len() > 100, "{words:?}");
     for page in pages() {
-        let missing: Vec<&String> =
-            words.iter().filter(|word| !["url_from", "url_allow"].contains(&word.as_str()) && !page.contains(word.as_str())).collect();
+        let missing: Vec<&String> = words
+            .iter()
+            .filter(|word| !["url_from", "url_allow"].contains(&word.as_str()) && !page.contains(word.as_str()))
+            .collect();
         assert!(missing.is_empty(), "{missing:?}");
     }
 }

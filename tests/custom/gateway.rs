@@ -17,6 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Node {
     written: Written,
     address: SocketAddr,
+    admin: SocketAddr,
     child: Option<Child>,
 }
 
@@ -42,7 +43,7 @@ impl Node {
         let main = format!("[server]\nlisten = \"{address}\"\n[admin]\nlisten = \"{admin}\"\n{more}");
         let secret = ("keys/examplepay_secret", "whsec_a_secret_of_the_test");
         let written = Written::new(&main, &[secret, ("channels.d/examplepay.toml", channel)]);
-        Self { written, address, child: None }
+        Self { written, address, admin, child: None }
     }
 
     fn cli(&self, args: &[&str]) -> Output {
@@ -70,6 +71,15 @@ impl Node {
             assert!(Instant::now() < until, "the program does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// A line of the metrics.
+    fn metric(&self, begin: &str) -> Option<String> {
+        let mut stream = std::net::TcpStream::connect(self.admin).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.lines().find(|line| line.starts_with(begin)).map(str::to_owned)
     }
 
     /// Sends a request of `sample` with curl, and gives the status and body of the answer.
@@ -104,6 +114,8 @@ fn the_example_works_from_check_to_event() {
     let good = (200, r#"{"received":true}"#.to_owned());
     assert_eq!(Node::curl(&paid), good);
     assert_eq!(Node::curl(&paid), good, "a repetition hears the same");
+    let counted = "tollbell_genuine_total{channel=\"examplepay\",key=\"secret 1\"} 2";
+    assert_eq!(node.metric("tollbell_genuine_total").as_deref(), Some(counted), "which key proved them");
     let forged = paid.replace("12345", "1");
     assert_ne!(forged, paid);
     assert_eq!(Node::curl(&forged), (400, String::new()));

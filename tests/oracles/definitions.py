@@ -14,7 +14,8 @@ import time
 import urllib.parse
 import zlib
 
-NOW = int(time.time())
+# A minute to come: the certificate that is made below has begun then.
+NOW = int(time.time()) + 60
 
 
 def b64(data):
@@ -609,8 +610,8 @@ DEFINITIONS = [Stripe, Standard, StandardV1a, Paddle, Airwallex, Square, Hex, Mo
 
 
 def flipped(dice, value):
-    """Another text of the same shape: one character in the middle of the last long run is another one."""
-    places = [at for at in range(len(value) // 2, len(value) - 6) if value[at].isalnum()]
+    """Another text of the same shape: one character of the last signature in it is another one."""
+    places = [at for at in range(len(value) - 20, len(value) - 6) if value[at].isalnum()]
     at = dice.choice(places)
     other = "1" if value[at] != "1" else "2"
     return value[:at] + other + value[at + 1 :]
@@ -646,12 +647,13 @@ def spoil(dice, definition, message, at):
     elif way == "old":
         definition.sign(dice, message, definition.keys(dice), at - 20 * definition.window - 1)
     elif way == "early":
-        definition.sign(dice, message, definition.keys(dice), at + definition.window + 1)
+        definition.sign(dice, message, definition.keys(dice), NOW + definition.window + 1)
     elif way in ("digit", "gone", "blank", "twice"):
         index = next(i for i, (header, _) in enumerate(message.headers) if header.lower() == definition.carrier.lower())
         header, value = message.headers[index]
         if way == "digit":
-            message.headers = [[h, flipped(dice, v)] if h.lower() == definition.carrier.lower() else [h, v] for h, v in message.headers]
+            spoilt = lambda v: ",".join(flipped(dice, part) for part in v.split(",")) if definition.name == "mollie_nextgen" else flipped(dice, v)
+            message.headers = [[h, spoilt(v)] if h.lower() == definition.carrier.lower() else [h, v] for h, v in message.headers]
         elif way == "gone":
             message.headers = [pair for pair in message.headers if pair[0].lower() != definition.carrier.lower()]
         elif way == "blank":

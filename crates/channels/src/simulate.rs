@@ -45,6 +45,11 @@ pub trait OtherSide: Send + Sync {
         true
     }
 
+    /// Whether its messages about money say how much. Where none does, the merchant fixed it himself.
+    fn states_amounts(&self) -> bool {
+        true
+    }
+
     /// The part that hands out keys, with keys of its own; none when the platform has none.
     fn key_office(&self) -> Option<Box<dyn KeyOffice>> {
         None

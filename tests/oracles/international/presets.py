@@ -424,6 +424,28 @@ def story(kind, dice, values, at, number):
         data = {"order_no": order, "amount": {"minor": sent, "currency": "EUR"}, "note": note}
         body = {"type": event, "timestamp": stamp(at), "data": data}
         return body, said(event, f"msg_{number}", amount, "EUR", None if event.startswith("refund") else order)
+    if kind == "gocardless":
+        resource, action, means = dice.choice(
+            [
+                ("payments", "confirmed", "payment.succeeded"),
+                ("payments", "paid_out", "payment.finalized"),
+                ("payments", "failed", "payment.failed"),
+                ("payments", "cancelled", "payment.closed"),
+                ("refunds", "paid", "refund.succeeded"),
+                ("refunds", "failed", "refund.failed"),
+                ("mandates", "failed", "other"),
+            ]
+        )
+        thing = {"payments": "payment", "refunds": "refund", "mandates": "mandate"}[resource]
+        name = f"{thing}-{number}"
+        event = {"id": f"EV{number}", "created_at": stamp(at), "resource_type": resource, "action": action}
+        event |= {"links": {thing: name}, "details": {"description": note}, "resource_metadata": {"order_no": order}}
+        # A batch: what stands behind the first is told as well.
+        events = [event] + [{**event, "id": f"EV{number}-{one}"} for one in range(dice.randrange(3))]
+        if means == "other":
+            # An event without a meaning is called as the message is, and a batch by its digest.
+            events, name = [event], event["id"]
+        return {"events": events, "meta": {"webhook_id": f"WB{number}"}}, said(means, name, None, None, order)
     raise SystemExit(f"nobody said what {kind} tells")
 
 
@@ -438,6 +460,7 @@ KINDS = [
     "lemon_squeezy",
     "shopify",
     "worldline",
+    "gocardless",
     "standard_webhooks",
     "standard_webhooks_v1a",
 ]

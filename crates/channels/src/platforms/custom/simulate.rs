@@ -8,6 +8,7 @@ mod side;
 use self::reflection::Reflection;
 use self::side::Side;
 use super::schema::{Evidence, Recipe, Trust};
+use super::template::{Place, Reference};
 use crate::settings::{Settings, SettingsError};
 use crate::simulate::{Mirror, OtherSide};
 
@@ -22,7 +23,8 @@ pub(in crate::platforms) fn names_merchant(settings: &Settings) -> Result<bool, 
     let is_named = |(_, expected): &(_, String)| expected.contains(&recipe.account);
     // A token is the merchant's own.
     let has_token = matches!(&recipe.verify.trust, Trust::Answer { evidence: Evidence::Token(_), .. });
-    Ok(has_token || !recipe.rules.account.is_empty() || recipe.verify.require.iter().any(is_named))
+    let is_in_message = |account: &Reference| !matches!(account.place, Place::Answer(_));
+    Ok(has_token || recipe.rules.account.iter().any(is_in_message) || recipe.verify.require.iter().any(is_named))
 }
 
 /// A made-up platform with fresh keys.

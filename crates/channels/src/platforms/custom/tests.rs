@@ -13,6 +13,8 @@ use crate::signature::key::hex;
 mod asked;
 mod cuts;
 mod keys;
+#[cfg(feature = "simulate")]
+mod sides;
 mod words;
 
 const SECRET: &str = "a secret of some length";

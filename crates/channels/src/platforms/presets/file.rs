@@ -41,6 +41,12 @@ impl Recipe {
         self.settings().contains(&"secret")
     }
 
+    /// Whether messages about money say how much.
+    #[cfg(feature = "simulate")]
+    pub(super) fn states_amounts(&self) -> bool {
+        !matches!(member(&self.event, "amount"), Some(Tree::Text(word)) if word == "unstated")
+    }
+
     /// The word of the pair that signs, where the platform alone has the private half.
     pub(super) fn pair_word(&self) -> Option<&'static str> {
         match self.algorithm() {

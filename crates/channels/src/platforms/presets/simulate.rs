@@ -137,6 +137,10 @@ impl OtherSide for Side {
         filled.and_then(|settings| names_merchant(&settings)).unwrap_or(true)
     }
 
+    fn states_amounts(&self) -> bool {
+        self.preset.recipe.states_amounts()
+    }
+
     fn api_office(&self) -> Option<Box<dyn ApiOffice>> {
         let inner = self.inner.api_office()?;
         Some(Box::new(Office { preset: self.preset, inner, account: self.account.clone() }))

@@ -103,15 +103,22 @@ impl Reader<'_> {
         let fields = self.fields(keys, self.usual(event))?;
         let when = keys.get("when").map(|node| self.when(word, node, kind)).transpose()?.unwrap_or_default();
         check_whole(node, event, &fields)?;
-        let also = keys.get("also").map(|node| node.one_or_many(LIST_MAX)).transpose()?.unwrap_or_default();
-        let also = also.iter().map(|node| {
-            if !node.is_table() {
-                return self.bare(node);
+        let mut rule = Rule { event, when, fields, also: Vec::new() };
+        for node in keys.get("also").map(|node| node.one_or_many(LIST_MAX)).transpose()?.unwrap_or_default() {
+            let also = if node.is_table() {
+                let known: Vec<&str> = ["event", "when"].into_iter().chain(FIELDS).collect();
+                self.rule(&node, &node.table(&known)?, word, kind)?
+            } else {
+                self.bare(&node)?
+            };
+            // A message is one fact of a kind, and nothing besides is no fact.
+            let mut kinds = rule.also.iter().map(|other| other.event).chain([rule.event, EventKind::Other]);
+            if kinds.any(|kind| kind == also.event) {
+                return Err(node.error("relation").because("event"));
             }
-            let known: Vec<&str> = ["event", "when"].into_iter().chain(FIELDS).collect();
-            self.rule(node, &node.table(&known)?, word, kind)
-        });
-        Ok(Rule { event, when, fields, also: also.collect::<Result<_, _>>()? })
+            rule.also.push(also);
+        }
+        Ok(rule)
     }
 
     fn when(&self, word: &str, node: &Node<'_>, kind: &Reference) -> Result<Vec<Condition>, SettingsError> {

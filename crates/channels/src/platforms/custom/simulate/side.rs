@@ -273,7 +273,11 @@ fn all(base: &Settings, written: Vec<WrittenSetting>) -> Settings {
 fn cover(recipe: &Recipe) -> Cover {
     let verify = &recipe.verify;
     let nothing = Cover::BodyAndHeaders { headers: &[], signature: "" };
-    let (Trust::Message(signed), false) = (&verify.trust, verify.items.is_some()) else { return nothing };
+    let Trust::Message(signed) = &verify.trust else { return nothing };
+    // Where each item has a signature of its own, no one of them covers the message.
+    if matches!(signed.carrier.from.place, Place::Item(_)) {
+        return nothing;
+    }
     let references = || signed.templates.iter().flat_map(Template::references);
     let headers: BTreeSet<&str> = references()
         .filter_map(|reference| match &reference.place {

@@ -50,7 +50,8 @@ fn hint(channel: &dyn Channel, request: &RawRequest) -> Hint {
 
 /// What an answer to the question about a number is read as.
 fn told(channel: &dyn Channel, number: &str, status: u16, body: &str) -> Result<Fetched, FetchRefused> {
-    let question = channel.fetch_back().unwrap().ask(&hint(channel, &form(&format!("id={number}"))), Timestamp::UNIX_EPOCH);
+    let question =
+        channel.fetch_back().unwrap().ask(&hint(channel, &form(&format!("id={number}"))), Timestamp::UNIX_EPOCH);
     let answer = HttpAnswer { status, headers: HeaderMap::new(), body: body.to_owned().into() };
     channel.fetch_back().unwrap().read(question.carried(answer), Timestamp::UNIX_EPOCH)
 }
@@ -72,8 +73,12 @@ fn a_bare_number_is_asked_about_and_nothing_else_of_it_counts() {
     assert_eq!(channel.recognise(&request), Likeness::Merchant);
     let question = channel.fetch_back().unwrap().ask(&hint, Timestamp::UNIX_EPOCH);
     let ask = question.ask();
-    assert_eq!((&ask.method, ask.url.as_str()), (&Method::GET, "https://api.example.com/v2/payments/tr_7UhSN1?embed=refunds"));
-    assert_eq!((&ask.headers["authorization"], &ask.headers["x-version"]), (&format!("Bearer {KEY}"), &"2".to_owned()));
+    assert_eq!(
+        (&ask.method, ask.url.as_str()),
+        (&Method::GET, "https://api.example.com/v2/payments/tr_7UhSN1?embed=refunds")
+    );
+    assert_eq!(ask.headers["authorization"], format!("Bearer {KEY}"));
+    assert_eq!(ask.headers["x-version"], "2");
     for bad in ["", "x=1", "id=", "id=tr_", "id=ord_1", "id=tr_1%2F..", "id=tr_1%0d%0a", "id=tr_a.b", "id=tr_%C3%A9"] {
         assert_eq!(channel.recognise(&form(bad)), Likeness::No, "{bad}");
         assert!(matches!(channel.verify(&form(bad), Timestamp::UNIX_EPOCH), Verdict::Refused(_)), "{bad}");
@@ -96,8 +101,14 @@ fn the_answer_says_what_happened() {
     assert_eq!(found.concerns, []);
     // The same answer is a repetition; once more was paid back, it tells something new.
     assert_eq!(found.key(), notification(told(channel.as_ref(), "tr_1", 200, &format!("{paid} "))).0.key());
-    let back = |total: &str| paid.replace(r#""metadata""#, &format!(r#""refunded":{{"value":"{total}","currency":"EUR"}},"metadata""#));
-    assert_eq!(notification(told(channel.as_ref(), "tr_1", 200, &back("0.00"))).0.key(), found.key(), "nothing was paid back");
+    let back = |total: &str| {
+        paid.replace(r#""metadata""#, &format!(r#""refunded":{{"value":"{total}","currency":"EUR"}},"metadata""#))
+    };
+    assert_eq!(
+        notification(told(channel.as_ref(), "tr_1", 200, &back("0.00"))).0.key(),
+        found.key(),
+        "nothing was paid back"
+    );
     let (some, _) = notification(told(channel.as_ref(), "tr_1", 200, &back("2.50")));
     let (more, _) = notification(told(channel.as_ref(), "tr_1", 200, &back("5.00")));
     assert_ne!(some.key(), found.key());
@@ -105,7 +116,11 @@ fn the_answer_says_what_happened() {
     let refund = &some.facts[1];
     assert_eq!((refund.kind, refund.identity.as_str()), (EventKind::RefundSucceeded, "tr_1:total:250"));
     assert_eq!(refund.payment.as_ref().unwrap().as_str(), "tr_1");
-    assert!(matches!(&refund.amount, Amount::Cumulative { total: Money { minor: 250, .. }, .. }), "{:?}", refund.amount);
+    assert!(
+        matches!(&refund.amount, Amount::Cumulative { total: Money { minor: 250, .. }, .. }),
+        "{:?}",
+        refund.amount
+    );
     let (unknown, _) = notification(told(channel.as_ref(), "tr_1", 200, r#"{"id":"tr_1","status":"charged"}"#));
     assert_eq!(unknown.facts[0].kind, EventKind::Other);
     assert_eq!(unknown.concerns, [Concern::UnknownValue { field: "answer:/status".into(), value: "charged".into() }]);
@@ -158,9 +173,15 @@ fn a_token_vouches_and_proves_nothing() {
     };
     assert!(hint(channel.as_ref(), &with(&format!("Token {SECRET}"))).is_vouched());
     assert_eq!(channel.recognise(&with(&format!("Token {SECRET}"))), Likeness::Merchant);
-    assert_eq!((refused(channel.as_ref(), &with("Token x")), channel.recognise(&with("Token x"))), ("signature", Likeness::Shape));
+    assert_eq!(
+        (refused(channel.as_ref(), &with("Token x")), channel.recognise(&with("Token x"))),
+        ("signature", Likeness::Shape)
+    );
     assert_eq!(refused(channel.as_ref(), &with(SECRET)), "malformed");
-    assert_eq!((refused(channel.as_ref(), &form("id=tr_1")), channel.recognise(&form("id=tr_1"))), ("missing", Likeness::No));
+    assert_eq!(
+        (refused(channel.as_ref(), &form("id=tr_1")), channel.recognise(&form("id=tr_1"))),
+        ("missing", Likeness::No)
+    );
     assert_eq!(channel.keys().iter().map(|key| key.label.as_str()).collect::<Vec<_>>(), ["secret 1", "api_key"]);
 }
 
@@ -182,7 +203,9 @@ fn a_signature_over_a_part_vouches_for_the_number() {
 /// Tests and simulators take the platform's place; nothing else may be put there.
 #[test]
 fn the_base_is_encrypted_or_this_machine() {
-    let settings = |base: &str| asked(r#"{"algorithm":"none","body":"form"}"#, FETCH).with("api_base", SettingValue::Text(base.into()));
+    let settings = |base: &str| {
+        asked(r#"{"algorithm":"none","body":"form"}"#, FETCH).with("api_base", SettingValue::Text(base.into()))
+    };
     let channel = build(&settings("http://127.0.0.1:9000")).unwrap();
     let question = channel.fetch_back().unwrap().ask(&hint(channel.as_ref(), &form("id=tr_1")), Timestamp::UNIX_EPOCH);
     assert!(question.ask().url.starts_with("http://127.0.0.1:9000/v2/payments/tr_1"), "{}", question.ask().url);

@@ -79,7 +79,8 @@ fn a_key_that_has_ended_never_verifies() {
     assert_eq!(key_of(named.as_ref(), &sent(one, "two"), NOW), "(signature)", "not the key that it names");
     assert_eq!(key_of(named.as_ref(), &sent(one, "three"), NOW), "(unknown_key)");
     assert_eq!(key_of(any.as_ref(), &sent(b"a third secret", "one"), NOW), "(signature)");
-    let notes: Vec<(String, Option<Timestamp>)> = any.keys().into_iter().map(|note| (note.label, note.not_after)).collect();
+    let notes: Vec<(String, Option<Timestamp>)> =
+        any.keys().into_iter().map(|note| (note.label, note.not_after)).collect();
     assert_eq!(notes, [("one".to_owned(), Some(at("2026-12-01T00:00:00Z"))), ("two".to_owned(), None)]);
 }
 
@@ -101,13 +102,17 @@ fn a_pair_is_its_own_keys_signature() {
 
 #[test]
 fn rsa_keys_in_every_form() {
-    let (pair, other) = (RsaKeyPair::generate(KeySize::Rsa2048).unwrap(), RsaKeyPair::generate(KeySize::Rsa3072).unwrap());
+    let (pair, other) =
+        (RsaKeyPair::generate(KeySize::Rsa2048).unwrap(), RsaKeyPair::generate(KeySize::Rsa3072).unwrap());
     let public = PublicKey::of_pair("key", &pair).unwrap();
     let base64 = signature::Encoding::Base64.encode(public.spki());
     let certificate = to_pem("CERTIFICATE", &self_signed::certificate(&pair, &public, "platform").unwrap());
     let verify = |format: &str| {
-        let format = if format.is_empty() { String::new() } else { format!(r#","public_key":{{"format":"{format}"}}"#) };
-        format!(r#"{{"algorithm":"rsa-sha256","encoding":"base64","message":"{{body}}","signature":{{"from":"header:s","parse":"whole"}}{format}}}"#)
+        let format =
+            if format.is_empty() { String::new() } else { format!(r#","public_key":{{"format":"{format}"}}"#) };
+        format!(
+            r#"{{"algorithm":"rsa-sha256","encoding":"base64","message":"{{body}}","signature":{{"from":"header:s","parse":"whole"}}{format}}}"#
+        )
     };
     let sign = |pair: &RsaKeyPair| signature::Encoding::Base64.encode(&sign_sha256(pair, BODY.as_bytes()).unwrap());
     let good = request(&[("s", sign(&pair))], BODY);
@@ -121,7 +126,11 @@ fn rsa_keys_in_every_form() {
     ] {
         let channel = with(&verify(format), &[("public_key", material(key.as_bytes()))]).unwrap();
         assert_eq!(key_of(channel.as_ref(), &good, NOW), "key 1", "{format}");
-        assert_eq!(key_of(channel.as_ref(), &request(&[("s", sign(&other))], BODY), NOW), "(malformed)", "longer than any key's");
+        assert_eq!(
+            key_of(channel.as_ref(), &request(&[("s", sign(&other))], BODY), NOW),
+            "(malformed)",
+            "longer than any key's"
+        );
         assert_eq!(key_of(channel.as_ref(), &request(&[("s", sign(&pair))], r#"{"t":"y"}"#), NOW), "(signature)");
         assert_eq!(channel.keys()[0].fingerprint.as_deref(), Some(public.fingerprint().as_str()));
         // Only a certificate ends by itself.
@@ -129,7 +138,9 @@ fn rsa_keys_in_every_form() {
         assert_eq!(key_of(channel.as_ref(), &good, "2051-01-01T00:00:00Z") != "key 1", ends, "{format}");
         assert_eq!(key_of(channel.as_ref(), &good, "2001-01-01T00:00:00Z") != "key 1", ends, "{format}");
     }
-    let word = |format: &str, key: &str| with(&verify(format), &[("public_key", material(key.as_bytes()))]).err().unwrap().word;
+    let word = |format: &str, key: &str| {
+        with(&verify(format), &[("public_key", material(key.as_bytes()))]).err().unwrap().word
+    };
     assert_eq!(word("pem", &base64), "not_encoded");
     assert_eq!(word("spki-base64", &public.to_pem()), "not_encoded");
     assert_eq!(word("pem", &certificate), "certificate_given");
@@ -174,15 +185,25 @@ fn ed25519_keys_in_every_form() {
         );
         let channel = with(&verify, &[("public_key", material(material_text.as_bytes()))]).unwrap();
         assert_eq!(key_of(channel.as_ref(), &good, NOW), "key 1", "{format}");
-        assert_eq!(key_of(channel.as_ref(), &request(&[("s", good.headers["s"].to_str().unwrap().into())], r#"{"t":"y"}"#), NOW), "(signature)");
+        assert_eq!(
+            key_of(
+                channel.as_ref(),
+                &request(&[("s", good.headers["s"].to_str().unwrap().into())], r#"{"t":"y"}"#),
+                NOW
+            ),
+            "(signature)"
+        );
     }
 }
 
 #[test]
 fn digests_with_the_secret_in_the_text() {
-    for (word, hash) in
-        [("md5", DigestHash::Md5), ("sha1", DigestHash::Sha1), ("sha256", DigestHash::Sha256), ("sha512", DigestHash::Sha512)]
-    {
+    for (word, hash) in [
+        ("md5", DigestHash::Md5),
+        ("sha1", DigestHash::Sha1),
+        ("sha256", DigestHash::Sha256),
+        ("sha512", DigestHash::Sha512),
+    ] {
         let verify = format!(
             r#"{{"algorithm":"{word}","encoding":"hex","message":"{{secret}}&{{body}}&{{secret}}","signature":{{"from":"header:s","parse":"whole"}}}}"#
         );
@@ -229,7 +250,10 @@ fn keys_of_another_algorithm_are_refused() {
     let both = [("secret", material(SECRET.as_bytes())), ("public_key", material(b"x"))];
     let error = with(hmac, &both).err().unwrap();
     assert_eq!((error.setting, error.word), ("public_key", "relation"));
-    let id = [("secret_files", SettingValue::Keys(vec![SECRET.as_bytes().to_vec().into(), OTHER.as_bytes().to_vec().into()])), ("key_id", SettingValue::Text("a".into()))];
+    let id = [
+        ("secret_files", SettingValue::Keys(vec![SECRET.as_bytes().to_vec().into(), OTHER.as_bytes().to_vec().into()])),
+        ("key_id", SettingValue::Text("a".into())),
+    ];
     assert_eq!(with(hmac, &id).err().unwrap().setting, "key_id");
     let twice = keyed(&[("a", SECRET.as_bytes(), None), ("a", OTHER.as_bytes(), None)], "secret");
     assert_eq!(with(hmac, &[("key", twice)]).err().unwrap().key(), "key[1]");

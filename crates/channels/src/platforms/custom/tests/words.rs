@@ -25,7 +25,11 @@ fn a_message_may_stand_in_the_query() {
     assert_eq!((found.facts[0].identity.as_str(), found.facts[0].signed_money().unwrap().minor), ("P 1", 1050));
     assert!(channel.signs_query(&good));
     let pair = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-    assert_eq!(channel.fields(&good), [("id", "P 1"), ("state", "paid"), ("sum", "10.50")].map(pair), "and nothing unsigned");
+    assert_eq!(
+        channel.fields(&good),
+        [("id", "P 1"), ("state", "paid"), ("sum", "10.50")].map(pair),
+        "and nothing unsigned"
+    );
     let mut with_body = good.clone();
     with_body.body = "x".into();
     assert_eq!(refused(channel.as_ref(), &with_body), "malformed");
@@ -87,7 +91,8 @@ fn what_the_map_does_not_name_is_kept_or_held() {
 
 #[test]
 fn an_amount_may_be_unstated_and_not_forgotten() {
-    let event = |amount: &str| format!(r#""type":"json:/t","number":"json:/p"{amount},"map":{{"paid":"payment.succeeded"}}"#);
+    let event =
+        |amount: &str| format!(r#""type":"json:/t","number":"json:/p"{amount},"map":{{"paid":"payment.succeeded"}}"#);
     assert_eq!(build(&settings(WHOLE, &event(""))).err().unwrap().word, "missing");
     let found = read(channel(WHOLE, &event(r#","amount":"unstated""#)).as_ref(), &signed(r#"{"t":"paid","p":"P1"}"#));
     assert_eq!((&found.facts[0].amount, found.concerns.len()), (&Amount::None, 0));

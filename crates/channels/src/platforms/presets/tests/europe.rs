@@ -1,4 +1,4 @@
-//! Paddle, Worldline, Standard Webhooks.
+//! Paddle, Worldline, GoCardless, Standard Webhooks.
 
 use super::*;
 use crate::channel::{Likeness, Rejection};
@@ -159,4 +159,51 @@ fn the_schemes_of_one_header_are_told_apart() {
         assert!(matches!(channels[at].verify(&request, now()), Verdict::Genuine(_)), "{kind}");
         assert!(matches!(channels[1 - at].verify(&request, now()), Verdict::Refused(_)), "{kind}");
     }
+}
+
+/// A batch of one event.
+fn gocardless(resource: &str, action: &str, links: &str) -> String {
+    format!(
+        r#"{{"events":[{{"id":"EV1","created_at":"2026-11-21T03:59:59.000Z","resource_type":"{resource}","action":"{action}","links":{{{links}}},"details":{{"origin":"gocardless","cause":"x"}},"resource_metadata":{{"order_no":"T1"}}}}],"meta":{{"webhook_id":"WB1"}}}}"#
+    )
+}
+
+#[test]
+fn gocardless_tells_batches_without_amounts() {
+    let (payment, refund) = (r#""payment":"PM1""#, r#""refund":"RF1","payment":"PM1""#);
+    for (resource, action, links, expected) in [
+        ("payments", "submitted", payment, "payment.pending PM1 of T1"),
+        ("payments", "confirmed", payment, "payment.succeeded PM1 of T1"),
+        ("payments", "paid_out", payment, "payment.finalized PM1 of T1 for PM1; payment.succeeded PM1 of T1"),
+        ("payments", "failed", payment, "payment.failed PM1 of T1"),
+        ("payments", "cancelled", payment, "payment.closed PM1 of T1"),
+        ("payments", "charged_back", payment, "dispute.opened PM1:charged_back of T1 for PM1"),
+        ("payments", "late_failure_settled", payment, "dispute.closed PM1:late_failure_settled of T1 for PM1"),
+        ("refunds", "paid", refund, "refund.succeeded RF1 of T1 for PM1"),
+        ("refunds", "refund_settled", refund, "refund.succeeded RF1 of T1 for PM1"),
+        ("refunds", "failed", refund, "refund.failed RF1 of T1 for PM1"),
+        ("refunds", "funds_returned", refund, "refund.failed RF1 of T1 for PM1"),
+        ("payouts", "paid", r#""payout":"PO1""#, "transfer.succeeded PO1 of T1"),
+        // The same words of other things say nothing about money.
+        ("mandates", "failed", r#""mandate":"MD1""#, "other of T1"),
+        ("mandates", "cancelled", r#""mandate":"MD1""#, "other of T1"),
+        ("payments", "confirmed", "", "payment.succeeded EV1 of T1; held: missing_field"),
+    ] {
+        check("gocardless", "CR1", &[(&gocardless(resource, action, links), expected)]);
+    }
+}
+
+/// A batch comes again in another company: each event is one fact, whichever batch it stands in.
+#[test]
+fn an_event_of_a_batch_is_one_fact_in_every_batch() {
+    let event = |id: &str, action: &str| {
+        format!(r#"{{"id":"EV{id}","resource_type":"payments","action":"{action}","links":{{"payment":"PM{id}"}}}}"#)
+    };
+    let batch = |events: &[String]| format!(r#"{{"events":[{}],"meta":{{"webhook_id":"WB1"}}}}"#, events.join(","));
+    let first = read("gocardless", "CR1", &batch(&[event("1", "confirmed"), event("2", "failed")]));
+    assert_eq!(shown(&first), "payment.succeeded PM1; payment.failed PM2");
+    let again = read("gocardless", "CR1", &batch(&[event("3", "cancelled"), event("1", "confirmed")]));
+    assert_ne!(first.key(), again.key());
+    assert_eq!(first.facts[0].identity, again.facts[1].identity);
+    assert_eq!(shown(&read("gocardless", "CR1", &batch(&[]))), "other");
 }
