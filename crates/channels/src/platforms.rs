@@ -3,6 +3,8 @@
 //! contract tests, generated pages) reads [`PLATFORMS`].
 
 mod accounts;
+pub mod adyen;
+pub mod adyen_platform;
 pub mod alipay;
 pub mod custom;
 mod douyin;
@@ -119,6 +121,8 @@ static CODED: &[&Platform] = &[
     &jeepay::PLATFORM,
     &epay::PLATFORM,
     &stripe::PLATFORM,
+    &adyen::PLATFORM,
+    &adyen_platform::PLATFORM,
     &custom::PLATFORM,
 ];
 
