@@ -94,6 +94,10 @@ pub(super) fn read(config: &Config, envelope: &Envelope<'_>) -> Notification {
     }
 }
 
+fn amount_is_nothing(item: &Item<'_>) -> bool {
+    super::amount::read(item.amount).is_ok_and(|money| money.minor == 0)
+}
+
 /// A message has no number: the first item's, its kind and outcome, and what else is signed in the message.
 fn name(items: &[Item<'_>]) -> String {
     let first = items.first().map_or_else(String::new, |item| {
@@ -132,15 +136,14 @@ impl Reader<'_> {
             self.concern(Concern::Ambiguous { field: item.path(field) });
             return self.other(item);
         }
-        let is_nothing = self.amount_is_nothing(item);
+        let is_nothing = amount_is_nothing(item);
         let capture = self.config.capture;
         match (item.event_code, item.is_success) {
             // A card that was looked at, and not charged.
             ("AUTHORISATION", true) if is_nothing => self.other(item),
             ("AUTHORISATION", true) if capture == Capture::Immediate => self.payment(item, EventKind::PaymentSucceeded),
-            ("AUTHORISATION", true) => self.payment(item, EventKind::PaymentAuthorized),
+            ("AUTHORISATION" | "AUTHORISATION_ADJUSTMENT", true) => self.payment(item, EventKind::PaymentAuthorized),
             ("AUTHORISATION", false) => self.payment(item, EventKind::PaymentFailed),
-            ("AUTHORISATION_ADJUSTMENT", true) => self.payment(item, EventKind::PaymentAuthorized),
             ("PENDING", true) => self.payment(item, EventKind::PaymentPending),
             // What was told as paid at once is not paid again.
             ("CAPTURE", true) if capture != Capture::Immediate => self.capture(item),
@@ -279,10 +282,6 @@ impl Reader<'_> {
             payment: None,
             baseline: None,
         }
-    }
-
-    fn amount_is_nothing(&self, item: &Item<'_>) -> bool {
-        super::amount::read(item.amount).is_ok_and(|money| money.minor == 0)
     }
 
     fn amount(&mut self, item: &Item<'_>) -> Amount {

@@ -45,8 +45,9 @@ impl<'m> Envelope<'m> {
         let items: Vec<Item<'_>> =
             list.iter().enumerate().map(|(at, item)| Item::read(at, item)).collect::<Result<_, _>>()?;
         let mut seen = HashSet::new();
-        match items.iter().find(|item| !seen.insert(item.signed_text())) {
-            Some(twin) => Err(Rejection::Duplicate { field: twin.path("pspReference") }),
+        let twin = items.iter().find(|item| !seen.insert(item.signed_text())).map(|item| item.path("pspReference"));
+        match twin {
+            Some(field) => Err(Rejection::Duplicate { field }),
             None => Ok(Self { is_live, items }),
         }
     }
@@ -90,12 +91,12 @@ impl<'m> Item<'m> {
         };
         let amount = item.get("amount").unwrap_or(&Json::Null);
         // As it is written: through a float it would be another.
-        let value = match amount.get("value") {
+        let value: &str = match amount.get("value") {
             None | Some(Json::Null) => "",
             Some(Json::Number(text)) => text,
             Some(_) => return Err(Rejection::Malformed { field: path("amount.value") }),
         };
-        let currency = match amount.get("currency") {
+        let currency: &str = match amount.get("currency") {
             None | Some(Json::Null) => "",
             Some(Json::Text(text)) => text,
             Some(_) => return Err(Rejection::Malformed { field: path("amount.currency") }),
@@ -126,7 +127,7 @@ impl<'m> Item<'m> {
             event_code: needed("eventCode")?,
             is_success,
             date: match item.get("eventDate") {
-                Some(Json::Text(text)) => Some(text),
+                Some(Json::Text(text)) => Some(text.as_str()),
                 _ => None,
             },
             signature,

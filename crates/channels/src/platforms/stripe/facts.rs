@@ -38,6 +38,10 @@ const PAYMENT_INTENTS: &[&str] = &[
 const CHARGES: &[&str] = &["succeeded", "captured", "pending", "expired", "failed"];
 const SESSIONS: &[&str] = &["completed", "async_payment_succeeded", "async_payment_failed", "expired"];
 
+/// States of a dispute that goes on, and of one that has ended.
+const OPEN: &[&str] = &["warning_needs_response", "warning_under_review", "needs_response", "under_review"];
+const ENDED: &[&str] = &["won", "lost", "warning_closed", "prevented"];
+
 /// Reads a body whose signature was checked. `signed_at` is the time under the signature.
 pub(super) fn read(config: &Config, body: &[u8], signed_at: Timestamp) -> Result<Notification, Rejection> {
     let event = parse(body)?;
@@ -51,8 +55,8 @@ pub(super) fn read(config: &Config, body: &[u8], signed_at: Timestamp) -> Result
         at: created(&event),
         concerns: Vec::new(),
     };
-    reader.platform_id = reader.text_of(&event, "id").filter(|id| id.len() <= NAME_BYTES_MAX).unwrap_or_else(digest);
-    let kind = reader.text_of(&event, "type");
+    reader.platform_id = text_of(&event, "id").filter(|id| id.len() <= NAME_BYTES_MAX).unwrap_or_else(digest);
+    let kind = text_of(&event, "type");
     if kind.is_none() {
         let missing = if event == Json::Null { "body" } else { "type" };
         reader.concern(Concern::UnreadableText { field: missing.into() });
@@ -196,11 +200,12 @@ impl<'e> Reader<'e> {
             ("completed", Some("unpaid")) => self.without_amount(EventKind::PaymentPending, name, own),
             // A trial, a card that was saved, or a price of nothing.
             ("completed", Some("no_payment_required")) => vec![self.other()],
-            ("async_payment_succeeded", Some("unpaid" | "no_payment_required")) => self.contradiction("payment_status"),
+            ("async_payment_succeeded", Some("unpaid" | "no_payment_required")) | ("expired", Some("paid")) => {
+                self.contradiction("payment_status")
+            }
             ("completed" | "async_payment_succeeded", Some(status)) => self.unknown("payment_status", status),
             ("completed" | "async_payment_succeeded", None) => self.missing("payment_status"),
             ("async_payment_failed", _) => self.failed(own, "amount_total", name),
-            ("expired", Some("paid")) => self.contradiction("payment_status"),
             ("expired", _) => self.without_amount(EventKind::PaymentClosed, name, own),
             _ => return None,
         })
@@ -245,12 +250,12 @@ impl<'e> Reader<'e> {
             Some(Json::List(refunds)) => refunds.first(),
             _ => None,
         };
-        let status = latest.and_then(|refund| self.text_of(refund, "status"));
+        let status = latest.and_then(|refund| text_of(refund, "status"));
         if status.is_some_and(|status| status != "succeeded") {
             // It is told again once it has reached the payer.
             return vec![self.other()];
         }
-        let number = latest.and_then(|refund| self.text_of(refund, "id")).and_then(Identity::new);
+        let number = latest.and_then(|refund| text_of(refund, "id")).and_then(Identity::new);
         match (number, latest, self.config.refunds_from) {
             (Some(number), Some(refund), _) => {
                 let amount = self.amount(refund, "amount", Counted::Charge);
@@ -278,8 +283,6 @@ impl<'e> Reader<'e> {
         let Some(number) = self.identity("id") else { return self.missing("id") };
         let status = self.text("status");
         let Some(status) = status.as_deref() else { return self.missing("status") };
-        const OPEN: &[&str] = &["warning_needs_response", "warning_under_review", "needs_response", "under_review"];
-        const ENDED: &[&str] = &["won", "lost", "warning_closed", "prevented"];
         if !OPEN.contains(&status) && !ENDED.contains(&status) {
             return self.unknown("status", status);
         }
@@ -406,7 +409,7 @@ impl<'e> Reader<'e> {
     fn order_no(&mut self) -> Option<String> {
         let key = self.config.order_key.as_str();
         let metadata = self.object.get("metadata");
-        let found = metadata.and_then(|metadata| self.text_of(metadata, key));
+        let found = metadata.and_then(|metadata| text_of(metadata, key));
         let found = found.or_else(|| self.text("client_reference_id"))?;
         if found.len() > NAME_BYTES_MAX {
             self.concern(Concern::UnknownValue { field: "data.object.metadata".into(), value: quote(&found) });
@@ -450,7 +453,7 @@ impl<'e> Reader<'e> {
     /// A name: the text, or the id of the object that stands there in its place.
     fn name(&mut self, field: &str) -> Option<String> {
         let found = match self.object.get(field)? {
-            object @ Json::Object(_) => self.text_of(object, "id")?,
+            object @ Json::Object(_) => text_of(object, "id")?,
             _ => self.text(field)?,
         };
         if found.len() > NAME_BYTES_MAX {
@@ -470,14 +473,7 @@ impl<'e> Reader<'e> {
 
     /// A text of the object; none when it is absent, null, blank or no text.
     fn text(&self, field: &str) -> Option<String> {
-        self.text_of(self.object, field)
-    }
-
-    fn text_of(&self, object: &Json, field: &str) -> Option<String> {
-        match object.get(field)? {
-            Json::Text(text) if !text.trim().is_empty() => Some(text.clone()),
-            _ => None,
-        }
+        text_of(self.object, field)
     }
 
     fn missing(&mut self, field: &str) -> Vec<Fact> {
@@ -501,6 +497,14 @@ impl<'e> Reader<'e> {
         if !self.concerns.contains(&concern) {
             self.concerns.push(concern);
         }
+    }
+}
+
+/// A text of an object; none when it is absent, null, blank or no text.
+fn text_of(object: &Json, field: &str) -> Option<String> {
+    match object.get(field)? {
+        Json::Text(text) if !text.trim().is_empty() => Some(text.clone()),
+        _ => None,
     }
 }
 
