@@ -15,8 +15,8 @@ const V2_MONEY: &str = "v2.money_management.";
 
 /// An event without its amounts. One about money waits for a person: what it is about must be looked up.
 pub(super) fn facts(reader: &mut Reader<'_>, kind: &str) -> Vec<Fact> {
-    let is_money = kind.starts_with(V2_MONEY)
-        || kind.strip_prefix(V1).is_some_and(|kind| MONEY_FAMILIES.iter().any(|family| kind.starts_with(family)));
+    let about = kind.strip_prefix(V1).unwrap_or(kind);
+    let is_money = kind.starts_with(V2_MONEY) || MONEY_FAMILIES.iter().any(|family| about.starts_with(family));
     if is_money {
         reader.concern(Concern::MissingField { field: "data.object".into() });
     }

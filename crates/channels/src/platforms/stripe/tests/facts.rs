@@ -240,7 +240,7 @@ fn a_thin_event_has_no_amounts() {
     // A snapshot's content in a thin envelope is not believed to be one.
     let mut both = thin("payment_intent.succeeded");
     both["data"] = json!({ "object": intent("succeeded") });
-    assert_eq!(told(&both), "other - - evt_test_65T |");
+    assert_eq!(told(&both), "other - - evt_test_65T | missing_field");
     assert_eq!(told(&with(paid(), "/object", json!("v3.event"))), "other - - evt_1 | unknown_value");
 }
 
