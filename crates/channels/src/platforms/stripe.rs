@@ -10,9 +10,11 @@
 //! An attempt that failed is named by its own charge, since the same PaymentIntent may be tried again.
 //!
 //! A thin event (`object: "v2.core.event"`) says that something happened, and neither how much nor to which order. One
-//! about money is held; no other is more than [`crate::model::EventKind::Other`].
+//! about money is a hint whose sender knows the secret: with an API key, the object that it names is asked about, and the
+//! answer is believed; without one it is held. No other is more than [`crate::model::EventKind::Other`].
 
 mod amount;
+mod api;
 mod facts;
 mod header;
 mod settings;
@@ -31,11 +33,14 @@ use self::header::Signatures;
 use self::settings::{Config, SETTINGS};
 use super::Platform;
 use super::signed_body::{JSON, is_error_page};
-use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
+use super::accounts::parse;
+use crate::channel::{
+    Answer, Channel, Failure, FetchBack, Hint, KeyNote, Ladder, Likeness, Rejection, Verdict, quote,
+};
 use crate::json::Json;
-use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
+use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
-use crate::signature::Verified;
+use crate::signature::hmac::HmacKey;
 
 /// Largest body. Events have 1 to 10 kB; an object with long lists in it has more.
 pub const BODY_BYTES_MAX: usize = 512 * 1024;
@@ -103,6 +108,10 @@ const UNCONFIRMED: &[Text] = &[
         zh: "订阅模式的 Checkout Session 不含 PaymentIntent:首笔付款以 Session 编号识别",
     },
     Text {
+        en: "a Checkout session's id is longer than what is asked about: a thin event about one is held, also with an API key",
+        zh: "Checkout Session 的编号过长,无法回查:关于它的轻量(thin)事件即使配置了 API 密钥也会被挂起",
+    },
+    Text {
         en: "transfers to connected accounts, application fees, invoices and subscriptions are stored as `other`",
         zh: "向关联账户的划转、平台服务费、账单与订阅类事件只保存为 `other`",
     },
@@ -132,10 +141,7 @@ impl Channel for Stripe {
     }
 
     fn verify(&self, request: &RawRequest, now: Timestamp) -> Verdict {
-        match self.read(request, now) {
-            Ok((notification, verified)) => Verdict::Genuine(Proven::by_signature(notification, verified)),
-            Err(rejection) => Verdict::Refused(rejection),
-        }
+        self.read(request, now).unwrap_or_else(Verdict::Refused)
     }
 
     /// Only the status counts.
@@ -164,18 +170,26 @@ impl Channel for Stripe {
     fn keys(&self) -> Vec<KeyNote> {
         self.config.notes()
     }
+
+    fn fetch_back(&self) -> Option<&dyn FetchBack> {
+        self.config.api.is_some().then_some(self)
+    }
 }
 
 impl Stripe {
-    fn read(&self, request: &RawRequest, now: Timestamp) -> Result<(Notification, Verified), Rejection> {
+    fn read(&self, request: &RawRequest, now: Timestamp) -> Result<Verdict, Rejection> {
         check_outside(request)?;
         let signatures = Signatures::read(request)?;
         signatures.check_time(now)?;
         let text = signatures.signed_text(&request.body);
-        let find = |key: &crate::signature::hmac::HmacKey| key.verify_any(&text, &signatures.tags(), VARIANT);
+        let find = |key: &HmacKey| key.verify_any(&text, &signatures.tags(), VARIANT);
         let verified = self.config.secrets.iter().find_map(find).ok_or(Rejection::Signature)?;
-        let notification = facts::read(&self.config, &request.body, signatures.at())?;
-        Ok((notification, verified))
+        let event = parse(&request.body)?;
+        if let Some(number) = thin::asked(&self.config, &event) {
+            return Ok(Verdict::Hint(Hint::from_platform(number, &verified)));
+        }
+        let notification = facts::read(&self.config, &event, &request.body, signatures.at());
+        Ok(Verdict::Genuine(Proven::by_signature(notification, verified)))
     }
 }
 

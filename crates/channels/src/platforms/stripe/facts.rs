@@ -5,13 +5,12 @@ use super::amount::{self, Counted};
 use super::settings::{Config, RefundsFrom};
 use super::thin;
 use super::FAMILY;
-use crate::channel::{Rejection, quote};
+use crate::channel::quote;
 use crate::json::Json;
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{
     Amount, Concern, Environment, EventKind, Fact, Identity, Money, MoneyError, Notification, Scope, Series, Timestamp,
 };
-use crate::platforms::accounts::parse;
 use crate::signature::digest::{DigestHash, HexCase};
 
 /// What a snapshot event calls itself.
@@ -42,31 +41,24 @@ const SESSIONS: &[&str] = &["completed", "async_payment_succeeded", "async_payme
 const OPEN: &[&str] = &["warning_needs_response", "warning_under_review", "needs_response", "under_review"];
 const ENDED: &[&str] = &["won", "lost", "warning_closed", "prevented"];
 
-/// Reads a body whose signature was checked. `signed_at` is the time under the signature.
-pub(super) fn read(config: &Config, body: &[u8], signed_at: Timestamp) -> Result<Notification, Rejection> {
-    let event = parse(body)?;
+/// Reads an event whose signature was checked. `signed_at` is the time under the signature.
+pub(super) fn read(config: &Config, event: &Json, body: &[u8], signed_at: Timestamp) -> Notification {
     let digest = || DigestHash::Sha256.hex_of(&[body], HexCase::Lower);
-    let account = account(&event).unwrap_or(&config.account).to_owned();
-    let mut reader = Reader {
-        config,
-        object: event.get("data").and_then(|data| data.get("object")).unwrap_or(&Json::Null),
-        scope: Scope { environment: config.environment, family: FAMILY, account },
-        platform_id: String::new(),
-        at: created(&event),
-        concerns: Vec::new(),
-    };
-    reader.platform_id = text_of(&event, "id").filter(|id| id.len() <= NAME_BYTES_MAX).unwrap_or_else(digest);
-    let kind = text_of(&event, "type");
+    let account = account(event).unwrap_or(&config.account).to_owned();
+    let object = event.get("data").and_then(|data| data.get("object")).unwrap_or(&Json::Null);
+    let mut reader = Reader::new(config, object, account, created(event));
+    reader.platform_id = text_of(event, "id").filter(|id| id.len() <= NAME_BYTES_MAX).unwrap_or_else(digest);
+    let kind = text_of(event, "type");
     if kind.is_none() {
-        let missing = if event == Json::Null { "body" } else { "type" };
+        let missing = if *event == Json::Null { "body" } else { "type" };
         reader.concern(Concern::UnreadableText { field: missing.into() });
     }
     if !config.is_own(&reader.scope.account) {
         reader.concern(Concern::ForeignPayee { payee: quote(&reader.scope.account) });
     }
-    reader.check_environment(&event);
+    reader.check_environment(event);
     let facts = match (&kind, event.get("object").and_then(Json::text)) {
-        (Some(kind), Some(EVENT)) => reader.facts(kind, &event),
+        (Some(kind), Some(EVENT)) => reader.facts(kind, event),
         (Some(kind), Some(thin::OBJECT)) => thin::facts(&mut reader, kind),
         (Some(_), object) => {
             let value = object.map(quote).unwrap_or_default();
@@ -75,14 +67,36 @@ pub(super) fn read(config: &Config, body: &[u8], signed_at: Timestamp) -> Result
         }
         (None, _) => vec![reader.other()],
     };
-    Ok(Notification {
+    Notification {
         scope: reader.scope,
         platform_id: reader.platform_id,
         platform_kind: quote(kind.as_deref().unwrap_or(EVENT)),
         sent_at: reader.at.or(Some(signed_at)),
         facts,
         concerns: reader.concerns,
-    })
+    }
+}
+
+/// Reads an object that was asked about, as if the events of these types had told it. Its refunds may have come before
+/// it was looked at, so it is no ground for their totals.
+pub(super) fn read_object(config: &Config, object: &Json, platform_id: &str, kinds: &[&str]) -> Notification {
+    let mut reader = Reader::new(config, object, config.account.clone(), None);
+    platform_id.clone_into(&mut reader.platform_id);
+    let mut facts: Vec<Fact> = kinds.iter().flat_map(|kind| reader.facts(kind, &Json::Null)).collect();
+    facts.iter_mut().for_each(|fact| fact.baseline = None);
+    Notification {
+        scope: reader.scope,
+        platform_id: reader.platform_id,
+        platform_kind: quote(&kinds.join(", ")),
+        sent_at: None,
+        facts,
+        concerns: reader.concerns,
+    }
+}
+
+/// Whether an event or object is of this environment, as far as it says so.
+pub(super) fn is_of(environment: Environment, event: &Json) -> bool {
+    event.get("livemode") == Some(&Json::Flag(environment == Environment::Live))
 }
 
 /// Whether an object is an event of this platform.
@@ -122,6 +136,12 @@ pub(super) struct Reader<'e> {
 }
 
 impl<'e> Reader<'e> {
+    /// Nothing read yet.
+    fn new(config: &'e Config, object: &'e Json, account: String, at: Option<Timestamp>) -> Self {
+        let scope = Scope { environment: config.environment, family: FAMILY, account };
+        Self { config, object, scope, platform_id: String::new(), at, concerns: Vec::new() }
+    }
+
     fn facts(&mut self, kind: &str, event: &Json) -> Vec<Fact> {
         let split = MONEY_FAMILIES.iter().find_map(|family| Some((*family, kind.strip_prefix(family)?)));
         let Some((family, what)) = split.filter(|_| !NOTICES.contains(&kind)) else { return vec![self.other()] };

@@ -1,6 +1,6 @@
 //! What a merchant configures for an endpoint, and the checks that make it a channel or refuse it.
 
-use crate::channel::KeyNote;
+use crate::channel::{ApiCredential, Interface, KeyNote};
 use crate::model::Environment;
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::platforms::accounts;
@@ -36,6 +36,11 @@ const ORDER: &str = "order_key";
 const PAYMENTS: &str = "payments_from";
 const REFUNDS: &str = "refunds_from";
 const THREE_DECIMALS: &str = "three_decimal_currencies";
+const API_KEY: &str = "api_key";
+const API_BASE: &str = "api_base";
+
+/// The platform's own interface.
+const API: &str = "https://api.stripe.com";
 
 const PAYMENT_WORDS: &[&str] = &["payment_intent", "charge", "checkout_session"];
 const REFUND_WORDS: &[&str] = &["refund", "charge"];
@@ -139,6 +144,28 @@ pub(super) const SETTINGS: &[Setting] = &[
         },
         example: "true",
     },
+    Setting {
+        name: API_KEY,
+        kind: SettingKind::SecretKey,
+        is_required: false,
+        help: Text {
+            en: "for thin events: a secret or restricted key (sk_…, rk_…) that may read PaymentIntents, charges, refunds, \
+                 disputes and payouts; dashboard: Developers > API keys. Thin events about money are held without it",
+            zh: "接收轻量(thin)事件时:可读取 PaymentIntent、Charge、退款、争议、打款的密钥或受限密钥(sk_…、rk_…);\
+                 见 Dashboard 的 Developers > API keys。未填写时涉及资金的轻量事件会被挂起",
+        },
+        example: "stripe_api_key",
+    },
+    Setting {
+        name: API_BASE,
+        kind: SettingKind::Text,
+        is_required: false,
+        help: Text {
+            en: "another address of the interface, for tests and proxies; https, or http to this machine",
+            zh: "接口的其他地址,用于测试或代理;须为 https,或指向本机的 http",
+        },
+        example: "https://api.stripe.com",
+    },
 ];
 
 /// Which of the two kinds of events tells refunds.
@@ -160,6 +187,13 @@ pub(super) struct PaymentsFrom {
     pub(super) checkout_session: bool,
 }
 
+/// How the platform is asked.
+#[derive(Debug)]
+pub(super) struct Api {
+    pub(super) interface: Interface,
+    pub(super) credential: ApiCredential,
+}
+
 /// A channel's configuration, checked.
 #[derive(Debug)]
 pub(super) struct Config {
@@ -179,6 +213,8 @@ pub(super) struct Config {
     pub(super) refunds_from: RefundsFrom,
     /// Whether amounts with three decimals are read.
     pub(super) has_three_decimals: bool,
+    /// How the platform is asked about what thin events name, where it is.
+    pub(super) api: Option<Api>,
 }
 
 impl Config {
@@ -204,6 +240,7 @@ impl Config {
             payments_from: payments_from(settings)?,
             refunds_from: refunds_from(settings)?,
             has_three_decimals: settings.flag(THREE_DECIMALS),
+            api: api(settings)?,
         })
     }
 
@@ -214,7 +251,8 @@ impl Config {
 
     /// Public facts about the secrets: that they are there, and nothing of them.
     pub(super) fn notes(&self) -> Vec<KeyNote> {
-        self.secrets.iter().map(|key| accounts::secret_note(key.label(), &key.hash().to_string())).collect()
+        let secrets = self.secrets.iter().map(|key| accounts::secret_note(key.label(), &key.hash().to_string()));
+        secrets.chain(self.api.iter().map(|_| accounts::secret_note(API_KEY, "Bearer"))).collect()
     }
 }
 
@@ -254,6 +292,22 @@ fn secret(name: &'static str, file: &[u8], label: String) -> Result<HmacKey, Set
         return Err(SettingsError::new(name, "too_short"));
     }
     Ok(HmacKey::new(line, HmacHash::Sha256, &label))
+}
+
+/// A key of the channel's own environment: one of the other would ask about other money.
+fn api(settings: &Settings) -> Result<Option<Api>, SettingsError> {
+    let interface = Interface::read(settings, API_BASE, API)?;
+    let Some(key) = settings.secret_line(API_KEY)? else { return Ok(None) };
+    let mode = if settings.environment == Environment::Live { "live" } else { "test" };
+    let is_of = |mode: &str| ["sk", "rk"].iter().any(|kind| key.starts_with(format!("{kind}_{mode}_").as_bytes()));
+    if !is_of("live") && !is_of("test") {
+        return Err(SettingsError::new(API_KEY, "malformed").because("sk_… | rk_…"));
+    }
+    if !is_of(mode) {
+        return Err(SettingsError::new(API_KEY, "relation").because("environment"));
+    }
+    let credential = ApiCredential::bearer(API_KEY, key).ok_or(SettingsError::new(API_KEY, "malformed"))?;
+    Ok(Some(Api { interface, credential }))
 }
 
 fn payments_from(settings: &Settings) -> Result<PaymentsFrom, SettingsError> {

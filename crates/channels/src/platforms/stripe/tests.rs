@@ -1,5 +1,6 @@
 //! Events as the platform sends them, and as it never does.
 
+mod asked;
 mod facts;
 mod refunds;
 
