@@ -67,6 +67,8 @@ const VARIANT: &str = "joined";
 
 const TEXT: &str = "text/plain";
 
+const AUTHORIZATION: &str = "authorization";
+
 /// Older versions wait for this word, current ones for the status: both are content.
 const ACCEPTED: &[u8] = b"[accepted]";
 
@@ -187,7 +189,7 @@ impl Adyen {
     /// The user and password of the endpoint, where they are configured.
     fn check_sender(&self, request: &RawRequest) -> Result<Option<Verified>, Rejection> {
         let Some(basic) = &self.config.basic else { return Ok(None) };
-        let shown = header(request, http::header::AUTHORIZATION.as_str())?;
+        let shown = header(request, AUTHORIZATION)?;
         basic.check(shown).map(Some).ok_or(Rejection::Signature)
     }
 

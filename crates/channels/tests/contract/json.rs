@@ -95,21 +95,25 @@ const STEP: u8 = b'/';
 /// Deepest document that is read as a tree.
 const DEPTH_MAX: usize = 64;
 
+/// What is left of a value's way, and the value.
+type Twig<'p> = (Vec<&'p [u8]>, &'p Pair);
+
 /// Writes a document of single values that are named by their way there. Steps of digits alone are places in a list.
 pub(crate) fn write_tree(pairs: &[Pair], style: Style) -> Vec<u8> {
-    let values: Vec<(Vec<&[u8]>, &Pair)> =
+    let values: Vec<Twig<'_>> =
         pairs.iter().map(|pair| (pair.name.split(|&byte| byte == STEP).collect(), pair)).collect();
     branch(&values, style, true)
 }
 
-fn branch(values: &[(Vec<&[u8]>, &Pair)], style: Style, is_root: bool) -> Vec<u8> {
-    let mut grown: Vec<(&[u8], Vec<(Vec<&[u8]>, &Pair)>)> = Vec::new();
-    for (way, pair) in values {
-        let (first, rest) = way.split_first().expect("a name");
-        let twig = grown.iter_mut().find(|(name, twigs)| name == first && !rest.is_empty() && !twigs[0].0.is_empty());
-        match twig {
-            Some((_, twigs)) => twigs.push((rest.to_vec(), pair)),
-            None => grown.push((first, vec![(rest.to_vec(), pair)])),
+fn branch(values: &[Twig<'_>], style: Style, is_root: bool) -> Vec<u8> {
+    let mut grown: Vec<(&[u8], Vec<Twig<'_>>)> = Vec::new();
+    for &(ref way, pair) in values {
+        let (&first, rest) = way.split_first().expect("a name");
+        let twig: Twig<'_> = (rest.to_vec(), pair);
+        let is_open = |twigs: &[Twig<'_>]| !rest.is_empty() && !twigs[0].0.is_empty();
+        match grown.iter().position(|(name, twigs)| *name == first && is_open(twigs)) {
+            Some(at) => grown[at].1.push(twig),
+            None => grown.push((first, vec![twig])),
         }
     }
     let members: Vec<Pair> = grown
@@ -207,7 +211,7 @@ impl<'t> Reader<'t> {
             if is_object {
                 self.expect(b':')?;
             }
-            let inner = if way.is_empty() { name } else { [way, &[STEP], &name].concat() };
+            let inner = if way.is_empty() { name } else { [way, [STEP].as_slice(), name.as_slice()].concat() };
             self.tree(&inner, depth + 1, pairs)?;
             if self.expect(b',').is_none() {
                 break;

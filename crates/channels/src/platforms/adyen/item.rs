@@ -203,31 +203,56 @@ fn account(wrapped: &Json) -> Option<&str> {
     }
 }
 
-/// What is signed, under its path; what is not, behind a word that says so.
+/// What is signed, under its path; what is not, behind a word that says so. Names decide by their place: a name with dots
+/// in it could look like the path of another.
 pub(super) fn fields(message: &Json) -> Vec<(String, String)> {
     const SIGNED: &[&str] = &[
         "pspReference",
         "originalReference",
         "merchantAccountCode",
         "merchantReference",
-        "amount.value",
-        "amount.currency",
         "eventCode",
         "success",
     ];
-    let is_signed = |path: &str| {
-        let mut parts = path.splitn(4, '.');
-        parts.next() == Some(ITEMS)
-            && parts.next().is_some()
-            && parts.next() == Some(ITEM)
-            && parts.next().is_some_and(|field| SIGNED.contains(&field))
-    };
     let mut fields = Vec::new();
-    message.flatten("", &mut fields);
-    for (path, _) in &mut fields {
-        if !is_signed(path) {
-            path.insert_str(0, "unsigned.");
+    let mut unsigned = Vec::new();
+    for (name, value) in members(message) {
+        let Json::List(list) = value else {
+            value.flatten(&format!("unsigned.{name}"), &mut unsigned);
+            continue;
+        };
+        for (at, wrapped) in list.iter().enumerate() {
+            let item = if name == ITEMS { wrapped.get(ITEM) } else { None };
+            let path = format!("{name}.{at}.{ITEM}");
+            for (field, value) in item.into_iter().flat_map(members) {
+                match (field.as_str(), value) {
+                    ("amount", Json::Object(amount)) => {
+                        for (part, value) in amount {
+                            let is_signed = matches!(part.as_str(), "value" | "currency");
+                            let (word, to) = if is_signed { ("", &mut fields) } else { ("unsigned.", &mut unsigned) };
+                            value.flatten(&format!("{word}{path}.amount.{part}"), to);
+                        }
+                    }
+                    (field, value) if SIGNED.contains(&field) => {
+                        value.flatten(&format!("{path}.{field}"), &mut fields);
+                    }
+                    (field, value) => {
+                        value.flatten(&format!("unsigned.{path}.{field}"), &mut unsigned);
+                    }
+                }
+            }
+            for (beside, value) in members(wrapped).iter().filter(|(beside, _)| item.is_none() || beside != ITEM) {
+                value.flatten(&format!("unsigned.{name}.{at}.{beside}"), &mut unsigned);
+            }
         }
     }
+    fields.append(&mut unsigned);
     fields
+}
+
+fn members(object: &Json) -> &[(String, Json)] {
+    match object {
+        Json::Object(members) => members,
+        _ => &[],
+    }
 }

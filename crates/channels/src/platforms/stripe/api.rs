@@ -92,7 +92,9 @@ fn kinds(object: &Json, word: &str) -> Option<Vec<&'static str>> {
         ("payment_intent", "requires_payment_method") if has("last_payment_error") => {
             vec!["payment_intent.payment_failed"]
         }
-        ("payment_intent", "requires_payment_method" | "requires_confirmation") => vec![],
+        ("payment_intent", "requires_payment_method" | "requires_confirmation")
+        | ("checkout.session", "open")
+        | ("payout", "pending" | "in_transit") => vec![],
         ("payment_intent", _) => vec!["payment_intent.status"],
         // Without a number of its own the total proves a refund, and the payment before it.
         ("charge", "succeeded") if is_refunded(object) => vec!["charge.succeeded", "charge.refunded"],
@@ -100,7 +102,6 @@ fn kinds(object: &Json, word: &str) -> Option<Vec<&'static str>> {
         ("charge", "pending") => vec!["charge.pending"],
         ("charge", "failed") => vec!["charge.failed"],
         ("charge", _) => vec!["charge.status"],
-        ("checkout.session", "open") | ("payout", "pending" | "in_transit") => vec![],
         ("checkout.session", "complete") => vec!["checkout.session.completed"],
         ("checkout.session", "expired") => vec!["checkout.session.expired"],
         ("checkout.session", _) => vec!["checkout.session.status"],

@@ -113,6 +113,15 @@ fn what_is_not_signed_says_nothing() {
     let has = |name: &str| shown.iter().any(|(path, _)| path == name);
     assert!(has("notificationItems.0.NotificationRequestItem.amount.value"));
     assert!(has("unsigned.notificationItems.0.NotificationRequestItem.reason") && has("unsigned.live"));
+    // A name that looks like a path is not taken for one.
+    let mut posing = good;
+    posing["notificationItems.0.NotificationRequestItem.amount.value"] = json!(1);
+    posing["notificationItems"][0]["NotificationRequestItem"]["amount.value"] = json!(1);
+    posing["notificationItems"][0]["NotificationRequestItem.success"] = json!("true");
+    let shown = channel().fields(&request(&posing.to_string()));
+    let signed: Vec<&str> =
+        shown.iter().map(|(path, _)| path.as_str()).filter(|path| !path.starts_with("unsigned.")).collect();
+    assert_eq!(signed.len(), 7, "{signed:?}");
 }
 
 #[test]
