@@ -217,14 +217,16 @@ pub(super) fn fields(message: &Json) -> Vec<(String, String)> {
     let mut fields = Vec::new();
     let mut unsigned = Vec::new();
     for (name, value) in members(message) {
-        let Json::List(list) = value else {
-            value.flatten(&format!("unsigned.{name}"), &mut unsigned);
-            continue;
+        let list = match value {
+            Json::List(list) if name == ITEMS => list,
+            _ => {
+                value.flatten(&format!("unsigned.{name}"), &mut unsigned);
+                continue;
+            }
         };
         for (at, wrapped) in list.iter().enumerate() {
-            let item = if name == ITEMS { wrapped.get(ITEM) } else { None };
-            let path = format!("{name}.{at}.{ITEM}");
-            for (field, value) in item.into_iter().flat_map(members) {
+            let path = format!("{ITEMS}.{at}.{ITEM}");
+            for (field, value) in wrapped.get(ITEM).into_iter().flat_map(members) {
                 match (field.as_str(), value) {
                     ("amount", Json::Object(amount)) => {
                         for (part, value) in amount {
@@ -241,8 +243,8 @@ pub(super) fn fields(message: &Json) -> Vec<(String, String)> {
                     }
                 }
             }
-            for (beside, value) in members(wrapped).iter().filter(|(beside, _)| item.is_none() || beside != ITEM) {
-                value.flatten(&format!("unsigned.{name}.{at}.{beside}"), &mut unsigned);
+            for (beside, value) in members(wrapped).iter().filter(|(beside, _)| beside != ITEM) {
+                value.flatten(&format!("unsigned.{ITEMS}.{at}.{beside}"), &mut unsigned);
             }
         }
     }
