@@ -6,8 +6,8 @@
 //! lies more than [`WINDOW_SECONDS`] from ours is refused, in both directions. Sources: Stripe's documents on webhooks,
 //! currencies and event types, and its Python kit.
 //!
-//! One payment is told by several objects: the PaymentIntent is its name, its charge and its Checkout session are aliases.
-//! An attempt that failed is named by its own charge, since the same PaymentIntent may be tried again.
+//! One payment is told by several objects: the `PaymentIntent` is its name, its charge and its Checkout session are aliases.
+//! An attempt that failed is named by its own charge, since the same `PaymentIntent` may be tried again.
 //!
 //! A thin event (`object: "v2.core.event"`) says that something happened, and neither how much nor to which order. One
 //! about money is a hint whose sender knows the secret: with an API key, the object that it names is asked about, and the

@@ -75,9 +75,8 @@ pub(super) struct Item<'m> {
 impl<'m> Item<'m> {
     fn read(at: usize, wrapped: &'m Json) -> Result<Self, Rejection> {
         let path = |field: &str| format!("{ITEMS}.{at}.{field}");
-        let item = match wrapped.get(ITEM) {
-            Some(item @ Json::Object(_)) => item,
-            _ => return Err(Rejection::Malformed { field: path(ITEM) }),
+        let Some(item @ Json::Object(_)) = wrapped.get(ITEM) else {
+            return Err(Rejection::Malformed { field: path(ITEM) });
         };
         // Absent and null are empty; another kind of value would be signed as a text that nobody can tell.
         let text = |name: &str| match item.get(name) {

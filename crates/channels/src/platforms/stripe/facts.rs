@@ -164,7 +164,7 @@ impl<'e> Reader<'e> {
         fact.unwrap_or_else(|| self.unknown("type", kind))
     }
 
-    /// A PaymentIntent: the name of a payment. None when the type is not known.
+    /// A `PaymentIntent`: the name of a payment. None when the type is not known.
     fn payment_intent(&mut self, what: &str) -> Option<Vec<Fact>> {
         Some(match what {
             "succeeded" => {
@@ -188,7 +188,7 @@ impl<'e> Reader<'e> {
         })
     }
 
-    /// A charge: one attempt to pay a PaymentIntent, or a payment of its own where there is none.
+    /// A charge: one attempt to pay a `PaymentIntent`, or a payment of its own where there is none.
     fn charge(&mut self, what: &str) -> Option<Vec<Fact>> {
         let name = if self.has("payment_intent") { "payment_intent" } else { "id" };
         let own = self.identity("id");
@@ -209,7 +209,7 @@ impl<'e> Reader<'e> {
         })
     }
 
-    /// A Checkout session: it has a PaymentIntent unless it is of a subscription, or expired before anybody paid.
+    /// A Checkout session: it has a `PaymentIntent` unless it is of a subscription, or expired before anybody paid.
     fn session(&mut self, what: &str) -> Option<Vec<Fact>> {
         let name = if self.has("payment_intent") { "payment_intent" } else { "id" };
         let own = self.identity("id");
@@ -352,7 +352,7 @@ impl<'e> Reader<'e> {
         vec![Fact { aliases, baseline, ..self.fact(EventKind::PaymentSucceeded, identity, amount) }]
     }
 
-    /// A state without money. A PaymentIntent may be given another amount until it is paid, so none is stated here.
+    /// A state without money. A `PaymentIntent` may be given another amount until it is paid, so none is stated here.
     fn without_amount(&mut self, kind: EventKind, name: &'static str, alias: Option<Identity>) -> Vec<Fact> {
         let Some(identity) = self.identity(name) else { return self.missing(name) };
         let aliases = alias.into_iter().filter(|alias| *alias != identity).collect();

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::header::SIGNATURES_MAX;
 use super::*;
-use crate::model::{Amount, Concern, Environment, Proof};
+use crate::model::{Amount, Concern, Environment, Notification, Proof};
 use crate::settings::SettingValue;
 use crate::signature::hmac::{HmacHash, HmacKey};
 use crate::signature::key::hex;
