@@ -92,11 +92,7 @@ fn each_mistake_is_shown_at_its_place() {
         "12:82 channel.verify.signature.list_sep setting.relation",
     );
     // A header that comes twice is never accepted silently.
-    check(
-        "want = \"v1\"",
-        "want = \"v1\", repeat = true",
-        "12:80 channel.verify.signature.repeat setting.relation",
-    );
+    check("want = \"v1\"", "want = \"v1\", repeat = true", "12:80 channel.verify.signature.repeat setting.relation");
     check("header:x-signature", "body", "12:22 channel.verify.signature.from setting.unknown_reference");
     check("\"hmac-sha256\"", "\"none\"", "9:13 channel.verify.algorithm setting.unproven");
     check("\"hmac-sha256\"", "\"token\"", "9:13 channel.verify.algorithm setting.unproven");

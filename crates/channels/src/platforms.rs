@@ -3,6 +3,8 @@
 //! contract tests, generated pages) reads [`PLATFORMS`].
 
 mod accounts;
+pub mod adyen;
+pub mod adyen_platform;
 pub mod alipay;
 mod beijing;
 pub mod custom;
@@ -20,12 +22,14 @@ mod joined;
 mod ladder;
 pub mod lianlian;
 pub mod lianlian_accp;
+mod minor;
 pub mod mollie;
 mod outside;
 pub mod presets;
 pub mod qq_wallet;
 mod repeated;
 mod signed_body;
+pub mod stripe;
 mod tenpay;
 pub mod unionpay;
 pub mod wechat_pay;
@@ -121,6 +125,9 @@ static CODED: &[&Platform] = &[
     &yeepay::PLATFORM,
     &jeepay::PLATFORM,
     &epay::PLATFORM,
+    &stripe::PLATFORM,
+    &adyen::PLATFORM,
+    &adyen_platform::PLATFORM,
     &mollie::PLATFORM,
     &custom::PLATFORM,
 ];

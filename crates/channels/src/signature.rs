@@ -1,6 +1,7 @@
 //! Checking signatures: the only place where a [`Verified`] can be made, and so the only source of
 //! [`crate::model::Proven`] messages.
 
+pub mod basic;
 pub mod digest;
 pub mod ed25519;
 pub mod hmac;

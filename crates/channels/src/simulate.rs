@@ -176,6 +176,8 @@ pub enum Carrier {
     Xml,
     /// The members of a JSON object.
     Json,
+    /// The single values of a JSON document, however deep, named by their way there: `list/0/member`.
+    JsonTree,
 }
 
 /// Which pairs a signature covers.

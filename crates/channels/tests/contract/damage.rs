@@ -164,6 +164,7 @@ fn with_other_uncovered(paired: &Paired) -> Vec<(String, Vec<Pair>)> {
     };
     let mut names: BTreeSet<Vec<u8>> = left_out.iter().map(|name| name.as_bytes().to_vec()).collect();
     names.extend(paired.pairs.iter().map(|pair| pair.name.clone()).filter(|name| !paired.covers(name)));
+    let is_json = matches!(paired.cover.carrier, Carrier::Json | Carrier::JsonTree);
     let mut mutants = Vec::new();
     for name in names.iter().filter(|name| proving_pair(&paired.cover).as_bytes() != name.as_slice()) {
         let shown = String::from_utf8_lossy(name).into_owned();
@@ -177,7 +178,7 @@ fn with_other_uncovered(paired: &Paired) -> Vec<(String, Vec<Pair>)> {
             mutants.push((format!("{shown}={}", value.escape_ascii()), mutant));
         }
         let numbers = [Pair::raw(name.clone(), "0"), Pair::raw(name.clone(), "1")];
-        for number in numbers.into_iter().filter(|_| paired.cover.carrier == Carrier::Json) {
+        for number in numbers.into_iter().filter(|_| is_json) {
             let mutant = [others.as_slice(), &[number]].concat();
             mutants.push((format!("{shown} as a number"), mutant));
         }

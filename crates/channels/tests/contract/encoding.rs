@@ -109,8 +109,12 @@ fn with_empty_pieces(paired: &Paired) -> Vec<Vec<u8>> {
             let between = |piece: &[u8]| [left, piece, right].concat();
             vec![between(b" \t\r\n"), between(b"<!-- -->"), between(b"<?a b?>"), [own.as_slice(), b"<!-- -->"].concat()]
         }
-        Carrier::Json => {
-            let plain = json::write(&paired.pairs, json::Style::Compact);
+        Carrier::Json | Carrier::JsonTree => {
+            let plain = if paired.cover.carrier == Carrier::Json {
+                json::write(&paired.pairs, json::Style::Compact)
+            } else {
+                json::write_tree(&paired.pairs, json::Style::Compact)
+            };
             let (left, right) = plain.split_at(plain.len() - 1);
             vec![[left, b",", right].concat(), [b"{,", &plain[1..]].concat(), [left, b" \t\r\n", right].concat()]
         }

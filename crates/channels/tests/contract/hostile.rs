@@ -55,7 +55,7 @@ pub(crate) fn many_pairs_are_named(world: &World) {
     let Some(paired) = Paired::of(&world.callback()) else { return };
     let carrier = paired.cover.carrier;
     // A reader of JSON counts values, whatever they are, and more than it reads are no text of its kind.
-    let words: &[&str] = if carrier == Carrier::Json {
+    let words: &[&str] = if matches!(carrier, Carrier::Json | Carrier::JsonTree) {
         &["too_many_fields", "too_large", "malformed"]
     } else {
         &["too_many_fields", "too_large"]
@@ -66,7 +66,7 @@ pub(crate) fn many_pairs_are_named(world: &World) {
     let pieces: &[&[u8]] = match carrier {
         Carrier::Form | Carrier::Query => &[b"a&", b"=&", b"&", b"a=&", b"a=1&"],
         Carrier::Xml => &[b"<a>", b"<a/>", b"</a>", b"&amp;", b"&a;", b"<![CDATA[", b"<!--", b"<xml>", b"<?a?>"],
-        Carrier::Json => &[b"{", b"[", b"{\"a\":", b"[{\"a\":", b"\"", b"\\u0041", b",", b"1"],
+        Carrier::Json | Carrier::JsonTree => &[b"{", b"[", b"{\"a\":", b"[{\"a\":", b"\"", b"\\u0041", b",", b"1"],
     };
     for piece in pieces {
         let label = format!("50 000 × {}", piece.escape_ascii());
@@ -95,7 +95,7 @@ pub(crate) fn unreadable_texts_are_refused(world: &World) {
         let mutants = match carrier {
             Carrier::Form | Carrier::Query => broken_forms(&own),
             Carrier::Xml => broken_xml(&own),
-            Carrier::Json => broken_json(&own),
+            Carrier::Json | Carrier::JsonTree => broken_json(&own),
         };
         for (what, mutant) in mutants {
             let label = format!("{}: {what}", story.kind);

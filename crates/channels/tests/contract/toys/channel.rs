@@ -65,7 +65,7 @@ impl Toy {
         let pairs = match self.carrier() {
             Carrier::Form | Carrier::Query => form_pairs(&text, bytes_max)?,
             Carrier::Xml => xml_pairs(&text, bytes_max)?,
-            Carrier::Json => json_pairs(&text)?,
+            Carrier::Json | Carrier::JsonTree => json_pairs(&text)?,
         };
         if pairs.iter().any(|pair| std::str::from_utf8(&pair.value).is_err() || pair.value.contains(&0)) {
             return Err(Rejection::Charset { charset: "UTF-8".to_owned() });
@@ -109,7 +109,7 @@ impl Toy {
             Carrier::Query => None,
             Carrier::Form => Some("application/x-www-form-urlencoded"),
             Carrier::Xml => Some("text/xml"),
-            Carrier::Json => Some("application/json"),
+            Carrier::Json | Carrier::JsonTree => Some("application/json"),
         };
         if media.is_some_and(|media| request.media_type() != media) {
             return Err(Rejection::MediaType { media_type: request.media_type().chars().take(20).collect() });

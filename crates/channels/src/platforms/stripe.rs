@@ -1,0 +1,210 @@
+//! Stripe: webhooks of snapshot events and of thin ones.
+//!
+//! A JSON body under `Stripe-Signature: t=…,v1=…`: HMAC-SHA256 of `t`, a dot and the raw body, in lower-case hexadecimal.
+//! The key is the endpoint's signing secret as it is shown, `whsec_` included; it is never decoded. While a secret is
+//! rolled there is one `v1` for each; every other scheme is ignored, so that nobody can ask for a weaker one. A time that
+//! lies more than [`WINDOW_SECONDS`] from ours is refused, in both directions. Sources: Stripe's documents on webhooks,
+//! currencies and event types, and its Python kit.
+//!
+//! One payment is told by several objects: the `PaymentIntent` is its name, its charge and its Checkout session are aliases.
+//! An attempt that failed is named by its own charge, since the same `PaymentIntent` may be tried again.
+//!
+//! A thin event (`object: "v2.core.event"`) says that something happened, and neither how much nor to which order. One
+//! about money is a hint whose sender knows the secret: with an API key, the object that it names is asked about, and the
+//! answer is believed; without one it is held. No other is more than [`crate::model::EventKind::Other`].
+
+mod amount;
+mod api;
+mod facts;
+mod header;
+mod settings;
+#[cfg(feature = "simulate")]
+mod simulate;
+#[cfg(test)]
+mod tests;
+mod thin;
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Method;
+
+use self::header::Signatures;
+use self::settings::{Config, SETTINGS};
+use super::Platform;
+use super::accounts::parse;
+use super::signed_body::{JSON, is_error_page};
+use crate::channel::{Answer, Channel, Failure, FetchBack, Hint, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
+use crate::json::Json;
+use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
+use crate::settings::{Settings, SettingsError, Text};
+use crate::signature::hmac::HmacKey;
+
+/// Largest body. Events have 1 to 10 kB; an object with long lists in it has more.
+pub const BODY_BYTES_MAX: usize = 512 * 1024;
+
+/// Seconds up to which a message's time may lie from ours, in either direction: what Stripe's own libraries allow for
+/// the past.
+pub const WINDOW_SECONDS: i64 = 300;
+
+/// The platform's entry.
+pub static PLATFORM: Platform = Platform {
+    kind: "stripe",
+    family: FAMILY,
+    name: Text { en: "Stripe", zh: "Stripe" },
+    settings: SETTINGS,
+    ladder: LADDER,
+    patience: None,
+    freshness: Some(Duration::from_secs(WINDOW_SECONDS.unsigned_abs())),
+    source_ranges: &[],
+    unconfirmed: UNCONFIRMED,
+    build,
+    #[cfg(feature = "simulate")]
+    simulate: simulate::other_side,
+    #[cfg(feature = "simulate")]
+    mirror: Some(simulate::mirror),
+};
+
+/// The family within which identities are shared.
+const FAMILY: &str = "stripe";
+
+/// How the text under the signature is made; there is one scheme.
+const VARIANT: &str = "v1";
+
+const TEXT: &str = "text/plain";
+
+/// Up to three days with growing gaps. The gaps themselves are not published; these fill the three days.
+const LADDER: Ladder = &[
+    Duration::from_mins(1),
+    Duration::from_mins(5),
+    Duration::from_mins(30),
+    Duration::from_hours(1),
+    Duration::from_hours(2),
+    Duration::from_hours(4),
+    Duration::from_hours(8),
+    Duration::from_hours(12),
+    Duration::from_hours(20),
+    Duration::from_hours(24),
+];
+
+const UNCONFIRMED: &[Text] = &[
+    Text {
+        en: "the gaps between attempts within the three days, and how long an answer may take: neither is published",
+        zh: "三天内重发的具体间隔以及等待应答的时长均未公布",
+    },
+    Text {
+        en: "currencies with three decimals (BHD, JOD, KWD, OMR, TND) are no longer on the general list: their amounts are \
+             held unless `three_decimal_currencies` is set",
+        zh: "三位小数货币(BHD、JOD、KWD、OMR、TND)已不在公开的货币列表中:未设置 `three_decimal_currencies` 时金额会被挂起",
+    },
+    Text {
+        en: "a payout that failed counts as returned when the event says that its status was `paid` before, else as failed",
+        zh: "打款失败:事件表明此前状态为 `paid` 时按「退回」处理,否则按「失败」处理",
+    },
+    Text {
+        en: "a Checkout session of a subscription names no PaymentIntent: its first payment goes by the session's id",
+        zh: "订阅模式的 Checkout Session 不含 PaymentIntent:首笔付款以 Session 编号识别",
+    },
+    Text {
+        en: "a Checkout session's id is longer than what is asked about: a thin event about one is held, also with an API key",
+        zh: "Checkout Session 的编号过长,无法回查:关于它的轻量(thin)事件即使配置了 API 密钥也会被挂起",
+    },
+    Text {
+        en: "transfers to connected accounts, application fees, invoices and subscriptions are stored as `other`",
+        zh: "向关联账户的划转、平台服务费、账单与订阅类事件只保存为 `other`",
+    },
+];
+
+fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
+    Ok(Box::new(Stripe { config: Config::build(settings)? }))
+}
+
+/// A configured endpoint.
+#[derive(Debug)]
+struct Stripe {
+    config: Config,
+}
+
+impl Channel for Stripe {
+    fn recognise(&self, request: &RawRequest) -> Likeness {
+        if check_outside(request).is_err() || !request.headers.contains_key(header::SIGNATURE) {
+            return Likeness::No;
+        }
+        let Ok(event) = Json::parse(&request.body) else { return Likeness::No };
+        if !facts::is_event(&event) {
+            return Likeness::No;
+        }
+        let is_own = facts::account(&event).is_none_or(|account| self.config.is_own(account));
+        if is_own { Likeness::Merchant } else { Likeness::Shape }
+    }
+
+    fn verify(&self, request: &RawRequest, now: Timestamp) -> Verdict {
+        self.read(request, now).unwrap_or_else(Verdict::Refused)
+    }
+
+    /// Only the status counts.
+    fn answer(&self, answer: Answer, _: Option<&RawRequest>) -> Reply {
+        match answer {
+            Answer::Success => Reply { status: 200, content_type: None, body: Bytes::new() },
+            Answer::Failure(Failure::Refused) => Reply::constant(400, TEXT, b"refused"),
+            Answer::Failure(Failure::Busy | Failure::NotYet) => Reply::constant(503, TEXT, b"later"),
+        }
+    }
+
+    /// Any status of success, but an error page that PHP sent with status 200 confirms nothing.
+    fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
+        let is_accepted = (200..300).contains(&reply.status) && !is_error_page(reply.body);
+        if is_accepted { AckMatch::Exact } else { AckMatch::No }
+    }
+
+    fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {
+        let mut fields = Vec::new();
+        if let Ok(event @ Json::Object(_)) = Json::parse(&proven.body) {
+            event.flatten("", &mut fields);
+        }
+        fields
+    }
+
+    fn keys(&self) -> Vec<KeyNote> {
+        self.config.notes()
+    }
+
+    fn fetch_back(&self) -> Option<&dyn FetchBack> {
+        self.config.api.is_some().then_some(self)
+    }
+}
+
+impl Stripe {
+    fn read(&self, request: &RawRequest, now: Timestamp) -> Result<Verdict, Rejection> {
+        check_outside(request)?;
+        let signatures = Signatures::read(request)?;
+        signatures.check_time(now)?;
+        let text = signatures.signed_text(&request.body);
+        let find = |key: &HmacKey| key.verify_any(&text, &signatures.tags(), VARIANT);
+        let verified = self.config.secrets.iter().find_map(find).ok_or(Rejection::Signature)?;
+        let event = parse(&request.body)?;
+        if let Some(number) = thin::asked(&self.config, &event) {
+            return Ok(Verdict::Hint(Hint::from_platform(number, &verified)));
+        }
+        let notification = facts::read(&self.config, &event, &request.body, signatures.at());
+        Ok(Verdict::Genuine(Proven::by_signature(notification, verified)))
+    }
+}
+
+/// Method, media type and size.
+fn check_outside(request: &RawRequest) -> Result<(), Rejection> {
+    if request.method != Method::POST {
+        return Err(Rejection::Method { method: quote(request.method.as_str()) });
+    }
+    let media_type = request.media_type();
+    if media_type != JSON {
+        return Err(Rejection::MediaType { media_type: quote(&media_type) });
+    }
+    if request.body.is_empty() {
+        return Err(Rejection::Empty);
+    }
+    if request.body.len() > BODY_BYTES_MAX {
+        return Err(Rejection::TooLarge { limit: BODY_BYTES_MAX });
+    }
+    Ok(())
+}

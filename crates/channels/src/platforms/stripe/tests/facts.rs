@@ -1,0 +1,253 @@
+//! What events assert.
+
+use super::*;
+use crate::model::{EventKind, Series};
+
+fn charge(captured: &Value) -> Value {
+    json!({
+        "id": "ch_1", "object": "charge", "amount": 1099, "amount_captured": 1000, "amount_refunded": 0, "currency": "usd",
+        "captured": captured, "payment_intent": "pi_1", "status": "succeeded", "metadata": { "order_id": "T1" },
+    })
+}
+
+fn session(status: &Value) -> Value {
+    json!({
+        "id": "cs_1", "object": "checkout.session", "amount_total": 1000, "currency": "usd", "payment_intent": "pi_1",
+        "payment_status": status, "client_reference_id": "T1", "metadata": {},
+    })
+}
+
+#[test]
+fn a_payment_is_one_whichever_object_tells_it() {
+    assert_eq!(told(&paid()), "payment.succeeded T1 1000USD pi_1,ch_1 |");
+    assert_eq!(told(&event("charge.succeeded", &charge(&json!(true)))), "payment.succeeded T1 1000USD pi_1,ch_1 |");
+    assert_eq!(told(&event("charge.captured", &charge(&json!(true)))), "payment.succeeded T1 1000USD pi_1,ch_1 |");
+    for kind in ["checkout.session.completed", "checkout.session.async_payment_succeeded"] {
+        assert_eq!(told(&event(kind, &session(&json!("paid")))), "payment.succeeded T1 1000USD pi_1,cs_1 |", "{kind}");
+    }
+    // Without a PaymentIntent the object is the payment itself.
+    let mut alone = charge(&json!(true));
+    alone["payment_intent"] = Value::Null;
+    assert_eq!(told(&event("charge.succeeded", &alone)), "payment.succeeded T1 1000USD ch_1 |");
+    let mut subscribed = session(&json!("paid"));
+    subscribed["payment_intent"] = Value::Null;
+    assert_eq!(told(&event("checkout.session.completed", &subscribed)), "payment.succeeded T1 1000USD cs_1 |");
+    // An object stands where its number may.
+    let expanded = with(intent("succeeded"), "/latest_charge", json!({ "id": "ch_1", "object": "charge" }));
+    assert_eq!(told(&event("payment_intent.succeeded", &expanded)), "payment.succeeded T1 1000USD pi_1,ch_1 |");
+    let notification = read(&paid());
+    let fact = &notification.facts[0];
+    let usd = crate::model::Currency::parse("USD").unwrap();
+    assert_eq!(fact.baseline, Some((Series(fact.identity.clone()), usd)));
+    assert_eq!((notification.platform_id.as_str(), notification.sent_at), ("evt_1", Some(now())));
+    assert_eq!(fact.platform_no.as_deref(), Some("pi_1"));
+    assert_eq!(fact.scope.account, OURS);
+}
+
+#[test]
+fn authorised_is_not_paid() {
+    let kind = "payment_intent.amount_capturable_updated";
+    let authorized = told(&event(kind, &intent("requires_capture")));
+    assert_eq!(authorized, "payment.authorized T1 900USD pi_1:900 |");
+    let held = told(&event("charge.succeeded", &charge(&json!(false))));
+    assert_eq!(held, "payment.authorized T1 1099USD pi_1:1099 |");
+    assert_eq!(told(&event("charge.succeeded", &charge(&Value::Null))), "other - - evt_1 | missing_field");
+    assert_eq!(told(&event("charge.succeeded", &charge(&json!("true")))), "other - - evt_1 | missing_field");
+    assert_eq!(told(&event("charge.captured", &charge(&json!(false)))), "other - - evt_1 | contradiction");
+    assert_eq!(
+        told(&event("payment_intent.succeeded", &intent("requires_capture"))),
+        "other - - evt_1 | contradiction"
+    );
+}
+
+#[test]
+fn a_session_is_paid_when_it_says_so() {
+    let of = |kind: &str, status: Value| told(&event(&format!("checkout.session.{kind}"), &session(&status)));
+    assert_eq!(of("completed", json!("unpaid")), "payment.pending T1 - pi_1,cs_1 |");
+    assert_eq!(of("completed", json!("no_payment_required")), "other - - evt_1 |");
+    assert_eq!(of("completed", json!("PAID")), "other - - evt_1 | unknown_value");
+    assert_eq!(of("completed", Value::Null), "other - - evt_1 | missing_field");
+    assert_eq!(of("async_payment_succeeded", json!("unpaid")), "other - - evt_1 | contradiction");
+    assert_eq!(of("async_payment_failed", json!("unpaid")), "payment.failed T1 1000USD cs_1 |");
+    assert_eq!(of("expired", json!("unpaid")), "payment.closed T1 - pi_1,cs_1 |");
+    assert_eq!(of("expired", json!("paid")), "other - - evt_1 | contradiction");
+    assert_eq!(of("renewed", json!("paid")), "other - - evt_1 | unknown_value");
+}
+
+#[test]
+fn the_other_states_of_a_payment() {
+    let of = |kind: &str| told(&event(&format!("payment_intent.{kind}"), &intent("x")));
+    for kind in ["created", "processing", "requires_action", "partially_funded"] {
+        assert_eq!(of(kind), "payment.pending T1 - pi_1 |", "{kind}");
+    }
+    assert_eq!(of("canceled"), "payment.closed T1 - pi_1 |");
+    assert_eq!(of("payment_failed"), "payment.failed T1 1099USD ch_1 |");
+    assert_eq!(of("invented"), "other - - evt_1 | unknown_value");
+    let charge_of = |kind: &str| told(&event(&format!("charge.{kind}"), &charge(&json!(false))));
+    assert_eq!(charge_of("pending"), "payment.pending T1 - pi_1 |");
+    assert_eq!(charge_of("failed"), "payment.failed T1 1099USD ch_1 |");
+    assert_eq!(charge_of("expired"), "payment.closed T1 - pi_1,ch_1 |");
+    assert_eq!(charge_of("updated"), "other - - evt_1 |");
+    // Two tries of one PaymentIntent are two failures.
+    let second = with(intent("x"), "/latest_charge", json!("ch_2"));
+    assert_eq!(told(&event("payment_intent.payment_failed", &second)), "payment.failed T1 1099USD ch_2 |");
+    let unnamed = with(intent("x"), "/latest_charge", Value::Null);
+    assert_eq!(told(&event("payment_intent.payment_failed", &unnamed)), "payment.failed T1 1099USD evt_1 |");
+}
+
+#[test]
+fn what_nobody_tells_here_is_kept_and_nothing_more() {
+    for kind in ["customer.created", "invoice.paid", "transfer.created", "payment_method.attached", "x"] {
+        assert_eq!(told(&event(kind, &json!({ "id": "x" }))), "other - - evt_1 |", "{kind}");
+    }
+    let by = settings().with("payments_from", texts(&["checkout_session"]));
+    assert_eq!(told_by(&by, &paid()), "other - - evt_1 |");
+    assert_eq!(told_by(&by, &event("charge.succeeded", &charge(&json!(true)))), "other - - evt_1 |");
+    assert_eq!(
+        told_by(&by, &event("checkout.session.completed", &session(&json!("paid")))),
+        "payment.succeeded T1 1000USD pi_1,cs_1 |"
+    );
+    // What is not known stays a question.
+    assert_eq!(told_by(&by, &event("charge.invented", &charge(&json!(true)))), "other - - evt_1 | unknown_value");
+}
+
+#[test]
+fn a_payout_is_a_transfer_to_the_merchant() {
+    let payout = |status: &str| json!({ "id": "po_1", "object": "payout", "amount": 1000, "currency": "eur", "status": status, "metadata": {} });
+    let of = |kind: &str, status: &str| event(&format!("payout.{kind}"), &payout(status));
+    assert_eq!(told(&of("paid", "paid")), "transfer.succeeded - 1000EUR po_1 |");
+    assert_eq!(told(&of("failed", "failed")), "transfer.failed - 1000EUR po_1 |");
+    assert_eq!(told(&of("canceled", "canceled")), "transfer.failed - 1000EUR po_1 |");
+    assert_eq!(told(&of("paid", "in_transit")), "other - - evt_1 | contradiction");
+    assert_eq!(told(&of("reconciliation_completed", "paid")), "other - - evt_1 |");
+    assert_eq!(told(&of("invented", "paid")), "other - - evt_1 | unknown_value");
+    let mut returned = of("failed", "failed");
+    returned["data"]["previous_attributes"] = json!({ "status": "paid" });
+    assert_eq!(told(&returned), "transfer.returned - 1000EUR po_1 |");
+    let odd = with(of("paid", "paid"), "/data/object/currency", json!("huf"));
+    assert_eq!(told(&odd), "transfer.succeeded - 1000HUF po_1 |");
+    let part = with(odd, "/data/object/amount", json!(1050));
+    assert_eq!(told(&part), "transfer.succeeded - ? po_1 | unreadable_amount");
+}
+
+#[test]
+fn amounts_are_integers_in_the_platforms_units() {
+    let of = |amount: Value, currency: &str| {
+        let object = with(intent("succeeded"), "/amount_received", amount);
+        told(&event("payment_intent.succeeded", &with(object, "/currency", json!(currency))))
+    };
+    assert_eq!(of(json!(500), "jpy"), "payment.succeeded T1 500JPY pi_1,ch_1 |");
+    assert_eq!(of(json!(500), "isk"), "payment.succeeded T1 5ISK pi_1,ch_1 |");
+    for (amount, currency) in [
+        (json!(501), "isk"),
+        (json!(500), "USD"),
+        (json!("500"), "usd"),
+        (json!(5.5), "usd"),
+        (json!(-1), "usd"),
+        (json!(1_000), "kwd"),
+        (json!(500), "usdc"),
+        (Value::Null, "usd"),
+    ] {
+        let expected = "payment.succeeded T1 ? pi_1,ch_1 | unreadable_amount";
+        assert_eq!(of(amount.clone(), currency), expected, "{amount} {currency}");
+    }
+    let three = settings().with("three_decimal_currencies", SettingValue::Flag(true));
+    let object = with(with(intent("succeeded"), "/amount_received", json!(5120)), "/currency", json!("kwd"));
+    assert_eq!(
+        told_by(&three, &event("payment_intent.succeeded", &object)),
+        "payment.succeeded T1 5120KWD pi_1,ch_1 |"
+    );
+}
+
+#[test]
+fn the_order_number_stands_where_the_merchant_writes_it() {
+    let own = settings().with("order_key", SettingValue::Text("bestellung".into()));
+    let mut object = intent("succeeded");
+    object["metadata"] = json!({ "order_id": "T1", "bestellung": "B7" });
+    let paid = event("payment_intent.succeeded", &object);
+    assert_eq!(told_by(&own, &paid), "payment.succeeded B7 1000USD pi_1,ch_1 |");
+    let mut both = session(&json!("paid"));
+    both["metadata"] = json!({ "order_id": "M1" });
+    assert_eq!(told(&event("checkout.session.completed", &both)), "payment.succeeded M1 1000USD pi_1,cs_1 |");
+    let nameless = with(intent("succeeded"), "/metadata", json!({}));
+    assert_eq!(told(&event("payment_intent.succeeded", &nameless)), "payment.succeeded - 1000USD pi_1,ch_1 |");
+    let long = with(intent("succeeded"), "/metadata", json!({ "order_id": "x".repeat(300) }));
+    assert_eq!(
+        told(&event("payment_intent.succeeded", &long)),
+        "payment.succeeded - 1000USD pi_1,ch_1 | unknown_value"
+    );
+}
+
+#[test]
+fn the_mode_and_the_account_are_this_channels() {
+    assert_eq!(
+        told(&with(paid(), "/livemode", json!(false))),
+        "payment.succeeded T1 1000USD pi_1,ch_1 | foreign_environment"
+    );
+    assert_eq!(told(&with(paid(), "/livemode", Value::Null)), "payment.succeeded T1 1000USD pi_1,ch_1 | missing_field");
+    let mut sandbox = settings();
+    sandbox.environment = Environment::Sandbox;
+    let test = with(paid(), "/livemode", json!(false));
+    assert_eq!(told_by(&sandbox, &test), "payment.succeeded T1 1000USD pi_1,ch_1 |");
+    let of = |account: &str| {
+        let mut event = paid();
+        event["account"] = json!(account);
+        event
+    };
+    let connected = |accounts: &[&str]| settings().with("connected_accounts", texts(accounts));
+    for (settings, account, words) in [
+        (settings(), OURS, ""),
+        (settings(), "acct_2", "foreign_payee"),
+        (connected(&["acct_2"]), "acct_2", ""),
+        (connected(&["acct_3"]), "acct_2", "foreign_payee"),
+        (connected(&["*"]), "acct_2", ""),
+    ] {
+        let notification = read_by(&settings, &of(account));
+        assert_eq!(notification.scope.account, account);
+        assert_eq!(notification.facts[0].scope.account, account);
+        let found: Vec<&str> = notification.concerns.iter().map(Concern::word).collect();
+        assert_eq!(found.join(" "), words, "{account}");
+    }
+}
+
+fn thin(kind: &str) -> Value {
+    json!({
+        "id": "evt_test_65T", "object": "v2.core.event", "type": kind, "created": "2023-11-14T22:13:20.000Z",
+        "livemode": true, "context": null,
+        "related_object": { "id": "pi_1", "type": "payment_intent", "url": "/v1/payment_intents/pi_1" },
+    })
+}
+
+#[test]
+fn a_thin_event_has_no_amounts() {
+    for kind in ["v2.core.event_destination.ping", "v1.billing.meter.error_report_triggered", "v1.customer.created"] {
+        assert_eq!(told(&thin(kind)), "other - - evt_test_65T |", "{kind}");
+    }
+    for kind in ["v1.payment_intent.succeeded", "v1.charge.refunded", "v1.refund.created", "v1.payout.paid"] {
+        assert_eq!(told(&thin(kind)), "other - - evt_test_65T | missing_field", "{kind}");
+    }
+    assert_eq!(told(&thin("v2.money_management.payout_method.x")), "other - - evt_test_65T | missing_field");
+    assert_eq!(read(&thin("v1.customer.created")).sent_at, Some(now()));
+    assert_eq!(channel().recognise(&signed(&thin("v1.x").to_string())), Likeness::Merchant);
+    let mut of = thin("v1.customer.created");
+    of["context"] = json!("org_1/acct_2");
+    assert_eq!(told(&of), "other - - evt_test_65T | foreign_payee");
+    // A snapshot's content in a thin envelope is not believed to be one.
+    let mut both = thin("payment_intent.succeeded");
+    both["data"] = json!({ "object": intent("succeeded") });
+    assert_eq!(told(&both), "other - - evt_test_65T | missing_field");
+    assert_eq!(told(&with(paid(), "/object", json!("v3.event"))), "other - - evt_1 | unknown_value");
+}
+
+#[test]
+fn what_cannot_be_read_is_held() {
+    let Verdict::Genuine(proven) = channel().verify(&signed("[]"), now()) else { panic!("refused") };
+    assert_eq!(proven.value().facts[0].kind, EventKind::Other);
+    assert_eq!(proven.value().concerns[0].word(), "unreadable_text");
+    assert_eq!(told(&with(paid(), "/type", Value::Null)), "other - - evt_1 | unreadable_text");
+    assert_eq!(told(&with(paid(), "/data", json!({}))), "other - - evt_1 | missing_field");
+    let nameless = with(paid(), "/data/object/id", json!(""));
+    assert_eq!(told(&nameless), "other - - evt_1 | missing_field");
+    let long = with(paid(), "/data/object/id", json!("x".repeat(300)));
+    assert_eq!(told(&long), "other - - evt_1 | unknown_value missing_field");
+}
