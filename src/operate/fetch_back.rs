@@ -215,6 +215,7 @@ impl Asker {
             routes: notification.value().facts.iter().map(|fact| (asked.routes)(fact.kind)).collect(),
             notification,
             request: kept,
+            signed_query: None,
             is_shadow: asked.is_shadow,
         }
     }

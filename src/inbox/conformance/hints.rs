@@ -120,6 +120,7 @@ impl Hinted<'_> {
             platform: "testpay",
             notification: Proven::by_platform_api(letter.notification, answered),
             request: letter.request,
+            signed_query: None,
             routes: letter.routes,
             is_shadow: false,
         }))
@@ -214,7 +215,7 @@ pub(crate) async fn what_the_platform_does_not_know_is_not_asked_again_for_a_whi
         tollbell_channels::signature::hmac::HmacHash::Sha256,
         "key",
     );
-    let verified = key.verify_any(b"m", &[key.sign(b"m")], "plain").unwrap();
+    let verified = key.verify_any(b"m", &[key.sign(b"m").as_slice()], "plain").unwrap();
     assert_eq!(world.tell(Hint::from_platform(number("tr_no"), &verified), None).await, Noted::Kept);
     let leased = world.claim().await;
     assert_eq!(leased.ground, Ground::Proven);

@@ -19,7 +19,8 @@ use bytes::Bytes;
 use self::settings::{Config, SETTINGS};
 use super::Platform;
 use super::adyen::{FAMILY, LADDER, check_outside};
-use super::signed_body::{header, is_error_page};
+use super::failure::says_failure;
+use super::signed_body::header;
 use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Verdict};
 use crate::json::Json;
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
@@ -112,9 +113,9 @@ impl Channel for AdyenPlatform {
         }
     }
 
-    /// Any status of success, but an error page that PHP sent with status 200 confirms nothing.
+    /// Any status of success, but an answer that says it failed confirms nothing.
     fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
-        let is_accepted = (200..300).contains(&reply.status) && !is_error_page(reply.body);
+        let is_accepted = (200..300).contains(&reply.status) && !says_failure(reply.body);
         if is_accepted { AckMatch::Exact } else { AckMatch::No }
     }
 
@@ -139,6 +140,6 @@ impl AdyenPlatform {
         let tag = decode_base64(text.as_bytes()).filter(|tag| tag.len() == TAG_BYTES).ok_or_else(malformed)?;
         let find = |key: &HmacKey| key.verify_any(&request.body, &[&tag], VARIANT);
         let verified = self.config.keys.iter().find_map(find).ok_or(Rejection::Signature)?;
-        Ok((facts::read(&self.config, &request.body)?, verified))
+        Ok((facts::read(&self.config, &request.body), verified))
     }
 }

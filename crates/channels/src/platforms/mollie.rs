@@ -163,9 +163,9 @@ impl Channel for Mollie {
         }
     }
 
-    /// The status decides, but an error page that PHP sent with status 200 confirms nothing.
+    /// The status decides, but an answer that says it failed confirms nothing.
     fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
-        let is_accepted = reply.status == 200 && !super::signed_body::is_error_page(reply.body);
+        let is_accepted = reply.status == 200 && !super::failure::says_failure(reply.body);
         if is_accepted { AckMatch::Exact } else { AckMatch::No }
     }
 

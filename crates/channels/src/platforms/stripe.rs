@@ -33,7 +33,8 @@ use self::header::Signatures;
 use self::settings::{Config, SETTINGS};
 use super::Platform;
 use super::accounts::parse;
-use super::signed_body::{JSON, is_error_page};
+use super::failure::says_failure;
+use super::signed_body::JSON;
 use crate::channel::{Answer, Channel, Failure, FetchBack, Hint, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
 use crate::json::Json;
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
@@ -151,9 +152,9 @@ impl Channel for Stripe {
         }
     }
 
-    /// Any status of success, but an error page that PHP sent with status 200 confirms nothing.
+    /// Any status of success, but an answer that says it failed confirms nothing.
     fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
-        let is_accepted = (200..300).contains(&reply.status) && !is_error_page(reply.body);
+        let is_accepted = (200..300).contains(&reply.status) && !says_failure(reply.body);
         if is_accepted { AckMatch::Exact } else { AckMatch::No }
     }
 
@@ -182,11 +183,12 @@ impl Stripe {
         let text = signatures.signed_text(&request.body);
         let find = |key: &HmacKey| key.verify_any(&text, &signatures.tags(), VARIANT);
         let verified = self.config.secrets.iter().find_map(find).ok_or(Rejection::Signature)?;
-        let event = parse(&request.body)?;
+        let (event, concern) = parse(&request.body, "body");
         if let Some(number) = thin::asked(&self.config, &event) {
             return Ok(Verdict::Hint(Hint::from_platform(number, &verified)));
         }
-        let notification = facts::read(&self.config, &event, &request.body, signatures.at());
+        let mut notification = facts::read(&self.config, &event, &request.body, signatures.at());
+        notification.concerns.extend(concern);
         Ok(Verdict::Genuine(Proven::by_signature(notification, verified)))
     }
 }

@@ -88,7 +88,7 @@ pub fn read_public(setting: &'static str, material: &[u8]) -> Result<Vec<u8>, Se
         Some(Content::Pkcs1Public) => return Err(error("wrong_algorithm").because("RSA")),
         Some(Content::Private) => return Err(error("private_key_given")),
         Some(Content::Certificate) => return Err(error("certificate_given")),
-        None => return Err(error("not_a_key")),
+        Some(Content::Pfx) | None => return Err(error("not_a_key")),
     }
     let parts = || {
         let outer = Tlv::read(&der)?;

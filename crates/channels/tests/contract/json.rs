@@ -130,7 +130,8 @@ fn branch(values: &[Twig<'_>], style: Style, is_root: bool) -> Vec<u8> {
     let written = |member: &Pair| if member.is_raw { member.value.clone() } else { style.quoted(&member.value) };
     let blank: &[u8] = if style == Style::Blanks { b" \n" } else { b"" };
     let values: Vec<Vec<u8>> = members.iter().map(|member| [blank, &written(member), blank].concat()).collect();
-    [b"[", values.join(&b','), b"]"].concat()
+    let joined = values.join(&b","[..]);
+    [b"[", joined.as_slice(), b"]"].concat()
 }
 
 /// Reads the single values of a document, and what has none inside as it is written. None where there is no object.

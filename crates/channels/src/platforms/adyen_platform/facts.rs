@@ -1,7 +1,7 @@
 //! What a proven message of a platform asserts.
 
 use super::settings::Config;
-use crate::channel::{Rejection, quote};
+use crate::channel::quote;
 use crate::json::Json;
 use crate::model::fact::NAME_BYTES_MAX;
 use crate::model::{Amount, Concern, Environment, EventKind, Fact, Identity, Notification, Scope, Timestamp};
@@ -13,8 +13,8 @@ use crate::signature::digest::{DigestHash, HexCase};
 const TRANSFER: &str = "balancePlatform.transfer.";
 
 /// Reads a body whose signature was checked.
-pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejection> {
-    let message = parse(body)?;
+pub(super) fn read(config: &Config, body: &[u8]) -> Notification {
+    let (message, concern) = parse(body, "body");
     let data = message.get("data").unwrap_or(&Json::Null);
     let kind = text(&message, "type");
     let account = account(&message).unwrap_or(&config.account);
@@ -24,7 +24,7 @@ pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejecti
         scope: Scope { environment: config.environment, family: FAMILY, account: account.to_owned() },
         platform_id: id(&message, body),
         at,
-        concerns: Vec::new(),
+        concerns: concern.into_iter().collect(),
     };
     if account != config.account {
         reader.concern(Concern::ForeignPayee { payee: quote(account) });
@@ -34,19 +34,20 @@ pub(super) fn read(config: &Config, body: &[u8]) -> Result<Notification, Rejecti
         Some(kind) if kind.starts_with(TRANSFER) => reader.transfer(),
         Some(_) => reader.other(),
         None => {
-            let field = if message == Json::Null { "body" } else { "type" };
-            reader.concern(Concern::UnreadableText { field: field.into() });
+            if message != Json::Null {
+                reader.concern(Concern::UnreadableText { field: "type".into() });
+            }
             reader.other()
         }
     };
-    Ok(Notification {
+    Notification {
         scope: reader.scope,
         platform_id: reader.platform_id,
         platform_kind: quote(kind.unwrap_or("webhook")),
         sent_at: at,
         facts: vec![fact],
         concerns: reader.concerns,
-    })
+    }
 }
 
 /// Whether an object is a message of a platform.

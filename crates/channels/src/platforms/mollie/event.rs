@@ -29,7 +29,9 @@ pub(super) fn verify(config: &Config, request: &RawRequest) -> Result<Verdict, R
     let verified = config
         .secrets
         .iter()
-        .find_map(|secret| secret.verify_any(&request.body, &tags, VARIANT))
+        .find_map(|secret| {
+            secret.verify_any(&request.body, &tags.iter().map(Vec::as_slice).collect::<Vec<_>>(), VARIANT)
+        })
         .ok_or(Rejection::Signature)?;
     let event = match Json::parse(&request.body) {
         Ok(event @ Json::Object(_)) => event,

@@ -41,7 +41,7 @@ const SESSIONS: &[&str] = &["completed", "async_payment_succeeded", "async_payme
 const OPEN: &[&str] = &["warning_needs_response", "warning_under_review", "needs_response", "under_review"];
 const ENDED: &[&str] = &["won", "lost", "warning_closed", "prevented"];
 
-/// Reads an event whose signature was checked. `signed_at` is the time under the signature.
+/// Reads an event whose signature was checked, null when it could not be read. `signed_at` is the time under the signature.
 pub(super) fn read(config: &Config, event: &Json, body: &[u8], signed_at: Timestamp) -> Notification {
     let digest = || DigestHash::Sha256.hex_of(&[body], HexCase::Lower);
     let account = account(event).unwrap_or(&config.account).to_owned();
@@ -49,9 +49,8 @@ pub(super) fn read(config: &Config, event: &Json, body: &[u8], signed_at: Timest
     let mut reader = Reader::new(config, object, account, created(event));
     reader.platform_id = text_of(event, "id").filter(|id| id.len() <= NAME_BYTES_MAX).unwrap_or_else(digest);
     let kind = text_of(event, "type");
-    if kind.is_none() {
-        let missing = if *event == Json::Null { "body" } else { "type" };
-        reader.concern(Concern::UnreadableText { field: missing.into() });
+    if kind.is_none() && *event != Json::Null {
+        reader.concern(Concern::UnreadableText { field: "type".into() });
     }
     if !config.is_own(&reader.scope.account) {
         reader.concern(Concern::ForeignPayee { payee: quote(&reader.scope.account) });
