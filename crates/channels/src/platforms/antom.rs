@@ -119,13 +119,15 @@ impl Channel for Antom {
     fn recognise(&self, request: &RawRequest) -> Likeness {
         let names_an_algorithm = || {
             let signature = request.single_header(header::SIGNATURE);
-            signature.is_some_and(|text| text.starts_with("algorithm="))
+            signature.is_some_and(|text| text.contains("algorithm=") && text.contains("keyVersion="))
         };
         if check_outside(request).is_err() || !request.headers.contains_key(header::TIME) || !names_an_algorithm() {
             return Likeness::No;
         }
         let Some(client_id) = request.single_header(header::CLIENT) else { return Likeness::No };
-        let Ok(Json::Object(_)) = Json::parse(&request.body) else { return Likeness::No };
+        if !Json::parse(&request.body).is_ok_and(|message| facts::is_notification(&message)) {
+            return Likeness::No;
+        }
         if self.config.is_own(client_id) { Likeness::Merchant } else { Likeness::Shape }
     }
 

@@ -41,6 +41,12 @@ const CAPTURE: &str = "capture:";
 /// What a notification is called that has no word for it.
 const UNNAMED: &str = "notification";
 
+/// Whether a message has a field that says what a notification is about.
+pub(super) fn is_notification(message: &Json) -> bool {
+    const OTHERS: [&str; 3] = ["subscriptionId", "vaultingRequestId", "disputeId"];
+    [TYPE, DISPUTE, SUBSCRIPTION, AUTHORIZATION].iter().chain(&OTHERS).any(|field| message.get(field).is_some())
+}
+
 /// Reads a notification whose signature was checked. `sent_at` is the time under it.
 pub(super) fn read(config: &Config, client_id: &str, body: &[u8], sent_at: Timestamp) -> Notification {
     let (message, concern) = parse(body, "body");

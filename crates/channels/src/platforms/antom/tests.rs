@@ -389,7 +389,9 @@ fn only_ones_own_clients_count() {
     let mut other = signed(&body);
     other.headers.insert("signature", HeaderValue::from_static("t=1,v1=2"));
     assert_eq!(channel().recognise(&other), Likeness::No);
-    assert_eq!(channel().recognise(&signed("[]")), Likeness::No);
+    for nothing in ["[]", "{}", r#"{"id":"evt_1","type":"payment"}"#, "notifyType"] {
+        assert_eq!(channel().recognise(&signed(nothing)), Likeness::No, "{nothing}");
+    }
 }
 
 #[test]
