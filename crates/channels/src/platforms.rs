@@ -6,6 +6,7 @@ mod accounts;
 pub mod adyen;
 pub mod adyen_platform;
 pub mod alipay;
+pub mod antom;
 mod beijing;
 pub mod custom;
 mod douyin;
@@ -129,6 +130,7 @@ static CODED: &[&Platform] = &[
     &adyen::PLATFORM,
     &adyen_platform::PLATFORM,
     &mollie::PLATFORM,
+    &antom::PLATFORM,
     &custom::PLATFORM,
 ];
 

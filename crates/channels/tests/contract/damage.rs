@@ -379,7 +379,7 @@ fn damaged_header(request: &RawRequest, name: &str) -> Vec<Case> {
     cases
 }
 
-/// A callback whose signature has the characters that careless clients lose.
+/// A callback whose signature has the characters that careless clients lose, percent-encoded or not.
 fn with_telling_signature(world: &World, story: &Story) -> Genuine {
     let genuine = world.side.callback(story);
     if is_in_digits(&genuine) || is_sealed(&genuine) {
@@ -389,7 +389,10 @@ fn with_telling_signature(world: &World, story: &Story) -> Genuine {
         .map(|serial| world.side.callback(&Story { serial, ..story.clone() }))
         .find(|genuine| {
             let signature = signature_of(genuine);
-            signature.contains(&b'+') && signature.contains(&b'/')
+            let has = |plain: u8, encoded: &[u8]| {
+                signature.contains(&plain) || signature.windows(encoded.len()).any(|window| window == encoded)
+            };
+            has(b'+', b"%2B") && has(b'/', b"%2F")
         })
         .expect("a signature with + and /")
 }
@@ -469,11 +472,19 @@ fn misread_base64(signature: &[u8]) -> Vec<(String, Vec<u8>)> {
         ("in the common alphabet".to_owned(), replaced(b"-_", b"+/")),
         ("in lower case".to_owned(), signature.to_ascii_lowercase()),
         ("in upper case".to_owned(), signature.to_ascii_uppercase()),
+        ("with percent signs in lower case".to_owned(), percent_signs_in_lower_case(signature)),
         ("in hexadecimal".to_owned(), signature.iter().flat_map(|b| format!("{b:02x}").into_bytes()).collect()),
         ("in two lines".to_owned(), [left, b"\n", right].concat()),
         ("in two words".to_owned(), [left, b" ", right].concat()),
         ("without padding".to_owned(), signature.iter().copied().filter(|&byte| byte != b'=').collect()),
     ]
+}
+
+/// `%2b` for `%2B`: a reader that takes both has several texts for one signature.
+fn percent_signs_in_lower_case(signature: &[u8]) -> Vec<u8> {
+    let is_encoded = |at: usize| signature[at.saturating_sub(2)..at].contains(&b'%');
+    let letter = |(at, byte): (usize, &u8)| if is_encoded(at) { byte.to_ascii_lowercase() } else { *byte };
+    signature.iter().enumerate().map(letter).collect()
 }
 
 /// Whole blocks of what is sealed, cut, copied and moved: ciphers that work block by block do not see it.
