@@ -104,6 +104,11 @@ const UNCONFIRMED: &[Text] = &[
         zh: "退款、请款等操作如使用自己的 reference,会被当作订单号;请沿用原付款的 reference",
     },
     Text {
+        en: "with `capture = [\"in_parts\"]` each capture is a payment of its own, and no refund says of which one it is: refunds \
+             and disputes wait for none of them",
+        zh: "设置 `capture = [\"in_parts\"]` 时每次请款各为一笔付款,退款与争议无法对应到其中一笔,因此不等待付款的投递",
+    },
+    Text {
         en: "two items of one payment whose `success` differs are two facts; which one is the later cannot be proven",
         zh: "同一付款先后收到 `success` 不同的通知时按两个事实处理;时间不在签名范围内,无法证明先后",
     },

@@ -250,7 +250,9 @@ impl Reader<'_> {
             None => item.psp_reference.to_owned(),
         };
         let Some(identity) = self.identity(item, "pspReference", &name) else { return self.other(item) };
-        let payment = self.original(item);
+        // Where a payment is taken in parts it has no fact of its own that anything could wait for.
+        let is_in_parts = self.config.capture == Capture::InParts;
+        let payment = if is_in_parts { None } else { self.original(item) };
         let amount = self.amount(item);
         Fact { payment, ..self.named(item, kind, identity, amount) }
     }
