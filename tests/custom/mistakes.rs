@@ -378,7 +378,7 @@ public_key_file = "public"
 [channel.verify]
 algorithm = "ed25519"
 encoding = "base64"
-public_key = { format = "hex" }
+public_key = { format = "hex", mine_alone = true }
 signature = { from = "header:x-signature", parse = "whole" }
 message = "{body}"
 

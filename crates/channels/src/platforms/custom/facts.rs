@@ -329,17 +329,25 @@ impl<'m> Reader<'m, '_> {
     fn check_account(&mut self, item: Option<&'m Json>) {
         self.account.clone_from(&self.recipe.account);
         let recipe = self.recipe;
+        let mut is_named = false;
         for reference in &recipe.rules.account {
-            self.check_account_at(reference, item);
+            is_named |= self.check_account_at(reference, item);
+        }
+        let Trust::Message(signed) = &recipe.verify.trust else { return };
+        // The platform signs for others too, so a message that names nobody may be anybody's.
+        if let Some(reference) = recipe.rules.account.first().filter(|_| !is_named && !signed.is_key_mine) {
+            self.concern(Concern::MissingField { field: reference.shown.clone() });
         }
     }
 
-    fn check_account_at(&mut self, reference: &'m Reference, item: Option<&'m Json>) {
-        let Some(found) = self.name(reference, item) else { return };
+    /// Whether an account stands there.
+    fn check_account_at(&mut self, reference: &'m Reference, item: Option<&'m Json>) -> bool {
+        let Some(found) = self.name(reference, item) else { return false };
         if found != self.recipe.account {
             self.concern(Concern::ForeignPayee { payee: quote(&found) });
             self.account = found;
         }
+        true
     }
 
     /// A test message must ship nothing, and a live one must not be taken for a test.
