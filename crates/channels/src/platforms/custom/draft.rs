@@ -127,7 +127,8 @@ impl Draft {
                 json.set(pointer.names(), Doc::List(vec![item]));
             }
         }
-        json
+        // A message of which nothing in the body says anything is an object all the same.
+        if matches!(json, Doc::Null) { Doc::Object(Vec::new()) } else { json }
     }
 }
 

@@ -144,7 +144,7 @@ impl Recipe {
         }
         // In a signed text it would bind nothing.
         if let Some((name, _)) = configured.iter().find(|(_, value)| value.trim().is_empty()) {
-            return Err(SettingsError::new("values", "missing").because(name.clone()));
+            return Err(SettingsError::new("values", "malformed").because(format!("{name} = \"\"")));
         }
         // A platform that names the merchant outside the body names it in `require`.
         if configured.iter().all(|(name, _)| name != "account") {

@@ -214,7 +214,8 @@ impl Reader<'_> {
         }
         let primitive = self.primitive(keys, algorithm, key_id.is_some() || names_key)?;
         let is_public = matches!(algorithm, Algorithm::Rsa | Algorithm::Ed25519);
-        let is_key_mine = !is_public || PublicForm::read(keys.get("public_key"), algorithm == Algorithm::Rsa)?.is_mine_alone;
+        let is_key_mine =
+            !is_public || PublicForm::read(keys.get("public_key"), algorithm == Algorithm::Rsa)?.is_mine_alone;
         let is_mine = |text: &String| self.is_mine(text);
         let is_told_to = templates.iter().all(|template| template.literals().any(is_mine));
         Ok(Signed { carrier, stamp, templates, primitive, key_id, is_key_mine, is_told_to })
@@ -294,7 +295,9 @@ impl Reader<'_> {
             whole => Ok(whole),
         };
         let holds_none = |key: &str, text: &str, seps: &[&str]| match seps.iter().find(|sep| text.contains(**sep)) {
-            Some(sep) => Err(keys.get(key).unwrap_or(parse).error("never_matches").because(format!("{text:?}: {sep:?}"))),
+            Some(sep) => {
+                Err(keys.get(key).unwrap_or(parse).error("never_matches").because(format!("{text:?}: {sep:?}")))
+            }
             None => Ok(()),
         };
         let (writing, unused): (Writing, &[&str]) = match parse.word(&[("whole", 0), ("kv", 1), ("list", 2)])? {

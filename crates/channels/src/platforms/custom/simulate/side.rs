@@ -75,8 +75,7 @@ impl Side {
         let recipe = Recipe::build(settings)?;
         let key_id = recipe.verify.signed().and_then(|signed| signed.primitive.first_id()).unwrap_or(KEY_ID).to_owned();
         let kept = settings.values().filter(|(name, _)| !OF_KEYS.contains(name));
-        let base =
-            kept.fold(Settings::new(settings.environment), |base, (name, value)| base.with(name, value.clone()));
+        let base = kept.fold(Settings::new(settings.environment), |base, (name, value)| base.with(name, value.clone()));
         Self::fresh(name, base, key_id)
     }
 

@@ -38,7 +38,10 @@ fn a_public_key_needs_a_signed_word_about_whose_the_message_is() {
     // What every message has is nobody's own.
     assert_eq!(build(r#""message":"{body}","require":{"json:/object":"event"}"#, EVENT), unowned);
     assert_eq!(build(r#""message":["{cfg:shop}{body}","{body}"]"#, EVENT), unowned, "only one of the texts");
-    assert_eq!(build(r#""message":"{body}","require":{"header:x-shop":"{cfg:shop}"}"#, EVENT), unsigned("verify.require"));
+    assert_eq!(
+        build(r#""message":"{body}","require":{"header:x-shop":"{cfg:shop}"}"#, EVENT),
+        unsigned("verify.require")
+    );
     assert_eq!(build(r#""message":"{body}","require":{"json:/shop":"{cfg:shop}"}"#, EVENT), None);
     assert_eq!(build(r#""message":"{body}","require":{"json:/shop":"acct_1"}"#, EVENT), None);
     assert_eq!(build(r#""message":"{header:x-shop}.{body}","require":{"header:x-shop":"{cfg:shop}"}"#, EVENT), None);
@@ -74,6 +77,7 @@ fn a_message_that_names_nobody_is_held_where_the_key_is_everybodys() {
 #[test]
 fn a_configured_value_has_a_text() {
     let values = |value: &str| SettingValue::Pairs(vec![("shop".to_owned(), value.to_owned())]);
-    let built = |value: &str| build(&settings(WHOLE, EVENT).with("values", values(value))).err().map(|error| error.word);
-    assert_eq!((built("x"), built(""), built("  ")), (None, Some("missing"), Some("missing")));
+    let built =
+        |value: &str| build(&settings(WHOLE, EVENT).with("values", values(value))).err().map(|error| error.word);
+    assert_eq!((built("x"), built(""), built("  ")), (None, Some("malformed"), Some("malformed")));
 }
