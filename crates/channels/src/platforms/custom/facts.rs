@@ -393,7 +393,7 @@ impl<'m> Reader<'m, '_> {
         }
         let value = |part: &Part| match part {
             Part::Literal(literal) => Some(literal.as_bytes().to_vec()),
-            Part::Value(reference) => Some(self.optional(reference, item)?.into_owned().into_bytes()),
+            Part::Value(reference) => Some(self.optional(reference, item)?.trim().as_bytes().to_vec()),
             Part::Secret => None,
         };
         let values: Vec<Vec<u8>> = number.template.0.iter().map(value).collect::<Option<_>>()?;
@@ -408,14 +408,16 @@ impl<'m> Reader<'m, '_> {
         Some(text)
     }
 
-    /// A number or account; one that is longer than any platform writes is not taken, and a concern.
+    /// A number or account; one that is longer than any platform writes is not taken, and a concern. Blanks and line ends
+    /// around it are no part of it: alternatives of the signed text may differ in these.
     fn name(&mut self, reference: &Reference, item: Option<&'m Json>) -> Option<String> {
         let text = self.optional(reference, item)?;
+        let text = text.trim();
         if text.len() > NAME_BYTES_MAX {
-            self.concern(Concern::UnknownValue { field: reference.shown.clone(), value: quote(&text) });
+            self.concern(Concern::UnknownValue { field: reference.shown.clone(), value: quote(text) });
             return None;
         }
-        Some(text.into_owned())
+        Some(text.to_owned())
     }
 
     fn first(&mut self, references: &[Reference], item: Option<&'m Json>) -> Option<String> {
