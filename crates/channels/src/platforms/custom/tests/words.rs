@@ -147,3 +147,24 @@ fn no_answer_switches_the_address_off() {
         assert_eq!((error.key().as_str(), error.word), ("reply.refused.status", "bad_status"), "{status}");
     }
 }
+
+/// Whoever has one genuine message cannot make many of it with what nobody signed.
+#[test]
+fn what_is_not_signed_makes_no_other_message_of_it() {
+    let part = r#""signature":{"from":"json:/sign","parse":"whole"},"message":"{header:at}|{json:/t}|{json:/n}""#;
+    let event = r#""type":"json:/t","map":{"x":"other"}"#;
+    let channel = channel(part, event);
+    let id = |at: &str, n: &str, more: &str| {
+        let body = format!(r#"{{"t":"x","n":"{n}"{more},"sign":"{}"}}"#, tag(&format!("{at}|x|{n}")));
+        let mut request = signed(&body);
+        request.headers.insert("at", at.parse().unwrap());
+        let found = read(channel.as_ref(), &request);
+        assert_eq!(found.facts[0].identity.as_str(), found.platform_id);
+        found.platform_id
+    };
+    let first = id("1", "1", "");
+    assert_eq!(first, id("1", "1", r#","more":1"#), "not signed");
+    assert_eq!(first, id("2", "1", ""), "the same, sent again");
+    assert_ne!(first, id("1", "2", ""));
+    assert_ne!(id("1", "1|", ""), id("1", "|1", ""));
+}
