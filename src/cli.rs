@@ -129,6 +129,8 @@ struct SampleArgs {
     amount_minor: i64,
     #[arg(long, default_value_t = 0)]
     refunded_minor: i64,
+    #[arg(long)]
+    new_keys: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@
 
 mod alipay;
 mod config;
+mod custom;
 mod fastcgi;
 mod form;
 mod forwarded;
@@ -37,6 +38,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "alipay", check: alipay::check },
     Target { name: "config", check: config::check },
+    Target { name: "custom", check: custom::check },
     Target { name: "fastcgi", check: fastcgi::check },
     Target { name: "form", check: form::check },
     Target { name: "forwarded", check: forwarded::check },

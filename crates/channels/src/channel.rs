@@ -62,6 +62,12 @@ pub trait Channel: Send + Sync {
         None
     }
 
+    /// The values under the signature, where it covers these alone: the rest of such a message is anybody's word, and who
+    /// is brought the whole must be told so. Empty where everything that is brought on is covered.
+    fn signed_alone(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// Public facts about the configured keys (fingerprints, sizes, expiry), for people.
     fn keys(&self) -> Vec<KeyNote>;
 

@@ -344,6 +344,7 @@ pub const SETTINGS_ERRORS: &[&str] = &[
     "unknown_reference",
     "unbound_body",
     "unproven",
+    "unowned",
     "extendable",
     "unkeyed",
     "not_signed",

@@ -50,6 +50,12 @@ pub trait OtherSide: Send + Sync {
         true
     }
 
+    /// Another side with fresh keys, which speaks as these settings of a channel say; none where the settings leave the
+    /// platform's way of speaking as it is, so that this side speaks it already.
+    fn fitted(&self, _: &Settings) -> Option<Box<dyn OtherSide>> {
+        None
+    }
+
     /// The part that hands out keys, with keys of its own; none when the platform has none.
     fn key_office(&self) -> Option<Box<dyn KeyOffice>> {
         None
@@ -101,6 +107,9 @@ pub struct Story {
     pub at: Timestamp,
     /// Extra text fields with odd values, where the protocol lets a merchant choose them.
     pub note: String,
+    /// The path of the notify URL that the platform was given, for protocols that sign it; none for the usual one of
+    /// the platform's kind.
+    pub path: Option<String>,
 }
 
 impl Story {
@@ -115,6 +124,7 @@ impl Story {
             serial: 1,
             at,
             note: String::new(),
+            path: None,
         }
     }
 }

@@ -93,6 +93,10 @@ impl Channel for Succession {
         self.current.freshness()
     }
 
+    fn signed_alone(&self) -> Vec<&str> {
+        self.current.signed_alone()
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         let mut notes = self.current.keys();
         for former in &self.former {

@@ -97,6 +97,10 @@ pub(super) struct Signed {
     pub(super) primitive: Primitive,
     /// Which key signed, where the message says so.
     pub(super) key_id: Option<Reference>,
+    /// Whether the key signs for this merchant and for nobody else.
+    pub(super) is_key_mine: bool,
+    /// Whether every signed text holds a text that is the merchant's own.
+    pub(super) is_told_to: bool,
 }
 
 /// A token: where it stands, and what it is.
@@ -137,6 +141,10 @@ impl Recipe {
         let mut configured = settings.pairs("values").unwrap_or_default().to_vec();
         if configured.iter().any(|(name, _)| name.is_empty()) {
             return Err(SettingsError::new("values", "malformed"));
+        }
+        // In a signed text it would bind nothing.
+        if let Some((name, _)) = configured.iter().find(|(_, value)| value.trim().is_empty()) {
+            return Err(SettingsError::new("values", "malformed").because(format!("{name} = \"\"")));
         }
         // A platform that names the merchant outside the body names it in `require`.
         if configured.iter().all(|(name, _)| name != "account") {

@@ -170,6 +170,14 @@ impl Template {
         })
     }
 
+    /// The fixed texts.
+    pub(super) fn literals(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Literal(text) => Some(text),
+            Part::Value(_) | Part::Secret => None,
+        })
+    }
+
     /// Whether the secret stands in it.
     pub(super) fn has_secret(&self) -> bool {
         self.0.contains(&Part::Secret)

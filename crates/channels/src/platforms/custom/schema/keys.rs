@@ -88,6 +88,9 @@ impl Source {
             settings.key(self.one).map(|bytes| plain(bytes, self.one)).into_iter().collect();
         if let Some(many) = self.many {
             let files = settings.keys(many).unwrap_or_default();
+            if settings.keys(many).is_some_and(<[_]>::is_empty) {
+                return Err(SettingsError::new(many, "empty_list"));
+            }
             if !files.is_empty() && !found.is_empty() {
                 return Err(SettingsError::new(many, "either_or").because(self.one));
             }
