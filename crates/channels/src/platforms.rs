@@ -7,6 +7,7 @@ pub mod adyen;
 pub mod adyen_platform;
 pub mod alipay;
 mod beijing;
+mod crc32;
 pub mod custom;
 mod douyin;
 pub mod douyin_ecpay;
@@ -25,6 +26,7 @@ pub mod lianlian_accp;
 mod minor;
 pub mod mollie;
 mod outside;
+pub mod paypal;
 pub mod presets;
 pub mod qq_wallet;
 mod repeated;
@@ -129,6 +131,7 @@ static CODED: &[&Platform] = &[
     &adyen::PLATFORM,
     &adyen_platform::PLATFORM,
     &mollie::PLATFORM,
+    &paypal::PLATFORM,
     &custom::PLATFORM,
 ];
 

@@ -6,7 +6,8 @@ use std::cell::OnceCell;
 
 use http::{HeaderName, HeaderValue};
 
-use super::template::{Part, Place, Reference, Template, crc32};
+use super::template::{Part, Place, Reference, Template};
+use crate::platforms::crc32::crc32;
 use crate::channel::{Rejection, quote};
 use crate::form::{Form, FormError, Limits};
 use crate::json::{Json, JsonError, Pointer};

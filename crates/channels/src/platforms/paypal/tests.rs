@@ -1,0 +1,1 @@
+//! The traps of this platform: its checksum, its certificates, its states.
