@@ -116,7 +116,9 @@ impl<'e> Reader<'e> {
             "PAYMENT.CAPTURE.COMPLETED" => self.captured(resource, "resource"),
             "PAYMENT.CAPTURE.DECLINED" | "PAYMENT.CAPTURE.DENIED" => self.declined(),
             "PAYMENT.CAPTURE.REFUNDED" => self.refund(EventKind::RefundSucceeded, &["COMPLETED"], resource_type),
-            "PAYMENT.CAPTURE.REVERSED" => self.refund(EventKind::RefundSucceeded, &["COMPLETED", "REVERSED"], resource_type),
+            "PAYMENT.CAPTURE.REVERSED" => {
+                self.refund(EventKind::RefundSucceeded, &["COMPLETED", "REVERSED"], resource_type)
+            }
             "PAYMENT.REFUND.FAILED" => self.refund(EventKind::RefundFailed, &["FAILED", "CANCELLED"], resource_type),
             "CUSTOMER.DISPUTE.CREATED" | "RISK.DISPUTE.CREATED" => self.dispute(EventKind::DisputeOpened),
             "CUSTOMER.DISPUTE.UPDATED" => self.dispute(EventKind::DisputeUpdated),
@@ -249,7 +251,8 @@ impl<'e> Reader<'e> {
     fn with_unit(&mut self, fact: Fact, unit: &Json) -> Fact {
         let payee = if fact.payee.is_some() { None } else { self.payee(unit.get("payee")) };
         let field = self.config.order_no.field();
-        let order_no = if fact.order_no.is_some() { None } else { self.order_no(unit, "resource.purchase_units", field) };
+        let order_no =
+            if fact.order_no.is_some() { None } else { self.order_no(unit, "resource.purchase_units", field) };
         Fact { order_no: fact.order_no.or(order_no), payee: fact.payee.or(payee), ..fact }
     }
 

@@ -146,7 +146,10 @@ impl ApiOffice for EventOffice {
         let expected = format!("Basic {}", STANDARD.encode(format!("{}:{}", self.side.client(), *secret)));
         let shown = ask.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
         if shown != Some(expected.as_str()) || conduct == ApiConduct::Denied {
-            return answer(401, &json!({ "error": "invalid_client", "error_description": "Client Authentication failed" }));
+            return answer(
+                401,
+                &json!({ "error": "invalid_client", "error_description": "Client Authentication failed" }),
+            );
         }
         match conduct {
             ApiConduct::Broken => return answer(500, &json!({ "name": "INTERNAL_SERVER_ERROR" })),
