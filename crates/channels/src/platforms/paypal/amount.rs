@@ -15,6 +15,9 @@ pub(super) fn read(amount: &Json) -> Result<Money, MoneyError> {
     };
     // A number of JSON has lost its decimals somewhere.
     let Some(Json::Text(value)) = amount.get("value") else { return Err(MoneyError::Shape) };
+    if !code.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return Err(MoneyError::Currency);
+    }
     let currency = Currency::parse(code)?;
     let money = Money::from_decimal(value, currency, currency.iso_exponent())?;
     if WHOLE.contains(&currency.code()) && money.minor % 100 != 0 {
