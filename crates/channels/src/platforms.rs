@@ -8,6 +8,7 @@ pub mod adyen_platform;
 pub mod alipay;
 pub mod antom;
 mod beijing;
+mod crc32;
 pub mod custom;
 mod douyin;
 pub mod douyin_ecpay;
@@ -26,6 +27,7 @@ pub mod lianlian_accp;
 mod minor;
 pub mod mollie;
 mod outside;
+pub mod paypal;
 pub mod presets;
 pub mod qq_wallet;
 mod repeated;
@@ -131,6 +133,7 @@ static CODED: &[&Platform] = &[
     &adyen_platform::PLATFORM,
     &mollie::PLATFORM,
     &antom::PLATFORM,
+    &paypal::PLATFORM,
     &custom::PLATFORM,
 ];
 
