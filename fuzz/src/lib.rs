@@ -19,6 +19,7 @@ mod replayed;
 mod stage;
 mod wechat;
 mod xml;
+mod xml_tree;
 
 use std::path::Path;
 
