@@ -7,6 +7,7 @@ pub mod adyen;
 pub mod adyen_platform;
 pub mod alipay;
 mod beijing;
+pub mod braintree;
 pub mod custom;
 mod douyin;
 pub mod douyin_ecpay;
@@ -128,6 +129,7 @@ static CODED: &[&Platform] = &[
     &stripe::PLATFORM,
     &adyen::PLATFORM,
     &adyen_platform::PLATFORM,
+    &braintree::PLATFORM,
     &mollie::PLATFORM,
     &custom::PLATFORM,
 ];
