@@ -8,6 +8,7 @@ pub mod adyen_platform;
 pub mod alipay;
 pub mod antom;
 mod beijing;
+pub mod braintree;
 mod crc32;
 pub mod custom;
 mod douyin;
@@ -131,6 +132,7 @@ static CODED: &[&Platform] = &[
     &stripe::PLATFORM,
     &adyen::PLATFORM,
     &adyen_platform::PLATFORM,
+    &braintree::PLATFORM,
     &mollie::PLATFORM,
     &antom::PLATFORM,
     &paypal::PLATFORM,

@@ -12,7 +12,7 @@ use std::fmt;
 pub use api::{ApiConduct, ApiOffice};
 pub use keys::{Conduct, KeyOffice};
 
-use crate::model::{EventKind, RawRequest, Timestamp};
+use crate::model::{EventKind, RawRequest, Reply, Timestamp};
 use crate::settings::{SettingValue, Settings};
 
 /// A platform's other side with its own fresh keys and invented merchant.
@@ -56,6 +56,12 @@ pub trait OtherSide: Send + Sync {
         None
     }
 
+    /// How it checks an address before it sends anything there, and what it wants to hear; none when it does not. Each
+    /// `serial` is another question.
+    fn challenge(&self, _serial: u64) -> Option<Challenge> {
+        None
+    }
+
     /// The part that hands out keys, with keys of its own; none when the platform has none.
     fn key_office(&self) -> Option<Box<dyn KeyOffice>> {
         None
@@ -66,6 +72,15 @@ pub trait OtherSide: Send + Sync {
     fn api_office(&self) -> Option<Box<dyn ApiOffice>> {
         None
     }
+}
+
+/// A platform's check of an address.
+#[derive(Clone)]
+pub struct Challenge {
+    /// What it asks.
+    pub request: RawRequest,
+    /// What it wants to hear, exactly.
+    pub reply: Reply,
 }
 
 /// Makes callbacks that a configured channel accepts, signed with that channel's own secret.
@@ -202,6 +217,13 @@ pub enum Covered {
     },
     /// These, each for itself, and no other.
     Each(&'static [&'static str]),
+}
+
+impl fmt::Debug for Challenge {
+    /// Says that there is an answer, not its bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Challenge").field("request", &self.request).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Genuine {

@@ -65,6 +65,11 @@ impl Channel for Succession {
         proven.into_iter().find(|verdict| matches!(verdict, Verdict::Genuine(_))).unwrap_or(verdict)
     }
 
+    /// An address is checked with the keys that the channel has now.
+    fn challenge(&self, request: &RawRequest) -> Option<Reply> {
+        self.current.challenge(request)
+    }
+
     fn answer(&self, answer: Answer, to: Option<&RawRequest>) -> Reply {
         self.current.answer(answer, to)
     }
