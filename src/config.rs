@@ -3,6 +3,7 @@
 
 pub mod ack;
 pub mod admin;
+pub mod asks;
 pub mod channel;
 pub mod deliver;
 pub mod example;
@@ -33,6 +34,7 @@ use toml::de::DeTable;
 
 pub use ack::{AckConfig, DeliveredConfig};
 pub use admin::AdminConfig;
+pub use asks::AsksConfig;
 pub use channel::ChannelConfig;
 pub use deliver::{BackoffConfig, DeliverConfig};
 pub use inbox::InboxConfig;

@@ -186,6 +186,8 @@ pub struct NewEvent {
     pub deliveries: usize,
     /// Whether it is held.
     pub is_held: bool,
+    /// Whether it is held only until the platform confirms it.
+    pub is_unconfirmed: bool,
 }
 
 /// The way out.

@@ -12,7 +12,7 @@ use tollbell_channels::succession::Succession;
 
 use super::network::AllowConfig;
 use super::reader::{Section, nearest};
-use super::{AckConfig, Catalogue, ResignConfig, former, read_id, settings};
+use super::{AckConfig, AsksConfig, Catalogue, ResignConfig, former, read_id, settings};
 use crate::messages::Message;
 
 /// A configured channel, built.
@@ -34,6 +34,8 @@ pub struct ChannelConfig {
     pub allow: AllowConfig,
     /// `ack`: when the platform hears "success". Default `stored`.
     pub ack: AckConfig,
+    /// `confirm` and `unproven`: what the platform is asked beyond what its protocol needs. Default nothing.
+    pub asks: AsksConfig,
     /// `resign_key`: the gateway's own key, for targets with `signature = "resigned"`.
     pub resign: ResignConfig,
     /// The channel itself.
@@ -94,6 +96,7 @@ impl ChannelConfig {
         };
         let former = former::read(&section, platform, &resolved, environment, folder, catalogue);
         let built = built.map(|current| Succession::of(current, former));
+        let asks = AsksConfig::read(&section, built.as_deref(), ack.as_ref());
         let resign = ResignConfig::read(&section, built.as_ref(), folder, catalogue);
         section.finish();
         Some(Self {
@@ -105,6 +108,7 @@ impl ChannelConfig {
             is_shadow,
             allow,
             ack: ack?,
+            asks,
             resign,
             channel: built?,
             settings: resolved,

@@ -7,6 +7,7 @@
 
 mod admin;
 mod audit;
+mod confirmed;
 mod facts;
 mod fault;
 mod files;

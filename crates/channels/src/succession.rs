@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel::{
-    Answer, Channel, FetchedKey, HttpAnswer, HttpAsk, KeyNote, KeyRefused, KeyRequest, KeySource, Likeness, Rejection,
+    Answer, Channel, FetchBack, FetchedKey, HttpAnswer, HttpAsk, KeyNote, KeyRefused, KeyRequest, KeySource, Likeness, Rejection,
     Verdict,
 };
 use crate::model::{AckMatch, AppReply, RawRequest, Reply, Timestamp};
@@ -51,6 +51,15 @@ fn is_about_keys(verdict: &Verdict) -> bool {
     )
 }
 
+/// Whether a key made the difference: what anybody could have sent is not what a key of before stands for.
+fn is_shown(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Genuine(_) => true,
+        Verdict::Hint(hint) => hint.is_vouched(),
+        Verdict::Refused(_) | Verdict::NeedsKey(_) => false,
+    }
+}
+
 impl Channel for Succession {
     fn recognise(&self, request: &RawRequest) -> Likeness {
         self.current.recognise(request)
@@ -61,8 +70,8 @@ impl Channel for Succession {
         if !is_about_keys(&verdict) {
             return verdict;
         }
-        let proven = self.valid(now).map(|former| former.channel.verify(request, now));
-        proven.into_iter().find(|verdict| matches!(verdict, Verdict::Genuine(_))).unwrap_or(verdict)
+        let mut shown = self.valid(now).map(|former| former.channel.verify(request, now));
+        shown.find(is_shown).unwrap_or(verdict)
     }
 
     /// An address is checked with the keys that the channel has now.
@@ -115,6 +124,11 @@ impl Channel for Succession {
             notes.extend(former.channel.keys().into_iter().filter(|note| !known.contains(note)).map(ends));
         }
         notes
+    }
+
+    /// The platform is asked with the credential of now, whichever key a message showed.
+    fn fetch_back(&self) -> Option<&dyn FetchBack> {
+        self.current.fetch_back()
     }
 
     fn key_source(&self) -> Option<&dyn KeySource> {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Concern, Notification};
 use crate::channel::Answered;
 use crate::signature::Verified;
 
@@ -62,6 +63,17 @@ impl<T> Proven<T> {
     /// Both parts, for storing.
     pub fn into_parts(self) -> (T, Proof) {
         (self.value, self.proof)
+    }
+}
+
+impl Proven<Notification> {
+    /// The same, and held for one more reason. Nothing that it says changes.
+    #[must_use]
+    pub fn with_concern(mut self, concern: Concern) -> Self {
+        if !self.value.concerns.contains(&concern) {
+            self.value.concerns.push(concern);
+        }
+        self
     }
 }
 

@@ -123,10 +123,6 @@ const UNCONFIRMED: &[Text] = &[
         zh: "`charge.refunded` 在退款发起时告知:设置 `refunds_from = [\"charge\"]` 时,尚未到账的退款也按成功计",
     },
     Text {
-        en: "a Checkout session's id is longer than what is asked about: a thin event about one is held, also with an API key",
-        zh: "Checkout Session 的编号过长,无法回查:关于它的轻量(thin)事件即使配置了 API 密钥也会被挂起",
-    },
-    Text {
         en: "transfers to connected accounts, application fees, invoices and subscriptions are stored as `other`",
         zh: "向关联账户的划转、平台服务费、账单与订阅类事件只保存为 `other`",
     },
