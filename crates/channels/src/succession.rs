@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel::{
-    Answer, Channel, FetchedKey, HttpAnswer, HttpAsk, KeyNote, KeyRefused, KeyRequest, KeySource, Likeness, Rejection,
-    Verdict,
+    Answer, Channel, FetchBack, FetchedKey, HttpAnswer, HttpAsk, KeyNote, KeyRefused, KeyRequest, KeySource, Likeness,
+    Rejection, Verdict,
 };
 use crate::model::{AckMatch, AppReply, RawRequest, Reply, Timestamp};
 use crate::resign::Resigner;
@@ -37,8 +37,16 @@ impl Succession {
         if former.is_empty() { current } else { Arc::new(Self { current, former }) }
     }
 
-    fn valid(&self, now: Timestamp) -> impl Iterator<Item = &Former> {
-        self.former.iter().filter(move |former| now < former.until)
+    fn valid(&self, now: Timestamp) -> impl Iterator<Item = (usize, &Former)> {
+        self.former.iter().enumerate().filter(move |(_, former)| now < former.until)
+    }
+}
+
+/// What a key of before is called in proofs and for people, so that it is seen who still signs with it.
+fn former_label(place: usize, label: &str) -> String {
+    match place {
+        0 => format!("former {label}"),
+        _ => format!("former {} {label}", place + 1),
     }
 }
 
@@ -61,8 +69,12 @@ impl Channel for Succession {
         if !is_about_keys(&verdict) {
             return verdict;
         }
-        let proven = self.valid(now).map(|former| former.channel.verify(request, now));
-        proven.into_iter().find(|verdict| matches!(verdict, Verdict::Genuine(_))).unwrap_or(verdict)
+        let proven = self.valid(now).find_map(|(place, former)| match former.channel.verify(request, now) {
+            Verdict::Genuine(proven) => Some(Verdict::Genuine(proven.by_key_called(|key| former_label(place, key)))),
+            hint @ Verdict::Hint(_) => Some(hint),
+            _ => None,
+        });
+        proven.unwrap_or(verdict)
     }
 
     fn answer(&self, answer: Answer, to: Option<&RawRequest>) -> Reply {
@@ -95,11 +107,11 @@ impl Channel for Succession {
 
     fn keys(&self) -> Vec<KeyNote> {
         let mut notes = self.current.keys();
-        for former in &self.former {
+        for (place, former) in self.former.iter().enumerate() {
             // A shared secret has no fingerprint: two of them may look the same and be others.
             let known: Vec<KeyNote> = notes.iter().filter(|note| note.fingerprint.is_some()).cloned().collect();
             let ends = |note: KeyNote| KeyNote {
-                label: format!("former {}", note.label),
+                label: former_label(place, &note.label),
                 not_after: Some(note.not_after.map_or(former.until, |own| own.min(former.until))),
                 ..note
             };
@@ -110,6 +122,11 @@ impl Channel for Succession {
 
     fn key_source(&self) -> Option<&dyn KeySource> {
         self.current.key_source().map(|_| self as &dyn KeySource)
+    }
+
+    /// Asked as the merchant is known now.
+    fn fetch_back(&self) -> Option<&dyn FetchBack> {
+        self.current.fetch_back()
     }
 
     /// The key of the gateway's own must not be one that is believed, nor one that was.
