@@ -41,8 +41,8 @@ pub struct Prints {
 
 /// Tables that stand in any number and are told apart by their id, or by their place.
 const REPEATED: &[&str] = &["channel", "target", "route"];
-/// Endings of settings that name files, and of those that name systemd credentials.
-const FILE_ENDINGS: &[&str] = &["_file", "_files"];
+/// Endings of settings that name files, and of those that name systemd credentials. A file in a list may be a table.
+const FILE_ENDINGS: &[&str] = &["_file", "_files", "_files.file"];
 const CREDENTIAL_ENDING: &str = "_credential";
 /// Bytes of a key file that the digest covers at most; a larger one is refused as a key.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;

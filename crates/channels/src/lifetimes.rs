@@ -19,8 +19,8 @@ use crate::settings::{Settings, SettingsError};
 /// Most different ends in one channel: each stretch between two is a channel of its own.
 pub const ENDS_MAX: usize = 16;
 
-/// What a channel lacks when its last key has ended.
-const LACKING: &[&str] = &["missing", "empty_list", "no_key_for_algorithm"];
+/// What a channel lacks when its last key has ended. Two of which it takes either were found in the whole already.
+const LACKING: &[&str] = &["missing", "empty_list", "no_key_for_algorithm", "either_or"];
 
 /// Status that a refused credential is told as, when ours has ended.
 const UNAUTHORISED: u16 = 401;
@@ -53,8 +53,11 @@ impl Lifetimes {
         if ends.is_empty() {
             return Ok(whole);
         }
+        if let Some(setting) = settings.first_marked().filter(|_| ends.len() > ENDS_MAX) {
+            return Err(SettingsError::new(setting, "out_of_range").because(format!("{} > {ENDS_MAX}", ends.len())));
+        }
         let mut then = Vec::new();
-        for from in ends.into_iter().take(ENDS_MAX) {
+        for from in ends {
             let left = match build(&settings.at(from)) {
                 Ok(channel) => Some(channel.into()),
                 Err(error) if LACKING.contains(&error.word) => None,

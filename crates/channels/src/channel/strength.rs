@@ -232,7 +232,10 @@ fn secret(setting: &'static str, place: usize, label: String, bytes: &[u8]) -> O
 impl Secret {
     /// What is weak about it. `notes` are the channel's, which say what it keys.
     pub fn weaknesses(&self, notes: &[KeyNote]) -> Vec<Weakness> {
-        let own = notes.iter().filter(|note| note.label == self.label).filter_map(KeyNote::primitives).flatten();
+        // Where keys have numbers, the only one has the first.
+        let numbered = format!("{} 1", self.label);
+        let is_own = |note: &&KeyNote| note.label == self.label || note.label == numbered;
+        let own = notes.iter().filter(is_own).filter_map(KeyNote::primitives).flatten();
         let hash = own.filter_map(|one| if let Primitive::Hmac(bytes) = one { Some(bytes) } else { None }).max();
         let least = hash.unwrap_or(SECRET_BYTES_MIN);
         let mut found = Vec::new();

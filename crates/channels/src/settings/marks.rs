@@ -21,6 +21,14 @@ impl Settings {
         self
     }
 
+    /// With everything that other settings say about key material.
+    #[must_use]
+    pub fn with_marks_of(mut self, other: &Self) -> Self {
+        self.marks.extend(other.marks.iter().map(|(place, mark)| (*place, mark.clone())));
+        self.ended.extend(other.ended.iter());
+        self
+    }
+
     /// What is said about the key material at a place of a setting.
     pub fn mark(&self, setting: &str, place: usize) -> Option<&KeyMark> {
         self.marks.iter().find(|((name, at), _)| *name == setting && *at == place).map(|(_, mark)| mark)
@@ -39,6 +47,11 @@ impl Settings {
         ends.sort_unstable();
         ends.dedup();
         ends
+    }
+
+    /// The first setting of which something is said.
+    pub(crate) fn first_marked(&self) -> Option<&'static str> {
+        self.marks.keys().next().map(|(setting, _)| *setting)
     }
 
     /// Whether the only key of a setting was there and has ended.
