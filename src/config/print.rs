@@ -254,6 +254,20 @@ mod tests {
     }
 
     #[test]
+    fn a_file_with_an_end_is_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let text =
+            "[[channel]]\nid = \"x\"\nkeys_files = [\"one\", { file = \"two\", until = \"2026-12-31T00:00:00Z\" }]\n";
+        fs::write(folder.path().join("tollbell.toml"), text).unwrap();
+        let named = named_files(&[folder.path().join("tollbell.toml")], folder.path(), &|_| None);
+        assert_eq!(named, [folder.path().join("one"), folder.path().join("two")]);
+        let before = prints(folder.path(), text);
+        fs::write(folder.path().join("two"), "").unwrap();
+        assert_ne!(before, prints(folder.path(), text));
+        assert_ne!(before, prints(folder.path(), &text.replace("12-31", "12-30")));
+    }
+
+    #[test]
     fn a_key_that_appears_is_a_change_and_is_watched_before() {
         let folder = tempfile::tempdir().unwrap();
         let text = "[[channel]]\nid = \"x\"\nkeys_files = [\"one\", \"two\"]\n";
