@@ -3,6 +3,7 @@
 mod fetch;
 mod fetch_back;
 mod hint;
+pub mod strength;
 
 use std::fmt;
 use std::time::Duration;

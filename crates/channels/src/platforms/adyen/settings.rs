@@ -169,7 +169,8 @@ pub(in crate::platforms) fn keys(settings: &Settings) -> Result<Vec<HmacKey>, Se
             Err(SettingsError::new(KEY_FILES, "out_of_range").because(format!("{} > {KEYS_MAX}", files.len())))
         }
         (None, Some(files)) => {
-            let read = |(at, file): (usize, &Zeroizing<Vec<u8>>)| key(KEY_FILES, file, &format!("{KEY_FILES}[{at}]"));
+            let read =
+                |(at, file): (usize, &Zeroizing<Vec<u8>>)| key(KEY_FILES, file, &settings.key_label(KEY_FILES, at));
             files.iter().enumerate().map(read).collect()
         }
     }

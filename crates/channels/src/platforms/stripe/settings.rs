@@ -271,7 +271,7 @@ fn secrets(settings: &Settings) -> Result<Vec<HmacKey>, SettingsError> {
             Err(SettingsError::new(SECRET_FILES, "out_of_range").because(format!("{} > {SECRETS_MAX}", files.len())))
         }
         (None, Some(files)) => {
-            let label = |at: usize| format!("{SECRET_FILES}[{at}]");
+            let label = |at: usize| settings.key_label(SECRET_FILES, at);
             files.iter().enumerate().map(|(at, file)| secret(SECRET_FILES, file, label(at))).collect()
         }
     }
