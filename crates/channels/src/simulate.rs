@@ -166,6 +166,15 @@ pub enum Cover {
         /// The header that carries the signature.
         signature: &'static str,
     },
+    /// The exact body, and these headers; the signature's header says more than the signature.
+    BodyAndWritten {
+        /// Names of headers under the signature.
+        headers: &'static [&'static str],
+        /// The header that carries the signature.
+        signature: &'static str,
+        /// How the header is written.
+        written: Written,
+    },
     /// The exact body; the signature is a pair of the URL's query.
     BodyAndQuery {
         /// The name of that pair.
@@ -177,6 +186,25 @@ pub enum Cover {
         /// The header that carries both.
         signature: &'static str,
     },
+    /// Nothing that the message says is believed: the platform is asked about the number that a covered pair is, and its
+    /// answer is the proof.
+    Asked {
+        /// The number, and what else is covered by what vouches for it.
+        pairs: PairCover,
+        /// The header that carries what vouches for the number, where it stands in one.
+        header: Option<&'static str>,
+    },
+}
+
+/// How a header with signatures is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// What stands directly before each signature: `sha256=`, `v1,`.
+    pub before: &'static str,
+    /// What stands between two signatures, where there may be several.
+    pub between: Option<&'static str>,
+    /// Whether all of it is percent-encoded.
+    pub is_percent_encoded: bool,
 }
 
 /// How a signature covers pairs.

@@ -5,6 +5,7 @@
 //! the canonical form is computed here a second time, so that a mistake in the crate is not shared.
 
 mod contract {
+    mod asking;
     mod cover;
     mod cuts;
     mod damage;
@@ -30,5 +31,6 @@ mod contract {
     mod settings;
     mod toys;
     mod world;
+    mod written;
     mod xml;
 }

@@ -10,10 +10,8 @@ use tollbell_channels::platforms::{PLATFORMS, Platform};
 use tollbell_channels::settings::Settings;
 use tollbell_channels::simulate::{ApiConduct, ApiOffice, Story};
 
+use super::asking::BASE;
 use super::world::{at, build, story};
-
-/// Where the offices are said to be.
-const BASE: &str = "https://api.platform.example";
 
 struct Asking {
     platform: &'static Platform,
@@ -147,7 +145,10 @@ fn the_same_answer_is_one_notification_and_another_state_is_another() {
             let key = told.value().key();
             assert_eq!(key, world.told(&story).value().key(), "{}: {kind}", world.platform.kind);
             assert!(seen.insert(key), "{}: {kind}: another state's key", world.platform.kind);
-            let dearer = Story { amount_minor: story.amount_minor + 1, ..story.clone() };
+            let dearer = match kind {
+                EventKind::RefundSucceeded => Story { refunded_minor: story.refunded_minor + 1, ..story.clone() },
+                _ => Story { amount_minor: story.amount_minor + 1, ..story.clone() },
+            };
             let is_new = seen.insert(world.told(&dearer).value().key());
             assert_eq!(is_new, has_amount, "{}: {kind}: another amount is another state", world.platform.kind);
         }
