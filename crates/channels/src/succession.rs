@@ -149,11 +149,6 @@ impl Channel for Succession {
         self.current.key_source().map(|_| self as &dyn KeySource)
     }
 
-    /// Asked as the merchant is known now.
-    fn fetch_back(&self) -> Option<&dyn FetchBack> {
-        self.current.fetch_back()
-    }
-
     /// The key of the gateway's own must not be one that is believed, nor one that was.
     fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
         let resigner = self.current.resigner(key)?;

@@ -28,6 +28,10 @@ use crate::signature::rsa::sign_sha256;
 use crate::simulate::certificate::{Draft, Name};
 use crate::simulate::{ApiOffice, Cover, Genuine, KeyOffice, OtherSide, Story, WrittenSetting};
 
+/// What a delivery's signature covers.
+const COVER: Cover =
+    Cover::BodyAndHeaders { headers: &[TRANSMISSION_ID, TRANSMISSION_TIME], signature: TRANSMISSION_SIG };
+
 const STORIES: &[EventKind] = &[
     EventKind::PaymentSucceeded,
     EventKind::PaymentPending,
@@ -146,8 +150,7 @@ impl Side {
     fn tell(&self, story: &Story) -> Genuine {
         let seed = seed(story);
         let request = self.deliver(&event(story, &event_id(&seed)), &seed, story.at);
-        let headers = &[TRANSMISSION_ID, TRANSMISSION_TIME];
-        Genuine { request, cover: Cover::BodyAndHeaders { headers, signature: TRANSMISSION_SIG } }
+        Genuine { request, cover: COVER }
     }
 }
 

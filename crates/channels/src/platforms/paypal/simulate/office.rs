@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::{Value, json};
 
 use super::{
-    AUTHORITY, CERTIFICATE_NAME, EARLY, LATE, PLATFORM, STORIES, Side, event, event_id, issue, key, seed, words,
+    AUTHORITY, CERTIFICATE_NAME, COVER, EARLY, LATE, PLATFORM, STORIES, Side, event, event_id, issue, key, seed, words,
 };
 use crate::channel::{ANSWER_BYTES_MAX, HttpAnswer, HttpAsk};
 use crate::model::{EventKind, RawRequest, Timestamp};
@@ -22,7 +22,7 @@ use crate::platforms::paypal::certificate::PATH;
 use crate::platforms::paypal::settings::{API_BASE, AUTHORITIES, CONFIRM};
 use crate::settings::SettingValue;
 use crate::simulate::certificate::Name;
-use crate::simulate::{ApiConduct, ApiOffice, Conduct, Genuine, KeyOffice, Story, WrittenSetting};
+use crate::simulate::{ApiConduct, ApiOffice, Conduct, Cover, Genuine, KeyOffice, Story, WrittenSetting};
 
 const ROOT: Name = Name { common: "Demo Root CA", unit: "Certification Authority", organization: "tollbell demo" };
 /// Somebody else whom the same authority knows.
@@ -139,6 +139,10 @@ impl ApiOffice for EventOffice {
         let id = event_id(&format!("{}/{}", story.order_no, story.serial));
         self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), story.clone());
         self.side.deliver(&event(story, &id), &seed(story), story.at)
+    }
+
+    fn cover(&self) -> Cover {
+        COVER
     }
 
     fn answer(&self, ask: &HttpAsk, conduct: ApiConduct) -> HttpAnswer {
