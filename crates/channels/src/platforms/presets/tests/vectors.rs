@@ -8,13 +8,12 @@ const AT: i64 = 1_700_000_000;
 const HEX: &str = "a0930ad16a3a2d4b5538ddf8c3e281fda384a3c44c9c0ebda1f347188b897e24";
 const BASE64: &str = "oJMK0Wo6LUtVON34w+KB/aOEo8RMnA69ofNHGIuJfiQ=";
 
-/// Kind, secret, and headers.
+/// Kind, secret, and headers. `GoCardless` signs like the first four, but a body without a list of events is none of its own.
 const VECTORS: &[(&str, &str, &[(&str, &str)])] = &[
     ("razorpay", "topsecret", &[("X-Razorpay-Signature", HEX)]),
     ("checkout_com", "topsecret", &[("Cko-Signature", HEX)]),
     ("coinbase_commerce", "topsecret", &[("X-CC-Webhook-Signature", HEX)]),
     ("lemon_squeezy", "topsecret", &[("X-Signature", HEX)]),
-    ("gocardless", "topsecret", &[("Webhook-Signature", HEX)]),
     ("shopify", "topsecret", &[("X-Shopify-Hmac-Sha256", BASE64)]),
     ("worldline", "topsecret", &[("X-GCS-KeyId", "key-1"), ("X-GCS-Signature", BASE64)]),
     (
