@@ -54,6 +54,7 @@ fn channel_with(kind: &str, secret: &str) -> Box<dyn Channel> {
     let value = |name: &str, example: &str| match name {
         "notification_url" => "https://example.com/hook".to_owned(),
         "key_id" => "key-1".to_owned(),
+        "account" if kind == "shopify" => "shop-1".to_owned(),
         _ => example.to_owned(),
     };
     let settings = preset.settings.iter().fold(Settings::new(Environment::Live), |all, setting| match setting.kind {
