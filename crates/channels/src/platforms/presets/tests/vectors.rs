@@ -8,13 +8,13 @@ const AT: i64 = 1_700_000_000;
 const HEX: &str = "a0930ad16a3a2d4b5538ddf8c3e281fda384a3c44c9c0ebda1f347188b897e24";
 const BASE64: &str = "oJMK0Wo6LUtVON34w+KB/aOEo8RMnA69ofNHGIuJfiQ=";
 
-/// Kind, secret, and headers.
+/// Kind, secret, and headers. `GoCardless` signs like the first four, but a body without a list of events is none of its own.
+/// The vector of Square has a secret that its file calls too short; it stands among those of `custom`.
 const VECTORS: &[(&str, &str, &[(&str, &str)])] = &[
     ("razorpay", "topsecret", &[("X-Razorpay-Signature", HEX)]),
     ("checkout_com", "topsecret", &[("Cko-Signature", HEX)]),
     ("coinbase_commerce", "topsecret", &[("X-CC-Webhook-Signature", HEX)]),
     ("lemon_squeezy", "topsecret", &[("X-Signature", HEX)]),
-    ("gocardless", "topsecret", &[("Webhook-Signature", HEX)]),
     ("shopify", "topsecret", &[("X-Shopify-Hmac-Sha256", BASE64)]),
     ("worldline", "topsecret", &[("X-GCS-KeyId", "key-1"), ("X-GCS-Signature", BASE64)]),
     (
@@ -30,7 +30,6 @@ const VECTORS: &[(&str, &str, &[(&str, &str)])] = &[
             ("x-signature", "7b64ee0a00f3122a6caae7fa87d1301fdc4f9d6d9adca8e2b00ff6eb7dcd427d"),
         ],
     ),
-    ("square", "sqkey", &[("x-square-hmacsha256-signature", "ASwCra4maI7ULpLpMjiEKig3LeVGyobPpOt8g++fCgY=")]),
     (
         "standard_webhooks",
         "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
@@ -53,8 +52,8 @@ const VECTORS: &[(&str, &str, &[(&str, &str)])] = &[
 fn channel_with(kind: &str, secret: &str) -> Box<dyn Channel> {
     let preset = by_kind(kind).unwrap();
     let value = |name: &str, example: &str| match name {
-        "notification_url" => "https://example.com/hook".to_owned(),
         "key_id" => "key-1".to_owned(),
+        "account" if kind == "shopify" => "shop-1".to_owned(),
         _ => example.to_owned(),
     };
     let settings = preset.settings.iter().fold(Settings::new(Environment::Live), |all, setting| match setting.kind {
