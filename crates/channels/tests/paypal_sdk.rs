@@ -15,7 +15,7 @@ use oracle::python::{run, seed};
 use oracle::wire::{read, written};
 use serde_json::{Value, json};
 use tollbell_channels::channel::{Channel, HttpAnswer, Verdict};
-use tollbell_channels::model::{Environment, EventKind, Notification, RawRequest, Timestamp};
+use tollbell_channels::model::{Environment, EventKind, Identity, Notification, RawRequest, Timestamp};
 use tollbell_channels::platforms::{self, Platform};
 use tollbell_channels::settings::{SettingValue, Settings};
 use tollbell_channels::simulate::{Conduct, Story};
@@ -74,7 +74,7 @@ fn told(notification: &Notification) -> Value {
     let is_named = fact.kind != EventKind::Other;
     json!({
         "event": fact.kind.as_str(), "name": is_named.then(|| fact.identity.as_str()), "order": fact.order_no,
-        "payment": fact.payment.as_ref().map(|payment| payment.as_str()),
+        "payment": fact.payment.as_ref().map(Identity::as_str),
         "minor": money.map(|money| money.minor), "currency": money.map(|money| money.currency.code().to_owned()),
         "held": !notification.concerns.is_empty(),
     })
@@ -88,16 +88,13 @@ fn the_kit_and_we_agree_about_what_is_genuine_and_what_it_means() {
     let mut taken = 0;
     for line in &lines {
         let channel = channel(text(line, "webhook"), text(line, "root"));
-        match judged(&*channel, &read(&line["request"], now()), text(line, "pem")) {
-            Some(notification) => {
-                assert!(line["genuine"] == true, "taken, and not genuine: {line}");
-                assert_eq!(told(&notification), line["expect"], "{line}");
-                taken += 1;
-            }
-            None => {
-                assert!(line["genuine"] == false, "genuine, and refused: {line}");
-                *refused.entry(line["damage"].to_string()).or_default() += 1;
-            }
+        if let Some(notification) = judged(&*channel, &read(&line["request"], now()), text(line, "pem")) {
+            assert!(line["genuine"] == true, "taken, and not genuine: {line}");
+            assert_eq!(told(&notification), line["expect"], "{line}");
+            taken += 1;
+        } else {
+            assert!(line["genuine"] == false, "genuine, and refused: {line}");
+            *refused.entry(line["damage"].to_string()).or_default() += 1;
         }
     }
     assert!(taken > CASES / 3 && refused.values().sum::<usize>() > CASES / 6, "{taken} taken, refused: {refused:?}");

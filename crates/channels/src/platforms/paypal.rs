@@ -9,8 +9,9 @@
 //! as many other bodies with the same sum as he likes, and the signature holds for each. There is no window of time
 //! either. One line of an old log would be enough to invent payments for good. So the signature counts for what it is, a
 //! proof that the platform once sent this transmission to this webhook:
-//! * With credentials of the API (`confirm = "always"`, the default) a delivery is a hint whose sender knows the secret. The
-//!   platform is asked for the event by its id, and only that answer makes facts, under the proof of the API.
+//! * With credentials of the API (`confirm = "always"`, the default) a delivery is a hint. The platform is asked for the
+//!   event by its id, and only that answer makes facts, under the proof of the API. The signature keeps out those who never
+//!   saw a delivery; for the rest a hint is as good as one by anybody.
 //! * Without them there is no channel, unless `confirm = "never"` says that the operator takes the risk. Then a notification is
 //!   named by its transmission, which is signed, and not by the event's id, which is not; the transmission is a name of its
 //!   fact as well, so that a captured delivery with another body meets the fact that it once told, and is no second one
@@ -247,7 +248,7 @@ impl PayPal {
         }
         let verified = self.verified(&sent, &keys)?;
         if self.config.confirms {
-            return confirmed(request, &verified).map(Verdict::Hint);
+            return asked(request).map(Verdict::Hint);
         }
         let (event, concern) = parse(&request.body, "body");
         let alone = Sent { id: sent.id, at: sent.at };
@@ -273,12 +274,14 @@ impl PayPal {
     }
 }
 
-/// What is asked about: the event that the body names, which nothing else of the body is needed for.
-fn confirmed(request: &RawRequest, verified: &Verified) -> Result<Hint, Rejection> {
+/// What is asked about: the event that the body names, which nothing else of the body is needed for. The signature stands
+/// for no number: whoever captured one delivery can put any number under it. So this counts as said by anybody, and is
+/// bounded like that; the platform's own networks earn their places by numbers that exist.
+fn asked(request: &RawRequest) -> Result<Hint, Rejection> {
     let malformed = |field: &str| Rejection::Malformed { field: field.to_owned() };
     let event = Json::parse(&request.body).map_err(|_| malformed("body"))?;
     let number = api::number(&event).ok_or_else(|| malformed("id"))?;
-    Ok(Hint::from_platform(number, verified))
+    Ok(Hint::from_anybody(number))
 }
 
 /// Whether a delivery was sent longer ago than the platform repeats, or in a future that no clock explains.

@@ -9,9 +9,9 @@ const WHOLE: &[&str] = &["HUF", "TWD"];
 
 /// Reads `{"currency_code": "USD", "value": "10.00"}`, or `currency` in place of the first name.
 pub(super) fn read(amount: &Json) -> Result<Money, MoneyError> {
-    let code = match (amount.get("currency_code"), amount.get("currency")) {
-        (Some(Json::Text(code)), None) | (None, Some(Json::Text(code))) => code,
-        _ => return Err(MoneyError::Currency),
+    let codes = (amount.get("currency_code"), amount.get("currency"));
+    let ((Some(Json::Text(code)), None) | (None, Some(Json::Text(code)))) = codes else {
+        return Err(MoneyError::Currency);
     };
     // A number of JSON has lost its decimals somewhere.
     let Some(Json::Text(value)) = amount.get("value") else { return Err(MoneyError::Shape) };

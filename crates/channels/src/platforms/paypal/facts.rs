@@ -226,7 +226,7 @@ impl<'e> Reader<'e> {
         let order_no = self.order_no(unit, path, self.config.order_no.field());
         let payee = self.payee(unit.get("payee"));
         let platform_no = own.split(':').next().map(str::to_owned);
-        Some(Fact { order_no, payee, platform_no, ..self.fact(EventKind::PaymentAuthorized, identity, amount) })
+        Some(Fact { order_no, platform_no, payee, ..self.fact(EventKind::PaymentAuthorized, identity, amount) })
     }
 
     /// The captures of a purchase unit that have succeeded; each has an event of its own as well, under the same name.
@@ -343,7 +343,7 @@ impl<'e> Reader<'e> {
         let order_no = self.order_no(transaction, "resource.disputed_transactions[0]", field);
         let payee = self.payee(transaction.get("seller"));
         let platform_no = Some(own.as_str().to_owned());
-        vec![Fact { order_no, payee, payment, platform_no, ..self.fact(kind, identity, amount) }]
+        vec![Fact { order_no, platform_no, payee, payment, ..self.fact(kind, identity, amount) }]
     }
 
     /// Money that the merchant pays out. Numbers of the merchant's own are unique within a batch only, so they are no name.
@@ -400,13 +400,11 @@ impl<'e> Reader<'e> {
     }
 
     fn amount(&mut self, amount: Option<&Json>, path: &str) -> Amount {
-        match amount.map(amount::read) {
-            Some(Ok(money)) => Amount::Stated(money),
-            _ => {
-                self.concern(Concern::UnreadableAmount { field: path.to_owned() });
-                Amount::Unreadable
-            }
+        if let Some(Ok(money)) = amount.map(amount::read) {
+            return Amount::Stated(money);
         }
+        self.concern(Concern::UnreadableAmount { field: path.to_owned() });
+        Amount::Unreadable
     }
 
     /// Whether an object's state is one that its event's type can have.
