@@ -9,7 +9,7 @@
 //! held; the date only lets an old capture be held.
 //!
 //! A kind of item that Adyen never signs is taken only with the user and password of the endpoint, and never as anything
-//! about money. Sources: Adyen's documents on webhooks, its OpenAPI files, its PHP, Node and Python kits.
+//! about money. Sources: Adyen's documents on webhooks, its `OpenAPI` files, its PHP, Node and Python kits.
 
 pub(super) mod amount;
 mod facts;
