@@ -25,6 +25,10 @@ USUAL = "usd eur gbp huf twd cny".split()
 TO_ISO = {"mga": 100, "isk": 1 / 100, "ugx": 1 / 100}
 
 
+# Stands where a failure has no name but its event's.
+EVENT_ID = "event"
+
+
 class Clock:
     """What the library asks for the time."""
 
@@ -88,7 +92,7 @@ def money(rnd):
     return amount, currency
 
 
-def story(rnd):
+def story(rnd, version):
     """A type, its object, and what it means: event, name, order, whether an amount is told, held."""
     number = lambda prefix: prefix + "".join(rnd.choices("0123456789abcdefXYZ", k=20))
     order = rnd.choice(["T", "订单", "order:"]) + str(rnd.randrange(10**9))
@@ -99,7 +103,7 @@ def story(rnd):
     told = lambda event, name, paid=True, held=False, order=order: (event, name, order, paid, held)
     if kind == "intent":
         what = rnd.choice(
-            "succeeded processing requires_action partially_funded canceled payment_failed amount_capturable_updated new".split()
+            "succeeded created processing requires_action partially_funded canceled payment_failed amount_capturable_updated new".split()
         )
         status = {"succeeded": "succeeded"}.get(what, "requires_payment_method")
         if what == "succeeded" and rnd.random() < 0.1:
@@ -108,13 +112,19 @@ def story(rnd):
             "id": pi, "object": "payment_intent", "amount": amount, "amount_received": amount,
             "amount_capturable": amount, "latest_charge": ch, "status": status,
         }
+        attempt = ch
+        if what == "payment_failed" and rnd.random() < 0.6:
+            # The attempt's own charge, if it came so far; the latest one may be an earlier attempt's.
+            attempt = rnd.choice([None, number("ch_")])
+            body["last_payment_error"] = {"code": "card_declined"} | ({"charge": attempt} if attempt else {})
         means = {
+            "created": ("other", None, None, False, False),
             "succeeded": told("payment.succeeded", pi) if status == "succeeded" else ("other", None, None, False, True),
             "processing": told("payment.pending", pi, False),
             "requires_action": told("payment.pending", pi, False),
             "partially_funded": told("payment.pending", pi, False),
             "canceled": told("payment.closed", pi, False),
-            "payment_failed": told("payment.failed", ch),
+            "payment_failed": told("payment.failed", attempt or EVENT_ID),
             "amount_capturable_updated": told("payment.authorized", None),
             "new": ("other", None, None, False, True),
         }[what]
@@ -152,14 +162,19 @@ def story(rnd):
             "id": cs, "object": "checkout.session", "amount_total": amount, "payment_intent": pi,
             "payment_status": status, "client_reference_id": "R" + order,
         }
+        name, is_loose = pi, False
+        if rnd.random() < 0.2:
+            # Of a subscription. Only the invoice ties it to its PaymentIntent, and not in later versions.
+            body |= {"payment_intent": None, "invoice": number("in_")}
+            name, is_loose = cs, version >= "2025-03-31"
         if rnd.random() < 0.5:
             body["metadata"] = {}
             order = "R" + order
         means = {
-            "completed": told("payment.succeeded" if status == "paid" else "payment.pending", pi, status == "paid"),
-            "async_payment_succeeded": told("payment.succeeded", pi),
+            "completed": told("payment.succeeded", name, held=is_loose) if status == "paid" else told("payment.pending", name, False),
+            "async_payment_succeeded": told("payment.succeeded", name, held=is_loose),
             "async_payment_failed": told("payment.failed", cs),
-            "expired": told("payment.closed", pi, False),
+            "expired": told("payment.closed", name, False),
         }[what]
         means = means[:2] + (order,) + means[3:]
         return f"checkout.session.{what}", body, means, (amount, currency)
@@ -206,10 +221,11 @@ def make(seed, count):
     for index in range(count):
         secret = "whsec_" + "".join(rnd.choices("ABCDEFghijkl0123456789+/=", k=rnd.randrange(10, 60)))
         now = 1_700_000_000 + rnd.randrange(10**8)
-        kind, body, means, (amount, currency) = story(rnd)
+        version = rnd.choice(["2020-08-27", "2022-11-15", "2025-02-24.acacia", "2025-03-31.basil", "2026-01-28.clover"])
+        kind, body, means, (amount, currency) = story(rnd, version)
         event = {
             "id": f"evt_{index}", "object": "event", "type": kind, "created": now - 5, "livemode": True,
-            "data": {"object": body}, "pending_webhooks": 1, "request": None,
+            "api_version": version, "data": {"object": body}, "pending_webhooks": 1, "request": None,
         }
         text = json.dumps(event, ensure_ascii=rnd.random() < 0.5, indent=rnd.choice([None, None, 2]))
         at, key, damage = now + rnd.randrange(-300, 301), secret, None
@@ -249,7 +265,7 @@ def make(seed, count):
         if damage == "other body":
             sent = text.replace(f'"evt_{index}"', f'"evt_{index}0"')
         headers = [["Content-Type", "application/json; charset=utf-8"], ["Stripe-Signature", header]]
-        name, found = means[1], minor(amount, currency) if means[3] else None
+        name, found = f"evt_{index}" if means[1] == EVENT_ID else means[1], minor(amount, currency) if means[3] else None
         expect = {
             "event": means[0], "name": name, "order": means[2],
             "minor": None if found is None else int(found),

@@ -9,7 +9,7 @@
 //! held; the date only lets an old capture be held.
 //!
 //! A kind of item that Adyen never signs is taken only with the user and password of the endpoint, and never as anything
-//! about money. Sources: Adyen's documents on webhooks, its OpenAPI files, its PHP, Node and Python kits.
+//! about money. Sources: Adyen's documents on webhooks, its `OpenAPI` files, its PHP, Node and Python kits.
 
 pub(super) mod amount;
 mod facts;
@@ -117,6 +117,12 @@ const UNCONFIRMED: &[Text] = &[
         zh: "ORDER_CLOSED 且 success=false 视为付款关闭",
     },
     Text {
+        en: "an application's 200 confirms with the word `[accepted]` alone, as older documents ask; 202 or 204 confirm without. \
+             For a script that answers 200 and nothing else, give its target `success = { status = 200 }`",
+        zh: "应用返回 200 时,须按旧版文档输出 `[accepted]` 才算确认;返回 202 或 204 则无需正文。若脚本只返回 200 而无正文,\
+             请为该投递目标设置 `success = { status = 200 }`",
+    },
+    Text {
         en: "how long an answer may take (10 seconds, by integration guides)",
         zh: "等待应答的时长(集成指南称 10 秒)",
     },
@@ -157,12 +163,12 @@ impl Channel for Adyen {
         }
     }
 
-    /// The word, or any other answer of success that does not say it failed: Adyen goes by the status alone now.
+    /// The word; or, since Adyen goes by the status alone now, another status of success than 200, which no script gives by
+    /// accident, unless the answer says that it failed. With 200, silence may be that of a script that died.
     fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
         match AckMatch::of_word(reply.body, ACCEPTED) {
             _ if !(200..300).contains(&reply.status) => AckMatch::No,
-            AckMatch::No if says_failure(reply.body) => AckMatch::No,
-            AckMatch::No => AckMatch::Exact,
+            AckMatch::No if reply.status != 200 && !says_failure(reply.body) => AckMatch::Exact,
             found => found,
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A JSON body; `HmacSignature` in the headers is the base64 of HMAC-SHA256 of the raw body, under a key that is written in
 //! hexadecimal. All of the body is signed, also whether it is of the test platform. Of these messages, transfers to a bank
-//! account move a merchant's money; every other kind is kept. Sources: Adyen's documents and OpenAPI files of webhooks for
+//! account move a merchant's money; every other kind is kept. Sources: Adyen's documents and `OpenAPI` files of webhooks for
 //! platforms, its Python and Node kits.
 
 mod facts;

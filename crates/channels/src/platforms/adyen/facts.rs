@@ -309,13 +309,11 @@ impl Reader<'_> {
     }
 
     fn amount(&mut self, item: &Item<'_>) -> Amount {
-        match super::amount::read(item.amount) {
-            Ok(money) => Amount::Stated(money),
-            Err(_) => {
-                self.concern(Concern::UnreadableAmount { field: item.path("amount") });
-                Amount::Unreadable
-            }
+        if let Ok(money) = super::amount::read(item.amount) {
+            return Amount::Stated(money);
         }
+        self.concern(Concern::UnreadableAmount { field: item.path("amount") });
+        Amount::Unreadable
     }
 
     fn original(&mut self, item: &Item<'_>) -> Option<Identity> {

@@ -117,12 +117,11 @@ impl Reader<'_> {
             None => return self.missing("data.status"),
         };
         let Some(identity) = text(self.data, "id").and_then(Identity::new) else { return self.missing("data.id") };
-        let amount = match self.data.get("amount").map(amount::read) {
-            Some(Ok(money)) => Amount::Stated(money),
-            _ => {
-                self.concern(Concern::UnreadableAmount { field: "data.amount".into() });
-                Amount::Unreadable
-            }
+        let amount = if let Some(Ok(money)) = self.data.get("amount").map(amount::read) {
+            Amount::Stated(money)
+        } else {
+            self.concern(Concern::UnreadableAmount { field: "data.amount".into() });
+            Amount::Unreadable
         };
         let order_no = text(self.data, "reference").filter(|text| text.len() <= NAME_BYTES_MAX).map(str::to_owned);
         let platform_no = Some(identity.as_str().to_owned());

@@ -3,10 +3,12 @@
 use super::facts::{self, Told};
 use super::settings::Config;
 use super::{Verdict, payment_id};
-use crate::channel::{Hint, HintNumber, Rejection, quote};
-use crate::json::{Json, JsonError};
+use crate::channel::{Hint, HintNumber, Rejection};
+use crate::json::Json;
 use crate::model::{Concern, Notification, Proven, RawRequest};
+use crate::platforms::accounts::parse;
 use crate::signature::Verified;
+use crate::signature::digest::{DigestHash, HexCase};
 
 /// The header that carries the signatures.
 pub(super) const SIGNATURE: &str = "x-mollie-signature";
@@ -33,12 +35,8 @@ pub(super) fn verify(config: &Config, request: &RawRequest) -> Result<Verdict, R
             secret.verify_any(&request.body, &tags.iter().map(Vec::as_slice).collect::<Vec<_>>(), VARIANT)
         })
         .ok_or(Rejection::Signature)?;
-    let event = match Json::parse(&request.body) {
-        Ok(event @ Json::Object(_)) => event,
-        Ok(_) | Err(JsonError::Malformed) => return Err(malformed("body")),
-        Err(JsonError::Twice(name)) => return Err(Rejection::Duplicate { field: quote(&name) }),
-    };
-    read(config, &event, verified)
+    let (event, concern) = parse(&request.body, "body");
+    Ok(read(config, &event, concern, &request.body, verified))
 }
 
 /// Whether it has the shape of an event, or of an entity that comes alone.
@@ -104,38 +102,46 @@ fn malformed(field: &str) -> Rejection {
     Rejection::Malformed { field: field.into() }
 }
 
-/// What a proven event says.
-fn read(config: &Config, event: &Json, verified: Verified) -> Result<Verdict, Rejection> {
+/// What a proven event says. The platform sent it, so nothing in it is a reason to refuse it: what cannot be read is held.
+fn read(config: &Config, event: &Json, concern: Option<Concern>, body: &[u8], verified: Verified) -> Verdict {
     let text = |name: &str| event.get(name).and_then(Json::text).filter(|text| !text.is_empty());
-    let id = text("id").ok_or_else(|| Rejection::Missing { field: "id".into() })?;
     let mut told = Told::default();
-    let kind = if text("resource") == Some("event") {
-        let kind = text("type").ok_or_else(|| Rejection::Missing { field: "type".into() })?;
-        let named = text("entityId");
-        match entity(event) {
-            Some(entity) => {
-                facts::entity(config, kind, entity, &mut told);
-                if named.is_some() && entity.get("id").and_then(Json::text) != named {
-                    told.concerns.push(Concern::Contradiction { field: "entityId".into() });
+    let is_event = text("resource") == Some("event");
+    let name_of_kind = if is_event { "type" } else { "resource" };
+    let kind = text(name_of_kind);
+    let is_missing = |name: &&str| concern.is_none() && text(name).is_none();
+    let missing = ["id", name_of_kind].into_iter().filter(is_missing);
+    told.concerns.extend(missing.map(|name| Concern::MissingField { field: name.into() }));
+    told.concerns.extend(concern);
+    match (is_event, kind) {
+        (true, Some(kind)) => {
+            let named = text("entityId");
+            match entity(event) {
+                Some(entity) => {
+                    facts::entity(config, kind, entity, &mut told);
+                    if named.is_some() && entity.get("id").and_then(Json::text) != named {
+                        told.concerns.push(Concern::Contradiction { field: "entityId".into() });
+                    }
                 }
+                // It only names the payment: who knows the secret says that there is something to ask about.
+                None if kind.starts_with("payment.") && config.api.is_some() => {
+                    if let Some(number) = named.and_then(|id| payment_id(id.as_bytes())) {
+                        return Verdict::Hint(Hint::from_platform(number, &verified));
+                    }
+                    told.concerns.push(Concern::MissingField { field: "entityId".into() });
+                }
+                // Only its name was sent: whoever could be told what happened must be.
+                None if facts::is_money(kind) => {
+                    told.concerns.push(Concern::MissingField { field: "_embedded.entity".into() });
+                }
+                None => {}
             }
-            // It only names the payment: who knows the secret says that there is something to ask about.
-            None if kind.starts_with("payment.") && config.api.is_some() => {
-                let number = named.and_then(|id| payment_id(id.as_bytes())).ok_or_else(|| malformed("entityId"))?;
-                return Ok(Verdict::Hint(Hint::from_platform(number, &verified)));
-            }
-            // Only its name was sent: whoever could be told what happened must be.
-            None if facts::is_money(kind) => {
-                told.concerns.push(Concern::MissingField { field: "_embedded.entity".into() });
-            }
-            None => {}
         }
-        kind
-    } else {
-        let kind = text("resource").ok_or_else(|| Rejection::Missing { field: "resource".into() })?;
-        facts::entity(config, kind, event, &mut told);
-        kind
-    };
+        (false, Some(kind)) => facts::entity(config, kind, event, &mut told),
+        (_, None) => {}
+    }
+    let digest = DigestHash::Sha256.hex_of(&[body], HexCase::Lower);
+    let id = text("id").unwrap_or(&digest);
     if told.facts.is_empty() {
         told.facts.push(facts::other(config, id));
     }
@@ -143,10 +149,10 @@ fn read(config: &Config, event: &Json, verified: Verified) -> Result<Verdict, Re
     let notification = Notification {
         scope: facts::scope(config),
         platform_id: facts::bounded(&format!("{id}{status}")),
-        platform_kind: facts::bounded(kind),
+        platform_kind: facts::bounded(kind.unwrap_or("event")),
         sent_at: text("createdAt").and_then(facts::time),
         facts: told.facts,
         concerns: told.concerns,
     };
-    Ok(Verdict::Genuine(Proven::by_signature(notification, verified)))
+    Verdict::Genuine(Proven::by_signature(notification, verified))
 }

@@ -436,6 +436,32 @@ fn an_event_that_only_names_a_payment_is_a_hint_by_who_knows_the_secret() {
     assert_eq!(refused(&forged), "signature");
 }
 
+/// The platform would repeat for a day what is refused, and then never again.
+#[test]
+fn what_the_platform_signed_is_never_refused() {
+    let words = |body: &str| {
+        let (found, _) = accepted(&signed(&[&tag(SECRET, body.as_bytes())], body));
+        let words: Vec<&str> = found.concerns.iter().map(Concern::word).collect();
+        (found.facts[0].kind, words.join(" "))
+    };
+    let paid = event("payment.paid", &payment("paid")).to_string();
+    assert_eq!(words(&paid), (EventKind::PaymentSucceeded, String::new()));
+    for (body, expected) in [
+        ("[]".to_owned(), "unreadable_text"),
+        ("{".to_owned(), "unreadable_text"),
+        (paid.replacen('{', r#"{"type":"payment.failed","#, 1), "ambiguous"),
+        ("{}".to_owned(), "missing_field missing_field"),
+        (r#"{"resource":"event","id":"whev_1"}"#.to_owned(), "missing_field"),
+        (r#"{"resource":"event","id":"whev_1","type":"payment.paid"}"#.to_owned(), "missing_field"),
+        (r#"{"resource":"event","id":"whev_1","type":"payment.paid","entityId":"../x"}"#.to_owned(), "missing_field"),
+    ] {
+        assert_eq!(words(&body), (EventKind::Other, expected.to_owned()), "{body}");
+    }
+    let nameless =
+        r#"{"resource":"refund","status":"refunded","paymentId":"tr_1","amount":{"currency":"EUR","value":"1.00"}}"#;
+    assert_eq!(words(nameless).0, EventKind::Other);
+}
+
 #[test]
 fn settings_fail_closed() {
     let word = |settings: Settings| build(&settings).err().map(|error| (error.setting, error.word));

@@ -57,7 +57,7 @@ const ENDED: &[&str] = &["won", "lost", "warning_closed", "prevented"];
 /// The version of the API since which charges do not list their refunds (Stripe, changelog of 2022-11-15).
 const REFUNDS_UNLISTED: &str = "2022-11-15";
 
-/// The version of the API since which PaymentIntents and charges do not name their invoice (changelog of 2025-03-31).
+/// The version of the API since which `PaymentIntent`s and charges do not name their invoice (changelog of 2025-03-31).
 const INVOICES_UNNAMED: &str = "2025-03-31";
 
 /// Reads an event whose signature was checked, null when it could not be read. `signed_at` is the time under the signature.
@@ -105,7 +105,9 @@ pub(super) fn read_object(config: &Config, object: &Json, platform_id: &str, kin
     let mut reader = Reader::new(config, object, config.account.clone(), None);
     platform_id.clone_into(&mut reader.platform_id);
     let mut facts: Vec<Fact> = kinds.iter().flat_map(|kind| reader.facts(kind, &Json::Null)).collect();
-    facts.iter_mut().for_each(|fact| fact.baseline = None);
+    for fact in &mut facts {
+        fact.baseline = None;
+    }
     Notification {
         scope: reader.scope,
         platform_id: reader.platform_id,
@@ -515,13 +517,11 @@ impl<'e> Reader<'e> {
 
     /// An amount of an object, in the object's currency.
     fn amount(&mut self, object: &Json, field: &str, counted: Counted) -> Amount {
-        match money(object, field, counted, self.config.has_three_decimals) {
-            Ok(money) => Amount::Stated(money),
-            Err(_) => {
-                self.concern(Concern::UnreadableAmount { field: path(field) });
-                Amount::Unreadable
-            }
+        if let Ok(money) = money(object, field, counted, self.config.has_three_decimals) {
+            return Amount::Stated(money);
         }
+        self.concern(Concern::UnreadableAmount { field: path(field) });
+        Amount::Unreadable
     }
 
     /// A test event must ship nothing, and a live one must not be taken for a test.

@@ -41,14 +41,16 @@ impl<'r> Signatures<'r> {
         }
         let (mut time, mut tags) = (None, Vec::new());
         for item in text.split(',') {
-            match item.split_once('=').ok_or_else(|| malformed(SIGNATURE))? {
-                (TIME, value) => {
-                    if time.replace(value).is_some() {
-                        return Err(Rejection::Duplicate { field: format!("{SIGNATURE}: {TIME}") });
-                    }
+            let former = match item.split_once('=').ok_or_else(|| malformed(SIGNATURE))? {
+                (TIME, value) => time.replace(value),
+                (SCHEME, value) => {
+                    tags.push(tag(value).ok_or_else(|| malformed(SIGNATURE))?);
+                    None
                 }
-                (SCHEME, value) => tags.push(tag(value).ok_or_else(|| malformed(SIGNATURE))?),
-                _ => {}
+                _ => None,
+            };
+            if former.is_some() {
+                return Err(Rejection::Duplicate { field: format!("{SIGNATURE}: {TIME}") });
             }
         }
         let missing = |name: &str| Rejection::Missing { field: format!("{SIGNATURE}: {name}") };

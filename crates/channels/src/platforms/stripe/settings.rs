@@ -265,21 +265,21 @@ fn secrets(settings: &Settings) -> Result<Vec<HmacKey>, SettingsError> {
     match (settings.key(SECRET), settings.keys(SECRET_FILES)) {
         (Some(_), Some(_)) => Err(SettingsError::new(SECRET, "either_or").because(SECRET_FILES)),
         (None, None) => Err(SettingsError::new(SECRET, "missing")),
-        (Some(file), None) => Ok(vec![secret(SECRET, file, SECRET.to_owned())?]),
+        (Some(file), None) => Ok(vec![secret(SECRET, file, SECRET)?]),
         (None, Some([])) => Err(SettingsError::new(SECRET_FILES, "empty_list")),
         (None, Some(files)) if files.len() > SECRETS_MAX => {
             Err(SettingsError::new(SECRET_FILES, "out_of_range").because(format!("{} > {SECRETS_MAX}", files.len())))
         }
         (None, Some(files)) => {
             let label = |at: usize| settings.key_label(SECRET_FILES, at);
-            files.iter().enumerate().map(|(at, file)| secret(SECRET_FILES, file, label(at))).collect()
+            files.iter().enumerate().map(|(at, file)| secret(SECRET_FILES, file, &label(at))).collect()
         }
     }
 }
 
 /// A secret as it is shown. The line end that an editor leaves behind it is none of it; what was copied with other
 /// blanks is not what the platform has.
-fn secret(name: &'static str, file: &[u8], label: String) -> Result<HmacKey, SettingsError> {
+fn secret(name: &'static str, file: &[u8], label: &str) -> Result<HmacKey, SettingsError> {
     let line = file.strip_suffix(b"\n").unwrap_or(file);
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     if line.trim_ascii().is_empty() {
@@ -291,7 +291,7 @@ fn secret(name: &'static str, file: &[u8], label: String) -> Result<HmacKey, Set
     if line.len() < SECRET_BYTES_MIN {
         return Err(SettingsError::new(name, "too_short"));
     }
-    Ok(HmacKey::new(line, HmacHash::Sha256, &label))
+    Ok(HmacKey::new(line, HmacHash::Sha256, label))
 }
 
 /// A key of the channel's own environment: one of the other would ask about other money.

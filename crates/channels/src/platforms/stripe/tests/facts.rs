@@ -60,7 +60,7 @@ fn a_payment_that_was_taken_whole_is_the_ground_for_refunds() {
     assert_eq!(ground(&event("checkout.session.completed", &session(&json!("paid")))), own);
 }
 
-/// A session of a subscription names no PaymentIntent; the invoice stands in both until nothing names it any more.
+/// A session of a subscription names no `PaymentIntent`; the invoice stands in both until nothing names it any more.
 #[test]
 fn a_subscriptions_first_payment_is_told_once_or_held() {
     let completed = |version: &str| {
