@@ -144,7 +144,8 @@ impl Reader<'_> {
         let node = Node::new("fetch", tree);
         let fetch = Fetch::read(&node, self.settings, self.configured)?;
         let id = fetch.id();
-        let url = node.entries()?.into_iter().find(|(key, _)| *key == "url").map_or(node, |(_, url)| url);
+        let is_in = |key: &str| if key == "body" { !fetch.is_id_in_path() } else { key == "url" };
+        let url = node.entries()?.into_iter().filter(|(key, _)| is_in(key)).last().map_or(node, |(_, url)| url);
         let can_be_read = match &id.place {
             Place::Json(_) | Place::Form(_) | Place::Query(_) | Place::Header(_) => exists(&id.place, body),
             _ => false,
