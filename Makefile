@@ -41,9 +41,10 @@ setup-bench: setup-apt
 	  grep -qx "$${pair%%:*}" <<<"$$loaded" || missing="$$missing $${pair##*:}"; done; \
 	$(INSTALL)
 
-$(VENV)/.done: tests/oracles/requirements.txt
+$(VENV)/.done: tests/oracles/requirements.txt tests/oracles/requirements-alone.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install -q --disable-pip-version-check -r $<
+	$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps -r tests/oracles/requirements-alone.txt
 	@touch $@
 
 setup-tools:

@@ -2,11 +2,13 @@
 
 mod doors;
 mod lines;
+mod lives;
 mod network;
 mod node;
 mod plan;
 mod queries;
 mod reload;
+pub mod security;
 mod service;
 mod signals;
 mod sockets;
@@ -72,6 +74,7 @@ pub fn load_config_excusing(
     warnings.extend(test_keys.map(|channel| {
         Problem::warning(path, "channel", Message::new("check.test_keys").with("channel", &channel.id))
     }));
+    warnings.extend(lives::warnings(path, &config, clock::system()()));
     if config.admin.tokens.is_empty() {
         let message = match &config.admin.socket {
             Some(socket) => Message::new("check.no_token").with("socket", socket.display()),

@@ -20,6 +20,7 @@ mod replayed;
 mod stage;
 mod wechat;
 mod xml;
+mod xml_tree;
 
 use std::path::Path;
 

@@ -8,7 +8,7 @@ use http::Method;
 
 use super::fetch::Fetch;
 use super::message::BodyForm;
-use super::primitive::{Key, Primitive, Ring, SECRET, label};
+use super::primitive::{Key, Primitive, Ring};
 use super::replies::Replies;
 use super::rules::Rules;
 use super::signature::Carrier;
@@ -173,13 +173,13 @@ impl Recipe {
 
 impl Token {
     fn notes(&self) -> Vec<KeyNote> {
-        let note = |(at, key): (usize, &Key<SharedToken>)| KeyNote {
-            label: label(key.id.as_deref(), SECRET, at),
+        let note = |key: &Key<SharedToken>| KeyNote {
+            label: key.label.clone(),
             algorithm: "token".to_owned(),
             fingerprint: None,
             not_after: key.life.until,
         };
-        self.keys.0.iter().enumerate().map(note).collect()
+        self.keys.0.iter().map(note).collect()
     }
 }
 

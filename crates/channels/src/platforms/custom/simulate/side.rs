@@ -10,20 +10,16 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
+use super::cover::{self, lasting};
 use super::reflection::{Pair, Reflection};
 use crate::channel::{HttpAnswer, HttpAsk};
 use crate::model::{EventKind, RawRequest};
-use crate::platforms::custom::message::BodyForm;
-use crate::platforms::custom::schema::{Recipe, Signed, Trust};
-use crate::platforms::custom::signature::{Encoding, Writing};
-use crate::platforms::custom::template::{Place, Template};
+use crate::platforms::custom::schema::Recipe;
 use crate::settings::tree::Tree;
 use crate::settings::{SettingValue, Settings, SettingsError};
 use crate::signature::key::{PublicKey, hex, to_pem};
 use crate::signature::{ed25519, self_signed};
-use crate::simulate::{
-    ApiConduct, ApiOffice, Carrier, Cover, Covered, Genuine, Mirror as _, OtherSide, PairCover, Story, WrittenSetting,
-};
+use crate::simulate::{ApiConduct, ApiOffice, Cover, Genuine, Mirror as _, OtherSide, Story, WrittenSetting};
 
 /// Bytes of a throw-away secret.
 const SECRET_BYTES: usize = 32;
@@ -120,7 +116,7 @@ impl OtherSide for Side {
     }
 
     fn callback(&self, story: &Story) -> Genuine {
-        Genuine { request: self.reflection.callback(story), cover: cover(&self.reflection.recipe) }
+        Genuine { request: self.reflection.callback(story), cover: cover::of(&self.reflection.recipe) }
     }
 
     fn export(&self) -> Vec<u8> {
@@ -297,91 +293,7 @@ fn all(base: &Settings, written: Vec<WrittenSetting>) -> Settings {
     written.into_iter().fold(base.clone(), |settings, one| settings.with(one.name, one.value))
 }
 
-/// What the signature covers.
-fn cover(recipe: &Recipe) -> Cover {
-    let verify = &recipe.verify;
-    let nothing = Cover::BodyAndHeaders { headers: &[], signature: "" };
-    let Trust::Message(signed) = &verify.trust else { return nothing };
-    // Where each item has a signature of its own, no one of them covers the message.
-    if matches!(signed.carrier.from.place, Place::Item(_)) {
-        return nothing;
-    }
-    let references = || signed.templates.iter().flat_map(Template::references);
-    let headers: BTreeSet<&str> = references()
-        .filter_map(|reference| match &reference.place {
-            Place::Header(name) => Some(name.as_str()),
-            _ => None,
-        })
-        .collect();
-    let signs_body = references().any(|reference| reference.place == Place::Body);
-    match &signed.carrier.from.place {
-        Place::Header(name) if signs_body && is_stamped(signed) => {
-            Cover::BodyAndStamp { signature: lasting(name.as_str()) }
-        }
-        Place::Header(name) if signs_body => {
-            Cover::BodyAndHeaders { headers: lasting_names(headers), signature: lasting(name.as_str()) }
-        }
-        Place::Query(name) if signs_body => Cover::BodyAndQuery { signature: lasting(name) },
-        place => pairs(signed, place, verify.body).unwrap_or(nothing),
-    }
-}
-
-/// Whether a plain time stands beside a hexadecimal signature in its own carrier.
-fn is_stamped(signed: &Signed) -> bool {
-    let is_time_beside = signed.stamp.as_ref().is_some_and(|stamp| matches!(stamp.clock.from.place, Place::Sig(_)));
-    matches!(signed.carrier.writing, Writing::Pairs { .. })
-        && signed.carrier.encoding == Encoding::Hex
-        && is_time_beside
-}
-
-/// Single values that are signed each for itself, at the top of the message.
-fn pairs(signed: &Signed, signature: &Place, body: BodyForm) -> Option<Cover> {
-    let name = |place: &Place| match place {
-        Place::Json(pointer) => match pointer.names() {
-            [name] => Some(name.clone()),
-            _ => None,
-        },
-        Place::Form(name) | Place::Query(name) => Some(name.clone()),
-        _ => None,
-    };
-    let carrier = match body {
-        BodyForm::Json => Carrier::Json,
-        BodyForm::Form => Carrier::Form,
-        BodyForm::Query => Carrier::Query,
-    };
-    let names: Option<BTreeSet<String>> =
-        signed.templates.iter().flat_map(Template::references).map(|reference| name(&reference.place)).collect();
-    let names = names?;
-    let covered = Covered::Each(lasting_names(names.iter().map(String::as_str)));
-    Some(Cover::Pairs(PairCover { carrier, covered, signature: Some(lasting(&name(signature)?)) }))
-}
-
-/// A text that lasts as long as the program. Each is kept once, and there are as many as recipes have names.
-fn lasting(text: &str) -> &'static str {
-    static TEXTS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = texts.get(text) {
-        return known;
-    }
-    let kept: &'static str = Box::leak(text.to_owned().into_boxed_str());
-    texts.insert(kept);
-    kept
-}
-
-/// The same for lists of texts.
-fn lasting_names<'t>(names: impl IntoIterator<Item = &'t str>) -> &'static [&'static str] {
-    static LISTS: Mutex<BTreeSet<&'static [&'static str]>> = Mutex::new(BTreeSet::new());
-    let list: Vec<&'static str> = names.into_iter().map(lasting).collect();
-    let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = lists.get(list.as_slice()) {
-        return known;
-    }
-    let kept: &'static [&'static str] = Box::leak(list.into_boxed_slice());
-    lists.insert(kept);
-    kept
-}
-
-/// The same for lists of kinds.
+/// A list of kinds that lasts as long as the program: each is kept once.
 fn lasting_kinds(kinds: Vec<EventKind>) -> &'static [EventKind] {
     static LISTS: Mutex<BTreeSet<&'static [EventKind]>> = Mutex::new(BTreeSet::new());
     let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -416,6 +328,10 @@ impl ApiOffice for Office {
         let number = self.side.reflection.number(story);
         self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(number, answer.to_text());
         request
+    }
+
+    fn cover(&self) -> Cover {
+        cover::of(&self.side.reflection.recipe)
     }
 
     fn answer(&self, ask: &HttpAsk, conduct: ApiConduct) -> HttpAnswer {
