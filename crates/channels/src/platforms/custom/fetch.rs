@@ -285,7 +285,7 @@ fn parts(node: &Node<'_>, template: &Template) -> Result<(Text, Option<Reference
         match part {
             Part::Literal(text) => literal.push_str(text),
             Part::Value(reference) if found.is_none() => {
-                found = Some((std::mem::take(&mut literal), reference.clone()))
+                found = Some((std::mem::take(&mut literal), reference.clone()));
             }
             Part::Value(reference) => return Err(node.error("relation").because(reference.shown.clone())),
             Part::Secret => return Err(node.error("unknown_reference").because("{secret}")),
@@ -301,7 +301,7 @@ fn parts(node: &Node<'_>, template: &Template) -> Result<(Text, Option<Reference
 fn numbered(node: &Node<'_>, template: &Template) -> Result<(Text, Option<Reference>), SettingsError> {
     let (text, id) = parts(node, template)?;
     let is_plain = |text: &str| {
-        let is_safe = |byte: u8| byte.is_ascii_graphic() && !br##"#"<>\^`{|}"##.contains(&byte);
+        let is_safe = |byte: u8| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte);
         text.bytes().all(is_safe) && !text.contains("/../") && !text.contains("/./")
     };
     if [Some(&text.before), text.behind.as_ref()].into_iter().flatten().all(|text| is_plain(text)) {

@@ -86,7 +86,7 @@ fn a_bare_number_is_asked_about_and_nothing_else_of_it_counts() {
     assert_eq!(refused(channel.as_ref(), &form("id=tr_1&id=tr_1")), "duplicate_field");
     let note = KeyNote { label: "api_key".into(), algorithm: "Bearer".into(), fingerprint: None, not_after: None };
     assert_eq!(channel.keys(), [note]);
-    assert!(!format!("{channel:p} {:?}", question).contains(KEY));
+    assert!(!format!("{channel:p} {question:?}").contains(KEY));
 }
 
 #[test]
