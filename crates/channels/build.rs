@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
-#[expect(clippy::print_stdout, reason = "cargo reads it")]
 fn main() -> io::Result<()> {
     let folder = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("presets");
     println!("cargo::rerun-if-changed={}", folder.display());
@@ -16,7 +15,6 @@ fn main() -> io::Result<()> {
     fs::write(Path::new(&env::var_os("OUT_DIR").unwrap_or_default()).join("presets.rs"), list)
 }
 
-#[expect(clippy::print_stdout, reason = "cargo reads it")]
 fn line(index: usize, file: &Path) -> String {
     println!("cargo::rerun-if-changed={}", file.display());
     let kind = file.file_stem().unwrap_or_default().to_string_lossy();

@@ -107,6 +107,18 @@ impl Question {
         Self { number: hint.number().clone(), ask, host: interface.host().to_owned(), credential: credential.label }
     }
 
+    /// The same as a `POST`, for platforms that are asked so; a body comes with its media type. It asks, and changes
+    /// nothing: a question that was lost is asked again.
+    #[must_use]
+    pub fn posting(mut self, body: Option<(&'static str, Bytes)>) -> Self {
+        self.ask.method = Method::POST;
+        if let Some((media_type, body)) = body {
+            self = self.with_header(CONTENT_TYPE, HeaderValue::from_static(media_type));
+            self.ask.body = body;
+        }
+        self
+    }
+
     /// With a header that the platform wants beside the credential.
     #[must_use]
     pub fn with_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
@@ -166,8 +178,8 @@ impl Answered {
         }
     }
 
-    /// The answer as the inbox keeps it: under the method and path of the question, with its own type and body. It
-    /// looks like no callback, because those are not `GET` with a body.
+    /// The answer as the inbox keeps it: under the path of the question, with its own type and body. It is a `GET`, whatever
+    /// the question was, and looks like no callback, because those are not `GET` with a body.
     pub fn kept(&self, received_at: Timestamp) -> RawRequest {
         let mut headers = HeaderMap::new();
         if let Some(media_type) = self.answer.headers.get(CONTENT_TYPE) {
@@ -175,7 +187,7 @@ impl Answered {
         }
         let uri = self.question.ask.url.parse::<Uri>().unwrap_or_default();
         RawRequest {
-            method: self.question.ask.method.clone(),
+            method: Method::GET,
             path: uri.path().to_owned(),
             query: uri.query().map(str::to_owned),
             headers,
@@ -382,6 +394,12 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_the_answer_and_no_callback() {
+        let posted = question().posting(Some(("application/json", Bytes::from_static(b"[1]"))));
+        let ask = posted.ask();
+        assert_eq!((ask.method.as_str(), &ask.body[..]), ("POST", &b"[1]"[..]));
+        assert_eq!(ask.headers["content-type"], "application/json");
+        let answer = HttpAnswer { status: 200, headers: HeaderMap::new(), body: Bytes::from_static(b"{}") };
+        assert_eq!(posted.carried(answer).kept(now()).method, Method::GET);
         let answered = answered(200, &[("content-type", "application/hal+json"), ("set-cookie", "a=b")], b"{}");
         let kept = answered.kept(now());
         assert_eq!((kept.method.as_str(), kept.path.as_str()), ("GET", "/v2/payments/tr_1"));

@@ -132,7 +132,7 @@ impl Channel for Custom {
         let is_own = match &verify.trust {
             Trust::Message(signed) => self.is_own(signed, &message),
             Trust::Answer { evidence, fetch } => is_shown(evidence, &message)
-                .filter(|_| fetch.number(&message).is_ok())
+                .filter(|()| fetch.number(&message).is_ok())
                 .map(|()| !matches!(evidence, Evidence::Token(token) if token.check(&message, None).is_err())),
         };
         match is_own {

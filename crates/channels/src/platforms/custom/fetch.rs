@@ -1,5 +1,6 @@
 //! The question that is asked about a message whose content is not believed: where, as whom, and about which number.
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 
 use super::message::{Message, malformed, missing};
@@ -21,14 +22,17 @@ pub(super) const API_BASE: &str = "api_base";
 /// Most shapes of numbers, and most headers beside the credential.
 const LIST_MAX: usize = 8;
 
+/// Longest body of a question, in bytes.
+const BODY_BYTES_MAX: usize = 4096;
+
 /// A question.
 #[derive(Clone, Debug)]
 pub(super) struct Fetch {
     interface: Interface,
-    /// Path and query before the number, which begins with a slash.
-    before: String,
-    /// Path and query behind the number.
-    behind: String,
+    /// Path and query, which begin with a slash.
+    path: Text,
+    /// How else it is asked than by `GET`.
+    post: Option<Post>,
     /// Where the message has the number.
     id: Reference,
     /// The shapes of a number that is put into the URL.
@@ -38,6 +42,55 @@ pub(super) struct Fetch {
     headers: Vec<(HeaderName, HeaderValue)>,
     /// Where the answer says what it is about.
     same: Option<Reference>,
+}
+
+/// A text in which the number may stand.
+#[derive(Clone, Debug, Default)]
+struct Text {
+    before: String,
+    /// What stands behind the number; none where the number does not stand in it.
+    behind: Option<String>,
+}
+
+/// A question by `POST`.
+#[derive(Clone, Debug)]
+struct Post {
+    /// What is sent, where anything is.
+    body: Option<Text>,
+}
+
+impl Text {
+    fn with(&self, number: &str) -> String {
+        match &self.behind {
+            Some(behind) => format!("{}{number}{behind}", self.before),
+            None => self.before.clone(),
+        }
+    }
+
+    /// The number in a text that was made so.
+    fn number_in(&self, text: &str) -> Option<HintNumber> {
+        HintNumber::new(text.strip_prefix(&self.before)?.strip_suffix(self.behind.as_deref()?)?)
+    }
+}
+
+impl Post {
+    fn of(node: &Node<'_>, template: &Template) -> Result<(Text, Option<Reference>), SettingsError> {
+        let (text, id) = parts(node, template)?;
+        let written = [Some(&text.before), text.behind.as_ref()];
+        let bytes: usize = written.iter().flatten().map(|text| text.len()).sum();
+        if bytes > BODY_BYTES_MAX {
+            return Err(node.error("out_of_range").because(format!("> {BODY_BYTES_MAX}")));
+        }
+        Ok((text, id))
+    }
+
+    /// A question in JSON begins as JSON does.
+    fn written(&self, number: &str) -> Option<(&'static str, Bytes)> {
+        let body = self.body.as_ref()?;
+        let is_json = body.before.trim_start().starts_with(['{', '[']);
+        let media_type = if is_json { "application/json" } else { "application/x-www-form-urlencoded" };
+        Some((media_type, Bytes::from(body.with(number))))
+    }
 }
 
 /// How the credential is shown.
@@ -56,8 +109,18 @@ impl Fetch {
         settings: &Settings,
         configured: &[(String, String)],
     ) -> Result<Self, SettingsError> {
-        let keys =
-            node.table(&["required", "url", "id_pattern", "auth", "auth_user", "auth_header", "headers", "same"])?;
+        let keys = node.table(&[
+            "required",
+            "method",
+            "url",
+            "body",
+            "id_pattern",
+            "auth",
+            "auth_user",
+            "auth_header",
+            "headers",
+            "same",
+        ])?;
         let required = keys.required("required")?;
         if !required.flag()? {
             return Err(required.error("not_offered").because("required = true"));
@@ -71,7 +134,22 @@ impl Fetch {
             None => own,
         };
         let template = Template::of(url, path, configured)?;
-        let (before, id, behind) = numbered(url, &template)?;
+        let (path, in_path) = numbered(url, &template)?;
+        let is_post = keys.get("method").map(|node| node.word(&[("GET", false), ("POST", true)])).transpose()?;
+        let is_post = is_post.unwrap_or(false);
+        let body = match keys.get("body") {
+            Some(node) if !is_post => return Err(node.error("relation").because("method = \"POST\"")),
+            Some(node) => Some((node, Post::of(node, &Template::read(node, configured)?)?)),
+            None => None,
+        };
+        let (id, body) = match (in_path, body) {
+            (Some(_), Some((node, (_, Some(other))))) => return Err(node.error("relation").because(other.shown)),
+            (Some(id), body) => (id, body.map(|(_, (text, _))| text)),
+            // What was asked is then not to be seen of where it was asked.
+            (None, Some((_, (_, Some(_))))) if keys.get("same").is_none() => return Err(keys.missing("same")),
+            (None, Some((_, (text, Some(id))))) => (id, Some(text)),
+            (None, _) => return Err(url.error("missing").because("{json:/id}")),
+        };
         let read = |node: &Node<'_>| {
             let text = node.text()?;
             Pattern::parse(text).ok_or_else(|| node.error("malformed").because("^tr_[A-Za-z0-9]+$"))
@@ -81,8 +159,8 @@ impl Fetch {
         let (auth, credential) = credential(&keys, settings, configured)?;
         Ok(Self {
             interface,
-            before,
-            behind,
+            path,
+            post: is_post.then_some(Post { body }),
             id,
             patterns,
             credential,
@@ -95,6 +173,11 @@ impl Fetch {
     /// Where the message has the number.
     pub(super) fn id(&self) -> &Reference {
         &self.id
+    }
+
+    /// Whether the number stands in the path or query, and not in what is sent.
+    pub(super) fn is_id_in_path(&self) -> bool {
+        self.path.behind.is_some()
     }
 
     /// Where the answer says what it is about.
@@ -111,23 +194,39 @@ impl Fetch {
 
     /// The question about a number.
     pub(super) fn ask(&self, hint: &Hint) -> Question {
-        let path = format!("{}{}{}", self.before, hint.number(), self.behind);
+        let number = hint.number().as_str();
+        let path = self.path.with(number);
         let question = Question::get(hint, &self.interface, &path, &self.credential);
         let with = |question: Question, (name, value): &(HeaderName, HeaderValue)| {
             question.with_header(name.clone(), value.clone())
         };
-        self.headers.iter().fold(question, with)
+        let question = self.headers.iter().fold(question, with);
+        match &self.post {
+            Some(post) => question.posting(post.written(number)),
+            None => question,
+        }
     }
 
-    /// The number that an answer is kept under.
+    /// The number that an answer is kept under, or that it names itself.
     pub(super) fn number_of(&self, kept: &RawRequest) -> Option<HintNumber> {
-        self.number_in(&kept.path, kept.query.as_deref())
+        let asked = whole(&kept.path, kept.query.as_deref());
+        if self.path.behind.is_some() {
+            return self.path.number_in(&asked);
+        }
+        let named = Message::answer(&kept.body).text(self.same()?, None).ok().flatten()?.into_owned();
+        HintNumber::new(&named).filter(|_| asked == self.path.before)
     }
 
-    /// The number that a path and query ask about.
-    pub(super) fn number_in(&self, path: &str, query: Option<&str>) -> Option<HintNumber> {
-        let whole = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-        HintNumber::new(whole.strip_prefix(&self.before)?.strip_suffix(&self.behind)?)
+    /// The number that a question asks about.
+    #[cfg(feature = "simulate")]
+    pub(super) fn number_asked(&self, ask: &HttpAsk) -> Option<HintNumber> {
+        let uri: http::Uri = ask.url.parse().ok()?;
+        let asked = whole(uri.path(), uri.query());
+        if self.path.behind.is_some() {
+            return self.path.number_in(&asked);
+        }
+        let body = self.post.as_ref()?.body.as_ref()?;
+        body.number_in(std::str::from_utf8(&ask.body).ok()?).filter(|_| asked == self.path.before)
     }
 
     /// Whether a question shows the credential.
@@ -173,29 +272,43 @@ fn split(url: &str) -> Option<(&str, &str)> {
     (!base.contains(['{', '}', '@'])).then_some((base, path))
 }
 
-/// What stands before and behind the one number in a path.
-fn numbered(node: &Node<'_>, template: &Template) -> Result<(String, Reference, String), SettingsError> {
+/// A path with its query.
+fn whole(path: &str, query: Option<&str>) -> String {
+    query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+}
+
+/// What stands around the number, and where the message has it; none where no number stands in it.
+fn parts(node: &Node<'_>, template: &Template) -> Result<(Text, Option<Reference>), SettingsError> {
     let mut found: Option<(String, Reference)> = None;
     let mut literal = String::new();
     for part in &template.0 {
         match part {
             Part::Literal(text) => literal.push_str(text),
             Part::Value(reference) if found.is_none() => {
-                found = Some((std::mem::take(&mut literal), reference.clone()))
+                found = Some((std::mem::take(&mut literal), reference.clone()));
             }
             Part::Value(reference) => return Err(node.error("relation").because(reference.shown.clone())),
             Part::Secret => return Err(node.error("unknown_reference").because("{secret}")),
         }
     }
-    let (before, id) = found.ok_or_else(|| node.error("missing").because("{json:/id}"))?;
+    Ok(match found {
+        Some((before, id)) => (Text { before, behind: Some(literal) }, Some(id)),
+        None => (Text { before: literal, behind: None }, None),
+    })
+}
+
+/// The same of a path, which is written as paths are.
+fn numbered(node: &Node<'_>, template: &Template) -> Result<(Text, Option<Reference>), SettingsError> {
+    let (text, id) = parts(node, template)?;
     let is_plain = |text: &str| {
-        let is_safe = |byte: u8| byte.is_ascii_graphic() && !br##"#"<>\^`{|}"##.contains(&byte);
+        let is_safe = |byte: u8| byte.is_ascii_graphic() && !b"#\"<>\\^`{|}".contains(&byte);
         text.bytes().all(is_safe) && !text.contains("/../") && !text.contains("/./")
     };
-    if !is_plain(&before) || !is_plain(&literal) {
-        return Err(malformed_url(node));
+    if [Some(&text.before), text.behind.as_ref()].into_iter().flatten().all(|text| is_plain(text)) {
+        Ok((text, id))
+    } else {
+        Err(malformed_url(node))
     }
-    Ok((before, id, literal))
 }
 
 fn credential(

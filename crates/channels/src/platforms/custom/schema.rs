@@ -65,6 +65,7 @@ pub(super) struct Verify {
 
 /// What is believed about money. There is no third way: what proves nothing of a message always comes with a question.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a channel, and it is never moved")]
 pub(super) enum Trust {
     /// What the message says, under its signature.
     Message(Signed),
@@ -79,6 +80,7 @@ pub(super) enum Trust {
 
 /// What a message shows whose content is not believed.
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one a channel, and it is never moved")]
 pub(super) enum Evidence {
     /// A signature that does not cover everything that matters.
     Signed(Signed),

@@ -32,6 +32,9 @@ impl Preset {
     }
 
     /// The platform with fresh keys and an invented merchant.
+    ///
+    /// # Panics
+    /// When its own keys are none of its recipe: a test makes the side of each preset.
     pub fn other_side(&'static self) -> Box<dyn OtherSide> {
         let keys = self.side("1001").export();
         Box::new(self.side_with(&keys).expect("its own keys"))

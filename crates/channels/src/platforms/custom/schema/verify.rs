@@ -144,7 +144,8 @@ impl Reader<'_> {
         let node = Node::new("fetch", tree);
         let fetch = Fetch::read(&node, self.settings, self.configured)?;
         let id = fetch.id();
-        let url = node.entries()?.into_iter().find(|(key, _)| *key == "url").map_or(node, |(_, url)| url);
+        let is_in = |key: &str| if key == "body" { !fetch.is_id_in_path() } else { key == "url" };
+        let url = node.entries()?.into_iter().rfind(|(key, _)| is_in(key)).map_or(node, |(_, url)| url);
         let can_be_read = match &id.place {
             Place::Json(_) | Place::Form(_) | Place::Query(_) | Place::Header(_) => exists(&id.place, body),
             _ => false,
@@ -546,7 +547,8 @@ fn tolerance(node: &Node<'_>) -> Result<SignedDuration, SettingsError> {
 }
 
 fn method(keys: &Keys<'_>, body: BodyForm) -> Result<Method, SettingsError> {
-    let known: &[(&str, fn() -> Method)] = match body {
+    type Named = (&'static str, fn() -> Method);
+    let known: &[Named] = match body {
         BodyForm::Query => &[("GET", || Method::GET), ("POST", || Method::POST)],
         BodyForm::Json | BodyForm::Form => {
             &[("POST", || Method::POST), ("PUT", || Method::PUT), ("PATCH", || Method::PATCH)]

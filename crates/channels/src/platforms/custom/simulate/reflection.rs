@@ -141,8 +141,8 @@ impl Reflection {
             draft.set(reference, Doc::text(names.first().map_or("", String::as_str)));
         }
         match (&verify.trust, verify.signed()) {
-            (Trust::Answer { evidence: Evidence::Token(token), .. }, _) => self.show_token(token, draft),
-            (_, Some(signed)) => self.tell_signed(signed, story, &message_no, draft),
+            (Trust::Answer { evidence: Evidence::Token(token), .. }, _) => Self::show_token(token, draft),
+            (_, Some(signed)) => Self::tell_signed(signed, story, &message_no, draft),
             (Trust::Answer { .. } | Trust::Message(_), None) => {}
         }
         if let Some(fetch) = verify.fetch() {
@@ -154,14 +154,14 @@ impl Reflection {
         }
     }
 
-    fn show_token(&self, token: &Token, draft: &mut Draft) {
+    fn show_token(token: &Token, draft: &mut Draft) {
         let Some(key) = token.keys.0.first() else { return };
         let shown = String::from_utf8_lossy(key.key.token()).into_owned();
         draft.set(&token.from, Doc::text(&format!("{}{shown}", token.prefix)));
     }
 
     /// What a signature needs beside the message.
-    fn tell_signed(&self, signed: &Signed, story: &Story, message_no: &str, draft: &mut Draft) {
+    fn tell_signed(signed: &Signed, story: &Story, message_no: &str, draft: &mut Draft) {
         if let Some(stamp) = &signed.stamp {
             set_time(draft, &stamp.clock, story.at);
         }

@@ -8,7 +8,6 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _, RsaKeyPair};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::Uri;
 use zeroize::Zeroizing;
 
 use super::cover::{self, lasting};
@@ -341,8 +340,7 @@ impl ApiOffice for Office {
         if !fetch.is_shown(ask) {
             return answer(401, r#"{"error":"unauthorized"}"#.to_owned());
         }
-        let uri: Uri = ask.url.parse().unwrap_or_default();
-        let number = fetch.number_in(uri.path(), uri.query());
+        let number = fetch.number_asked(ask);
         let honest = number.as_ref().and_then(|number| told.get(number.as_str()));
         let other = told.iter().find(|(other, _)| number.as_ref().is_none_or(|number| number.as_str() != **other));
         let text = honest.cloned().unwrap_or_default();

@@ -86,7 +86,7 @@ fn a_bare_number_is_asked_about_and_nothing_else_of_it_counts() {
     assert_eq!(refused(channel.as_ref(), &form("id=tr_1&id=tr_1")), "duplicate_field");
     let note = KeyNote { label: "api_key".into(), algorithm: "Bearer".into(), fingerprint: None, not_after: None };
     assert_eq!(channel.keys(), [note]);
-    assert!(!format!("{channel:p} {:?}", question).contains(KEY));
+    assert!(!format!("{channel:p} {question:?}").contains(KEY));
 }
 
 #[test]
@@ -216,4 +216,53 @@ fn the_base_is_encrypted_or_this_machine() {
         without = without.with(name, value.clone());
     }
     assert_eq!(build(&without).err().unwrap().word, "unproven");
+}
+
+const POST: &str = r#"{"required":true,"method":"POST","url":"https://api.example.com/v1/query?a=1","body":"{{\"no\":\"{form:id}\",\"shop\":\"{cfg:account}\"}}","id_pattern":"^tr_[A-Za-z0-9]+$","auth":"bearer","same":"answer:/id"}"#;
+
+/// Platforms that are asked by `POST`, with the number in what is sent.
+#[test]
+fn a_question_may_be_posted() {
+    let verify = r#"{"algorithm":"none","body":"form"}"#;
+    let channel = build(&asked(verify, POST)).unwrap();
+    let back = channel.fetch_back().unwrap();
+    let question = back.ask(&hint(channel.as_ref(), &form("id=tr_1")), Timestamp::UNIX_EPOCH);
+    let ask = question.ask();
+    assert_eq!((ask.method.as_str(), ask.url.as_str()), ("POST", "https://api.example.com/v1/query?a=1"));
+    assert_eq!(&ask.body[..], br#"{"no":"tr_1","shop":"acct_1"}"#);
+    assert_eq!(ask.headers["content-type"], "application/json");
+    let answer = |id: &str| HttpAnswer {
+        status: 200,
+        headers: HeaderMap::new(),
+        body: format!(r#"{{"id":"{id}","status":"paid","amount":{{"value":"10.00"}}}}"#).into(),
+    };
+    let kept = question.clone().carried(answer("tr_1")).kept(Timestamp::UNIX_EPOCH);
+    assert_eq!(&back.callback(&kept).unwrap().body[..], b"id=tr_1");
+    assert!(back.callback(&RawRequest { path: "/v1/other".into(), ..kept }).is_none());
+    assert!(matches!(
+        back.read(question.clone().carried(answer("tr_1")), Timestamp::UNIX_EPOCH),
+        Ok(Fetched::Notification(_))
+    ));
+    let other = back.read(question.carried(answer("tr_2")), Timestamp::UNIX_EPOCH);
+    assert!(matches!(other, Err(FetchRefused::OtherNumber)), "{other:?}");
+
+    let word = |from: &str, to: &str| {
+        assert!(POST.contains(from), "{from}");
+        build(&asked(verify, &POST.replace(from, to))).err().map(|error| (error.key(), error.word))
+    };
+    let wrong = |key: &str, word| Some((format!("fetch.{key}"), word));
+    assert_eq!(word(r#""method":"POST","#, ""), wrong("body", "relation"));
+    assert_eq!(word(r#","same":"answer:/id""#, ""), wrong("same", "missing"), "else nothing says what it is about");
+    assert_eq!(word("query?a=1", "query?a={form:id}"), wrong("body", "relation"), "one number in one place");
+    assert_eq!(word("{form:id}", "{json:/id}"), wrong("body", "unknown_reference"));
+    assert_eq!(word("{form:id}", "x"), wrong("url", "missing"));
+    assert_eq!(word("{form:id}", "{secret}"), wrong("body", "unknown_reference"));
+    assert_eq!(word("{cfg:account}", &"x".repeat(5000)), wrong("body", "out_of_range"));
+    assert_eq!(word("POST", "PUT"), wrong("method", "unknown_word"));
+    // The number in the address, and a fixed text or nothing behind it.
+    let in_path = POST.replace("query?a=1", "query/{form:id}").replace("{form:id}\\", "x\\");
+    let channel = build(&asked(verify, &in_path)).unwrap();
+    let question = channel.fetch_back().unwrap().ask(&hint(channel.as_ref(), &form("id=tr_1")), Timestamp::UNIX_EPOCH);
+    assert_eq!(question.ask().url, "https://api.example.com/v1/query/tr_1");
+    assert_eq!(question.ask().method, Method::POST);
 }

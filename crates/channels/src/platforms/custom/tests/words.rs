@@ -73,8 +73,12 @@ fn a_message_says_what_stands_beside() {
     let paid = (EventKind::PaymentSucceeded, "P1".to_owned());
     let back = (EventKind::RefundSucceeded, "R1".to_owned());
     assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":true}"#), [paid.clone(), back.clone()]);
-    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":false}"#), [paid.clone()]);
-    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"back":true}"#), [paid.clone()], "nothing is said of it");
+    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":false}"#), std::slice::from_ref(&paid));
+    assert_eq!(
+        kinds(r#"{"t":"both","p":"P1","a":10,"back":true}"#),
+        std::slice::from_ref(&paid),
+        "nothing is said of it"
+    );
     assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":0,"back":true}"#), [paid], "nothing was paid back");
     assert_eq!(kinds(r#"{"t":"back","p":"P1","r":"R1","b":5}"#), [back]);
 }
@@ -167,4 +171,43 @@ fn what_is_not_signed_makes_no_other_message_of_it() {
     assert_eq!(first, id("2", "1", ""), "the same, sent again");
     assert_ne!(first, id("1", "2", ""));
     assert_ne!(id("1", "1|", ""), id("1", "|1", ""));
+}
+
+/// A fixed text stands before a whole signature; without it there is none.
+#[test]
+fn a_whole_signature_stands_behind_its_prefix() {
+    let part = r#""signature":{"from":"header:s","parse":"whole","prefix":"sha256="},"message":"{body}""#;
+    let channel = channel(part, r#""type":"json:/t","map":{"x":"other"}"#);
+    let sent = |value: &str| {
+        let mut request = signed(r#"{"t":"x"}"#);
+        request.headers.insert("s", value.parse().unwrap());
+        request
+    };
+    let tag = tag(r#"{"t":"x"}"#);
+    assert_eq!(read(channel.as_ref(), &sent(&format!("sha256={tag}"))).platform_kind, "x");
+    for wrong in [tag.clone(), format!("sha1={tag}"), format!("SHA256={tag}"), format!("sha256={tag} ")] {
+        assert_eq!(refused(channel.as_ref(), &sent(&wrong)), "malformed", "{wrong}");
+    }
+}
+
+/// The time may stand in the body, in each unit; it counts where the signed text holds it.
+#[test]
+fn a_time_in_the_body_is_the_bodys() {
+    for (unit, at, late) in [
+        ("s", "1700000000", "1699999000"),
+        ("ms", "1700000000123", "1699999000123"),
+        ("rfc3339", "\"2023-11-14T22:13:20Z\"", "\"2023-11-14T21:13:20Z\""),
+    ] {
+        let part = format!(r#"{WHOLE},"timestamp":{{"from":"json:/at","unit":"{unit}","tolerance":60}}"#);
+        let channel = channel(&part, r#""type":"json:/t","map":{"x":"other"}"#);
+        let now = Timestamp::from_second(1_700_000_010).unwrap();
+        let verdict = |at: &str| channel.verify(&signed(&format!(r#"{{"t":"x","at":{at}}}"#)), now);
+        assert!(matches!(verdict(at), Verdict::Genuine(_)), "{unit}");
+        assert!(matches!(verdict(late), Verdict::Refused(Rejection::Stale { .. })), "{unit}");
+        let outside = part.replace("json:/at", "header:at");
+        assert_eq!(
+            build(&settings(&outside, r#""type":"json:/t","map":{"x":"other"}"#)).err().unwrap().word,
+            "not_signed"
+        );
+    }
 }
