@@ -97,11 +97,21 @@ pub const WORDS: &[&str] = &[
     "target_in_clear",
 ];
 
+/// Warnings of every check that are no matter of security, or that this report has in words of its own.
+const ELSEWHERE: &[&str] = &[
+    "advice.no_terminate_timeout",
+    "advice.no_application_limit",
+    "advice.plain_http",
+    "check.query_taken",
+    "config.no_channel",
+    "config.no_target",
+];
+
 /// Looks at everything. `warnings` are those of the same reading.
 pub fn report(path: &Path, config: &Config, warnings: Vec<Problem>, now: Timestamp) -> Vec<Finding> {
     let mut report = Report { path, places: Places::of(path), found: Vec::new() };
     let literal: Vec<PathBuf> = warnings.iter().filter(|one| is_literal(one)).map(|one| one.file.clone()).collect();
-    for warning in warnings {
+    for warning in warnings.into_iter().filter(|warning| !ELSEWHERE.contains(&warning.message.key())) {
         report.found.push(of_warning(warning));
     }
     report.files(config, &literal, now);
