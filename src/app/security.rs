@@ -1,6 +1,7 @@
 //! `check --security`: what is weak, open or unproven in a configuration that works. Each finding says what it is, where
 //! it stands, why it matters, and what to do.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -120,7 +121,7 @@ pub fn report(path: &Path, config: &Config, warnings: Vec<Problem>, now: Timesta
         report.channel(channel);
     }
     report.targets(config);
-    report.found.sort_by(|one, other| other.severity.cmp(&one.severity));
+    report.found.sort_by_key(|found| Reverse(found.severity));
     report.found
 }
 
