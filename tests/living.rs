@@ -161,7 +161,12 @@ fn it_is_seen_who_still_signs_with_the_old_secret_until_its_end() {
     let check = world.cli(&["check"]);
     let told = String::from_utf8(check.stderr).unwrap();
     assert!(check.status.success() && told.contains("`hmac-2025.key` of `adyen` ends at"), "{told}");
-    let zh = world.cli(&["--lang", "zh", "keys"]);
+    let zh = std::process::Command::new(env!("CARGO_BIN_EXE_tollbell"))
+        .args(["--lang", "zh", "--config"])
+        .arg(world.path("tollbell.toml"))
+        .arg("keys")
+        .output()
+        .unwrap();
     assert!(String::from_utf8(zh.stdout).unwrap().contains("最近使用"));
 
     // A second before its end it counts, and from then on it proves nothing.

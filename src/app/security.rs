@@ -1,6 +1,7 @@
 //! `check --security`: what is weak, open or unproven in a configuration that works. Each finding says what it is, where
 //! it stands, why it matters, and what to do.
 
+use std::cmp::Reverse;
 use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt as _;
@@ -97,11 +98,21 @@ pub const WORDS: &[&str] = &[
     "target_in_clear",
 ];
 
+/// Warnings of every check that are no matter of security, or that this report has in words of its own.
+const ELSEWHERE: &[&str] = &[
+    "advice.no_terminate_timeout",
+    "advice.no_application_limit",
+    "advice.plain_http",
+    "check.query_taken",
+    "config.no_channel",
+    "config.no_target",
+];
+
 /// Looks at everything. `warnings` are those of the same reading.
 pub fn report(path: &Path, config: &Config, warnings: Vec<Problem>, now: Timestamp) -> Vec<Finding> {
     let mut report = Report { path, places: Places::of(path), found: Vec::new() };
     let literal: Vec<PathBuf> = warnings.iter().filter(|one| is_literal(one)).map(|one| one.file.clone()).collect();
-    for warning in warnings {
+    for warning in warnings.into_iter().filter(|warning| !ELSEWHERE.contains(&warning.message.key())) {
         report.found.push(of_warning(warning));
     }
     report.files(config, &literal, now);
@@ -110,7 +121,7 @@ pub fn report(path: &Path, config: &Config, warnings: Vec<Problem>, now: Timesta
         report.channel(channel);
     }
     report.targets(config);
-    report.found.sort_by(|one, other| other.severity.cmp(&one.severity));
+    report.found.sort_by_key(|found| Reverse(found.severity));
     report.found
 }
 
@@ -160,7 +171,7 @@ impl Report<'_> {
         severity: Severity,
         word: &'static str,
         at: (Option<(PathBuf, Place)>, &str),
-        fill: impl Fn(Message) -> Message,
+        told: impl Fn(Message) -> Message,
     ) {
         debug_assert!(WORDS.contains(&word), "`{word}` is not in WORDS");
         let (place, key) = at;
@@ -168,14 +179,14 @@ impl Report<'_> {
             Some((file, place)) => (file, Some(place)),
             None => (self.path.to_owned(), None),
         };
-        let what = fill(Message::dynamic(format!("security.{word}")));
-        let cure = Some(fill(Message::dynamic(format!("cure.{word}"))));
+        let what = told(Message::dynamic(format!("security.{word}")));
+        let cure = Some(told(Message::dynamic(format!("cure.{word}"))));
         self.found.push(Finding { severity, word: word.to_owned(), file, place, key: key.to_owned(), what, cure });
     }
 
     /// A finding about a file as a whole.
-    fn push_file(&mut self, severity: Severity, word: &'static str, file: &Path, fill: impl Fn(Message) -> Message) {
-        self.push(severity, word, (None, ""), |message| fill(message).with("path", file.display()));
+    fn push_file(&mut self, severity: Severity, word: &'static str, file: &Path, told: impl Fn(Message) -> Message) {
+        self.push(severity, word, (None, ""), |message| told(message).with("path", file.display()));
         if let Some(found) = self.found.last_mut() {
             file.clone_into(&mut found.file);
         }
@@ -192,14 +203,14 @@ impl Report<'_> {
                 folders.push(folder.to_owned());
             }
             let Some(mode) = mode_of(file) else { continue };
-            let fill = |message: Message| message.with("mode", format!("{mode:o}"));
+            let told = |message: Message| message.with("mode", format!("{mode:o}"));
             let is_config = own.contains(file);
             if mode & WRITABLE != 0 {
                 let word = if is_config { "config_writable" } else { "key_writable" };
-                self.push_file(Severity::Serious, word, file, fill);
+                self.push_file(Severity::Serious, word, file, told);
             }
             if is_config && mode & READABLE != 0 && literal.contains(file) {
-                self.push_file(Severity::Serious, "config_readable", file, fill);
+                self.push_file(Severity::Serious, "config_readable", file, told);
             }
             if let Some(since) = (!is_config).then(|| key_since(file)).flatten()
                 && now.duration_since(since).unsigned_abs() > KEY_AGE_MAX
@@ -213,16 +224,16 @@ impl Report<'_> {
             let Some(mode) = mode_of(&folder).filter(|mode| mode & WRITABLE != 0 && mode & STICKY == 0) else {
                 continue;
             };
-            let fill = |message: Message| message.with("mode", format!("{mode:o}"));
-            self.push_file(Severity::Serious, "folder_writable", &folder, fill);
+            let told = |message: Message| message.with("mode", format!("{mode:o}"));
+            self.push_file(Severity::Serious, "folder_writable", &folder, told);
         }
         for ending in ["", "-wal", "-shm"] {
             let mut name = config.inbox.path.clone().into_os_string();
             name.push(ending);
             let file = PathBuf::from(name);
             if let Some(mode) = mode_of(&file).filter(|mode| mode & OPEN != 0) {
-                let fill = |message: Message| message.with("mode", format!("{mode:o}"));
-                self.push_file(Severity::Serious, "inbox_open", &file, fill);
+                let told = |message: Message| message.with("mode", format!("{mode:o}"));
+                self.push_file(Severity::Serious, "inbox_open", &file, told);
             }
         }
     }
@@ -246,15 +257,15 @@ impl Report<'_> {
         }
         if config.admin.open_metrics {
             let place = self.places.section("admin", "open_metrics");
-            let fill = |message: Message| message.with("address", config.admin.listen);
-            self.push(Severity::Warning, "metrics_open", (place, "admin.open_metrics"), fill);
+            let told = |message: Message| message.with("address", config.admin.listen);
+            self.push(Severity::Warning, "metrics_open", (place, "admin.open_metrics"), told);
         }
     }
 
     /// How much the proof of a channel is worth.
     fn channel(&mut self, channel: &ChannelConfig) {
         let at = |report: &Self, key: &str| report.places.of_id("channel", &channel.id, key);
-        let fill = |message: Message| message.with("channel", &channel.id);
+        let told = |message: Message| message.with("channel", &channel.id);
         for weak in lives::weak_keys(channel) {
             let word = format!("weakness.{}", weak.weakness.word());
             let text = lives::weak_text(&weak).with("owner", &channel.id);
@@ -268,17 +279,17 @@ impl Report<'_> {
         match proof_of(channel) {
             ProofOf::Signed => {}
             ProofOf::Shown | ProofOf::Nothing if is_asked => {
-                self.push(Severity::Notice, "asked_only", (at(self, "verify"), "channel"), fill);
+                self.push(Severity::Notice, "asked_only", (at(self, "verify"), "channel"), told);
             }
             ProofOf::Shown | ProofOf::Nothing => {
-                self.push(Severity::Serious, "unproven", (at(self, "verify"), "channel"), fill);
+                self.push(Severity::Serious, "unproven", (at(self, "verify"), "channel"), told);
             }
         }
         if !is_asked && channel.channel.freshness().is_none() && channel.platform.freshness.is_none() {
-            self.push(Severity::Notice, "no_time", (at(self, "verify"), "channel"), fill);
+            self.push(Severity::Notice, "no_time", (at(self, "verify"), "channel"), told);
         }
         if channel.allow.check == IpCheck::Off && !channel.platform.source_ranges.is_empty() {
-            self.push(Severity::Notice, "no_source_check", (at(self, "ip_check"), "channel.ip_check"), fill);
+            self.push(Severity::Notice, "no_source_check", (at(self, "ip_check"), "channel.ip_check"), told);
         }
     }
 

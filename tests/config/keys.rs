@@ -167,7 +167,7 @@ fn keys_may_end_and_each_at_its_own_time() {
         ),
         (
             "secret_file = \"keys/secret\"\nfiles = [{ file = \"keys/other\", until = \"soon\" }]",
-            "6:42 channel.files.until config.bad_key_until",
+            "6:41 channel.files.until config.bad_key_until",
         ),
         (
             "secret_file = \"keys/secret\"\nfiles = [{ until = \"2026-12-31T00:00:00Z\" }]",

@@ -89,14 +89,12 @@ impl Channel for Lifetimes {
     }
 
     fn verify(&self, request: &RawRequest, now: Timestamp) -> Verdict {
-        match self.now(now) {
-            Some(channel) => channel.verify(request, now),
-            // Every key has ended: no message proves anything.
-            None => {
-                let serial = self.whole.keys().first().map(|note| quote(&note.label)).unwrap_or_default();
-                Verdict::Refused(Rejection::UnknownKey { serial })
-            }
+        if let Some(channel) = self.now(now) {
+            return channel.verify(request, now);
         }
+        // Every key has ended: no message proves anything.
+        let serial = self.whole.keys().first().map(|note| quote(&note.label)).unwrap_or_default();
+        Verdict::Refused(Rejection::UnknownKey { serial })
     }
 
     fn answer(&self, answer: Answer, to: Option<&RawRequest>) -> Reply {

@@ -37,8 +37,8 @@ pub(super) fn read(conn: &Connection, newest: usize) -> Result<KeyUses, Fault> {
         let count = u64::try_from(count).unwrap_or_default();
         let proof: Proof = serde_json::from_str(&proof).map_err(|_| Fault::corrupt("a proof"))?;
         let (Proof::Signature { key, .. } | Proof::PlatformApi { key, .. }) = proof;
-        let used = uses.entry((channel, key)).or_insert((0, last_at));
-        *used = (used.0 + count, used.1.max(last_at));
+        let sum = uses.entry((channel, key)).or_insert((0, last_at));
+        *sum = (sum.0 + count, sum.1.max(last_at));
         let first_at = from_ms(first_at)?;
         found.looked_at += count;
         found.since = Some(found.since.map_or(first_at, |since| since.min(first_at)));

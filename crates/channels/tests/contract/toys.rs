@@ -12,7 +12,7 @@ use tollbell_channels::settings::{Setting, SettingKind, Settings, SettingsError,
 use tollbell_channels::signature::digest::{DigestHash, HexCase, SecretDigest};
 
 use super::world::World;
-use super::{cuts, damage, duplicates, encoding, hostile, queries, random, secrets};
+use super::{algorithms, cuts, damage, duplicates, encoding, hostile, queries, random, secrets};
 
 /// How a toy's messages are covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +146,7 @@ const CHECKS: &[(&str, Check)] = &[
     ("changed messages", random::changed_messages_are_refused),
     ("changed pairs", random::changed_pairs_are_refused),
     ("random messages", random::random_messages_are_refused),
+    ("other algorithms", algorithms::other_algorithms_prove_nothing),
     ("printed keys", secrets::no_key_is_printed),
     ("keys in errors", secrets::no_key_is_in_errors),
     ("printed buyers", secrets::no_buyer_is_printed),
@@ -214,6 +215,7 @@ fn every_fault_of_a_toy_is_found() {
         (Fault::TakesTwins, &[Url], &["twin signatures"]),
         (Fault::LooksElsewhere, &[Form, Query, Xml, Json, Named, Sealed], &["misplaced pairs"]),
         (Fault::BelievesTheUnsigned, &[Form, Query, Xml, Json, Named, Sealed], &["uncovered pairs"]),
+        (Fault::BelievesTheUnsigned, pairs, &["other algorithms"]),
         (Fault::TakesJoinedNames, pairs, &["other cuts"]),
         (Fault::KnowsOneOrder, pairs, &["orders"]),
         (Fault::KnowsOneWriting, &[Form, Query, Xml, Json, Named, Sealed], &["encodings"]),

@@ -33,7 +33,7 @@ impl Life {
 
 /// A key, its id and its time.
 #[derive(Debug)]
-#[expect(clippy::struct_field_names, reason = "it is a key, and what is known of it")]
+#[expect(clippy::struct_field_names, reason = "it is the key itself")]
 pub(super) struct Key<K> {
     pub(super) id: Option<String>,
     /// What it is called in proofs and for people.
