@@ -5,6 +5,7 @@
 //! the canonical form is computed here a second time, so that a mistake in the crate is not shared.
 
 mod contract {
+    mod challenges;
     mod cover;
     mod cuts;
     mod damage;

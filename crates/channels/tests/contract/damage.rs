@@ -394,10 +394,11 @@ fn with_telling_signature(world: &World, story: &Story) -> Genuine {
         .expect("a signature with + and /")
 }
 
-/// Whether the signature is hexadecimal, with or without a time beside it or the digest's name before it.
+/// Whether the signature is hexadecimal, with or without a time beside it, or the digest's or the key's name before it.
 fn is_in_digits(genuine: &Genuine) -> bool {
     let signature = signature_of(genuine);
     let digits = signature.strip_prefix(b"sha256=").unwrap_or(&signature);
+    let digits = digits.rsplit(|&byte| byte == b'|').next().unwrap_or(digits);
     matches!(genuine.cover, Cover::BodyAndStamp { .. }) || digits.iter().all(u8::is_ascii_hexdigit)
 }
 
