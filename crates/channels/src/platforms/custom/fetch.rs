@@ -148,6 +148,12 @@ impl Fetch {
         KeyNote { label: API_KEY.to_owned(), algorithm: algorithm.to_owned(), fingerprint: None, not_after: None }
     }
 
+    /// Whether a text can be a number.
+    #[cfg(feature = "simulate")]
+    pub(super) fn takes(&self, text: &str) -> bool {
+        HintNumber::new(text).is_some() && self.patterns.iter().any(|pattern| pattern.matches(text))
+    }
+
     /// A number of the first shape.
     #[cfg(feature = "simulate")]
     pub(super) fn sample(&self, like: &str) -> String {

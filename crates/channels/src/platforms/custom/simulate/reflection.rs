@@ -12,7 +12,7 @@ use crate::platforms::custom::primitive::Primitive;
 use crate::platforms::custom::rules::{AmountForm, AmountRule, CurrencyRule, Rule};
 use crate::platforms::custom::schema::{Evidence, Recipe, Signed, Token, Trust};
 use crate::platforms::custom::signature::{Carrier, Want, Writing};
-use crate::platforms::custom::template::{Place, Template};
+use crate::platforms::custom::template::{Place, Reference, Template};
 use crate::platforms::custom::time::Clock;
 use crate::settings::SettingsError;
 use crate::signature::rsa::sign_sha256;
@@ -69,8 +69,14 @@ impl Reflection {
 
     /// The number that a message about a story names.
     pub(super) fn number(&self, story: &Story) -> String {
-        let name = name_of(&format!("{} {}", story.order_no, story.serial));
-        self.recipe.verify.fetch().map(|fetch| fetch.sample(&name)).unwrap_or_default()
+        let Some(fetch) = self.recipe.verify.fetch() else { return String::new() };
+        // Some platforms are asked by the merchant's own order number.
+        let is_order = |reference: &Reference| Some(&reference.place) == fetch.same().map(|same| &same.place);
+        let is_by_order = self.rule(story.kind).is_some_and(|(_, rule)| rule.fields.order.iter().any(is_order));
+        if is_by_order && fetch.takes(&story.order_no) {
+            return story.order_no.clone();
+        }
+        fetch.sample(&name_of(&format!("{} {}", story.order_no, story.serial)))
     }
 
     /// An answer in which the member that decides stands twice.
