@@ -10,7 +10,6 @@ signature, of forty digits in lower case; base64 is whole; a document that is no
 """
 
 import base64
-import binascii
 import json
 import random
 import sys
@@ -96,7 +95,7 @@ def strict(keys, body):
         return None
     try:
         base64.b64decode(form["bt_payload"].replace("\n", ""), validate=True)
-    except binascii.Error:
+    except ValueError:
         return None
     return library(keys, form["bt_signature"], form["bt_payload"])
 
