@@ -79,7 +79,8 @@ fn no_other_get_is_answered() {
     assert_eq!(counted(&world, "tollbell_challenges_total"), 0);
     assert_eq!(world.json(&["rejections"]).len(), 7);
     // As a callback, the answer to the question is no proof.
-    let form = format!("bt_signature={}&bt_payload={}", String::from_utf8_lossy(&reply.body), &own["bt_challenge=".len()..]);
+    let form =
+        format!("bt_signature={}&bt_payload={}", String::from_utf8_lossy(&reply.body), &own["bt_challenge=".len()..]);
     let mut forged = RawRequest { method: Method::POST, query: None, body: form.into(), ..request };
     forged.headers.insert("content-type", "application/x-www-form-urlencoded".parse().unwrap());
     assert_eq!(got(world.send(&forged)).0, 400);

@@ -29,7 +29,8 @@ fn agree(ours: Node<'_>, theirs: General<'_, '_>, depth: usize, text: &str) {
     assert!(depth <= TREE_DEPTH_MAX, "{text:?}");
     assert_eq!(ours.name(), theirs.tag_name().name(), "{text:?}");
     let attributes: Vec<(&str, &str)> = theirs.attributes().map(|one| (one.name(), one.value())).collect();
-    let own: Vec<(&str, &str)> = ours.attributes().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let own: Vec<(&str, &str)> =
+        ours.attributes().iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(own, attributes, "{text:?}");
     assert!(own.len() <= ATTRIBUTES_MAX && own.iter().all(|(name, value)| ours.attribute(name) == Some(value)));
     let elements: Vec<General<'_, '_>> = theirs.children().filter(General::is_element).collect();
