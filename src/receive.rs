@@ -4,6 +4,7 @@
 mod admission;
 #[cfg(test)]
 mod cancelled;
+mod challenged;
 pub mod confirmation;
 mod connection;
 pub mod door;
@@ -96,6 +97,9 @@ impl Receiver {
                 let door = door.clone();
                 if let Some(answered) = self.admit(&door, &request) {
                     return answered;
+                }
+                if let Some(reply) = door.channel().challenge(&request) {
+                    return self.challenged(&door, reply, &request);
                 }
                 self.receive_at(&door, request).await
             }

@@ -126,6 +126,8 @@ pub struct Metrics {
     registry: Registry,
     /// Requests whose body arrived.
     pub received: Family<ByChannel, Counter>,
+    /// Checks of an address that were answered. They are no callbacks.
+    pub challenges: Family<ByChannel, Counter>,
     /// Refused requests, by reason.
     pub refused: Family<ByReason, Counter>,
     /// Genuine callbacks, by the key that proved them: an old secret that nobody uses any more stands still.
@@ -222,6 +224,7 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("tollbell"),
             received: Family::default(),
+            challenges: Family::default(),
             refused: Family::default(),
             genuine: Family::default(),
             stored: Family::default(),
@@ -270,6 +273,7 @@ impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register("received", "Requests whose body arrived", self.received.clone());
+        r.register("challenges", "Checks of an address that were answered", self.challenges.clone());
         r.register("refused", "Refused requests, by reason", self.refused.clone());
         r.register("genuine", "Genuine callbacks, by the key that proved them", self.genuine.clone());
         r.register("stored", "Notifications stored for the first time", self.stored.clone());

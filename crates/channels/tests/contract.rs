@@ -7,6 +7,7 @@
 mod contract {
     mod algorithms;
     mod asking;
+    mod challenges;
     mod cover;
     mod cuts;
     mod damage;

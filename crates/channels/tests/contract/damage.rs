@@ -410,9 +410,11 @@ fn is_in_header(genuine: &Genuine) -> bool {
     )
 }
 
-/// Whether the signature is hexadecimal, with or without a time beside it.
+/// Whether the signature is hexadecimal, with or without a time beside it, or the key's name before it.
 fn is_in_digits(genuine: &Genuine) -> bool {
-    matches!(genuine.cover, Cover::BodyAndStamp { .. }) || signature_of(genuine).iter().all(u8::is_ascii_hexdigit)
+    let signature = signature_of(genuine);
+    let digits = signature.rsplit(|&byte| byte == b'|').next().unwrap_or(&signature);
+    matches!(genuine.cover, Cover::BodyAndStamp { .. }) || digits.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Signatures that look right.

@@ -12,7 +12,7 @@ use tollbell_channels::settings::{Setting, SettingKind, Settings, SettingsError,
 use tollbell_channels::signature::digest::{DigestHash, HexCase, SecretDigest};
 
 use super::world::World;
-use super::{algorithms, cuts, damage, duplicates, encoding, hostile, queries, random, secrets};
+use super::{algorithms, challenges, cuts, damage, duplicates, encoding, hostile, queries, random, secrets};
 
 /// How a toy's messages are covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,8 @@ pub(crate) enum Fault {
     ReadsEverything,
     /// Any method will do.
     TakesAnyMethod,
+    /// Whatever is asked is signed.
+    SignsAnything,
     /// An application never sees the query.
     KeepsTheQuery,
     /// An application sees what strangers have added to the query.
@@ -116,6 +118,8 @@ fn world(index: usize, fault: Fault) -> World {
 type Check = fn(&World);
 
 const CHECKS: &[(&str, Check)] = &[
+    ("checked addresses", challenges::checks_are_answered),
+    ("signed questions", challenges::answers_prove_nothing),
     ("changed bytes", damage::changed_bytes_are_refused),
     ("forged signatures", damage::forged_signatures_are_refused),
     ("missing signatures", damage::missing_signatures_are_named),
@@ -205,6 +209,7 @@ fn every_fault_of_a_toy_is_found() {
     let pairs: &[Kind] = &[Form, Query, Xml, Json];
     let faults: &[(Fault, &[Kind], &[&str])] = &[
         (Fault::BelievesAnybody, all, &["changed bytes", "forged signatures", "strangers"]),
+        (Fault::BelievesAnybody, &[Form], &["signed questions"]),
         // A random change seldom leaves a sealed element that opens into anything.
         (Fault::BelievesAnybody, &[Form, Query, Xml, Json, Named, Url], &["changed messages"]),
         (Fault::NeedsNoSignature, all, &["missing signatures"]),
@@ -222,6 +227,7 @@ fn every_fault_of_a_toy_is_found() {
         (Fault::QuotesTheBody, all, &["printed buyers"]),
         (Fault::ReadsEverything, all, &["huge messages"]),
         (Fault::TakesAnyMethod, all, &["methods"]),
+        (Fault::SignsAnything, &[Form], &["checked addresses"]),
         (Fault::KeepsTheQuery, &[Query, Url], &["handed on"]),
         (Fault::HandsOnStrangers, all, &["handed on"]),
     ];

@@ -188,7 +188,7 @@ fn subject(story: &Story, account: &str) -> (&'static str, String) {
             let inner = sale("submitted_for_settlement");
             format!(
                 "<subscription><id>{own}</id><transactions type=\"array\">{inner}</transactions>\
-                 <add-ons type=\"array\"/><next-billing-period-amount nil=\"true\"/></subscription>"
+                 <add-ons type=\"array\"/><next-billing-date type=\"date\">2026-12-21</next-billing-date></subscription>"
             )
         }),
         EventKind::PaymentFailed => ("transaction_settlement_declined", sale("settlement_declined")),

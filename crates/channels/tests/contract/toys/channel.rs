@@ -18,7 +18,7 @@ use tollbell_channels::xml::{self, Flat, XmlError};
 
 use super::super::cover::query;
 use super::super::pairs::{Pair, read, text, usual, with_text, write};
-use super::side::LEFT_OUT;
+use super::side::{LEFT_OUT, QUESTION};
 use super::{Fault, Kind, digest, malformed, missing};
 
 /// Far more than a toy says.
@@ -239,6 +239,9 @@ impl Toy {
 
 impl Channel for Toy {
     fn recognise(&self, request: &RawRequest) -> Likeness {
+        if self.challenge(request).is_some() {
+            return Likeness::Merchant;
+        }
         let Ok(pairs) = self.pairs(&self.taken(request)) else { return Likeness::No };
         let inner = match (self.kind, optional(&pairs, "msg")) {
             (Kind::Named, Some(msg)) => json_pairs(msg.as_bytes()).unwrap_or_default(),
@@ -259,6 +262,23 @@ impl Channel for Toy {
             let shown = text(request, self.carrier());
             let shown: String = String::from_utf8_lossy(&shown).chars().take(1_000).collect();
             Verdict::Refused(if self.has(Fault::QuotesTheBody) { malformed(&shown) } else { rejection })
+        })
+    }
+
+    /// The toy with a form asks for the signature of sixteen hexadecimal digits.
+    fn challenge(&self, request: &RawRequest) -> Option<Reply> {
+        if self.kind != Kind::Form || request.method != Method::GET || !request.body.is_empty() {
+            return None;
+        }
+        let mut asked = query(request).into_iter().filter(|pair| pair.is_called(QUESTION));
+        let (Some(question), None) = (asked.next(), asked.next()) else { return None };
+        let is_digit = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+        let is_question = question.value.len() == 16 && question.value.iter().all(is_digit);
+        let reply = self.key.sign(&question.value, b"");
+        (is_question || self.has(Fault::SignsAnything)).then(|| Reply {
+            status: 200,
+            content_type: Some("text/plain"),
+            body: reply.into(),
         })
     }
 

@@ -4,9 +4,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, Method};
-use tollbell_channels::model::{Environment, EventKind, RawRequest};
+use tollbell_channels::model::{Environment, EventKind, RawRequest, Reply};
 use tollbell_channels::settings::{SettingValue, Settings};
-use tollbell_channels::simulate::{Carrier, Cover, Covered, Genuine, OtherSide, PairCover, Story, WrittenSetting};
+use tollbell_channels::simulate::{
+    Carrier, Challenge, Cover, Covered, Genuine, OtherSide, PairCover, Story, WrittenSetting,
+};
 
 use super::super::pairs::Pair;
 use super::super::{form, json, xml};
@@ -14,6 +16,9 @@ use super::{KINDS, Kind, digest};
 
 /// Pairs that are not under the signature of joined ones.
 pub(super) const LEFT_OUT: &[&str] = &["sign", "mode"];
+
+/// What the toy with a form calls its question.
+pub(super) const QUESTION: &str = "echo";
 
 pub(super) fn make<const INDEX: usize>() -> Box<dyn OtherSide> {
     let mut random = [0; 24];
@@ -78,6 +83,22 @@ impl OtherSide for Side {
 
     fn stories(&self) -> &'static [EventKind] {
         &[EventKind::PaymentSucceeded]
+    }
+
+    fn challenge(&self, serial: u64) -> Option<Challenge> {
+        let question = format!("{:016x}", serial.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let request = RawRequest {
+            method: Method::GET,
+            path: "/".to_owned(),
+            query: Some(format!("{QUESTION}={question}")),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            source: None,
+            received_at: super::super::world::at(),
+        };
+        let body = self.sign(question.as_bytes()).into();
+        let reply = Reply { status: 200, content_type: Some("text/plain"), body };
+        (self.kind == Kind::Form).then_some(Challenge { request, reply })
     }
 
     fn callback(&self, story: &Story) -> Genuine {
