@@ -92,7 +92,7 @@ fn published_signatures_are_taken_by_the_shipped_files() {
         for body in [format!("{BODY} "), BODY.replace("1000", "1001"), BODY.replace("é", "\\u00e9")] {
             assert_eq!(word(&*channel, &sent(kind, headers, &body)), "signature", "{kind}: {body}");
         }
-        let stranger = channel_with(kind, &format!("{secret}AAAA"));
+        let stranger = channel_with(kind, &format!("{secret}BBBB"));
         assert_eq!(word(&*stranger, &sent(kind, headers, BODY)), "signature", "{kind}: another secret");
     }
 }
