@@ -33,7 +33,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use self::certificate::Key;
+use self::certificate::{Key, host};
 use self::facts::Sent;
 use self::header::Transmission;
 use self::settings::{Config, SETTINGS, SIMULATOR};
@@ -46,7 +46,7 @@ use crate::channel::{
     Answer, Channel, Failure, FetchBack, Hint, KeyNote, KeyRequest, KeySource, Ladder, Likeness, Rejection, Verdict,
 };
 use crate::json::Json;
-use crate::model::{AckMatch, AppReply, Concern, Proven, RawRequest, Reply, Timestamp};
+use crate::model::{AckMatch, AppReply, Concern, Environment, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
 use crate::signature::Verified;
 use crate::signature::rsa::RsaVerifier;
@@ -232,7 +232,7 @@ impl Channel for PayPal {
 impl PayPal {
     fn judge(&self, request: &RawRequest, now: Timestamp) -> Result<Verdict, Rejection> {
         check_outside(request)?;
-        let sent = Transmission::read(request, self.config.environment)?;
+        let sent = Transmission::read(request, &self.hosts())?;
         let name = &sent.certificate;
         let own = self.config.certificates.iter().chain(&self.fetched);
         let keys: Vec<&RsaVerifier> = own.filter_map(|key| key.find(name, now)).collect();
@@ -258,6 +258,15 @@ impl PayPal {
             notification.concerns.push(Concern::TooOld);
         }
         Ok(Verdict::Genuine(Proven::by_signature(notification, verified)))
+    }
+
+    /// Whose certificates a delivery may name: those of the channel's environment. A configured certificate proves what it
+    /// signs under any of the platform's own addresses, because nothing is fetched from them.
+    fn hosts(&self) -> Vec<&'static str> {
+        match self.config.downloads {
+            Some(_) => vec![host(self.config.environment)],
+            None => vec![host(Environment::Live), host(Environment::Sandbox)],
+        }
     }
 
     /// Whether one of these keys signed for one of our webhooks.

@@ -1,10 +1,10 @@
 //! What a delivery says beside its body, in six headers: which transmission it is, when it was sent, its signature, and
 //! which certificate that is by.
 
-use super::certificate::{CertificateName, host};
+use super::certificate::CertificateName;
 use super::{AUTH_ALGO, AUTH_VERSION, CERT_URL, TRANSMISSION_ID, TRANSMISSION_SIG, TRANSMISSION_TIME};
 use crate::channel::{Rejection, quote};
-use crate::model::{Environment, RawRequest, Timestamp};
+use crate::model::{RawRequest, Timestamp};
 use crate::platforms::crc32::crc32;
 use crate::platforms::outside::{header, malformed};
 use crate::signature::decode_base64;
@@ -38,8 +38,8 @@ pub(super) struct Transmission<'r> {
 }
 
 impl<'r> Transmission<'r> {
-    /// Reads the headers, each of which must be there once.
-    pub(super) fn read(request: &'r RawRequest, environment: Environment) -> Result<Self, Rejection> {
+    /// Reads the headers, each of which must be there once. `hosts` are those whose certificates may be named.
+    pub(super) fn read(request: &'r RawRequest, hosts: &[&str]) -> Result<Self, Rejection> {
         for (name, only) in [(AUTH_ALGO, ALGORITHM), (AUTH_VERSION, VERSION)] {
             let found = header(request, name)?;
             if found != only {
@@ -57,8 +57,8 @@ impl<'r> Transmission<'r> {
         let signature = header(request, TRANSMISSION_SIG)?;
         let signature = decode_base64(signature.as_bytes()).ok_or_else(|| malformed(TRANSMISSION_SIG))?;
         let url = header(request, CERT_URL)?;
-        let certificate = CertificateName::of_url(url, host(environment))
-            .ok_or_else(|| Rejection::UnknownKey { serial: quote(url) })?;
+        let name = hosts.iter().find_map(|host| CertificateName::of_url(url, host));
+        let certificate = name.ok_or_else(|| Rejection::UnknownKey { serial: quote(url) })?;
         Ok(Self { id, time, at, certificate, signature, sum: crc32(&request.body) })
     }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::header::signed_text;
 use super::*;
-use crate::model::{Environment, EventKind, Notification, Proof};
+use crate::model::{EventKind, Notification, Proof};
 use crate::platforms::crc32::crc32;
 use crate::settings::SettingValue;
 use crate::signature::key::{PublicKey, to_pem};

@@ -88,8 +88,11 @@ fn a_configured_certificate_needs_no_download() {
     let channel = channel();
     assert!(channel.key_source().is_none());
     taken(&*channel, &with(&signed(&paid()), CERT_URL, Some("https://api.paypal.com/v1/notifications/certs/CERT-1")));
-    let sandbox = "https://api.sandbox.paypal.com/v1/notifications/certs/CERT-1";
-    assert_eq!(refused(&*channel, &with(&signed(&paid()), CERT_URL, Some(sandbox))).word(), "unknown_key");
+    for other in
+        ["https://evil.example/v1/notifications/certs/CERT-1", "http://api.paypal.com/v1/notifications/certs/CERT-1"]
+    {
+        assert_eq!(refused(&*channel, &with(&signed(&paid()), CERT_URL, Some(other))).word(), "unknown_key");
+    }
     let note = &channel.keys()[0];
     assert_eq!((note.label.as_str(), note.not_after.is_some()), ("paypal_cert", true));
     // One that has ended proves nothing.
