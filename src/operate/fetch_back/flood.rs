@@ -24,11 +24,11 @@ use crate::inbox::sqlite::{Options, SqliteInbox};
 const CHANNEL: &str = "pay";
 const START_MS: i64 = 1_795_000_000_000;
 /// How long the flood lasts.
-const LASTS: Duration = Duration::from_mins(10);
+const LASTS: Duration = Duration::from_mins(3);
 /// Invented numbers in this time.
-const INVENTED: usize = 20_000;
+const INVENTED: usize = 10_000;
 /// Senders of the invented ones.
-const SENDERS: usize = 2_000;
+const SENDERS: usize = 1_000;
 /// Each so often somebody names a number that exists.
 const GENUINE_EVERY: Duration = Duration::from_secs(10);
 const PACE: Pace = Pace::USUAL;
@@ -186,7 +186,7 @@ async fn a_flood_takes_its_share_of_the_questions_and_delays_nobody_who_is_known
         let waited = world.waited(name, *at).unwrap_or_else(|| panic!("{name} was never asked about"));
         assert!(waited <= PACE.gap * 4, "{name} waited {waited:?}");
     }
-    assert!(named.len() >= 100 && full > INVENTED / 4, "{} {full}", named.len());
+    assert!(named.len() >= 30 && full > INVENTED / 4, "{} {full}", named.len());
     let open = world.inbox.hint_backlog().await.unwrap()[0].open;
     assert!(open <= u64::try_from(OPEN_STRANGERS_MAX).unwrap() && i64::try_from(SENDERS).unwrap() < NETWORKS_MAX);
     world.inbox.close().await;
