@@ -40,10 +40,7 @@ pub(super) fn doors(config: &Config, lines: &[Line], keepers: &Keepers) -> Doors
             channel.paths.clone(),
             targets_of,
         );
-        let asks = Asks {
-            about_proven: channel.asks.about_proven,
-            about_unproven: channel.asks.about_unproven,
-        };
+        let asks = Asks { about_proven: channel.asks.about_proven, about_unproven: channel.asks.about_unproven };
         let door = door.in_shadow(channel.is_shadow).allowing(network::allow(&channel.allow)).asking(asks);
         Some(Arc::new(door.with_ack(ack(&channel.ack)).with_resigner(channel.resign.resigner.clone())))
     });

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tollbell_channels::channel::Channel;
+use tollbell_channels::lifetimes::Lifetimes;
 use tollbell_channels::model::Environment;
 use tollbell_channels::platforms::Platform;
 use tollbell_channels::settings::Settings;
@@ -87,8 +88,9 @@ impl ChannelConfig {
         let platform = platform?;
         let allow = allow.with_published(&section, platform);
         let resolved = settings::resolve(&section, platform.settings, environment, folder, catalogue.variable);
-        let built = match (platform.build)(&resolved) {
-            Ok(channel) => Some(Arc::from(channel)),
+        let resolved = settings::marks::read(&section, platform.settings, resolved);
+        let built = match Lifetimes::build(platform.build, &resolved) {
+            Ok(channel) => Some(channel),
             Err(error) => {
                 settings::report(&section, platform.settings, &error);
                 None

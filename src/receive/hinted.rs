@@ -93,7 +93,8 @@ impl Receiver {
         rejection: &Rejection,
         request: &RawRequest,
     ) {
-        let is_unproven = matches!(rejection, Rejection::Signature | Rejection::UnknownKey { .. } | Rejection::Stale { .. });
+        let is_unproven =
+            matches!(rejection, Rejection::Signature | Rejection::UnknownKey { .. } | Rejection::Stale { .. });
         if !door.asks.about_unproven || !is_unproven {
             return;
         }

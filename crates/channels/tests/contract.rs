@@ -5,6 +5,7 @@
 //! the canonical form is computed here a second time, so that a mistake in the crate is not shared.
 
 mod contract {
+    mod asking;
     mod cover;
     mod cuts;
     mod damage;
@@ -19,6 +20,7 @@ mod contract {
     mod invented;
     mod json;
     mod keys;
+    mod notes;
     mod pairs;
     mod queries;
     mod random;
@@ -29,5 +31,6 @@ mod contract {
     mod settings;
     mod toys;
     mod world;
+    mod written;
     mod xml;
 }

@@ -121,7 +121,8 @@ pub(crate) async fn a_success_ends_what_waited_before_it(keeper: &dyn Keeper) {
     let mut stored = Vec::new();
     for (kind, state) in kinds {
         // An attempt that failed has a name of its own; what it is asked by is the payment's.
-        let (id, _) = stand.told(&format!("evt_{kind}"), "pi_1", vec![before_payment(kind, &format!("ch_{kind}"))]).await;
+        let (id, _) =
+            stand.told(&format!("evt_{kind}"), "pi_1", vec![before_payment(kind, &format!("ch_{kind}"))]).await;
         stored.push((id, state));
     }
     let (paid, _) = stand.told("evt_paid", "pi_1", vec![payment("pi_1", 1000)]).await;
@@ -189,7 +190,9 @@ pub(crate) async fn what_does_not_prove_itself_goes_last_and_earns_nothing(keepe
     assert_eq!(doubtful("tr_real", "192.0.2.9").await, Noted::Kept);
     assert!(matches!(world.claim_on(&[Ground::Proven, Ground::New]).await, HintClaimed::Nothing(Some(_))));
     assert_eq!(world.told("tr_real", PLATFORM).await, Noted::Again);
-    let HintClaimed::Leased(raised) = world.claim_on(&[Ground::Proven, Ground::New]).await else { panic!("not raised") };
+    let HintClaimed::Leased(raised) = world.claim_on(&[Ground::Proven, Ground::New]).await else {
+        panic!("not raised")
+    };
     assert_eq!(raised.number.as_str(), "tr_real");
     assert_eq!(world.state("tr_copied").await, Some(HintState::Answered));
 }

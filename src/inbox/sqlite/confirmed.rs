@@ -64,9 +64,7 @@ pub(super) fn release(
 fn unconfirmed(session: &Session, event: i64) -> Result<Option<EventId>, Fault> {
     let found: Option<([u8; 16], String)> = session
         .conn
-        .prepare_cached(
-            "SELECT id, concerns FROM events WHERE seq = ?1 AND concerns IS NOT NULL AND hold_end IS NULL",
-        )?
+        .prepare_cached("SELECT id, concerns FROM events WHERE seq = ?1 AND concerns IS NOT NULL AND hold_end IS NULL")?
         .query_row([event], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
     let Some((id, concerns)) = found else { return Ok(None) };

@@ -10,12 +10,12 @@ use tokio::sync::watch;
 use tollbell_channels::channel::HintNumber;
 use tollbell_channels::model::Timestamp;
 
-use super::{SqliteInbox, confirmed};
 use super::fault::Fault;
 use super::intake::{self, Moment, Parts};
 use super::queue::Urgency;
 use super::rows::{from_ms, to_ms};
 use super::session::Session;
+use super::{SqliteInbox, confirmed};
 use crate::inbox::hints::{
     ANSWERED_FOR, CLOSED_MAX, Ground, HISTORY_MAX, HintBacklog, HintClaim, HintClaimed, HintEnd, HintEnded, HintFilter,
     HintRecord, HintState, Hints, Learned, LeasedHint, NETWORKS_MAX, Noted, OPEN_FOR, OPEN_MAX, OPEN_STRANGERS_MAX,
@@ -368,9 +368,7 @@ fn open_new(session: &mut Session, told: &Told, channel: i64, now: i64) -> Resul
         if is_doubtful {
             (most, ground) = (places(0, 0), Ground::Doubtful);
         }
-        if history.open >= most
-            || (ground != Ground::Proven && totals.open >= OPEN_STRANGERS_MAX)
-        {
+        if history.open >= most || (ground != Ground::Proven && totals.open >= OPEN_STRANGERS_MAX) {
             return Ok(Noted::Full);
         }
         turn = turn.max(history.turn + 1);

@@ -50,6 +50,14 @@ impl<T> Proven<T> {
         Self { value, proof: Proof::PlatformApi { host, key: key.to_owned() } }
     }
 
+    /// The same proof, with the key under another name: a channel that knows several of the same name tells them apart.
+    #[must_use]
+    pub(crate) fn by_key_called(mut self, name: impl FnOnce(&str) -> String) -> Self {
+        let (Proof::Signature { key, .. } | Proof::PlatformApi { key, .. }) = &mut self.proof;
+        *key = name(key);
+        self
+    }
+
     /// What was proven.
     pub fn value(&self) -> &T {
         &self.value

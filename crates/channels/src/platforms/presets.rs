@@ -5,6 +5,7 @@
 //! it, and nothing else is different. So the file, copied into a configuration as [`Preset::as_channel`] writes it,
 //! behaves identically, facts and their names included.
 
+mod examples;
 mod file;
 mod head;
 #[cfg(feature = "simulate")]
@@ -133,19 +134,28 @@ impl Preset {
         Ok(Self { freshness, ..preset })
     }
 
-    /// Builds a channel of examples: what is said about money in the file must hold without a merchant.
+    /// Builds a channel of examples: what is said about money in the file must hold without a merchant. Whatever way of
+    /// writing a public key the recipe wants, one of the examples has it.
     fn check(&self) -> Result<Box<dyn Channel>, String> {
-        let settings = self.settings.iter().fold(Settings::new(Environment::Live), |all, setting| {
-            match (setting.kind, setting.name) {
-                // It takes the place of the platform's own address.
-                (_, "api_base") => all,
-                (SettingKind::Text, name) => all.with(name, SettingValue::Text(setting.example.to_owned())),
-                (SettingKind::SecretKey, name) => all.with(name, SettingValue::Key(EXAMPLE_SECRET.to_vec().into())),
-                (SettingKind::PublicKey, name) => all.with(name, SettingValue::Key(EXAMPLE_PUBLIC.to_vec().into())),
-                _ => all,
-            }
-        });
-        self.build(&settings).map_err(|error| error.to_string())
+        let with_key = |public: &str| {
+            let settings = self.settings.iter().fold(Settings::new(Environment::Live), |all, setting| {
+                let key = |material: &[u8]| SettingValue::Key(material.to_vec().into());
+                match (setting.kind, setting.name) {
+                    // It takes the place of the platform's own address.
+                    (_, "api_base") => all,
+                    (SettingKind::Text, name) => all.with(name, SettingValue::Text(setting.example.to_owned())),
+                    (SettingKind::SecretKey, name) => all.with(name, key(examples::SECRET)),
+                    (SettingKind::PublicKey, name) => all.with(name, key(public.as_bytes())),
+                    _ => all,
+                }
+            });
+            self.build(&settings)
+        };
+        let is_of_key =
+            |tried: &Result<_, SettingsError>| tried.as_ref().is_err_and(|error| error.setting == "public_key");
+        let mut tried = examples::PUBLIC.into_iter().map(with_key);
+        let found = tried.find(|tried| !is_of_key(tried));
+        found.unwrap_or_else(|| with_key(examples::PUBLIC[0])).map_err(|error| error.to_string())
     }
 
     /// Its word in `kind = "…"`.
@@ -196,7 +206,7 @@ impl Preset {
                 filled = filled.with(name, value.clone());
             }
         }
-        Ok(filled)
+        Ok(filled.with_marks_of(given))
     }
 
     /// The same without any key. `value` gives what a merchant says.
@@ -229,12 +239,6 @@ impl Preset {
 
 /// What stands before the private half of a key whose public half begins with `whpk_`.
 const SECRET_HALF: &[u8] = b"whsk_";
-
-/// A secret that any recipe can read: as text, as hexadecimal and as base64.
-const EXAMPLE_SECRET: &[u8] = &[b'0'; 64];
-
-/// A public key of Ed25519 (RFC 8032, section 7.1, test 1), in base64.
-const EXAMPLE_PUBLIC: &[u8] = b"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 
 /// A text of a file, in both languages.
 fn leaked(en: &str, zh: &str) -> Text {

@@ -1,7 +1,7 @@
 //! A platform's side of hints: what sends a message that proves nothing, and answers the question about it, well or
 //! badly.
 
-use super::{Story, WrittenSetting};
+use super::{Cover, Story, WrittenSetting};
 use crate::channel::{HttpAnswer, HttpAsk};
 use crate::model::{EventKind, RawRequest};
 
@@ -16,6 +16,9 @@ pub trait ApiOffice: Send + Sync {
     /// The message that names a story, and says nothing of it. Asked about its number, the office tells the story; a
     /// later story of the same order and serial takes the place of the one before, as a payment's next state does.
     fn hint(&self, story: &Story) -> RawRequest;
+
+    /// What of such a message leads to the answer that is its proof.
+    fn cover(&self) -> Cover;
 
     /// The answer to a question, as the platform would give it, or as somebody else would. A question with another
     /// credential, or about a number that was never told, is refused as the platform refuses it.

@@ -132,7 +132,7 @@ pub(crate) fn queries_are_not_mixed_in(world: &World) {
             ["", "a=1", "x", "&&", "%", "%zz", "=", "a=1&a=2", "channel=other"].map(str::to_owned).to_vec();
         match &genuine.cover {
             // The query is where the message is.
-            Cover::Pairs(cover) if cover.carrier == Carrier::Query => continue,
+            Cover::Pairs(cover) | Cover::Asked { pairs: cover, .. } if cover.carrier == Carrier::Query => continue,
             // A part of the query is where the signature is; what else is there says nothing.
             Cover::BodyAndQuery { .. } => {
                 let own = genuine.request.query.clone().expect("a signature");
@@ -146,7 +146,7 @@ pub(crate) fn queries_are_not_mixed_in(world: &World) {
                 }
                 continue;
             }
-            Cover::Pairs(_) => {
+            Cover::Pairs(_) | Cover::Asked { .. } => {
                 let pairs = Paired::of(&genuine).expect("pairs").pairs;
                 queries.push(written(&pairs));
                 for pair in &pairs {
@@ -156,7 +156,7 @@ pub(crate) fn queries_are_not_mixed_in(world: &World) {
                     }
                 }
             }
-            Cover::BodyAndHeaders { .. } | Cover::BodyAndStamp { .. } => {}
+            Cover::BodyAndHeaders { .. } | Cover::BodyAndWritten { .. } | Cover::BodyAndStamp { .. } => {}
         }
         for query in queries {
             let request = RawRequest { query: Some(query.clone()), ..genuine.request.clone() };

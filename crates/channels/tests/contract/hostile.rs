@@ -5,7 +5,7 @@ use tollbell_channels::channel::{Likeness, Verdict};
 use tollbell_channels::model::RawRequest;
 use tollbell_channels::simulate::{Carrier, Cover, Covered};
 
-use super::cover::{carrier, is_sealed};
+use super::cover::{carrier, is_asked, is_sealed};
 use super::pairs::{Pair, Paired, text, with_text};
 use super::world::{World, refused, with_every_platform, with_header};
 use super::xml;
@@ -274,7 +274,7 @@ pub(crate) fn methods_are_named(world: &World) {
         }
         // Some platforms send forms in either place: then the other place, where the method looks, is empty.
         let is_either = [Method::GET, Method::POST].contains(&method)
-            && matches!(genuine.cover, Cover::Pairs(cover) if [Carrier::Form, Carrier::Query].contains(&cover.carrier));
+            && matches!(genuine.cover, Cover::Pairs(cover) | Cover::Asked { pairs: cover, .. } if [Carrier::Form, Carrier::Query].contains(&cover.carrier));
         let words: &[&str] = if is_either { &["method", "empty", "missing", "media_type"] } else { &["method"] };
         world.refuses_as(method.as_str(), &RawRequest { method: method.clone(), ..request.clone() }, words);
     }
@@ -306,7 +306,7 @@ pub(crate) fn parts_of_messages_are_refused(world: &World) {
         for (at, pair) in paired.pairs.iter().enumerate() {
             let alone = paired.with(std::slice::from_ref(pair));
             let label = format!("{}: only {}", story.kind, pair.shown());
-            if is_sealed(&genuine) {
+            if is_sealed(&genuine) || is_asked(&genuine) {
                 // What carries its own proof may need nothing beside it.
                 world.refuses_or_reads_the_same(&label, &original, &alone);
             } else {

@@ -1,5 +1,7 @@
 //! JSON objects, read and written independently of the crate.
 
+use std::collections::HashMap;
+
 use super::pairs::Pair;
 
 /// How an object is written. All of it is JSON (RFC 8259), and says the same.
@@ -107,13 +109,19 @@ pub(crate) fn write_tree(pairs: &[Pair], style: Style) -> Vec<u8> {
 
 fn branch(values: &[Twig<'_>], style: Style, is_root: bool) -> Vec<u8> {
     let mut grown: Vec<(&[u8], Vec<Twig<'_>>)> = Vec::new();
+    // Branches that can grow: those that do not end in a value.
+    let mut open: HashMap<&[u8], usize> = HashMap::new();
     for &(ref way, pair) in values {
         let (&first, rest) = way.split_first().expect("a name");
         let twig: Twig<'_> = (rest.to_vec(), pair);
-        let is_open = |twigs: &[Twig<'_>]| !rest.is_empty() && !twigs[0].0.is_empty();
-        match grown.iter().position(|(name, twigs)| *name == first && is_open(twigs)) {
-            Some(at) => grown[at].1.push(twig),
-            None => grown.push((first, vec![twig])),
+        match open.get(first).filter(|_| !rest.is_empty()) {
+            Some(&at) => grown[at].1.push(twig),
+            None => {
+                if !rest.is_empty() {
+                    open.insert(first, grown.len());
+                }
+                grown.push((first, vec![twig]));
+            }
         }
     }
     let members: Vec<Pair> = grown

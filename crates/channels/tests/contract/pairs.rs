@@ -110,7 +110,7 @@ pub(crate) struct Paired {
 impl Paired {
     /// None where the cover is another.
     pub(crate) fn of(genuine: &Genuine) -> Option<Self> {
-        let Cover::Pairs(cover) = genuine.cover else { return None };
+        let (Cover::Pairs(cover) | Cover::Asked { pairs: cover, .. }) = genuine.cover else { return None };
         let pairs = read(&genuine.request, cover.carrier);
         Some(Self { request: genuine.request.clone(), cover, pairs })
     }

@@ -8,7 +8,7 @@ use tollbell_channels::platforms::presets;
 use tollbell_channels::simulate::Story;
 
 use super::cover::{carrier, without_signature};
-use super::invented;
+use super::invented::is_invented;
 use super::pairs::with_text;
 use super::world::{World, worlds};
 
@@ -39,7 +39,7 @@ fn lines(world: &World) -> Vec<String> {
 
 /// Whether a platform is one data file: its bytes stand there, and nowhere else.
 fn is_data(world: &World) -> bool {
-    world.platform.kind == invented::KIND || presets::by_kind(world.platform.kind).is_some()
+    is_invented(world.platform.kind) || presets::by_kind(world.platform.kind).is_some()
 }
 
 /// A file that says nothing of replies gets a plain status; one that does is its own pin.

@@ -109,7 +109,7 @@ fn world(index: usize, fault: Fault) -> World {
     let platform = &TOYS[index];
     let side = (platform.simulate)();
     let channel = channel::Toy::new(KINDS[index], fault, &side.settings()).expect("a toy");
-    World { platform, side, channel: Box::new(channel) }
+    World { platform, side, channel: Box::new(channel), office: None }
 }
 
 /// A check of the suite.

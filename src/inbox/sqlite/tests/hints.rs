@@ -7,8 +7,8 @@ use tokio::task::JoinSet;
 use tollbell_channels::channel::{Hint, HintNumber};
 
 use super::super::super::hints::{
-    CLOSED_MAX, Ground, HintClaim, HintClaimed, HintEnd, HintFilter, HintState, Hints as _, Learned, NETWORKS_MAX, Noted,
-    OPEN_STRANGERS_MAX, PLACES_OF_NETWORK, Told,
+    CLOSED_MAX, Ground, HintClaim, HintClaimed, HintEnd, HintFilter, HintState, Hints as _, Learned, NETWORKS_MAX,
+    Noted, OPEN_STRANGERS_MAX, PLACES_OF_NETWORK, Told,
 };
 use super::super::rows::to_ms;
 use super::*;

@@ -6,8 +6,8 @@ use super::draft::{Doc, Draft};
 use super::facts::{self, Context};
 use super::fetch::Fetch;
 use super::message::Message;
-use super::schema::Recipe;
 use super::opened;
+use super::schema::Recipe;
 use crate::channel::{Answered, FetchBack, FetchRefused, Fetched, Hint, HintNumber, Pace, Question};
 use crate::model::{Proven, RawRequest, Timestamp};
 

@@ -1,6 +1,7 @@
 //! The other side of a configured channel: any recipe can be told as a callback. Where a secret signs, both sides know
 //! it; where only the platform signs, the side makes a key pair of its own.
 
+mod cover;
 mod made_up;
 mod reflection;
 mod side;

@@ -124,6 +124,10 @@ fn read(config: &Config, event: &Json, verified: Verified) -> Result<Verdict, Re
                 let number = named.and_then(|id| payment_id(id.as_bytes())).ok_or_else(|| malformed("entityId"))?;
                 return Ok(Verdict::Hint(Hint::from_platform(number, &verified)));
             }
+            // Only its name was sent: whoever could be told what happened must be.
+            None if facts::is_money(kind) => {
+                told.concerns.push(Concern::MissingField { field: "_embedded.entity".into() });
+            }
             None => {}
         }
         kind

@@ -20,7 +20,10 @@ use crate::platforms::signed_body::JSON;
 use crate::settings::{SettingValue, Settings, SettingsError};
 use crate::signature::hmac::{HmacHash, HmacKey};
 use crate::signature::key::hex;
-use crate::simulate::{ApiConduct, ApiOffice, Cover, Genuine, Mirror, OtherSide, Story, WrittenSetting};
+use crate::simulate::{
+    ApiConduct, ApiOffice, Carrier, Cover, Covered, Genuine, Mirror, OtherSide, PairCover, Story, Written,
+    WrittenSetting,
+};
 
 const STORIES: &[EventKind] = &[
     EventKind::PaymentSucceeded,
@@ -106,7 +109,8 @@ impl OtherSide for Side {
     fn callback(&self, story: &Story) -> Genuine {
         let secret = HmacKey::new(self.secret.as_bytes(), HmacHash::Sha256, SECRET);
         let request = signed(story, &entity(story, PROFILE, None), &secret);
-        Genuine { request, cover: Cover::BodyAndHeaders { headers: &[], signature: SIGNATURE } }
+        let written = Written { before: PREFIX, between: Some(","), is_percent_encoded: false };
+        Genuine { request, cover: Cover::BodyAndWritten { headers: &[], signature: SIGNATURE, written } }
     }
 
     fn export(&self) -> Vec<u8> {
@@ -248,6 +252,11 @@ impl ApiOffice for Office {
         let body = format!("id={id}").into_bytes();
         self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(id, story.clone());
         post("/notify/mollie", FORM, body, story.at)
+    }
+
+    fn cover(&self) -> Cover {
+        let pairs = PairCover { carrier: Carrier::Form, covered: Covered::Each(&["id"]), signature: None };
+        Cover::Asked { pairs, header: None }
     }
 
     fn answer(&self, ask: &HttpAsk, conduct: ApiConduct) -> HttpAnswer {

@@ -11,7 +11,7 @@ use crate::channel::{HttpAnswer, HttpAsk};
 use crate::model::{Environment, EventKind, RawRequest};
 use crate::platforms::custom::{self, simulate::names_merchant, simulate::side_of};
 use crate::settings::{SettingValue, Settings, SettingsError};
-use crate::simulate::{ApiConduct, ApiOffice, Genuine, Mirror, OtherSide, Story, WrittenSetting};
+use crate::simulate::{ApiConduct, ApiOffice, Cover, Genuine, Mirror, OtherSide, Story, WrittenSetting};
 
 /// Digits of the key that is shown when the platform is asked. A platform that signs with a pair is not asked.
 const API_KEY_DIGITS: usize = 64;
@@ -165,6 +165,10 @@ impl ApiOffice for Office {
 
     fn hint(&self, story: &Story) -> RawRequest {
         self.inner.hint(story)
+    }
+
+    fn cover(&self) -> Cover {
+        self.inner.cover()
     }
 
     fn answer(&self, ask: &HttpAsk, conduct: ApiConduct) -> HttpAnswer {

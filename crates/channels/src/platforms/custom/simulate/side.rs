@@ -11,26 +11,25 @@ use base64::engine::general_purpose::STANDARD;
 use http::Uri;
 use zeroize::Zeroizing;
 
+use super::cover::{self, lasting};
 use super::reflection::{Pair, Reflection};
 use crate::channel::{HttpAnswer, HttpAsk};
 use crate::model::{EventKind, RawRequest};
-use crate::platforms::custom::message::BodyForm;
-use crate::platforms::custom::schema::{Recipe, Signed, Trust};
-use crate::platforms::custom::signature::{Encoding, Writing};
-use crate::platforms::custom::template::{Place, Template};
+use crate::platforms::custom::schema::Recipe;
 use crate::settings::tree::Tree;
-use crate::settings::{SettingValue, Settings};
+use crate::settings::{SettingValue, Settings, SettingsError};
 use crate::signature::key::{PublicKey, hex, to_pem};
 use crate::signature::{ed25519, self_signed};
-use crate::simulate::{
-    ApiConduct, ApiOffice, Carrier, Cover, Covered, Genuine, Mirror as _, OtherSide, PairCover, Story, WrittenSetting,
-};
+use crate::simulate::{ApiConduct, ApiOffice, Cover, Genuine, Mirror as _, OtherSide, Story, WrittenSetting};
 
 /// Bytes of a throw-away secret.
 const SECRET_BYTES: usize = 32;
 
-/// The id of the key, where messages name one.
+/// The id of the key, where messages name one and nobody chose another.
 const KEY_ID: &str = "key-1001";
+
+/// The settings that hold keys and their ids.
+const OF_KEYS: [&str; 6] = ["secret", "secret_files", "public_key", "key", "key_id", "api_key"];
 
 /// What an export of each kind of key begins with.
 const SECRET: &str = "secret ";
@@ -54,6 +53,8 @@ enum Keys {
 pub(super) struct Side {
     name: &'static str,
     base: Settings,
+    /// What messages call the key.
+    key_id: String,
     keys: Keys,
     api_key: Zeroizing<String>,
     stories: &'static [EventKind],
@@ -62,21 +63,38 @@ pub(super) struct Side {
 
 impl Side {
     pub(super) fn new(name: &'static str, base: Settings) -> Self {
-        let keys = Keys::new(&base);
-        Self::with(name, base, keys, Zeroizing::new(hex(&random())))
+        Self::fresh(name, base, KEY_ID.to_owned()).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    fn with(name: &'static str, base: Settings, keys: Keys, api_key: Zeroizing<String>) -> Self {
-        let settings = all(&base, written(name, &base, &keys, &api_key));
-        let recipe = Recipe::build(&settings).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let pair = keys.pair();
-        let reflection = Reflection::new(recipe, pair).unwrap_or_else(|error| panic!("{name}: {error}"));
+    /// A side of a channel's own recipe. Its key is called as the channel's first one is, so that the channel knows it.
+    fn of_channel(name: &'static str, settings: &Settings) -> Result<Self, SettingsError> {
+        let recipe = Recipe::build(settings)?;
+        let key_id = recipe.verify.signed().and_then(|signed| signed.primitive.first_id()).unwrap_or(KEY_ID).to_owned();
+        let kept = settings.values().filter(|(name, _)| !OF_KEYS.contains(name));
+        let base = kept.fold(Settings::new(settings.environment), |base, (name, value)| base.with(name, value.clone()));
+        Self::fresh(name, base, key_id)
+    }
+
+    fn fresh(name: &'static str, base: Settings, key_id: String) -> Result<Self, SettingsError> {
+        let keys = Keys::new(&base);
+        Self::with(name, base, key_id, keys, Zeroizing::new(hex(&random())))
+    }
+
+    fn with(
+        name: &'static str,
+        base: Settings,
+        key_id: String,
+        keys: Keys,
+        api_key: Zeroizing<String>,
+    ) -> Result<Self, SettingsError> {
+        let settings = all(&base, written(name, &base, &key_id, &keys, &api_key));
+        let reflection = Reflection::new(Recipe::build(&settings)?, keys.pair())?;
         let stories = lasting_kinds(reflection.stories());
-        Self { name, base, keys, api_key, stories, reflection }
+        Ok(Self { name, base, key_id, keys, api_key, stories, reflection })
     }
 
     fn written(&self) -> Vec<WrittenSetting> {
-        written(self.name, &self.base, &self.keys, &self.api_key)
+        written(self.name, &self.base, &self.key_id, &self.keys, &self.api_key)
     }
 }
 
@@ -99,7 +117,7 @@ impl OtherSide for Side {
     }
 
     fn callback(&self, story: &Story) -> Genuine {
-        Genuine { request: self.reflection.callback(story), cover: cover(&self.reflection.recipe) }
+        Genuine { request: self.reflection.callback(story), cover: cover::of(&self.reflection.recipe) }
     }
 
     fn export(&self) -> Vec<u8> {
@@ -115,8 +133,15 @@ impl OtherSide for Side {
             is_api_key.then(|| (keys, Zeroizing::new(api_key.to_owned())))
         };
         let (keys, api_key) = read().ok_or("not the keys of this recipe")?;
-        *self = Self::with(self.name, self.base.clone(), keys, api_key);
+        let side = Self::with(self.name, self.base.clone(), self.key_id.clone(), keys, api_key);
+        *self = side.map_err(|error| error.to_string())?;
         Ok(())
+    }
+
+    /// Only whole recipes: what a preset's channel is given is no other way of speaking.
+    fn fitted(&self, settings: &Settings) -> Option<Box<dyn OtherSide>> {
+        settings.tree("verify")?;
+        Some(Box::new(Self::of_channel(self.name, settings).ok()?))
     }
 
     fn api_office(&self) -> Option<Box<dyn ApiOffice>> {
@@ -241,7 +266,7 @@ fn text_at<'t>(tree: &'t Tree, path: &[&str]) -> Option<&'t str> {
 }
 
 /// The keys as settings.
-fn written(name: &str, base: &Settings, keys: &Keys, api_key: &str) -> Vec<WrittenSetting> {
+fn written(name: &str, base: &Settings, key_id: &str, keys: &Keys, api_key: &str) -> Vec<WrittenSetting> {
     let key = |setting: &'static str, material: Vec<u8>, end: &str| WrittenSetting {
         name: setting,
         value: SettingValue::Key(Zeroizing::new(material)),
@@ -250,7 +275,7 @@ fn written(name: &str, base: &Settings, keys: &Keys, api_key: &str) -> Vec<Writt
     let mut written: Vec<WrittenSetting> =
         keys.given(base).map(|(setting, material, end)| key(setting, material, end)).into_iter().collect();
     if names_key(base) {
-        let value = SettingValue::Text(KEY_ID.to_owned());
+        let value = SettingValue::Text(key_id.to_owned());
         written.push(WrittenSetting { name: "key_id", value, file_name: None });
     }
     if base.tree("fetch").is_some() {
@@ -269,91 +294,7 @@ fn all(base: &Settings, written: Vec<WrittenSetting>) -> Settings {
     written.into_iter().fold(base.clone(), |settings, one| settings.with(one.name, one.value))
 }
 
-/// What the signature covers.
-fn cover(recipe: &Recipe) -> Cover {
-    let verify = &recipe.verify;
-    let nothing = Cover::BodyAndHeaders { headers: &[], signature: "" };
-    let Trust::Message(signed) = &verify.trust else { return nothing };
-    // Where each item has a signature of its own, no one of them covers the message.
-    if matches!(signed.carrier.from.place, Place::Item(_)) {
-        return nothing;
-    }
-    let references = || signed.templates.iter().flat_map(Template::references);
-    let headers: BTreeSet<&str> = references()
-        .filter_map(|reference| match &reference.place {
-            Place::Header(name) => Some(name.as_str()),
-            _ => None,
-        })
-        .collect();
-    let signs_body = references().any(|reference| reference.place == Place::Body);
-    match &signed.carrier.from.place {
-        Place::Header(name) if signs_body && is_stamped(signed) => {
-            Cover::BodyAndStamp { signature: lasting(name.as_str()) }
-        }
-        Place::Header(name) if signs_body => {
-            Cover::BodyAndHeaders { headers: lasting_names(headers), signature: lasting(name.as_str()) }
-        }
-        Place::Query(name) if signs_body => Cover::BodyAndQuery { signature: lasting(name) },
-        place => pairs(signed, place, verify.body).unwrap_or(nothing),
-    }
-}
-
-/// Whether a plain time stands beside a hexadecimal signature in its own carrier.
-fn is_stamped(signed: &Signed) -> bool {
-    let is_time_beside = signed.stamp.as_ref().is_some_and(|stamp| matches!(stamp.clock.from.place, Place::Sig(_)));
-    matches!(signed.carrier.writing, Writing::Pairs { .. })
-        && signed.carrier.encoding == Encoding::Hex
-        && is_time_beside
-}
-
-/// Single values that are signed each for itself, at the top of the message.
-fn pairs(signed: &Signed, signature: &Place, body: BodyForm) -> Option<Cover> {
-    let name = |place: &Place| match place {
-        Place::Json(pointer) => match pointer.names() {
-            [name] => Some(name.clone()),
-            _ => None,
-        },
-        Place::Form(name) | Place::Query(name) => Some(name.clone()),
-        _ => None,
-    };
-    let carrier = match body {
-        BodyForm::Json => Carrier::Json,
-        BodyForm::Form => Carrier::Form,
-        BodyForm::Query => Carrier::Query,
-    };
-    let names: Option<BTreeSet<String>> =
-        signed.templates.iter().flat_map(Template::references).map(|reference| name(&reference.place)).collect();
-    let names = names?;
-    let covered = Covered::Each(lasting_names(names.iter().map(String::as_str)));
-    Some(Cover::Pairs(PairCover { carrier, covered, signature: Some(lasting(&name(signature)?)) }))
-}
-
-/// A text that lasts as long as the program. Each is kept once, and there are as many as recipes have names.
-fn lasting(text: &str) -> &'static str {
-    static TEXTS: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
-    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = texts.get(text) {
-        return known;
-    }
-    let kept: &'static str = Box::leak(text.to_owned().into_boxed_str());
-    texts.insert(kept);
-    kept
-}
-
-/// The same for lists of texts.
-fn lasting_names<'t>(names: impl IntoIterator<Item = &'t str>) -> &'static [&'static str] {
-    static LISTS: Mutex<BTreeSet<&'static [&'static str]>> = Mutex::new(BTreeSet::new());
-    let list: Vec<&'static str> = names.into_iter().map(lasting).collect();
-    let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(known) = lists.get(list.as_slice()) {
-        return known;
-    }
-    let kept: &'static [&'static str] = Box::leak(list.into_boxed_slice());
-    lists.insert(kept);
-    kept
-}
-
-/// The same for lists of kinds.
+/// A list of kinds that lasts as long as the program: each is kept once.
 fn lasting_kinds(kinds: Vec<EventKind>) -> &'static [EventKind] {
     static LISTS: Mutex<BTreeSet<&'static [EventKind]>> = Mutex::new(BTreeSet::new());
     let mut lists = LISTS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -388,6 +329,10 @@ impl ApiOffice for Office {
         let number = self.side.reflection.number(story);
         self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(number, answer.to_text());
         request
+    }
+
+    fn cover(&self) -> Cover {
+        cover::of(&self.side.reflection.recipe)
     }
 
     fn answer(&self, ask: &HttpAsk, conduct: ApiConduct) -> HttpAnswer {

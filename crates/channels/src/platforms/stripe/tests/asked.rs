@@ -108,7 +108,7 @@ fn the_answer_is_the_object_as_it_is_now() {
     assert_eq!(fetched(&live(intent("canceled"))), "payment.closed - pi_1 |");
     assert_eq!(fetched(&live(intent("requires_payment_method"))), "nothing");
     let mut failed = live(intent("requires_payment_method"));
-    failed["last_payment_error"] = json!({ "code": "card_declined" });
+    failed["last_payment_error"] = json!({ "code": "card_declined", "charge": "ch_1" });
     assert_eq!(fetched(&failed), "payment.failed 10.99 ch_1 |");
     assert!(fetched(&live(intent("odd"))).ends_with("unknown_value"));
     let charge = json!({
