@@ -10,7 +10,7 @@ mod support {
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -243,7 +243,11 @@ fn every_status_of_a_transaction_means_what_its_sheet_says() {
         ("cancel", none.clone(), &["payment.closed 10000.00"]),
         ("expire", none.clone(), &["payment.closed 10000.00"]),
         ("refund", json!({ "refund_amount": "10000.00" }), &["payment.succeeded 10000.00", "refund.succeeded -"]),
-        ("partial_refund", json!({ "refund_amount": "2500.00" }), &["payment.succeeded 10000.00", "refund.succeeded -"]),
+        (
+            "partial_refund",
+            json!({ "refund_amount": "2500.00" }),
+            &["payment.succeeded 10000.00", "refund.succeeded -"],
+        ),
         ("chargeback", none.clone(), &["dispute.opened -"]),
         ("unheard_of", none, &["other - held"]),
     ];
@@ -266,9 +270,8 @@ fn every_status_of_a_transaction_means_what_its_sheet_says() {
 fn a_late_status_changes_nothing_and_a_challenge_that_was_accepted_is_paid() {
     let case = midtrans_case("");
     let _gateway = case.world.start();
-    let said = |order: &str, word: &str, fraud: &str| {
-        ok(&status(order, "10000.00", word, &json!({ "fraud_status": fraud })))
-    };
+    let said =
+        |order: &str, word: &str, fraud: &str| ok(&status(order, "10000.00", word, &json!({ "fraud_status": fraud })));
     // Settled, and a copy of the interface that lags behind says pending.
     case.api.says("L-1", vec![said("L-1", "settlement", "accept"), said("L-1", "pending", "accept")]);
     case.api.says("L-2", vec![said("L-2", "capture", "challenge"), said("L-2", "capture", "accept")]);
@@ -282,9 +285,11 @@ fn a_late_status_changes_nothing_and_a_challenge_that_was_accepted_is_paid() {
     }
     case.wait_for_told("L-1", &["payment.pending 10000.00", "payment.succeeded 10000.00"]);
     case.wait_for_told("L-2", &["payment.pending 10000.00", "payment.succeeded 10000.00"]);
-    let late = case.world.events().into_iter().find(|event| {
-        event["type"] == "payment.pending" && event["data"]["order_no"] == "L-1"
-    });
+    let late = case
+        .world
+        .events()
+        .into_iter()
+        .find(|event| event["type"] == "payment.pending" && event["data"]["order_no"] == "L-1");
     let shown = case.world.json(&["show", late.unwrap()["notification"].as_str().unwrap()]);
     assert_eq!(shown[0]["deliveries"][0]["state"], "skipped", "the application is not told of it");
     wait_for("the script", || (case.runs().len() >= 3).then_some(()));
@@ -355,9 +360,7 @@ fn trouble_of_ours_is_answered_503_and_what_is_not_theirs_400() {
 fn an_invoice_is_what_the_platform_says_of_it() {
     let case = Case::new("xendit", Interface::start("/v2/invoices/", ""), "");
     let _gateway = case.world.start();
-    let invoice = |id: &str, status: &str| {
-        json!({ "id": id, "external_id": format!("X-{id}"), "status": status, "amount": 50000, "currency": "IDR" })
-    };
+    let invoice = |id: &str, status: &str| json!({ "id": id, "external_id": format!("X-{id}"), "status": status, "amount": 50000, "currency": "IDR" });
     let table: [(&str, &[&str]); 4] = [
         ("PAID", &["payment.succeeded 50000.00"]),
         ("SETTLED", &["payment.finalized 50000.00", "payment.succeeded 50000.00"]),

@@ -172,7 +172,7 @@ fn wait_for_question(world: &World, number: &str, outcome: &str) {
 #[test]
 fn a_proven_message_is_told_when_the_platform_says_the_same() {
     let case = Case::new();
-    let mut world = case.world("confirm = \"ask\"");
+    let mut world = case.world("proven = \"ask\"");
     let _gateway = world.start();
     let payment = world.payment("C-1", 1000);
     case.api.knows(&object(&payment));
@@ -197,10 +197,15 @@ fn a_proven_message_is_told_when_the_platform_says_the_same() {
     let refund = world.side.callback(&tollbell_channels::simulate::Story { refunded_minor: 300, ..refund }).request;
     case.api.knows(&object(&refund));
     assert_eq!(world.send(&refund).unwrap().status, 200);
-    wait_for("the refund's delivery", || case.runs().iter().find(|run| run["body"].as_str().unwrap().as_bytes() == &refund.body[..]).map(drop));
+    wait_for("the refund's delivery", || {
+        case.runs().iter().find(|run| run["body"].as_str().unwrap().as_bytes() == &refund.body[..]).map(drop)
+    });
     wait_for("no hold", || world.json(&["holds"]).is_empty().then_some(()));
     let kinds: Vec<Value> = world.events().iter().map(|event| event["type"].clone()).collect();
-    assert_eq!(kinds.iter().filter(|kind| *kind == "payment.succeeded").count(), if id(&again) == id(&payment) { 1 } else { 2 });
+    assert_eq!(
+        kinds.iter().filter(|kind| *kind == "payment.succeeded").count(),
+        if id(&again) == id(&payment) { 1 } else { 2 }
+    );
     assert!(kinds.contains(&json!("refund.succeeded")), "{kinds:?}");
     // What says nothing about money is told as ever.
     let before = (case.api.asked().len(), world.events().len());
@@ -215,7 +220,7 @@ fn a_proven_message_is_told_when_the_platform_says_the_same() {
 #[test]
 fn what_the_platform_does_not_confirm_waits_for_a_person() {
     let case = Case::new();
-    let mut world = case.world("confirm = \"ask\"");
+    let mut world = case.world("proven = \"ask\"");
     let _gateway = world.start();
     // Whoever has the secret can sign anything; the platform knows no such payment, or another amount, or no money yet.
     let invented = world.payment("C-10", 1000);
@@ -246,7 +251,7 @@ fn what_the_platform_does_not_confirm_waits_for_a_person() {
 #[test]
 fn an_interface_that_is_away_delays_and_loses_nothing() {
     let case = Case::new();
-    let mut world = case.world("confirm = \"ask\"");
+    let mut world = case.world("proven = \"ask\"");
     let gateway = world.start();
     case.api.is_away(true);
     let payment = world.payment("C-20", 1000);
@@ -273,7 +278,9 @@ fn what_does_not_prove_itself_is_refused_and_asked_about_only_where_it_is_said()
         case.api.knows(&object(&real));
         let asked = case.api.asked().len();
         let refused = world.send(&forged(&real)).unwrap();
-        let plain = world.send(&forged(&world.side.callback(&tollbell_channels::simulate::Story::paid("C-31", 1, support::gateway::now())).request));
+        let plain = world.send(&forged(
+            &world.side.callback(&tollbell_channels::simulate::Story::paid("C-31", 1, support::gateway::now())).request,
+        ));
         assert_eq!((refused.status, plain.unwrap().status), (400, 400), "a forger learns nothing");
         wait_for("the rejection", || (!world.json(&["rejections"]).is_empty()).then_some(()));
         if !asks {
@@ -311,7 +318,7 @@ fn killed_at_any_step_nothing_is_lost_and_nothing_doubled() {
 
 /// One life that ends before the k-th call, and the life after it. False when the call never came.
 fn killed_before(case: &Case, calls: &str, k: usize) -> bool {
-    let mut world = case.world("confirm = \"ask\"");
+    let mut world = case.world("proven = \"ask\"");
     let payment = world.payment("C-40", 1000);
     case.api.knows(&object(&payment));
     let (inject, trace) = (format!("inject={calls}:signal=KILL:when={k}"), format!("trace={calls}"));

@@ -51,7 +51,8 @@ fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
 
 #[test]
 fn only_a_channel_that_can_ask_asks_for_more() {
-    let folder = Folder::new(&[("webhook", b"whsec_0123456789abcdef".as_slice()), ("api", b"sk_live_0123456789abcdef")]);
+    let folder =
+        Folder::new(&[("webhook", b"whsec_0123456789abcdef".as_slice()), ("api", b"sk_live_0123456789abcdef")]);
     let load = |more: &str| {
         let text = format!(
             "[[channel]]\nid = \"s\"\nkind = \"stripe\"\naccount = \"acct_1\"\nsecret_file = \"webhook\"\n{more}\n"
@@ -60,11 +61,11 @@ fn only_a_channel_that_can_ask_asks_for_more() {
         folder.load_real()
     };
     let asks = |more: &str| with_warnings(load(more)).0.channels[0].asks;
-    assert_eq!(asks("confirm = \"signature\"\nunproven = \"refuse\""), AsksConfig::default());
+    assert_eq!(asks("proven = \"believe\"\nunproven = \"refuse\""), AsksConfig::default());
     assert_eq!(asks("api_key_file = \"api\""), AsksConfig::default(), "nothing is asked that nobody asked for");
-    let both = asks("api_key_file = \"api\"\nconfirm = \"ask\"\nunproven = \"ask\"");
+    let both = asks("api_key_file = \"api\"\nproven = \"ask\"\nunproven = \"ask\"");
     assert_eq!(both, AsksConfig { about_proven: true, about_unproven: true });
-    for (key, place) in [("confirm", "6:11"), ("unproven", "6:12")] {
+    for (key, place) in [("proven", "6:10"), ("unproven", "6:12")] {
         let found = problems(load(&format!("{key} = \"ask\"")));
         assert_eq!(summary(&found).trim_end(), format!("{place} channel.{key} config.cannot_ask"));
     }
