@@ -12,12 +12,14 @@ pub mod gaps;
 pub mod hints;
 pub mod holds;
 pub mod ids;
+mod key_uses;
 mod platform_keys;
 pub mod redact;
 pub mod rejections;
 pub mod settled;
 pub mod shadow;
 pub mod sqlite;
+mod stored;
 mod way;
 
 use std::path::Path;
@@ -38,9 +40,11 @@ pub use gaps::{Closing, Gap, GapId, Gaps};
 pub use hints::Hints;
 pub use holds::Holds;
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId, RejectionId};
-pub use platform_keys::{KeyUse, KeyUses, PlatformKeys};
+pub use key_uses::{KeyUse, KeyUses};
+pub use platform_keys::PlatformKeys;
 pub use rejections::Rejections;
 pub use settled::Settled;
+pub use stored::{NewEvent, Stored};
 pub use way::Way;
 
 /// All that an inbox can do.
@@ -135,59 +139,6 @@ pub struct RoutedTarget {
     /// Raw deliveries are made once for each notification that brought a new event, event deliveries
     /// once for each event.
     pub is_raw: bool,
-}
-
-/// What storing did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stored {
-    /// It was new.
-    New {
-        /// Its id. Those that are stored later sort later.
-        id: NotificationId,
-        /// The events that it brought; empty when all its facts were known.
-        events: Vec<NewEvent>,
-        /// Whether any of it is held for a person.
-        is_held: bool,
-    },
-    /// It had been stored before.
-    Repeated {
-        /// The first one's id.
-        first: NotificationId,
-        /// When that one arrived.
-        first_received_at: Timestamp,
-        /// How often it was repeated, this time included.
-        repeats: u32,
-        /// We had answered success completely before this repetition arrived: the platform did not
-        /// like our reply.
-        is_after_ack: bool,
-        /// Whether the first one is held.
-        is_held: bool,
-    },
-}
-
-impl Stored {
-    /// The notification that stands for the message: the new one, or the first of its repetitions.
-    pub fn notification(&self) -> NotificationId {
-        match self {
-            Self::New { id, .. } => *id,
-            Self::Repeated { first, .. } => *first,
-        }
-    }
-}
-
-/// An event that a notification brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewEvent {
-    /// Its id.
-    pub id: EventId,
-    /// What happened.
-    pub kind: EventKind,
-    /// Number of deliveries made for it; 0 is an unrouted event.
-    pub deliveries: usize,
-    /// Whether it is held.
-    pub is_held: bool,
-    /// Whether it is held only until the platform confirms it.
-    pub is_unconfirmed: bool,
 }
 
 /// The way out.

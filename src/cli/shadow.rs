@@ -269,6 +269,17 @@ mod tests {
     use super::*;
 
     #[test]
+    fn hints_speak_for_the_switch_only_by_what_the_platform_told() {
+        let of = |told, unanswered| Comparison {
+            hints: Hinted { accepted: 3, refused: 0, told, unanswered },
+            ..Comparison::default()
+        };
+        assert!(of(1, 0).is_good());
+        assert!(!of(0, 0).is_good(), "nobody knows yet whether asking works");
+        assert!(!of(1, 1).is_good(), "a question has no answer");
+    }
+
+    #[test]
     fn the_framing_of_one_chunk_is_taken_off() {
         for length in [1_usize, 7, 15, 16, 17, 255, 256, 4095, 70_000] {
             let framed = format!("{length:x}\r\n{}\r\n0\r\n\r\n", "x".repeat(length));

@@ -1,4 +1,4 @@
-//! `confirm` and `unproven` of a channel: what its platform is asked beyond what the protocol needs.
+//! `proven` and `unproven` of a channel: what its platform is asked beyond what the protocol needs.
 
 use tollbell_channels::channel::Channel;
 
@@ -9,7 +9,7 @@ use crate::messages::Message;
 /// What a channel asks its platform about, beyond what its protocol needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AsksConfig {
-    /// `confirm`: `"signature"`, the default: a message that is proven is believed. `"ask"`: nothing that it says is told
+    /// `proven`: `"believe"`, the default: a message that is proven is believed. `"ask"`: nothing that it says is told
     /// before the platform's own answer says the same.
     pub about_proven: bool,
     /// `unproven`: `"refuse"`, the default: a message whose signature does not hold is refused, and that is all. `"ask"`: it
@@ -17,8 +17,8 @@ pub struct AsksConfig {
     pub about_unproven: bool,
 }
 
-/// The words of `confirm`.
-const CONFIRM: [(&str, bool); 2] = [("signature", false), (ASK, true)];
+/// The words of `proven`.
+const PROVEN: [(&str, bool); 2] = [("believe", false), (ASK, true)];
 /// The words of `unproven`.
 const UNPROVEN: [(&str, bool); 2] = [("refuse", false), (ASK, true)];
 /// The word that asks.
@@ -27,10 +27,10 @@ const ASK: &str = "ask";
 impl AsksConfig {
     /// Reads both; `channel` is none when it has mistakes of its own.
     pub(super) fn read(section: &Section<'_>, channel: Option<&dyn Channel>, ack: Option<&AckConfig>) -> Self {
-        let about_proven = flag(section, "confirm", CONFIRM);
+        let about_proven = flag(section, "proven", PROVEN);
         let about_unproven = flag(section, "unproven", UNPROVEN);
         let cannot_ask = channel.is_some_and(|channel| channel.fetch_back().is_none());
-        for key in [("confirm", about_proven), ("unproven", about_unproven)] {
+        for key in [("proven", about_proven), ("unproven", about_unproven)] {
             if let (key, true) = key
                 && cannot_ask
             {
@@ -39,7 +39,7 @@ impl AsksConfig {
         }
         // What waits for the platform's answer is told after the reply, whatever the target would say.
         if about_proven && matches!(ack, Some(AckConfig::Delivered(_))) {
-            section.problem("confirm", Message::new("config.confirm_ack"));
+            section.problem("proven", Message::new("config.proven_ack"));
         }
         Self { about_proven, about_unproven }
     }

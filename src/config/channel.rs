@@ -35,7 +35,7 @@ pub struct ChannelConfig {
     pub allow: AllowConfig,
     /// `ack`: when the platform hears "success". Default `stored`.
     pub ack: AckConfig,
-    /// `confirm` and `unproven`: what the platform is asked beyond what its protocol needs. Default nothing.
+    /// `proven` and `unproven`: what the platform is asked beyond what its protocol needs. Default nothing.
     pub asks: AsksConfig,
     /// `resign_key`: the gateway's own key, for targets with `signature = "resigned"`.
     pub resign: ResignConfig,

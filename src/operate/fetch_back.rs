@@ -3,6 +3,8 @@
 //!
 //! When to ask, and what becomes of a hint after an answer, is decided in [`pace`] and [`settle`], which are pure.
 
+#[cfg(test)]
+mod flood;
 mod pace;
 mod settle;
 

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tollbell::config::AckConfig;
+use tollbell::config::{AckConfig, AsksConfig};
 
-use super::world::{CHANNEL, QUEUE, TARGET, good, load, problems, real, rendered, summary, with_warnings};
+use super::world::{CHANNEL, Folder, QUEUE, TARGET, good, load, problems, real, rendered, summary, with_warnings};
 
 #[test]
 fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
@@ -46,6 +46,28 @@ fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
         folder.write("alipay_public.pem", bytes, 0o644);
         let found = problems(folder.load_real());
         assert_eq!(summary(&found).trim_end(), format!("6:26 channel.alipay_public_key_file {word}"));
+    }
+}
+
+#[test]
+fn only_a_channel_that_can_ask_asks_for_more() {
+    let folder =
+        Folder::new(&[("webhook", b"whsec_0123456789abcdef".as_slice()), ("api", b"sk_live_0123456789abcdef")]);
+    let load = |more: &str| {
+        let text = format!(
+            "[[channel]]\nid = \"s\"\nkind = \"stripe\"\naccount = \"acct_1\"\nsecret_file = \"webhook\"\n{more}\n"
+        );
+        folder.write("tollbell.toml", text.as_bytes(), 0o600);
+        folder.load_real()
+    };
+    let asks = |more: &str| with_warnings(load(more)).0.channels[0].asks;
+    assert_eq!(asks("proven = \"believe\"\nunproven = \"refuse\""), AsksConfig::default());
+    assert_eq!(asks("api_key_file = \"api\""), AsksConfig::default(), "nothing is asked that nobody asked for");
+    let both = asks("api_key_file = \"api\"\nproven = \"ask\"\nunproven = \"ask\"");
+    assert_eq!(both, AsksConfig { about_proven: true, about_unproven: true });
+    for (key, place) in [("proven", "6:10"), ("unproven", "6:12")] {
+        let found = problems(load(&format!("{key} = \"ask\"")));
+        assert_eq!(summary(&found).trim_end(), format!("{place} channel.{key} config.cannot_ask"));
     }
 }
 

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel::{
-    Answer, Answered, Channel, FetchBack, FetchRefused, Fetched, FetchedKey, Hint, HttpAnswer, HttpAsk, KeyNote,
-    KeyRefused, KeyRequest, KeySource, Likeness, Pace, Question, Rejection, Verdict, quote,
+    Answer, Answered, Channel, FetchBack, FetchRefused, Fetched, FetchedKey, Hint, HintNumber, HttpAnswer, HttpAsk,
+    KeyNote, KeyRefused, KeyRequest, KeySource, Likeness, Pace, Question, Rejection, Verdict, quote,
 };
 use crate::model::{AckMatch, AppReply, RawRequest, Reply, Timestamp};
 use crate::resign::Resigner;
@@ -220,6 +220,10 @@ impl FetchBack for Lifetimes {
 
     fn pace(&self) -> Pace {
         self.whole.fetch_back().map_or(Pace::USUAL, FetchBack::pace)
+    }
+
+    fn named(&self, message: &RawRequest) -> Option<HintNumber> {
+        self.whole.fetch_back()?.named(message)
     }
 }
 

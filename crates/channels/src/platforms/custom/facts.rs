@@ -170,10 +170,7 @@ impl<'m> Reader<'m, '_> {
         let recipe = self.recipe;
         let rules = recipe.rules.map.get(kind).map(Vec::as_slice);
         let Some(rules) = rules else {
-            if recipe.rules.unmapped == Unmapped::Hold && !kind.is_empty() {
-                let field = recipe.rules.kind.shown.clone();
-                self.concern(Concern::UnknownValue { field, value: quote(kind) });
-            }
+            self.hold_unmapped(kind);
             return vec![self.unmapped(item, name)];
         };
         for condition in rules.iter().flat_map(|rule| rule.also.iter().chain([rule])).flat_map(|rule| &rule.when) {
@@ -183,6 +180,7 @@ impl<'m> Reader<'m, '_> {
             }
         }
         let Some(rule) = rules.iter().find(|rule| self.fits(rule, item)) else {
+            self.hold_unmapped(kind);
             return vec![self.unmapped(item, name)];
         };
         let mut facts = vec![self.fact(rule, item, name)];
@@ -193,6 +191,14 @@ impl<'m> Reader<'m, '_> {
             }
         }
         facts
+    }
+
+    /// A type to which nothing fits is for a person, where the channel says so.
+    fn hold_unmapped(&mut self, kind: &str) {
+        if self.recipe.rules.unmapped == Unmapped::Hold && !kind.is_empty() {
+            let field = self.recipe.rules.kind.shown.clone();
+            self.concern(Concern::UnknownValue { field, value: quote(kind) });
+        }
     }
 
     /// A message that says nothing about money.

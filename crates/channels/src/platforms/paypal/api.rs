@@ -66,4 +66,9 @@ impl FetchBack for PayPal {
     fn pace(&self) -> Pace {
         Pace::USUAL
     }
+
+    fn named(&self, message: &RawRequest) -> Option<HintNumber> {
+        let is_small = message.body.len() <= BODY_BYTES_MAX;
+        is_small.then(|| Json::parse(&message.body).ok()).flatten().and_then(|event| number(&event))
+    }
 }

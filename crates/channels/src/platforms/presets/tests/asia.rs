@@ -93,7 +93,7 @@ fn midtrans_answers_with_what_happened() {
         ("settlement", "", format!("payment.succeeded {money}")),
         ("capture", r#","fraud_status":"accept""#, format!("payment.succeeded {money}")),
         ("capture", r#","fraud_status":"challenge""#, format!("payment.pending {money}")),
-        ("capture", "", "other of order-1".to_owned()),
+        ("capture", "", "other of order-1; held: unknown_value".to_owned()),
         ("pending", "", format!("payment.pending {money}")),
         ("deny", "", format!("payment.failed {money}")),
         ("failure", "", format!("payment.failed {money}")),
@@ -107,7 +107,7 @@ fn midtrans_answers_with_what_happened() {
             ),
         ),
         ("chargeback", "", format!("dispute.opened {NUMBER}:chargeback of order-1 for {NUMBER}")),
-        ("unheard_of", "", "other of order-1".to_owned()),
+        ("unheard_of", "", "other of order-1; held: unknown_value".to_owned()),
     ] {
         assert_eq!(answered(&*channel, &found, &answer(status, rest)), expected, "{status}{rest}");
     }
@@ -147,6 +147,7 @@ fn xendit_is_asked_about_the_invoice() {
         ("SETTLED", format!("payment.finalized {money} for {INVOICE}; payment.succeeded {money}")),
         ("EXPIRED", format!("payment.closed {money}")),
         ("PENDING", "nothing".to_owned()),
+        ("UNHEARD_OF", "other of T1; held: unknown_value".to_owned()),
     ] {
         assert_eq!(answered(&*channel, &found, &answer(status)), expected, "{status}");
     }
