@@ -10,7 +10,9 @@ use http::{HeaderMap, HeaderValue, Method};
 use tollbell_channels::model::RawRequest;
 use tollbell_channels::simulate::{Carrier, Cover, Covered, Genuine, Story};
 
-use super::cover::{is_covered_alike, is_sealed, proving_pair, signature_of, with_signature, without_signature};
+use super::cover::{
+    is_asked, is_covered_alike, is_sealed, proving_pair, signature_of, with_signature, without_signature,
+};
 use super::pairs::{Pair, Paired};
 use super::world::{World, at, with_body, with_every_platform, with_header};
 
@@ -75,7 +77,8 @@ pub(crate) fn forged_signatures_are_refused(world: &World) {
             }
         }
         // What is sealed is another message, whole; a signature of another message fits this one nowhere.
-        if !is_sealed(&genuine) {
+        // A token says nothing about the message, and is the same in each.
+        if !is_sealed(&genuine) && (!is_asked(&genuine) || signature_of(&other) != signature) {
             let request = with_signature(&genuine, &signature_of(&other));
             world.refuses(&format!("{}: another message's signature", story.kind), &request);
         }
@@ -99,7 +102,10 @@ pub(crate) fn missing_signatures_are_named(world: &World) {
         } else {
             &["missing", "malformed", "signature"]
         };
-        world.refuses_as(label, &without_signature(&genuine), &["missing"]);
+        // Where nothing but the number that is asked about was there, nothing is left.
+        let is_all = Paired::of(&genuine).is_some_and(|paired| paired.pairs.len() == 1);
+        let gone: &[&str] = if is_all { &["missing", "empty"] } else { &["missing"] };
+        world.refuses_as(label, &without_signature(&genuine), gone);
         world.refuses_as(label, &with_signature(&genuine, b""), words);
         world.refuses_as(label, &with_signature(&genuine, b" "), words);
     }
@@ -207,7 +213,9 @@ pub(crate) fn strangers_are_refused(world: &World) {
     let stranger = world.stranger();
     for (story, genuine) in world.callbacks() {
         stranger.refuses(story.kind.as_str(), &genuine.request);
-        world.refuses(story.kind.as_str(), &stranger.side.callback(&story).request);
+        // A number is nobody's own: about one that was told here, too, the platform would be right to answer.
+        let order_no = if is_asked(&genuine) { format!("X{}", story.order_no) } else { story.order_no.clone() };
+        world.refuses(story.kind.as_str(), &stranger.side.callback(&Story { order_no, ..story }).request);
     }
 }
 
