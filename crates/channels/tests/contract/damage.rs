@@ -28,9 +28,13 @@ fn every_change_of_the_covered_bytes_is_refused() {
 }
 
 pub(crate) fn changed_bytes_are_refused(world: &World) {
-    for (story, genuine) in world.callbacks() {
+    let callbacks = world.callbacks();
+    let count = callbacks.len();
+    for (at, (story, genuine)) in callbacks.into_iter().enumerate() {
         let original = world.accepts("before the damage", &genuine.request);
-        for (label, request) in damaged(&genuine) {
+        // Pairs differ from story to story; to a signature over the body one body is as good as another.
+        let share = if Paired::of(&genuine).is_some() { 0 } else { at };
+        for (label, request) in shared(damaged(&genuine), share, count) {
             let label = format!("{}: {label}", story.kind);
             if is_sealed(&genuine) {
                 world.refuses_or_invents_nothing(&label, &original, &request);
@@ -47,7 +51,9 @@ fn every_change_of_the_signature_is_refused() {
 }
 
 pub(crate) fn forged_signatures_are_refused(world: &World) {
-    for story in world.stories() {
+    let stories = world.stories();
+    let count = stories.len();
+    for (at, story) in stories.into_iter().enumerate() {
         let genuine = with_telling_signature(world, &story);
         let original = world.accepts("before it is forged", &genuine.request);
         let other = world.side.callback(&Story { order_no: "T20261121-0009".to_owned(), ..story.clone() });
@@ -62,7 +68,7 @@ pub(crate) fn forged_signatures_are_refused(world: &World) {
             });
             assert!(forgeries.len() + 10 > count, "most forgeries can be sent");
         }
-        for (label, forgery) in forgeries {
+        for (label, forgery) in shared(forgeries, at, count) {
             assert_ne!(forgery, signature, "{label} changes nothing");
             let request = with_signature(&genuine, &forgery);
             // Blanks around a number or a name are no part of it in every writing.
@@ -83,6 +89,11 @@ pub(crate) fn forged_signatures_are_refused(world: &World) {
             world.refuses(&format!("{}: another message's signature", story.kind), &request);
         }
     }
+}
+
+/// All cases of the first message; of the others each its share.
+fn shared<T>(cases: Vec<T>, at: usize, count: usize) -> impl Iterator<Item = T> {
+    cases.into_iter().skip(at).step_by(if at == 0 { 1 } else { count })
 }
 
 fn signature_of_request(genuine: &Genuine, request: &RawRequest) -> Vec<u8> {
