@@ -13,6 +13,7 @@ mod holds;
 mod inbox;
 mod init;
 mod keep;
+mod keys;
 mod listing;
 mod node;
 mod platforms;
@@ -22,6 +23,7 @@ mod replay;
 mod resign_key;
 mod restore;
 mod sample;
+mod security;
 mod serve;
 mod shadow;
 mod show;
@@ -65,8 +67,9 @@ struct Cli {
 enum What {
     Serve,
     Init(InitArgs),
-    Check,
+    Check(CheckArgs),
     Channels(ChannelsArgs),
+    Keys(KeysArgs),
     Targets,
     ResignKey(ResignKeyArgs),
     Sample(SampleArgs),
@@ -102,6 +105,12 @@ struct InitArgs {
 }
 
 #[derive(Debug, Args)]
+struct CheckArgs {
+    #[arg(long)]
+    security: bool,
+}
+
+#[derive(Debug, Args)]
 struct ChannelsArgs {
     #[arg(long, conflicts_with = "markdown")]
     known: bool,
@@ -109,6 +118,14 @@ struct ChannelsArgs {
     markdown: bool,
     #[arg(long, value_name = "KIND", conflicts_with_all = ["known", "markdown"])]
     preset: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct KeysArgs {
+    #[arg(long)]
+    channel: Option<String>,
+    #[arg(long, default_value_t = keys::NEWEST)]
+    newest: usize,
 }
 
 #[derive(Debug, Args)]
@@ -129,6 +146,8 @@ struct SampleArgs {
     amount_minor: i64,
     #[arg(long, default_value_t = 0)]
     refunded_minor: i64,
+    #[arg(long)]
+    new_keys: bool,
 }
 
 #[derive(Debug, Args)]
@@ -336,11 +355,12 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
     let done = match cli.command {
         What::Serve => serve::run(&mut context).await,
         What::Init(args) => init::run(&mut context, &args),
-        What::Check => check::run(&mut context),
+        What::Check(args) => check::run(&mut context, &args),
         What::Channels(ChannelsArgs { known: true, .. }) => platforms::known(&mut context),
         What::Channels(ChannelsArgs { markdown: true, .. }) => platforms::markdown(&mut context),
         What::Channels(ChannelsArgs { preset: Some(kind), .. }) => platforms::preset(&mut context, &kind),
         What::Channels(_) => listing::channels(&mut context).await,
+        What::Keys(args) => keys::run(&mut context, &args).await,
         What::Targets => listing::targets(&mut context),
         What::ResignKey(args) => resign_key::run(&mut context, &args),
         What::Sample(args) => sample::run(&mut context, &args),

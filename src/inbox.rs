@@ -186,6 +186,8 @@ pub struct NewEvent {
     pub deliveries: usize,
     /// Whether it is held.
     pub is_held: bool,
+    /// Whether it is held only until the platform confirms it.
+    pub is_unconfirmed: bool,
 }
 
 /// The way out.
@@ -411,8 +413,34 @@ pub trait Search: Send + Sync {
     async fn size(&self) -> Result<Size, Error>;
     /// The last genuine notification of each channel.
     async fn last_genuine(&self) -> Result<Vec<(String, Timestamp)>, Error>;
+    /// Which keys proved the newest notifications, looking at so many of them at most.
+    async fn key_uses(&self, newest: usize) -> Result<KeyUses, Error>;
     /// What people did, newest first.
     async fn audit_log(&self, limit: usize) -> Result<Vec<AuditRecord>, Error>;
+}
+
+/// Which keys proved the newest notifications.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyUses {
+    /// By channel and key.
+    pub uses: Vec<KeyUse>,
+    /// How many notifications were looked at.
+    pub looked_at: u64,
+    /// When the oldest of them came; `None` without any.
+    pub since: Option<Timestamp>,
+}
+
+/// How often a key proved a notification.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyUse {
+    /// The channel's id.
+    pub channel: String,
+    /// The key, as proofs name it.
+    pub key: String,
+    /// Notifications that it proved; repetitions are not counted.
+    pub count: u64,
+    /// When the last of them came.
+    pub last_at: Timestamp,
 }
 
 /// Largest page of a list.

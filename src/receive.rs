@@ -27,7 +27,7 @@ use tollbell_channels::recognition::recognise;
 use tracing::{debug, error, info, warn};
 
 pub use confirmation::{Ack, Waiters};
-pub use door::{Door, Doors, Entrance};
+pub use door::{Asks, Door, Doors, Entrance};
 use guard::Guard;
 use refusals::Refusals;
 
@@ -178,18 +178,24 @@ impl Receiver {
                     return answered(Cause::Undecryptable, None);
                 }
                 self.note_refusal(Some(door), &rejection, &request, Read::Whole);
+                self.ask_about_unproven(door, &channel, &rejection, &request).await;
                 return answered(Cause::Refused, None);
             }
             Verdict::NeedsKey(needed) => {
                 let rejection = Rejection::UnknownKey { serial: quote(&needed.serial) };
                 self.note_refusal(Some(door), &rejection, &request, Read::Whole);
+                self.ask_about_unproven(door, &channel, &rejection, &request).await;
                 return answered(Cause::KeyUnavailable, None);
             }
             Verdict::Hint(hint) => {
                 let cause = self.keep_hint(door, &channel, hint, &request).await;
+                if let Some(shadowed) = shadowed {
+                    shadowed.hinted(&self.inbox, cause);
+                }
                 return answered(cause, None);
             }
         };
+        let (proven, question) = hinted::to_confirm(door, &channel, proven, &request);
         // In shadow nothing is delivered, so nothing is waited for.
         let facts = match &door.ack {
             Ack::Delivered { .. } if !door.is_shadow => proven.value().facts.clone(),
@@ -200,10 +206,18 @@ impl Receiver {
         if let (Some(shadowed), Ok(stored)) = (shadowed, &stored) {
             shadowed.genuine(&self.inbox, stored.notification());
         }
+        if let (Some(question), Ok(stored)) = (question, &stored)
+            && self.ask_to_confirm(door, question, stored, received_at).await == Cause::Busy
+        {
+            return answered(Cause::Busy, None);
+        }
         match stored {
             Ok(Stored::New { id, events, is_held }) => {
                 counts.stored.inc();
-                if is_held {
+                let awaits_platform = events.iter().all(|event| event.is_unconfirmed || !event.is_held);
+                if is_held && awaits_platform {
+                    info!(notification.id = %id, channel = %door.id, "stored, and told when the platform confirms it");
+                } else if is_held {
                     counts.held.inc();
                     warn!(notification.id = %id, channel = %door.id, "stored and held: a person must look at it");
                 }

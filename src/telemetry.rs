@@ -48,6 +48,26 @@ pub struct ByKey {
     pub key: String,
 }
 
+/// Labels of weak keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByWeakness {
+    /// The channel's id.
+    pub channel: Arc<str>,
+    /// The key's label, never key material.
+    pub key: String,
+    /// The word of what is weak.
+    pub weakness: &'static str,
+}
+
+/// Labels of the keys of targets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByTargetKey {
+    /// The target's id.
+    pub target: Arc<str>,
+    /// The setting.
+    pub key: String,
+}
+
 /// Label of requests that the admin listener refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct ByRefusal {
@@ -146,6 +166,12 @@ pub struct Metrics {
     pub key_downloads: Family<ByKeyOutcome, Counter>,
     /// When the last of the fetched platform keys of a channel ends.
     pub platform_key_expires: Family<ByChannel, Gauge<f64, AtomicU64>>,
+    /// When each key of a channel ends, where it does.
+    pub key_expires: Family<ByKey, Gauge<f64, AtomicU64>>,
+    /// When each certificate of a target ends.
+    pub target_key_expires: Family<ByTargetKey, Gauge<f64, AtomicU64>>,
+    /// Keys that are weak (1), and by what.
+    pub weak_keys: Family<ByWeakness, Gauge>,
     /// Hints, by what became of them when they came.
     pub hints: Family<ByReason, Counter>,
     /// Questions about hints, by how they ended.
@@ -218,6 +244,9 @@ impl Metrics {
             last_genuine: Family::default(),
             key_downloads: Family::default(),
             platform_key_expires: Family::default(),
+            key_expires: Family::default(),
+            target_key_expires: Family::default(),
+            weak_keys: Family::default(),
             hints: Family::default(),
             questions: Family::default(),
             open_hints: Family::default(),
@@ -294,6 +323,19 @@ impl Metrics {
             Unit::Seconds,
             self.platform_key_expires.clone(),
         );
+        r.register_with_unit(
+            "key_expires_timestamp",
+            "When each key of a channel ends, where it does",
+            Unit::Seconds,
+            self.key_expires.clone(),
+        );
+        r.register_with_unit(
+            "target_key_expires_timestamp",
+            "When each certificate of a target ends",
+            Unit::Seconds,
+            self.target_key_expires.clone(),
+        );
+        r.register("weak_keys", "Keys that are weak, and by what", self.weak_keys.clone());
         r.register("hints", "Hints, by what became of them", self.hints.clone());
         r.register("questions", "Questions about hints, by how they ended", self.questions.clone());
         r.register("open_hints", "Hints that are to be asked about", self.open_hints.clone());

@@ -7,6 +7,7 @@ mod custom {
     mod gateway;
     mod mistakes;
     mod sdk;
+    mod trial;
     mod vectors;
     pub(crate) mod written;
 }

@@ -182,7 +182,7 @@ fn verdict(player: &Player, request: &RawRequest) -> Option<Notification> {
 }
 
 /// A message that passes with another text under the same signature says nothing new, or a person looks.
-fn invents_nothing(original: &Notification, found: &Notification) {
+pub(crate) fn invents_nothing(original: &Notification, found: &Notification) {
     let was_there = |fact: &tollbell_channels::model::Fact| {
         original.facts.iter().any(|known| {
             known.kind == fact.kind
@@ -217,7 +217,7 @@ fn with_text(request: &RawRequest, text: Vec<u8>, in_query: bool) -> RawRequest 
 }
 
 /// A few small changes of the text, of the query beside it, and of headers.
-fn edited(request: &RawRequest, edits: &[u8], in_query: bool) -> RawRequest {
+pub(crate) fn edited(request: &RawRequest, edits: &[u8], in_query: bool) -> RawRequest {
     let mut changed = request.clone();
     let mut text =
         if in_query { request.query.clone().unwrap_or_default().into_bytes() } else { request.body.to_vec() };

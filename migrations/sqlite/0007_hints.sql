@@ -8,6 +8,8 @@ CREATE TABLE hints (
     network      BLOB NOT NULL,
     -- Its sender knew the channel's secret.
     is_vouched   INTEGER NOT NULL,
+    -- What its sender showed was worth nothing: it stays in the last class, whatever its network is known for.
+    is_doubtful  INTEGER NOT NULL DEFAULT 0,
     -- Whether it stands for one of the places that its network has.
     is_counted   INTEGER NOT NULL,
     -- Whose turn comes when: 0 proven ground, 1 new networks, 2 networks that mostly named what does not exist.
@@ -67,6 +69,9 @@ CREATE TABLE hint_totals (
     networks INTEGER NOT NULL DEFAULT 0,
     turn     INTEGER NOT NULL DEFAULT 0
 ) STRICT;
+
+-- Held events, by their reasons: those that wait for an answer about one number have one text.
+CREATE INDEX events_held ON events (concerns) WHERE concerns IS NOT NULL AND hold_end IS NULL;
 
 -- By which way a notification came: 0 a callback, 1 the answer to a question about a hint.
 ALTER TABLE notifications ADD COLUMN way INTEGER NOT NULL DEFAULT 0;

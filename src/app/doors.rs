@@ -16,7 +16,7 @@ use crate::deliver::{AckOf, CallbackOf, FieldsOf, Line, Origin};
 use crate::inbox::RoutedTarget;
 use crate::operate::{Asked, ChannelOf};
 use crate::receive::door::NOTIFY;
-use crate::receive::{Ack, Door, Doors, Receiver};
+use crate::receive::{Ack, Asks, Door, Doors, Receiver};
 use crate::targets::Format;
 
 /// Builds every door.
@@ -40,7 +40,8 @@ pub(super) fn doors(config: &Config, lines: &[Line], keepers: &Keepers) -> Doors
             channel.paths.clone(),
             targets_of,
         );
-        let door = door.in_shadow(channel.is_shadow).allowing(network::allow(&channel.allow));
+        let asks = Asks { about_proven: channel.asks.about_proven, about_unproven: channel.asks.about_unproven };
+        let door = door.in_shadow(channel.is_shadow).allowing(network::allow(&channel.allow)).asking(asks);
         Some(Arc::new(door.with_ack(ack(&channel.ack)).with_resigner(channel.resign.resigner.clone())))
     });
     Doors::new(doors.collect())

@@ -19,7 +19,7 @@ use super::sockets::Sockets;
 use super::supervisor::{Ended, Supervisor, What};
 use super::surface::Surface;
 use super::watch::watch_files;
-use super::{network, open_inbox};
+use super::{lives, network, open_inbox};
 use crate::clock::{self, Clock};
 use crate::config::{Config, RetentionConfig, Role};
 use crate::control::NodeParts;
@@ -205,7 +205,9 @@ impl Node {
         node.set_keepers(keepers);
         node.watch_tls();
         let receiver = node.receiver.clone();
+        let (watched, clock) = (receiver.clone(), node.parts.clock.clone());
         node.tasks.spawn(What::Tidy, |stop| network::tidy(receiver, stop));
+        node.tasks.spawn(What::Lives, |stop| lives::watch(watched, clock, stop));
         for index in 0..node.listening.len() {
             node.serve(index)?;
         }
@@ -617,6 +619,7 @@ pub(super) fn receiver(
 ) -> Receiver {
     config.channels.iter().for_each(|channel| parts.metrics.announce_channel(&channel.id));
     config.targets.iter().for_each(|target| parts.metrics.announce_target(&target.id));
+    lives::announce(&parts.metrics, config, keepers);
     Receiver {
         doors: doors(config, lines, keepers),
         inbox: parts.inbox.clone(),

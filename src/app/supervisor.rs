@@ -27,6 +27,8 @@ pub(super) enum What {
     Tls,
     /// Drops what nobody needs at the public listener.
     Tidy,
+    /// Looks at the ends of keys.
+    Lives,
     /// Looks for changed files.
     Watch,
 }
@@ -41,6 +43,7 @@ impl fmt::Display for What {
             Self::Retain => f.write_str("`retain`"),
             Self::Tls => f.write_str("`tls`"),
             Self::Tidy => f.write_str("`tidy`"),
+            Self::Lives => f.write_str("`lives`"),
             Self::Watch => f.write_str("`watch`"),
         }
     }

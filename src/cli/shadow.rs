@@ -13,8 +13,9 @@ use tollbell_channels::model::{AckMatch, AppReply};
 
 use super::context::{Context, visible};
 use super::{ExitCode, FAILED, OK, ShadowArgs};
-use crate::inbox::NotificationId;
+use crate::inbox::hints::{HintFilter, HintRecord};
 use crate::inbox::shadow::{ShadowNote, ShadowVerdict};
+use crate::inbox::{NotificationId, PAGE_MAX};
 use crate::messages::Message;
 
 /// Longest line of the log in bytes; the format that the documentation gives makes some 150.
@@ -47,12 +48,45 @@ struct Comparison {
     /// Noted here, not in the log.
     not_logged: u64,
     unreadable_lines: u64,
+    hints: Hinted,
+}
+
+/// Requests that prove nothing and name something: neither side can believe them, and whoever is to decide asks the
+/// platform. So what counts is whether the answers come.
+#[derive(Debug, Default)]
+struct Hinted {
+    /// Accepted by the application.
+    accepted: u64,
+    /// Refused by it.
+    refused: u64,
+    /// Numbers of which the platform told us what happened, among those looked at.
+    told: u64,
+    /// Numbers about which the last question had no answer, among those looked at.
+    unanswered: u64,
+}
+
+impl Hinted {
+    /// What the questions came to, by the hints that are kept of a channel, the open ones first.
+    fn count(&mut self, records: &[HintRecord]) {
+        let is_told = |record: &&HintRecord| record.notification.is_some();
+        let is_unanswered = |record: &&HintRecord| record.failures > 0;
+        self.told = records.iter().filter(is_told).count() as u64;
+        self.unanswered = records.iter().filter(is_unanswered).count() as u64;
+    }
 }
 
 impl Comparison {
     /// Nothing stands against switching.
     fn is_good(&self) -> bool {
-        self.only_app_accepted.is_empty() && self.not_seen.is_empty() && self.both_accepted > 0
+        self.only_app_accepted.is_empty()
+            && self.not_seen.is_empty()
+            && self.hints.unanswered == 0
+            && self.shows_something()
+    }
+
+    /// Something was accepted on both sides, and where that was a hint, the platform told what it was about.
+    fn shows_something(&self) -> bool {
+        self.both_accepted > 0 || (self.hints.accepted > 0 && self.hints.told > 0)
     }
 }
 
@@ -66,7 +100,10 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ShadowArgs) -> anyhow:
     let notes = notes.with_context(|| context.text(&Message::new("doing.read_inbox")))?;
     let (answered, unreadable_lines) = read_log(&args.log)
         .with_context(|| context.text(&Message::new("doing.read_log").with("path", args.log.display())))?;
-    let comparison = Comparison { unreadable_lines, ..compare(&notes, answered, &*channel.channel) };
+    let mut comparison = Comparison { unreadable_lines, ..compare(&notes, answered, &*channel.channel) };
+    let filter = HintFilter { channel: Some(args.channel.clone()), limit: PAGE_MAX, ..HintFilter::default() };
+    let hints = inbox.hints(filter).await.with_context(|| context.text(&Message::new("doing.read_inbox")))?;
+    comparison.hints.count(&hints);
     if context.is_json {
         context.say_json(&to_json(&comparison))?;
     } else {
@@ -156,6 +193,8 @@ fn compare(notes: &[ShadowNote], answered: Vec<Answered>, channel: &dyn Channel)
                 found.only_app_accepted.push((line.request, line.at, reason.clone()));
             }
             ShadowVerdict::Refused(_) => found.both_refused += 1,
+            ShadowVerdict::Hinted if is_accepted => found.hints.accepted += 1,
+            ShadowVerdict::Hinted => found.hints.refused += 1,
         }
     }
     for (id, times) in refused {
@@ -183,15 +222,20 @@ fn tell(context: &mut Context<'_>, found: &Comparison) -> anyhow::Result<()> {
     for (request, at) in found.not_seen.iter().take(LISTED_MAX) {
         context.say(&format!("  {}  {}", visible(request), visible(at)))?;
     }
+    let Hinted { accepted, refused, told, unanswered } = found.hints;
+    if accepted + refused > 0 {
+        context.tell(&Message::new("shadow.hints").with("accepted", accepted).with("refused", refused))?;
+        context.tell(&Message::new("shadow.asked").with("told", told).with("unanswered", unanswered))?;
+    }
     if found.not_logged > 0 {
         context.tell(&Message::new("shadow.not_logged").with("count", found.not_logged))?;
     }
     if found.unreadable_lines > 0 {
         context.tell(&Message::new("shadow.unreadable").with("count", found.unreadable_lines))?;
     }
-    let verdict = match (found.is_good(), found.both_accepted) {
+    let verdict = match (found.is_good(), found.shows_something()) {
         (true, _) => "shadow.good",
-        (false, 0) => "shadow.nothing",
+        (false, false) if unanswered == 0 => "shadow.nothing",
         (false, _) => "shadow.not_yet",
     };
     context.tell(&Message::new(verdict))
@@ -209,6 +253,12 @@ fn to_json(found: &Comparison) -> Value {
         }).collect::<Vec<_>>(),
         "not_seen": found.not_seen.iter().map(|(request, at)| json!({ "request": request, "at": at })).collect::<Vec<_>>(),
         "not_logged": found.not_logged,
+        "hints": {
+            "accepted": found.hints.accepted,
+            "refused": found.hints.refused,
+            "told": found.hints.told,
+            "unanswered": found.hints.unanswered,
+        },
         "unreadable_lines": found.unreadable_lines,
         "ready_to_switch": found.is_good(),
     })

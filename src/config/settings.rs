@@ -1,6 +1,7 @@
 //! Settings that platforms and targets describe themselves: read by their descriptions, with key material
 //! taken from where the file says it is.
 
+pub(super) mod marks;
 mod tree;
 
 use std::fs;
@@ -60,7 +61,10 @@ pub(super) fn resolve_some(
             }
         }
         let value = match setting.kind {
-            SettingKind::SecretFiles => secret_files(section, name, folder).map(SettingValue::Keys),
+            SettingKind::SecretFiles => {
+                settings = marks::files(section, name, folder, settings);
+                None
+            }
             SettingKind::Tree { secrets, publics } => {
                 let material = tree::Material { secrets, publics };
                 tree::read(section, name, material, folder, variable).map(SettingValue::Tree)
@@ -137,20 +141,6 @@ pub(super) fn report(section: &Section<'_>, described: &[Setting], error: &Setti
     let message =
         Message::dynamic(format!("setting.{}", error.word)).with("setting", error.setting).with("detail", detail);
     section.problem(&key, message);
-}
-
-/// Reads a list of files with key material; a problem with one of them is one with the list.
-fn secret_files(section: &Section<'_>, name: &str, folder: &Path) -> Option<Vec<Zeroizing<Vec<u8>>>> {
-    section.keep_secret(name);
-    let mut keys = Vec::new();
-    for file in section.texts(name)? {
-        match read_key_file(folder, &file, true) {
-            Ok(bytes) if bytes.trim_ascii().is_empty() => section.problem(name, Message::new("config.empty_key")),
-            Ok(bytes) => keys.push(bytes),
-            Err(message) => section.problem(name, message),
-        }
-    }
-    (!section.has_reported(name)).then_some(keys)
 }
 
 /// The keys under which key material of this name may be given.

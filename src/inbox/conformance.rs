@@ -1,6 +1,7 @@
 //! What every inbox must do, written against its traits alone, so that each implementation runs the same
 //! suite: it implements [`Keeper`] and calls [`conformance_suite`].
 
+mod confirmed;
 mod hints;
 pub(crate) mod histories;
 mod house;
@@ -11,6 +12,7 @@ mod shadow;
 mod standby;
 mod superseded;
 
+pub(crate) use self::confirmed::*;
 pub(crate) use self::hints::*;
 pub(crate) use self::house::*;
 pub(crate) use self::settled::*;
@@ -285,6 +287,11 @@ macro_rules! conformance_suite {
             a_flood_from_everywhere_leaves_room_for_who_proved_something
             what_was_answered_is_forgotten_and_what_is_open_is_not
             a_clock_that_is_set_back_delays_no_question_for_ever
+            what_does_not_prove_itself_goes_last_and_earns_nothing
+            what_waits_for_the_platform_goes_out_when_it_says_the_same
+            what_the_platform_says_otherwise_stays_held
+            a_success_ends_what_waited_before_it
+            what_is_known_needs_no_second_confirmation
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(

@@ -57,6 +57,9 @@ pub enum HoldWhat {
     Delivery(DeliveryId),
 }
 
+/// Who ended a hold, where the platform's own answer did.
+pub const BY_PLATFORM: &str = "platform";
+
 /// How a hold ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -7,6 +7,7 @@
 
 mod admin;
 mod audit;
+mod confirmed;
 mod facts;
 mod fault;
 mod files;
@@ -15,6 +16,7 @@ mod hints;
 mod holds;
 mod house;
 mod intake;
+mod key_uses;
 mod platform_keys;
 mod queue;
 mod readers;
@@ -58,7 +60,7 @@ use super::rejections::RejectionLimits;
 use super::shadow::{Shadow, ShadowNote};
 use super::{
     Admin, Arrival, AttemptRecord, AuditRecord, Backlog, Claim, Claimed, Condition, DeliveryId, DeliveryRecord, Error,
-    EventFilter, EventId, EventRecord, Finish, Finished, Gap, GapId, Gaps, Intake, LeaseToken, Leased,
+    EventFilter, EventId, EventRecord, Finish, Finished, Gap, GapId, Gaps, Intake, KeyUses, LeaseToken, Leased,
     NotificationFilter, NotificationId, NotificationRecord, Replay, Retained, Retention, Search, Settled, Size,
     Standing, Stored, Work,
 };
@@ -310,6 +312,10 @@ impl Search for SqliteInbox {
 
     async fn last_genuine(&self) -> Result<Vec<(String, Timestamp)>, Error> {
         self.shared.readers.read(search::last_genuine).await
+    }
+
+    async fn key_uses(&self, newest: usize) -> Result<KeyUses, Error> {
+        self.shared.readers.read(move |conn| key_uses::read(conn, newest)).await
     }
 
     async fn audit_log(&self, limit: usize) -> Result<Vec<AuditRecord>, Error> {

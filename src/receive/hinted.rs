@@ -1,14 +1,45 @@
-//! Hints: what names something and proves nothing is kept to be asked about, and answered at once.
+//! Hints: what names something and proves nothing is kept to be asked about, and answered at once. A channel may be set to
+//! ask about more: what is proven, before it is told, and what should prove itself and does not.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tollbell_channels::channel::{Cause, Channel, FetchBack, Hint, Rejection};
-use tollbell_channels::model::RawRequest;
+use tollbell_channels::model::{Concern, EventKind, Notification, Proven, RawRequest, Timestamp};
 use tracing::{debug, error};
 
 use super::{Door, Read, Receiver};
+use crate::inbox::Stored;
 use crate::inbox::hints::{Noted, Told};
 use crate::telemetry::ByReason;
+
+/// What the platform is asked so that it confirms a proven message.
+pub(super) struct Confirmation {
+    hint: Hint,
+    gap: Duration,
+    source: Option<IpAddr>,
+}
+
+/// A proven message with one more reason to be held, and the question that ends it, where its channel asks before anything
+/// is told. Without a question a person ends it: what cannot be asked about is not believed more.
+pub(super) fn to_confirm(
+    door: &Door,
+    channel: &Arc<dyn Channel>,
+    proven: Proven<Notification>,
+    request: &RawRequest,
+) -> (Proven<Notification>, Option<Confirmation>) {
+    let says_something = proven.value().facts.iter().any(|fact| fact.kind != EventKind::Other);
+    if !door.asks.about_proven || !says_something {
+        return (proven, None);
+    }
+    let question = channel.fetch_back().and_then(|back| {
+        let hint = Hint::from_proven(back.named(request)?, &proven);
+        Some(Confirmation { hint, gap: back.pace().gap_of_number, source: request.source })
+    });
+    let number = question.as_ref().map(|question| question.hint.number().as_str().to_owned()).unwrap_or_default();
+    (proven.with_concern(Concern::Unconfirmed { number }), question)
+}
 
 impl Receiver {
     /// Keeps a hint. The platform is told "success" after it is on disk, for a number that does not exist as well:
@@ -32,6 +63,63 @@ impl Receiver {
             at: request.received_at,
             gap: pace.gap_of_number,
         };
+        self.note_hint(door, told).await
+    }
+
+    /// Has the platform asked about what was stored and is held until it confirms it. The platform hears "busy" when there
+    /// is no room for the question, and comes again.
+    pub(super) async fn ask_to_confirm(
+        &self,
+        door: &Door,
+        question: Confirmation,
+        stored: &Stored,
+        at: Timestamp,
+    ) -> Cause {
+        let (Stored::New { is_held, .. } | Stored::Repeated { is_held, .. }) = stored;
+        if !is_held {
+            // All that it says was known and told.
+            return Cause::Stored;
+        }
+        let Confirmation { hint, gap, source } = question;
+        self.note_hint(door, Told { channel: door.id.to_string(), hint, source, at, gap }).await
+    }
+
+    /// Has the platform asked about what a message names that should prove itself and does not, where the channel is set
+    /// to. The message stays refused, and its sender hears nothing of this.
+    pub(super) async fn ask_about_unproven(
+        &self,
+        door: &Door,
+        channel: &Arc<dyn Channel>,
+        rejection: &Rejection,
+        request: &RawRequest,
+    ) {
+        let is_unproven =
+            matches!(rejection, Rejection::Signature | Rejection::UnknownKey { .. } | Rejection::Stale { .. });
+        if !door.asks.about_unproven || !is_unproven {
+            return;
+        }
+        let Some(back) = channel.fetch_back() else { return };
+        let Some(number) = back.named(request) else { return };
+        let told = Told {
+            channel: door.id.to_string(),
+            hint: Hint::from_doubtful(number),
+            source: request.source,
+            at: request.received_at,
+            gap: back.pace().gap_of_number,
+        };
+        match self.inbox.note_hint(told).await {
+            Ok(noted) => self.count_hint(door, noted),
+            Err(error) => error!(channel = %door.id, %error, "what a refused message names cannot be kept"),
+        }
+    }
+
+    fn count_hint(&self, door: &Door, noted: Noted) {
+        self.metrics.hints.get_or_create(&ByReason { channel: door.id.clone(), reason: noted.as_str() }).inc();
+        debug!(channel = %door.id, became = noted.as_str(), "a hint");
+    }
+
+    async fn note_hint(&self, door: &Door, told: Told) -> Cause {
+        let source = told.source;
         let noted = match self.inbox.note_hint(told).await {
             Ok(noted) => noted,
             Err(error) => {
@@ -40,14 +128,13 @@ impl Receiver {
                 return Cause::Busy;
             }
         };
-        self.metrics.hints.get_or_create(&ByReason { channel: door.id.clone(), reason: noted.as_str() }).inc();
+        self.count_hint(door, noted);
         if noted == Noted::Full {
             door.counts(&self.metrics).busy.inc();
             let why = "more numbers wait to be asked about than its network or the channel has places";
-            self.refusals.tell("a hint answered busy", &door.id, "no_place", &why, request.source);
+            self.refusals.tell("a hint answered busy", &door.id, "no_place", &why, source);
             return Cause::Busy;
         }
-        debug!(channel = %door.id, became = noted.as_str(), "a hint");
         Cause::Hinted
     }
 }

@@ -4,11 +4,11 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tollbell_channels::channel::{Rejection, Verdict, quote};
+use tollbell_channels::channel::{Cause, Rejection, Verdict, quote};
 use tollbell_channels::model::RawRequest;
 use tracing::{info, warn};
 
-use super::{Door, Receiver, arrival};
+use super::{Door, Receiver, arrival, hinted};
 use crate::inbox::rejections::RejectedRequest;
 use crate::inbox::{Error, NotificationId, RejectionId, Stored};
 use crate::telemetry::ByChannel;
@@ -87,9 +87,16 @@ impl Receiver {
             // It proves nothing, then as now: who sent it sends it again, or the platform is asked another way.
             Verdict::Hint(_) => return refused(Rejection::Signature),
         };
+        let (proven, question) = hinted::to_confirm(&door, &door.channel(), proven, &request);
         let arrival = arrival(&door, proven, request);
         let by_channel = ByChannel { channel: door.id.clone() };
-        match self.inbox.store_reverified(arrival, id, by).await? {
+        let stored = self.inbox.store_reverified(arrival, id, by).await?;
+        if let Some(question) = question
+            && self.ask_to_confirm(&door, question, &stored, (self.clock)()).await == Cause::Busy
+        {
+            warn!(rejection.id = %id, channel = %door.id, "verified again and held: there is no room to ask the platform, a person must look at it");
+        }
+        match stored {
             Stored::New { id: notification, events, is_held } => {
                 self.metrics.stored.get_or_create(&by_channel).inc();
                 if is_held {

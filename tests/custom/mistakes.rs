@@ -103,6 +103,32 @@ fn each_mistake_is_shown_at_its_place() {
     check("format = \"utf8\"", "format = \"hex\"", "6:15 channel.secret_file setting.not_encoded");
     check("format = \"utf8\"", "format = \"pem\"", "11:21 channel.verify.secret.format setting.relation");
     check("encoding = \"hex\"\n", "encoding = \"hex\"\nhash = \"x\"\n", "11:8 channel.verify.hash setting.unknown_key");
+    // Signatures that nobody could find.
+    check("want = \"v1\"", "want = \"v1=\"", "12:65 channel.verify.signature.want setting.never_matches");
+    check(
+        "want = \"v1\"",
+        "want = \"v1\", pair_sep = \"0\"",
+        "12:82 channel.verify.signature.pair_sep setting.never_matches",
+    );
+    // A word that anybody may write beside the signature.
+    let live = |from: &str, live: &str| {
+        format!("{{sig:t}}.{{body}}\"\nenvironment = {{ from = \"{from}\", live = \"{live}\", sandbox = \"0\" }}\n#\"")
+    };
+    check("{sig:t}.{body}\"", &live("header:x-live", "1"), "15:15 channel.verify.environment setting.not_signed");
+    check("{sig:t}.{body}\"", &live("json:/live", "0"), "15:15 channel.verify.environment setting.never_matches");
+    check("json:/type", "header:x-topic", "17:8 channel.event.type setting.not_signed");
+    check("json:/data/id", "query:id", "18:10 channel.event.number setting.not_signed");
+    check("json:/data/amount", "query:amount", "19:20 channel.event.amount.value setting.not_signed");
+    check(
+        "\"json:/ok\" = \"yes\"",
+        "\"header:x-ok\" = \"yes\"",
+        "23:75 channel.event.map.\"payment.ended\".when.\"header:x-ok\" setting.not_signed",
+    );
+    check(
+        "account = \"acct_1\"\n",
+        "account = \"acct_1\"\nvalues = { url = \" \" }\n",
+        "6:10 channel.values setting.malformed",
+    );
     // What it says.
     check("json:/data/id", "header:x-id", "18:10 channel.event.number setting.not_signed");
     check("type = \"json:/type\"", "type = \"json:type\"", "17:8 channel.event.type setting.unknown_reference");
@@ -132,6 +158,7 @@ fn each_mistake_is_shown_at_its_place() {
     );
     // What the platform hears.
     check("status = 200", "status = 500", "26:17 channel.reply.ok.status setting.bad_status");
+    check("status = 400", "status = 410", "27:22 channel.reply.refused.status setting.bad_status");
     check("status = 400", "status = 200", "27:22 channel.reply.refused.status setting.bad_status");
     check("body = \"bad\"", "body = \"not ok\"", "27:11 channel.reply.refused setting.reads_as_success");
     check("body = \"OK\"", "body = 1.5", "26:29 channel.reply.ok.body config.expected_plain");
@@ -350,6 +377,18 @@ fn a_digest_its_keys_and_its_names_are_checked() {
                 "{ event = \"payment.closed\", when = { \"form:state\" = \"paid\" } }]",
                 "31:86 channel.event.map.paid[1] setting.never_matches",
             ),
+            // Signed is one thing, said another.
+            ("|{form:amount}|", "|", "25:20 channel.event.amount.value setting.not_signed"),
+            (
+                "value = \"form:amount\"",
+                "value = \"query:amount\"",
+                "25:20 channel.event.amount.value setting.not_signed",
+            ),
+            (
+                "message = \"{form:id}|{form:state}|{form:amount}|{secret}\"",
+                "message = [\"{form:id}|{form:state}|{form:amount}|{secret}\", \"{form:id}|{form:state}|{form:amount}00|{secret}\"]",
+                "18:12 channel.verify.message[0] setting.not_separated",
+            ),
             ("{form:id}/{form:state}", "{form:id}{form:state}", "24:10 channel.event.number setting.not_separated"),
             ("{form:id}/{form:state}", "{form:id}/{secret}", "24:10 channel.event.number setting.unknown_reference"),
             ("{form:id}/{form:state}", "{form:id}/{form:app}", "24:10 channel.event.number setting.not_signed"),
@@ -378,7 +417,7 @@ public_key_file = "public"
 [channel.verify]
 algorithm = "ed25519"
 encoding = "base64"
-public_key = { format = "hex" }
+public_key = { format = "hex", mine_alone = true }
 signature = { from = "header:x-signature", parse = "whole" }
 message = "{body}"
 
@@ -406,6 +445,12 @@ fn a_public_key_is_one_of_its_algorithm() {
             ),
             ("\"ed25519\"", "\"rsa-sha256\"", "11:25 channel.verify.public_key.format setting.relation"),
             ("public_key_file", "secret_file", "6:15 channel.secret_file setting.relation"),
+            (", mine_alone = true", "", "9:13 channel.verify.algorithm setting.unowned"),
+            (
+                ", mine_alone = true }",
+                " }\nrequire = { \"header:x-shop\" = \"acct_1\" }",
+                "12:11 channel.verify.require setting.not_signed",
+            ),
             ("public_key_file = \"public\"\n", "", "1:1 channel.public_key config.missing_either"),
             (
                 "encoding =",
@@ -416,4 +461,22 @@ fn a_public_key_is_one_of_its_algorithm() {
             ("map = { x", "also = 1\nmap = { x", "17:8 channel.event.also setting.unknown_key"),
         ],
     );
+}
+
+/// Two channels on one path: whose message it is would be decided by chance.
+#[test]
+fn a_path_leads_to_one_channel() {
+    let first = GOOD.replacen("[channel.verify]", "paths = [\"/pay/callback\"]\n\n[channel.verify]", 1);
+    let second = first.replace("id = \"shop-pay\"", "id = \"shop-pay-2\"");
+    let problems = Written::new(&format!("{first}\n{second}"), &[("secret", SECRET)]).problems();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let shown = problems[0].render(Lang::En);
+    assert!(shown.contains("/pay/callback") && shown.contains("shop-pay"), "{shown}");
+}
+
+/// A list of secrets without a secret in it is no list.
+#[test]
+fn a_list_of_secrets_has_one() {
+    let none = GOOD.replace("secret_file = \"secret\"", "secret_files = []");
+    assert_eq!(problem(&none, SECRET), "6:16 channel.secret_files setting.empty_list");
 }

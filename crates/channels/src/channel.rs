@@ -3,6 +3,7 @@
 mod fetch;
 mod fetch_back;
 mod hint;
+pub mod strength;
 
 use std::fmt;
 use std::time::Duration;
@@ -30,6 +31,15 @@ pub trait Channel: Send + Sync {
     /// Is it genuine, and what does it say? There is no default: a platform that cannot verify
     /// cannot be added.
     fn verify(&self, request: &RawRequest, now: Timestamp) -> Verdict;
+
+    /// The answer to a platform that checks, before it sends anything, that whoever has this address knows the secret. Such
+    /// a request is no notification: it proves nothing, nothing of it is kept, and [`Channel::verify`] refuses it. None for
+    /// every other request.
+    ///
+    /// Anybody may ask, so a channel signs here only what can never be a message that the same secret proves.
+    fn challenge(&self, _request: &RawRequest) -> Option<Reply> {
+        None
+    }
 
     /// The exact bytes of an answer in this platform's words. Some platforms want a number of their request back:
     /// success is only ever told to a request, which is then given.
@@ -60,6 +70,12 @@ pub trait Channel: Send + Sync {
     /// is too old, or the platform says it.
     fn freshness(&self) -> Option<Duration> {
         None
+    }
+
+    /// The values under the signature, where it covers these alone: the rest of such a message is anybody's word, and who
+    /// is brought the whole must be told so. Empty where everything that is brought on is covered.
+    fn signed_alone(&self) -> Vec<&str> {
+        Vec::new()
     }
 
     /// Public facts about the configured keys (fingerprints, sizes, expiry), for people.
@@ -314,6 +330,8 @@ pub enum Cause {
     Held,
     /// It proves nothing and only names something to ask about, which is committed.
     Hinted,
+    /// The platform checked the address and heard what [`Channel::challenge`] has for it, in place of this table's answer.
+    Challenged,
     /// Genuine, but it cannot be decrypted here.
     Undecryptable,
     /// The key could not be fetched in time.
@@ -333,6 +351,7 @@ impl Cause {
         Self::Repeated,
         Self::Held,
         Self::Hinted,
+        Self::Challenged,
         Self::Undecryptable,
         Self::KeyUnavailable,
         Self::Busy,
@@ -343,7 +362,7 @@ impl Cause {
     /// The table: what the platform is told. Repeating helps only where the answer is a failure.
     pub fn answer(self) -> Answer {
         match self {
-            Self::Stored | Self::Repeated | Self::Held | Self::Hinted => Answer::Success,
+            Self::Stored | Self::Repeated | Self::Held | Self::Hinted | Self::Challenged => Answer::Success,
             Self::Undecryptable | Self::KeyUnavailable | Self::Refused => Answer::Failure(Failure::Refused),
             Self::Busy => Answer::Failure(Failure::Busy),
             Self::NotYet => Answer::Failure(Failure::NotYet),
@@ -415,6 +434,7 @@ mod tests {
             (Cause::Repeated, Answer::Success),
             (Cause::Held, Answer::Success),
             (Cause::Hinted, Answer::Success),
+            (Cause::Challenged, Answer::Success),
             (Cause::Undecryptable, refused),
             (Cause::KeyUnavailable, refused),
             (Cause::Busy, Answer::Failure(Failure::Busy)),

@@ -6,7 +6,10 @@ mod accounts;
 pub mod adyen;
 pub mod adyen_platform;
 pub mod alipay;
+pub mod antom;
 mod beijing;
+pub mod braintree;
+mod crc32;
 pub mod custom;
 mod douyin;
 pub mod douyin_ecpay;
@@ -25,6 +28,7 @@ pub mod lianlian_accp;
 mod minor;
 pub mod mollie;
 mod outside;
+pub mod paypal;
 pub mod presets;
 pub mod qq_wallet;
 mod repeated;
@@ -128,7 +132,10 @@ static CODED: &[&Platform] = &[
     &stripe::PLATFORM,
     &adyen::PLATFORM,
     &adyen_platform::PLATFORM,
+    &braintree::PLATFORM,
     &mollie::PLATFORM,
+    &antom::PLATFORM,
+    &paypal::PLATFORM,
     &custom::PLATFORM,
 ];
 

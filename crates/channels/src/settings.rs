@@ -2,15 +2,17 @@
 //! files), and handed over as values. Errors name the setting, so that the configuration can point at
 //! its line.
 
+pub mod marks;
 pub mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::model::Environment;
+pub use marks::KeyMark;
 use tree::{Step, Tree};
 
 /// A text in both languages.
@@ -128,6 +130,8 @@ pub struct Settings {
     /// The channel's environment.
     pub environment: Environment,
     values: BTreeMap<&'static str, SettingValue>,
+    marks: BTreeMap<(&'static str, usize), KeyMark>,
+    ended: BTreeSet<&'static str>,
 }
 
 impl Settings {
@@ -138,7 +142,7 @@ impl Settings {
 
     /// No values yet.
     pub fn new(environment: Environment) -> Self {
-        Self { environment, values: BTreeMap::new() }
+        Self { environment, values: BTreeMap::new(), marks: BTreeMap::new(), ended: BTreeSet::new() }
     }
 
     /// Adds a value that the configuration resolved.
@@ -156,6 +160,8 @@ impl Settings {
     /// These settings, with those of `other` in place of their own.
     #[must_use]
     pub fn overlaid(mut self, other: &Self) -> Self {
+        self.marks.retain(|(name, _), _| !other.values.contains_key(name));
+        self.marks.extend(other.marks.iter().map(|(place, mark)| (*place, mark.clone())));
         self.values.extend(other.values.iter().map(|(name, value)| (*name, value.clone())));
         self
     }
@@ -344,6 +350,7 @@ pub const SETTINGS_ERRORS: &[&str] = &[
     "unknown_reference",
     "unbound_body",
     "unproven",
+    "unowned",
     "extendable",
     "unkeyed",
     "not_signed",

@@ -12,7 +12,7 @@ use std::fmt;
 pub use api::{ApiConduct, ApiOffice};
 pub use keys::{Conduct, KeyOffice};
 
-use crate::model::{EventKind, RawRequest, Timestamp};
+use crate::model::{EventKind, RawRequest, Reply, Timestamp};
 use crate::settings::{SettingValue, Settings};
 
 /// A platform's other side with its own fresh keys and invented merchant.
@@ -50,6 +50,18 @@ pub trait OtherSide: Send + Sync {
         true
     }
 
+    /// Another side with fresh keys, which speaks as these settings of a channel say; none where the settings leave the
+    /// platform's way of speaking as it is, so that this side speaks it already.
+    fn fitted(&self, _: &Settings) -> Option<Box<dyn OtherSide>> {
+        None
+    }
+
+    /// How it checks an address before it sends anything there, and what it wants to hear; none when it does not. Each
+    /// `serial` is another question.
+    fn challenge(&self, _serial: u64) -> Option<Challenge> {
+        None
+    }
+
     /// The part that hands out keys, with keys of its own; none when the platform has none.
     fn key_office(&self) -> Option<Box<dyn KeyOffice>> {
         None
@@ -60,6 +72,15 @@ pub trait OtherSide: Send + Sync {
     fn api_office(&self) -> Option<Box<dyn ApiOffice>> {
         None
     }
+}
+
+/// A platform's check of an address.
+#[derive(Clone)]
+pub struct Challenge {
+    /// What it asks.
+    pub request: RawRequest,
+    /// What it wants to hear, exactly.
+    pub reply: Reply,
 }
 
 /// Makes callbacks that a configured channel accepts, signed with that channel's own secret.
@@ -101,6 +122,9 @@ pub struct Story {
     pub at: Timestamp,
     /// Extra text fields with odd values, where the protocol lets a merchant choose them.
     pub note: String,
+    /// The path of the notify URL that the platform was given, for protocols that sign it; none for the usual one of
+    /// the platform's kind.
+    pub path: Option<String>,
 }
 
 impl Story {
@@ -115,6 +139,7 @@ impl Story {
             serial: 1,
             at,
             note: String::new(),
+            path: None,
         }
     }
 }
@@ -220,6 +245,13 @@ pub enum Covered {
     },
     /// These, each for itself, and no other.
     Each(&'static [&'static str]),
+}
+
+impl fmt::Debug for Challenge {
+    /// Says that there is an answer, not its bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Challenge").field("request", &self.request).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Genuine {

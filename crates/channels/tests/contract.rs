@@ -20,6 +20,7 @@ mod contract {
     mod invented;
     mod json;
     mod keys;
+    mod notes;
     mod pairs;
     mod queries;
     mod random;

@@ -71,7 +71,8 @@ fn the_files_and_the_oracle_agree() {
         let text = |name: &str| line[name].as_str().expect("a text");
         let now = Timestamp::from_second(line["now"].as_i64().expect("a time")).expect("a time");
         let (kind, secret) = (text("kind"), text("secret"));
-        let channel = channels.entry(kind.to_owned()).or_insert_with(|| build(kind, secret, &line["values"]));
+        let channel =
+            channels.entry(format!("{kind} {secret}")).or_insert_with(|| build(kind, secret, &line["values"]));
         let verdict = channel.verify(&read(&line["request"], now), now);
         let counts = seen.get_mut(kind).unwrap_or_else(|| panic!("`{kind}` is no file of ours"));
         match verdict {

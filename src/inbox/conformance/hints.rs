@@ -17,27 +17,27 @@ const CHANNEL: &str = "test";
 const GAP: Duration = Duration::from_secs(5);
 const LEASE: Duration = Duration::from_secs(30);
 /// Where the platform sends from.
-const PLATFORM: &str = "198.51.100.7";
+pub(super) const PLATFORM: &str = "198.51.100.7";
 
-fn number(text: &str) -> HintNumber {
+pub(super) fn number(text: &str) -> HintNumber {
     HintNumber::new(text).unwrap()
 }
 
 /// Short sentences for the tests.
-struct Hinted<'a>(&'a dyn Keeper);
+pub(super) struct Hinted<'a>(pub(super) &'a dyn Keeper);
 
 impl Hinted<'_> {
-    async fn told(&self, text: &str, source: &str) -> Noted {
+    pub(super) async fn told(&self, text: &str, source: &str) -> Noted {
         let source: IpAddr = source.parse().unwrap();
         self.tell(Hint::from_anybody(number(text)), Some(source)).await
     }
 
-    async fn tell(&self, hint: Hint, source: Option<IpAddr>) -> Noted {
+    pub(super) async fn tell(&self, hint: Hint, source: Option<IpAddr>) -> Noted {
         let told = Told { channel: CHANNEL.to_owned(), hint, source, at: self.0.now(), gap: GAP };
         self.0.inbox().note_hint(told).await.unwrap()
     }
 
-    async fn claim_on(&self, grounds: &[Ground]) -> HintClaimed {
+    pub(super) async fn claim_on(&self, grounds: &[Ground]) -> HintClaimed {
         let claim = HintClaim {
             channel: CHANNEL.to_owned(),
             grounds: grounds.to_vec(),
@@ -49,21 +49,21 @@ impl Hinted<'_> {
     }
 
     /// The next one, whatever its ground.
-    async fn claim(&self) -> LeasedHint {
+    pub(super) async fn claim(&self) -> LeasedHint {
         match self.claim_on(Ground::ALL).await {
             HintClaimed::Leased(leased) => leased,
             HintClaimed::Nothing(next) => panic!("nothing due before {next:?}"),
         }
     }
 
-    async fn nothing_until(&self) -> Option<Timestamp> {
+    pub(super) async fn nothing_until(&self) -> Option<Timestamp> {
         match self.claim_on(Ground::ALL).await {
             HintClaimed::Leased(leased) => panic!("{leased:?} is due"),
             HintClaimed::Nothing(next) => next,
         }
     }
 
-    async fn end(&self, leased: &LeasedHint, learned: Learned, again: Option<Duration>) -> HintEnded {
+    pub(super) async fn end(&self, leased: &LeasedHint, learned: Learned, again: Option<Duration>) -> HintEnded {
         let again = again.map(|wait| self.0.now().checked_add(wait).unwrap());
         let outcome = match &learned {
             Learned::Told(_) => "told",
@@ -88,7 +88,7 @@ impl Hinted<'_> {
         self.0.inbox().hints(HintFilter { limit: 500, ..HintFilter::default() }).await.unwrap()
     }
 
-    async fn state(&self, text: &str) -> Option<HintState> {
+    pub(super) async fn state(&self, text: &str) -> Option<HintState> {
         let filter = HintFilter { number: Some(text.to_owned()), limit: 5, ..HintFilter::default() };
         let found = self.0.inbox().hints(filter).await.unwrap();
         assert!(found.len() <= 1, "{found:?}");
@@ -100,14 +100,14 @@ impl Hinted<'_> {
     }
 
     /// Has a number asked about and known, so that its network is proven.
-    async fn proves(&self, text: &str, source: &str) {
+    pub(super) async fn proves(&self, text: &str, source: &str) {
         assert_eq!(self.told(text, source).await, Noted::Kept);
         let leased = self.claim().await;
         assert_eq!(leased.number.as_str(), text);
         self.end(&leased, Learned::Nothing, None).await;
     }
 
-    fn arrival(&self, facts: Vec<Fact>, key: &str) -> Learned {
+    pub(super) fn arrival(&self, facts: Vec<Fact>, key: &str) -> Learned {
         let letter = letter(self.0.now(), key, facts, &[event_target("shop")]);
         let hint = Hint::from_anybody(number("tr_1"));
         let interface = Interface::parse("https://api.example", Reach::Public).unwrap();

@@ -129,6 +129,20 @@ pub(super) fn resolve(
     }))
 }
 
+/// The one event that has the fact's names and says nothing else than the fact does.
+pub(super) fn agreeing(session: &mut Session, scope: i64, fact: &Fact) -> Result<Option<i64>, Fault> {
+    let kind = session.word(fact.kind.as_str())?;
+    let mut found: Option<Known> = None;
+    for identity in fact.identities() {
+        match (Known::find(session, scope, kind, identity.as_str())?, &found) {
+            (Some(event), Some(other)) if event.seq != other.seq => return Ok(None),
+            (Some(event), None) => found = Some(event),
+            _ => {}
+        }
+    }
+    Ok(found.filter(|event| event.contradicts.is_none() && event.difference(fact).is_none()).map(|event| event.seq))
+}
+
 /// Gives a new event its names.
 pub(super) fn name_event(
     session: &mut Session,

@@ -10,12 +10,12 @@ use tokio::sync::watch;
 use tollbell_channels::channel::HintNumber;
 use tollbell_channels::model::Timestamp;
 
-use super::SqliteInbox;
 use super::fault::Fault;
 use super::intake::{self, Moment, Parts};
 use super::queue::Urgency;
 use super::rows::{from_ms, to_ms};
 use super::session::Session;
+use super::{SqliteInbox, confirmed};
 use crate::inbox::hints::{
     ANSWERED_FOR, CLOSED_MAX, Ground, HISTORY_MAX, HintBacklog, HintClaim, HintClaimed, HintEnd, HintEnded, HintFilter,
     HintRecord, HintState, Hints, Learned, LeasedHint, NETWORKS_MAX, Noted, OPEN_FOR, OPEN_MAX, OPEN_STRANGERS_MAX,
@@ -60,6 +60,9 @@ impl Hints for SqliteInbox {
                 None => None,
             };
             let notification = stored.as_ref().map(crate::inbox::Stored::notification);
+            if let (Some(parts), Some(answer)) = (&parts, notification) {
+                confirmed::release(session, &parts.notification, &end.number, answer, now)?;
+            }
             let was_held = finish(session, &end, notification.as_ref().map(|id| *id.as_bytes()))?;
             Ok(HintEnded { was_held, stored })
         })
@@ -158,6 +161,7 @@ struct History {
 struct Kept {
     state: i64,
     is_vouched: bool,
+    is_doubtful: bool,
     is_counted: bool,
     network: Vec<u8>,
     busy: u32,
@@ -169,11 +173,12 @@ fn kept(row: &Row<'_>) -> rusqlite::Result<Kept> {
     Ok(Kept {
         state: row.get(0)?,
         is_vouched: row.get(1)?,
-        is_counted: row.get(2)?,
-        network: row.get(3)?,
-        busy: row.get(4)?,
-        last_at: row.get(5)?,
-        asked_at: row.get(6)?,
+        is_doubtful: row.get(2)?,
+        is_counted: row.get(3)?,
+        network: row.get(4)?,
+        busy: row.get(5)?,
+        last_at: row.get(6)?,
+        asked_at: row.get(7)?,
     })
 }
 
@@ -214,7 +219,7 @@ fn note(session: &mut Session, told: &Told) -> Result<Noted, Fault> {
     let row = session
         .conn
         .prepare_cached(
-            "SELECT state, is_vouched, is_counted, network, busy, last_at, asked_at FROM hints
+            "SELECT state, is_vouched, is_doubtful, is_counted, network, busy, last_at, asked_at FROM hints
              WHERE channel = ?1 AND number = ?2",
         )?
         .query_row((channel, number), kept)
@@ -223,6 +228,8 @@ fn note(session: &mut Session, told: &Told) -> Result<Noted, Fault> {
     if row.state <= state_code(HintState::Asking) {
         if told.hint.is_vouched() && !row.is_vouched {
             vouch(session, channel, number, &row)?;
+        } else if row.is_doubtful && !told.hint.is_doubtful() {
+            take_for_plain(session, channel, number, &row)?;
         }
         if row.state == state_code(HintState::Asking) {
             session
@@ -263,12 +270,24 @@ fn vouch(session: &Session, channel: i64, number: &str, row: &Kept) -> Result<()
     session
         .conn
         .prepare_cached(
-            "UPDATE hints SET is_vouched = 1, class = 0, is_counted = 0 WHERE channel = ?1 AND number = ?2",
+            "UPDATE hints SET is_vouched = 1, is_doubtful = 0, class = 0, is_counted = 0
+             WHERE channel = ?1 AND number = ?2",
         )?
         .execute((channel, number))?;
     if row.is_counted {
         take_place(session, channel, &row.network, -1)?;
     }
+    Ok(())
+}
+
+/// A message of which nothing is wrong names what a doubtful one had named: it stands where its network stands.
+fn take_for_plain(session: &Session, channel: i64, number: &str, row: &Kept) -> Result<(), Fault> {
+    let history = history(session, channel, &row.network)?;
+    let ground = history.map_or(Ground::New, |history| Ground::of(history.known, history.unknown));
+    session
+        .conn
+        .prepare_cached("UPDATE hints SET is_doubtful = 0, class = ?3 WHERE channel = ?1 AND number = ?2")?
+        .execute((channel, number, class_code(ground)))?;
     Ok(())
 }
 
@@ -283,15 +302,18 @@ fn take_place(session: &Session, channel: i64, network: &[u8], places: i64) -> R
 /// A number that the platform said something about before is named again: its state may have changed.
 fn reopen(session: &Session, told: &Told, channel: i64, row: &Kept, now: i64) -> Result<Noted, Fault> {
     let totals = totals(session, channel)?;
-    if totals.open >= OPEN_MAX {
+    let is_doubtful = told.hint.is_doubtful();
+    if totals.open >= if is_doubtful { OPEN_STRANGERS_MAX } else { OPEN_MAX } {
         return Ok(Noted::Full);
     }
+    // What the platform knew once is on proven ground, whoever names it, but by a message that should prove itself.
+    let ground = if is_doubtful { Ground::Doubtful } else { Ground::Proven };
     let (busy, due_at) = next_turn(row.asked_at, row.busy, told.gap, now);
     session
         .conn
         .prepare_cached(
-            "UPDATE hints SET state = 0, due_at = ?3, turn = ?4, class = 0, is_counted = 0, is_told_again = 0, asks = 0,
-                 failures = 0, busy = ?5, told = told + 1, last_at = ?6, is_vouched = ?7
+            "UPDATE hints SET state = 0, due_at = ?3, turn = ?4, class = ?8, is_counted = 0, is_told_again = 0, asks = 0,
+                 failures = 0, busy = ?5, told = told + 1, last_at = ?6, is_vouched = ?7, is_doubtful = ?9
              WHERE channel = ?1 AND number = ?2",
         )?
         .execute((
@@ -302,6 +324,8 @@ fn reopen(session: &Session, told: &Told, channel: i64, row: &Kept, now: i64) ->
             busy,
             now,
             told.hint.is_vouched(),
+            class_code(ground),
+            is_doubtful,
         ))?;
     count(session, channel, 1, -1, 0)?;
     Ok(Noted::Kept)
@@ -326,7 +350,7 @@ fn open_new(session: &mut Session, told: &Told, channel: i64, now: i64) -> Resul
     if totals.open >= OPEN_MAX {
         return Ok(Noted::Full);
     }
-    let is_vouched = told.hint.is_vouched();
+    let (is_vouched, is_doubtful) = (told.hint.is_vouched(), told.hint.is_doubtful());
     let mut turn = totals.turn + 1;
     let mut ground = Ground::Proven;
     // Behind a proxy that says nothing about them, everybody comes from here.
@@ -339,10 +363,12 @@ fn open_new(session: &mut Session, told: &Told, channel: i64, now: i64) -> Resul
         }
         let is_new = found.is_none();
         let history = found.unwrap_or(History { known: 0, unknown: 0, open: 0, turn: 0 });
+        let mut most = places(history.known, history.unknown);
         ground = Ground::of(history.known, history.unknown);
-        if history.open >= places(history.known, history.unknown)
-            || (ground != Ground::Proven && totals.open >= OPEN_STRANGERS_MAX)
-        {
+        if is_doubtful {
+            (most, ground) = (places(0, 0), Ground::Doubtful);
+        }
+        if history.open >= most || (ground != Ground::Proven && totals.open >= OPEN_STRANGERS_MAX) {
             return Ok(Noted::Full);
         }
         turn = turn.max(history.turn + 1);
@@ -361,8 +387,8 @@ fn open_new(session: &mut Session, told: &Told, channel: i64, now: i64) -> Resul
         .conn
         .prepare_cached(
             "INSERT INTO hints (channel, number, network, is_vouched, is_counted, class, state, due_at, turn, is_known,
-                 first_at, last_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, 0, ?7, ?7)",
+                 first_at, last_at, is_doubtful)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7, ?8, 0, ?7, ?7, ?9)",
         )?
         .execute((
             channel,
@@ -373,6 +399,7 @@ fn open_new(session: &mut Session, told: &Told, channel: i64, now: i64) -> Resul
             class_code(ground),
             now,
             turn,
+            is_doubtful,
         ))?;
     count(session, channel, 1, 0, 0)?;
     sweep(session, channel, now)?;
@@ -501,6 +528,7 @@ struct Asked {
     is_told_again: bool,
     busy: u32,
     is_missed: bool,
+    is_doubtful: bool,
 }
 
 /// Moves a hint on. False when its lease is no longer held; then nothing was changed.
@@ -509,7 +537,7 @@ fn finish(session: &mut Session, end: &End, notification: Option<[u8; 16]>) -> R
     let row = session
         .conn
         .prepare_cached(
-            "SELECT network, is_counted, is_known, is_told_again, busy, is_missed FROM hints
+            "SELECT network, is_counted, is_known, is_told_again, busy, is_missed, is_doubtful FROM hints
              WHERE channel = ?1 AND number = ?2 AND state = 1 AND token = ?3",
         )?
         .query_row((channel, number, end.token.as_bytes()), |row| {
@@ -520,6 +548,7 @@ fn finish(session: &mut Session, end: &End, notification: Option<[u8; 16]>) -> R
                 is_told_again: row.get(3)?,
                 busy: row.get(4)?,
                 is_missed: row.get(5)?,
+                is_doubtful: row.get(6)?,
             })
         })
         .optional()?;
@@ -564,8 +593,10 @@ fn finish(session: &mut Session, end: &End, notification: Option<[u8; 16]>) -> R
             take_place(session, channel, &row.network, -1)?;
         }
     }
-    // Each number speaks once for the network that named it first.
+    // Each number speaks once for the network that named it first; one from a message that does not prove itself, which
+    // may be a copy of another's, only against it.
     match end.said {
+        Said::Known if row.is_doubtful => {}
         Said::Known if row.is_counted && !row.is_known => {
             learn(session, channel, &row.network, 1, -i64::from(row.is_missed))?;
         }
@@ -601,7 +632,8 @@ fn learn(session: &Session, channel: i64, network: &[u8], known: i64, unknown: i
         session
             .conn
             .prepare_cached(
-                "UPDATE hints SET class = ?3 WHERE channel = ?1 AND network = ?2 AND state <= 1 AND is_counted = 1",
+                "UPDATE hints SET class = ?3
+                 WHERE channel = ?1 AND network = ?2 AND state <= 1 AND is_counted = 1 AND is_doubtful = 0",
             )?
             .execute((channel, network, class_code(ground)))?;
     }

@@ -68,7 +68,7 @@ pub(super) const IS_OPEN: &str = "e.concerns IS NOT NULL AND e.hold_end IS NULL"
 pub(super) const COVERED: &str =
     "(e.seq = d.event OR EXISTS (SELECT 1 FROM delivery_events x WHERE x.delivery = d.seq AND x.event = e.seq))";
 
-fn end_hold(session: &mut Session, end: &EndHold) -> Result<EndedHold, Fault> {
+pub(super) fn end_hold(session: &mut Session, end: &EndHold) -> Result<EndedHold, Fault> {
     let code = end_code(end.end);
     let (notification, deliveries, mut events) = match end.what {
         HoldWhat::Notification(id) => of_notification(session, id, end.end)?,

@@ -129,7 +129,9 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
         }
     }
     let deliveries = insert_deliveries(session, notification, &events, parts.is_shadow, now_ms)?;
-    let is_held = !concerns.is_empty() || events.iter().any(|(event, _)| event.is_held);
+    // Where everything that it says is known, there is nothing to be confirmed.
+    let needs_a_person = !concerns.is_empty() && !is_unconfirmed(&concerns);
+    let is_held = needs_a_person || events.iter().any(|(event, _)| event.is_held);
     insert_notification(session, parts, &Row { seq: notification, id, scope, concerns: &concerns, is_held })?;
     // What is held says nothing about its order yet.
     for ((event, _), (scope, index)) in events.iter().zip(&sources).filter(|((event, _), _)| !event.is_held) {
@@ -141,9 +143,21 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
     let events = events
         .into_iter()
         .zip(deliveries)
-        .map(|((event, _), deliveries)| NewEvent { id: event.id, kind: event.kind, deliveries, is_held: event.is_held })
+        .map(|((event, _), deliveries)| NewEvent {
+            id: event.id,
+            kind: event.kind,
+            deliveries,
+            is_held: event.is_held,
+            is_unconfirmed: event.is_unconfirmed,
+        })
         .collect();
     Ok(Stored::New { id, events, is_held })
+}
+
+/// Whether there is a concern, and none that the platform's own answer would not end.
+fn is_unconfirmed(concerns: &[Concern]) -> bool {
+    let is_asked = |concern: &Concern| matches!(concern, Concern::Unconfirmed { number } if !number.is_empty());
+    !concerns.is_empty() && concerns.iter().all(is_asked)
 }
 
 /// The row of an event or delivery by its position within its notification.
@@ -260,6 +274,7 @@ struct Inserted {
     id: EventId,
     kind: tollbell_channels::model::EventKind,
     is_held: bool,
+    is_unconfirmed: bool,
 }
 
 /// An event to be inserted.
@@ -312,7 +327,8 @@ fn insert_event(
             new.conflict.as_ref().map(|conflict| conflict.contradicts),
             row.is_unrouted,
         ])?;
-    Ok(Inserted { seq, id, kind: fact.kind, is_held: !concerns.is_empty() })
+    let is_unconfirmed = is_unconfirmed(&concerns);
+    Ok(Inserted { seq, id, kind: fact.kind, is_held: !concerns.is_empty(), is_unconfirmed })
 }
 
 /// A delivery to be made.

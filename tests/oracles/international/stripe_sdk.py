@@ -139,7 +139,8 @@ def story(rnd):
             "failed": told("payment.failed", ch),
             "expired": told("payment.closed", name, False),
             "pending": told("payment.pending", name, False),
-            "refunded": told("refund.succeeded", re_),
+            # An authorisation that is given up gives no money back.
+            "refunded": told("refund.succeeded", re_) if captured else told("payment.closed", name, False),
             "updated": ("other", None, None, False, False),
         }[what]
         return f"charge.{what}", body, means, (amount, currency)

@@ -43,6 +43,15 @@ pub trait FetchBack: Send + Sync {
 
     /// How often the platform may be asked.
     fn pace(&self) -> Pace;
+
+    /// The number to ask about so that the platform confirms what a message says, whatever the message's signature is
+    /// worth; none when the message names nothing that can be asked about.
+    ///
+    /// It is taken from the message alone, and every message that tells a fact about a number names that number: only so
+    /// does the answer tell the same fact.
+    fn named(&self, _message: &RawRequest) -> Option<HintNumber> {
+        None
+    }
 }
 
 /// How often a platform may be asked, as far as it says so; else what it will hardly mind.

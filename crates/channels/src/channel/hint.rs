@@ -2,28 +2,51 @@
 
 use std::fmt;
 
+use crate::model::{Notification, Proven};
 use crate::signature::Verified;
 
-/// Longest number that is taken from a hint, in bytes. Platforms' own numbers have 10 to 40.
-pub const HINT_BYTES_MAX: usize = 64;
+/// Longest number that is taken from a hint, in bytes. Platforms' own numbers have 10 to 40; those of pages on which a buyer
+/// pays have up to 70.
+pub const HINT_BYTES_MAX: usize = 96;
 
 /// An unproven message that names something to ask about. It never becomes a notification: the answer does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
     number: HintNumber,
-    is_vouched: bool,
+    standing: Standing,
+}
+
+/// What is known of who sent a hint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// The sender knows the channel's secret.
+    Vouched,
+    /// The protocol has nothing to show.
+    Anybody,
+    /// What the sender showed is worth nothing.
+    Doubtful,
 }
 
 impl Hint {
     /// From a message that anybody could have sent.
     pub fn from_anybody(number: HintNumber) -> Self {
-        Self { number, is_vouched: false }
+        Self { number, standing: Standing::Anybody }
     }
 
     /// From a message whose sender knows the channel's secret, although the secret does not cover what the message
     /// says (a status that is not under the signature, a token instead of a signature).
     pub fn from_platform(number: HintNumber, _knows: &Verified) -> Self {
-        Self { number, is_vouched: true }
+        Self { number, standing: Standing::Vouched }
+    }
+
+    /// From a message that was proven, and that the platform is to confirm all the same.
+    pub fn from_proven(number: HintNumber, _proven: &Proven<Notification>) -> Self {
+        Self { number, standing: Standing::Vouched }
+    }
+
+    /// From a message that should prove itself and does not: its sender is a forger, unless a key here is wrong.
+    pub fn from_doubtful(number: HintNumber) -> Self {
+        Self { number, standing: Standing::Doubtful }
     }
 
     /// What to ask about.
@@ -33,7 +56,12 @@ impl Hint {
 
     /// Whether its sender knows the channel's secret, so that nobody else can invent it.
     pub fn is_vouched(&self) -> bool {
-        self.is_vouched
+        self.standing == Standing::Vouched
+    }
+
+    /// Whether what its sender showed is worth nothing.
+    pub fn is_doubtful(&self) -> bool {
+        self.standing == Standing::Doubtful
     }
 }
 

@@ -80,6 +80,11 @@ pub enum Concern {
     },
     /// Its own time lies further back than identities are kept.
     TooOld,
+    /// The channel is set to ask the platform before anything is told, and the platform has not confirmed this yet.
+    Unconfirmed {
+        /// What the platform is asked about; empty when the message names nothing that can be asked about.
+        number: String,
+    },
 }
 
 impl Concern {
@@ -96,6 +101,7 @@ impl Concern {
             Self::Ambiguous { .. } => "ambiguous",
             Self::Conflict { .. } => "conflict",
             Self::TooOld => "too_old",
+            Self::Unconfirmed { .. } => "unconfirmed",
         }
     }
 }
@@ -112,6 +118,7 @@ pub const CONCERN_WORDS: &[&str] = &[
     "ambiguous",
     "conflict",
     "too_old",
+    "unconfirmed",
 ];
 
 /// What makes two notifications the same: the platform's number and what it asserts. A platform that

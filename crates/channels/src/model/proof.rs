@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Concern, Notification};
 use crate::channel::Answered;
 use crate::signature::Verified;
 
@@ -49,6 +50,14 @@ impl<T> Proven<T> {
         Self { value, proof: Proof::PlatformApi { host, key: key.to_owned() } }
     }
 
+    /// The same proof, with the key under another name: a channel that knows several of the same name tells them apart.
+    #[must_use]
+    pub(crate) fn by_key_called(mut self, name: impl FnOnce(&str) -> String) -> Self {
+        let (Proof::Signature { key, .. } | Proof::PlatformApi { key, .. }) = &mut self.proof;
+        *key = name(key);
+        self
+    }
+
     /// What was proven.
     pub fn value(&self) -> &T {
         &self.value
@@ -62,6 +71,17 @@ impl<T> Proven<T> {
     /// Both parts, for storing.
     pub fn into_parts(self) -> (T, Proof) {
         (self.value, self.proof)
+    }
+}
+
+impl Proven<Notification> {
+    /// The same, and held for one more reason. Nothing that it says changes.
+    #[must_use]
+    pub fn with_concern(mut self, concern: Concern) -> Self {
+        if !self.value.concerns.contains(&concern) {
+            self.value.concerns.push(concern);
+        }
+        self
     }
 }
 

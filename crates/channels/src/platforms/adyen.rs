@@ -27,6 +27,7 @@ use http::Method;
 use self::item::{Envelope, Item};
 use self::settings::{Config, SETTINGS};
 use super::Platform;
+use super::failure::says_failure;
 use super::signed_body::{JSON, header};
 use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Rejection, Verdict, quote};
 use crate::json::Json;
@@ -69,7 +70,7 @@ const TEXT: &str = "text/plain";
 
 const AUTHORIZATION: &str = "authorization";
 
-/// Older versions wait for this word, current ones for the status: both are content.
+/// Older versions wait for this word, current ones for a status of success: both are content.
 const ACCEPTED: &[u8] = b"[accepted]";
 
 /// 2, 5, 10, 15 and 30 minutes, 1, 2, 4 and 8 hours, then every 8 hours for 30 days, of which a few stand here.
@@ -101,6 +102,11 @@ const UNCONFIRMED: &[Text] = &[
         en: "a modification with a reference of its own: that reference is taken for the order's number, so give refunds and \
              captures the payment's reference",
         zh: "退款、请款等操作如使用自己的 reference,会被当作订单号;请沿用原付款的 reference",
+    },
+    Text {
+        en: "with `capture = [\"in_parts\"]` each capture is a payment of its own, and no refund says of which one it is: refunds \
+             and disputes wait for none of them",
+        zh: "设置 `capture = [\"in_parts\"]` 时每次请款各为一笔付款,退款与争议无法对应到其中一笔,因此不等待付款的投递",
     },
     Text {
         en: "two items of one payment whose `success` differs are two facts; which one is the later cannot be proven",
@@ -151,8 +157,14 @@ impl Channel for Adyen {
         }
     }
 
+    /// The word, or any other answer of success that does not say it failed: Adyen goes by the status alone now.
     fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
-        if (200..300).contains(&reply.status) { AckMatch::of_word(reply.body, ACCEPTED) } else { AckMatch::No }
+        match AckMatch::of_word(reply.body, ACCEPTED) {
+            _ if !(200..300).contains(&reply.status) => AckMatch::No,
+            AckMatch::No if says_failure(reply.body) => AckMatch::No,
+            AckMatch::No => AckMatch::Exact,
+            found => found,
+        }
     }
 
     fn fields(&self, proven: &RawRequest) -> Vec<(String, String)> {

@@ -202,6 +202,15 @@ impl Channel for Custom {
         Duration::try_from(window.past).ok()
     }
 
+    /// Of a query, only what is signed goes on.
+    fn signed_alone(&self) -> Vec<&str> {
+        let verify = &self.recipe.verify;
+        if verify.covers_all() || verify.body == BodyForm::Query {
+            return Vec::new();
+        }
+        verify.covered().map(|reference| reference.shown.as_str()).collect()
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         self.recipe.notes()
     }

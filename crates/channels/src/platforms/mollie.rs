@@ -91,8 +91,13 @@ const UNCONFIRMED: &[Text] = &[
         zh: "签名事件的重发间隔(26 小时内约 10 次);按经典 Webhook 的间隔处理",
     },
     Text {
-        en: "events without their entity: those of payments are asked about, others are stored without money meaning",
-        zh: "不带实体的事件:支付类会再向 API 查询,其余只保存,不产生资金含义",
+        en: "events without their entity: those of payments are asked about, those of other money are held",
+        zh: "不带实体的事件:支付类会再向 API 查询,其他涉及资金的会被挂起",
+    },
+    Text {
+        en: "`payment-link.paid` does not say which payment it was: it is held; the classic webhook of that payment tells the \
+             money",
+        zh: "`payment-link.paid` 未说明对应哪笔支付:一律挂起;资金以该笔支付的经典 Webhook 为准",
     },
     Text {
         en: "the fields of payouts in events: one without an amount that can be read is held",

@@ -206,7 +206,7 @@ impl Preset {
                 filled = filled.with(name, value.clone());
             }
         }
-        Ok(filled)
+        Ok(filled.with_marks_of(given))
     }
 
     /// The same without any key. `value` gives what a merchant says.

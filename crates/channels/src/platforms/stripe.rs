@@ -103,12 +103,24 @@ const UNCONFIRMED: &[Text] = &[
         zh: "打款失败:事件表明此前状态为 `paid` 时按「退回」处理,否则按「失败」处理",
     },
     Text {
-        en: "a Checkout session of a subscription names no PaymentIntent: its first payment goes by the session's id",
-        zh: "订阅模式的 Checkout Session 不含 PaymentIntent:首笔付款以 Session 编号识别",
+        en: "a Checkout session of a subscription names no PaymentIntent. Until API version 2025-03-31 the invoice ties the two; \
+             since then nothing does, and the session's payment is held unless `payments_from` names the session alone",
+        zh: "订阅模式的 Checkout Session 不含 PaymentIntent。API 版本 2025-03-31 之前可由账单(invoice)关联;此后二者无法关联,\
+             除非 `payments_from` 只写 Session,否则 Session 的付款会被挂起",
     },
     Text {
-        en: "a Checkout session's id is longer than what is asked about: a thin event about one is held, also with an API key",
-        zh: "Checkout Session 的编号过长,无法回查:关于它的轻量(thin)事件即使配置了 API 密钥也会被挂起",
+        en: "an authorisation that is captured in part: whether the rest counts in `amount_refunded`. The running total of such a \
+             charge is held; a refund that has a number of its own is believed",
+        zh: "部分请款:剩余的授权金额是否计入 `amount_refunded` 未确认,此类 Charge 的累计退款金额会被挂起;有独立编号的退款照常处理",
+    },
+    Text {
+        en: "whether giving up an authorisation also makes a `refund.*` event: it would be told as the refund of a payment that \
+             never came",
+        zh: "撤销授权时是否也会产生 `refund.*` 事件未确认:若产生,会作为一笔没有对应付款的退款告知",
+    },
+    Text {
+        en: "`charge.refunded` is told when a refund begins: with `refunds_from = [\"charge\"]` one that is still pending counts",
+        zh: "`charge.refunded` 在退款发起时告知:设置 `refunds_from = [\"charge\"]` 时,尚未到账的退款也按成功计",
     },
     Text {
         en: "transfers to connected accounts, application fees, invoices and subscriptions are stored as `other`",

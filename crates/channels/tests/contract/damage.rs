@@ -502,11 +502,19 @@ fn misread_base64(signature: &[u8]) -> Vec<(String, Vec<u8>)> {
         ("in the common alphabet".to_owned(), replaced(b"-_", b"+/")),
         ("in lower case".to_owned(), signature.to_ascii_lowercase()),
         ("in upper case".to_owned(), signature.to_ascii_uppercase()),
+        ("with percent signs in lower case".to_owned(), percent_signs_in_lower_case(signature)),
         ("in hexadecimal".to_owned(), signature.iter().flat_map(|b| format!("{b:02x}").into_bytes()).collect()),
         ("in two lines".to_owned(), [left, b"\n", right].concat()),
         ("in two words".to_owned(), [left, b" ", right].concat()),
         ("without padding".to_owned(), signature.iter().copied().filter(|&byte| byte != b'=').collect()),
     ]
+}
+
+/// `%2b` for `%2B`: a reader that takes both has several texts for one signature.
+fn percent_signs_in_lower_case(signature: &[u8]) -> Vec<u8> {
+    let is_encoded = |at: usize| signature[at.saturating_sub(2)..at].contains(&b'%');
+    let letter = |(at, byte): (usize, &u8)| if is_encoded(at) { byte.to_ascii_lowercase() } else { *byte };
+    signature.iter().enumerate().map(letter).collect()
 }
 
 /// Whole blocks of what is sealed, cut, copied and moved: ciphers that work block by block do not see it.

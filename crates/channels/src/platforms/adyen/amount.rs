@@ -39,8 +39,11 @@ mod tests {
         // And two here.
         assert_eq!(of(r#"{"value":15000,"currency":"IDR"}"#), Ok(1_500_000));
         assert_eq!(of(r#"{"value":15,"currency":"CVE"}"#), Ok(1_500));
-        for bad in ["\"1130\"", "-1", "11.3", "1e3", "null", "true"] {
+        for bad in ["\"1130\"", "-1", "1e3", "null", "true"] {
             assert_eq!(of(&format!(r#"{{"value":{bad},"currency":"EUR"}}"#)), Err(MoneyError::Shape), "{bad}");
+        }
+        for bad in ["11.3", "1130.0"] {
+            assert_eq!(of(&format!(r#"{{"value":{bad},"currency":"EUR"}}"#)), Err(MoneyError::Precision), "{bad}");
         }
         for bad in ["eur", "", "EURO", "XXQ"] {
             assert_eq!(of(&format!(r#"{{"value":1,"currency":"{bad}"}}"#)), Err(MoneyError::Currency), "{bad}");

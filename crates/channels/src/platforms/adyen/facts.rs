@@ -64,6 +64,12 @@ const NOTICES: &[&str] = &[
     "VOID_PENDING_REFUND",
 ];
 
+/// Every kind that is known here.
+#[cfg(test)]
+pub(super) fn codes() -> impl Iterator<Item = &'static str> {
+    MONEY.iter().chain(NOTICES).copied()
+}
+
 /// Whether a kind of item is about money.
 pub(super) fn is_money(event_code: &str) -> bool {
     MONEY.contains(&event_code)
@@ -136,6 +142,10 @@ impl Reader<'_> {
             self.concern(Concern::Ambiguous { field: item.path(field) });
             return self.other(item);
         }
+        // Nobody's signature: whatever it says of itself, it says nothing about money.
+        if item.signature.is_none() {
+            return self.other(item);
+        }
         let is_nothing = amount_is_nothing(item);
         let capture = self.config.capture;
         match (item.event_code, item.is_success) {
@@ -195,7 +205,7 @@ impl Reader<'_> {
                 self.payout(item, EventKind::TransferFailed)
             }
             ("PAIDOUT_REVERSED", _) => self.payout(item, EventKind::TransferReturned),
-            (code, _) if NOTICES.contains(&code) || item.signature.is_none() => self.other(item),
+            (code, _) if NOTICES.contains(&code) => self.other(item),
             // Also what says which of two things happened only beside the signature.
             (code, _) => {
                 self.concern(Concern::UnknownValue { field: item.path("eventCode"), value: quote(code) });
@@ -240,7 +250,9 @@ impl Reader<'_> {
             None => item.psp_reference.to_owned(),
         };
         let Some(identity) = self.identity(item, "pspReference", &name) else { return self.other(item) };
-        let payment = self.original(item);
+        // Where a payment is taken in parts it has no fact of its own that anything could wait for.
+        let is_in_parts = self.config.capture == Capture::InParts;
+        let payment = if is_in_parts { None } else { self.original(item) };
         let amount = self.amount(item);
         Fact { payment, ..self.named(item, kind, identity, amount) }
     }

@@ -28,6 +28,7 @@ pub(super) struct Envelope<'m> {
 impl<'m> Envelope<'m> {
     /// Reads the whole of it. A message with an item that cannot be read is refused, for its signature cannot be checked.
     pub(super) fn read(message: &'m Json) -> Result<Self, Rejection> {
+        check_names(message)?;
         let is_live = match message.get("live") {
             Some(Json::Text(text)) if text == "true" => true,
             Some(Json::Text(text)) if text == "false" => false,
@@ -78,6 +79,9 @@ impl<'m> Item<'m> {
         let Some(item @ Json::Object(_)) = wrapped.get(ITEM) else {
             return Err(Rejection::Malformed { field: path(ITEM) });
         };
+        for object in [wrapped, item, item.get("amount").unwrap_or(&Json::Null)] {
+            check_names(object)?;
+        }
         // Absent and null are empty; another kind of value would be signed as a text that nobody can tell.
         let text = |name: &str| match item.get(name) {
             None | Some(Json::Null) => Ok(""),
@@ -171,6 +175,16 @@ impl<'m> Item<'m> {
 
     pub(super) fn missing(&self, field: &str) -> Rejection {
         Rejection::Missing { field: self.path(field) }
+    }
+}
+
+/// Refuses two names of one object that differ in the case of letters alone. Some readers take them for one name, and the
+/// second could be what nobody signed.
+fn check_names(object: &Json) -> Result<(), Rejection> {
+    let mut seen = HashSet::new();
+    match members(object).iter().find(|(name, _)| !seen.insert(name.to_ascii_lowercase())) {
+        Some((name, _)) => Err(Rejection::Duplicate { field: quote(name) }),
+        None => Ok(()),
     }
 }
 

@@ -33,8 +33,9 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "your merchant accounts whose webhooks come here (not the company account); Customer Area: the account \
-                 switcher at the top. Webhooks of another account are held",
-            zh: "此地址接收哪些商户账户(merchant account,不是公司账户)的通知;见 Customer Area 顶部的账户切换。其他账户的通知会被挂起",
+                 switcher at the top. Webhooks of another account are held. The webhook's method must be JSON",
+            zh: "此地址接收哪些商户账户(merchant account,不是公司账户)的通知;见 Customer Area 顶部的账户切换。其他账户的通知会被挂起。\
+                 通知端点的 Method 须选 JSON",
         },
         example: "[\"ExampleShop1ECOM01\"]",
     },
@@ -168,7 +169,8 @@ pub(in crate::platforms) fn keys(settings: &Settings) -> Result<Vec<HmacKey>, Se
             Err(SettingsError::new(KEY_FILES, "out_of_range").because(format!("{} > {KEYS_MAX}", files.len())))
         }
         (None, Some(files)) => {
-            let read = |(at, file): (usize, &Zeroizing<Vec<u8>>)| key(KEY_FILES, file, &format!("{KEY_FILES}[{at}]"));
+            let read =
+                |(at, file): (usize, &Zeroizing<Vec<u8>>)| key(KEY_FILES, file, &settings.key_label(KEY_FILES, at));
             files.iter().enumerate().map(read).collect()
         }
     }

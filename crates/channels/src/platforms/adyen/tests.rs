@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::settings::KEY;
 use super::*;
-use crate::model::{Amount, Concern, Environment, Proof};
+use crate::model::{Amount, Concern, Environment, EventKind, Proof};
 use crate::settings::SettingValue;
 use crate::signature::hmac::HmacHash;
 
@@ -399,6 +399,12 @@ fn settings_that_would_believe_nobody_or_anybody_are_refused() {
     let user = settings().with("basic_user", SettingValue::Text("shop".into()));
     assert_eq!(error(&user), Some(("basic_password", "missing")));
     assert_eq!(error(&settings().with("basic_password", secret("x"))), Some(("basic_user", "missing")));
+    for nothing in ["", "\n", "\r\n"] {
+        let empty = user.clone().with("basic_password", secret(nothing));
+        assert_eq!(error(&empty), Some(("basic_password", "missing")), "{nothing:?}");
+    }
+    let nobody = settings().with("basic_user", SettingValue::Text(" ".into())).with("basic_password", secret("x"));
+    assert_eq!(error(&nobody), Some(("basic_user", "malformed")));
     let colon = settings().with("basic_user", SettingValue::Text("a:b".into())).with("basic_password", secret("x"));
     assert_eq!(error(&colon), Some(("basic_user", "malformed")));
 }
@@ -415,13 +421,73 @@ fn while_a_key_is_rolled_both_count_and_the_proof_names_which() {
     assert_eq!(key, "hmac_key_files[1]");
 }
 
+/// Older scripts write the word; those of today answer with the status alone.
 #[test]
-fn only_the_word_confirms() {
+fn the_word_confirms_and_so_does_a_status_without_a_failure() {
     let read = |status: u16, body: &str| channel().is_ack(&AppReply { status, body: body.as_bytes() }, None);
-    assert_eq!(read(200, "[accepted]"), AckMatch::Exact);
-    assert_eq!(read(202, "[accepted]"), AckMatch::Exact);
+    for (status, body) in [(200, "[accepted]"), (202, "[accepted]"), (202, ""), (204, ""), (200, "ok")] {
+        assert_eq!(read(status, body), AckMatch::Exact, "{status} {body}");
+    }
     assert_eq!(read(200, "[accepted]\n"), AckMatch::Trimmed);
-    for (status, body) in [(200, ""), (200, "accepted"), (500, "[accepted]"), (302, "[accepted]")] {
+    assert_eq!(read(200, "<br />\n<b>Warning</b>: x in y\n[accepted]"), AckMatch::Within);
+    for (status, body) in [
+        (500, "[accepted]"),
+        (302, "[accepted]"),
+        (500, ""),
+        (200, "failed"),
+        (200, "<br />\n<b>Warning</b>: x in y"),
+        (200, r#"{"status":"error"}"#),
+    ] {
         assert_eq!(read(status, body), AckMatch::No, "{status} {body}");
     }
+}
+
+/// A reader that does not tell letters apart would see another message than the one that was proven.
+#[test]
+fn names_that_differ_in_case_alone_are_refused() {
+    let sent = message(&[signed(item("AUTHORISATION", true))]).to_string();
+    for (before, added, field) in [
+        ("\"live\"", r#""Live":"false","#, "live"),
+        ("\"notificationItems\"", r#""NotificationItems":[],"#, "notificationItems"),
+        ("\"NotificationRequestItem\"", r#""notificationrequestitem":{},"#, "NotificationRequestItem"),
+        ("\"success\"", r#""SUCCESS":"false","#, "success"),
+        ("\"value\"", r#""Value":9,"#, "value"),
+    ] {
+        let changed = sent.replacen(before, &format!("{added}{before}"), 1);
+        let Verdict::Refused(rejection) = channel().verify(&request(&changed), now()) else { panic!("{added}") };
+        assert_eq!(rejection, Rejection::Duplicate { field: field.into() }, "{added}");
+    }
+}
+
+/// Whatever an unsigned item calls itself, and whatever else it carries.
+#[test]
+fn no_unsigned_item_is_about_money() {
+    let basic =
+        settings().with("basic_user", SettingValue::Text("shop".into())).with("basic_password", secret("s3cret"));
+    let channel = build(&basic).unwrap();
+    let shown = format!("Basic {}", STANDARD.encode("shop:s3cret"));
+    let mut codes: Vec<String> = super::facts::codes().map(str::to_owned).collect();
+    codes.extend(
+        codes.clone().iter().flat_map(|code| [code.to_lowercase(), format!("{code} "), format!("{code}:true")]),
+    );
+    assert!(codes.len() > 150);
+    let mut taken = 0;
+    for code in codes {
+        for mut item in [item(&code, true), item(&code, false), modification(&code, true)] {
+            item["additionalData"] = json!({ "modification.action": "refund" });
+            let mut request = request(&message(&[item]).to_string());
+            request.headers.insert("authorization", HeaderValue::from_str(&shown).unwrap());
+            match channel.verify(&request, now()) {
+                Verdict::Genuine(proven) => {
+                    taken += 1;
+                    let [fact] = proven.value().facts.as_slice() else { panic!("{code}") };
+                    assert_eq!((fact.kind, &fact.amount), (EventKind::Other, &Amount::None), "{code}");
+                    assert_eq!((&fact.order_no, &fact.payment), (&None, &None), "{code}");
+                }
+                Verdict::Refused(rejection) => assert_eq!(rejection.word(), "missing", "{code}"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    assert!(taken > 100, "{taken}");
 }

@@ -29,7 +29,9 @@ pub(super) fn read(config: &Config, body: &[u8]) -> Notification {
     if account != config.account {
         reader.concern(Concern::ForeignPayee { payee: quote(account) });
     }
-    reader.check_environment(config.environment, &message);
+    if message != Json::Null {
+        reader.check_environment(config.environment, &message);
+    }
     let fact = match kind {
         Some(kind) if kind.starts_with(TRANSFER) => reader.transfer(),
         Some(_) => reader.other(),

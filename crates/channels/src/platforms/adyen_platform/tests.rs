@@ -143,7 +143,10 @@ fn the_environment_and_the_platform_are_signed_and_believed() {
     assert_eq!(likeness(&transfer("booked")), Likeness::Merchant);
     assert_eq!(likeness(&foreign), Likeness::Shape);
     assert_eq!(likeness(&json!({ "type": "x" })), Likeness::No);
-    assert_eq!(told(&json!([])), "other - - | missing_field unreadable_text");
+    assert_eq!(told(&json!([])), "other - - | unreadable_text");
+    let twice = transfer("booked").to_string().replacen('{', r#"{"environment":"test","#, 1);
+    let Verdict::Genuine(proven) = channel().verify(&signed(&twice), now()) else { panic!("refused") };
+    assert_eq!(proven.value().concerns, [Concern::Ambiguous { field: "environment".into() }]);
 }
 
 #[test]

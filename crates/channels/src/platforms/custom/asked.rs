@@ -6,8 +6,9 @@ use super::draft::{Doc, Draft};
 use super::facts::{self, Context};
 use super::fetch::Fetch;
 use super::message::Message;
+use super::opened;
 use super::schema::Recipe;
-use crate::channel::{Answered, FetchBack, FetchRefused, Fetched, Hint, Pace, Question};
+use crate::channel::{Answered, FetchBack, FetchRefused, Fetched, Hint, HintNumber, Pace, Question};
 use crate::model::{Proven, RawRequest, Timestamp};
 
 /// The asking side of a channel.
@@ -63,5 +64,10 @@ impl FetchBack for Asked {
 
     fn pace(&self) -> Pace {
         Pace::USUAL
+    }
+
+    fn named(&self, message: &RawRequest) -> Option<HintNumber> {
+        let message = opened(&self.recipe.verify, message).ok()?;
+        self.fetch.number(&message).ok()
     }
 }

@@ -83,6 +83,19 @@ impl Template {
         })
     }
 
+    /// The template without blanks and line ends before and behind everything: with or without them, a text says the same.
+    pub(super) fn without_ends(&self) -> Self {
+        let mut parts = self.0.clone();
+        if let Some(Part::Literal(first)) = parts.first_mut() {
+            *first = first.trim_start().to_owned();
+        }
+        if let Some(Part::Literal(last)) = parts.last_mut() {
+            *last = last.trim_end().to_owned();
+        }
+        parts.retain(|part| !matches!(part, Part::Literal(text) if text.is_empty()));
+        Self(parts)
+    }
+
     /// Whether a name could be cut into other values at its fixed texts.
     pub(super) fn is_ambiguous(&self, values: &[Vec<u8>]) -> bool {
         let kind = |part: &Part| if matches!(part, Part::Value(_)) { Kind::Free } else { Kind::Separator };

@@ -16,12 +16,14 @@ use crate::model::{RawRequest, Timestamp};
 /// Longest list that a pointer may ask for.
 const LIST_MAX: usize = 16;
 
-/// The path of a made message.
+/// The usual path of a made message.
 const PATH: &str = "/notify/custom";
 
 /// A request in the making.
 #[derive(Default)]
 pub(super) struct Draft {
+    /// The path of the notify URL; none for the usual one.
+    path: Option<String>,
     pub(super) json: Doc,
     pub(super) item: Doc,
     /// What the platform will answer.
@@ -33,6 +35,12 @@ pub(super) struct Draft {
 }
 
 impl Draft {
+    /// A request to a path; none for the usual one.
+    #[cfg(feature = "simulate")]
+    pub(super) fn at(path: Option<String>) -> Self {
+        Self { path, ..Self::default() }
+    }
+
     /// Puts a value at its place.
     pub(super) fn set(&mut self, reference: &Reference, value: Doc) {
         let text = value.plain();
@@ -100,7 +108,7 @@ impl Draft {
         let query = pairs(&self.query);
         RawRequest {
             method: verify.method.clone(),
-            path: PATH.into(),
+            path: self.path.clone().unwrap_or_else(|| PATH.into()),
             query: (!query.is_empty()).then(|| String::from_utf8_lossy(&query).into_owned()),
             headers,
             body: Bytes::from(body),
@@ -119,7 +127,8 @@ impl Draft {
                 json.set(pointer.names(), Doc::List(vec![item]));
             }
         }
-        json
+        // A message of which nothing in the body says anything is an object all the same.
+        if matches!(json, Doc::Null) { Doc::Object(Vec::new()) } else { json }
     }
 }
 

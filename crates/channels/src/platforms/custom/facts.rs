@@ -8,7 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use super::FAMILY;
 use super::cuts::Shape;
-use super::message::{Body, Message};
+use super::message::{Body, BodyForm, Message};
 use super::rules::{AmountForm, AmountRule, CurrencyRule, Fields, Name, Rule, Unmapped, moves_money};
 use super::schema::{Items, Recipe, Trust, Verify};
 use super::template::{Part, Place, Reference};
@@ -40,11 +40,12 @@ pub(super) fn read<'m>(
 ) -> Result<Option<Notification>, Rejection> {
     let mut concerns = Vec::new();
     check_texts(&recipe.verify, message, &mut concerns)?;
-    let mut reader = Reader { recipe, message, concerns, account: recipe.account.clone() };
     let parts: Vec<Option<&Json>> = match items {
         Some(items) => items.iter().map(|item| Some(*item)).collect(),
         None => vec![None],
     };
+    let account = recipe.account.clone();
+    let mut reader = Reader { recipe, message, parts: parts.clone(), concerns, account };
     let first = parts.first().copied().flatten();
     let own_id = reader.id(first, parts.len(), context);
     let mut kinds: Vec<String> = Vec::new();
@@ -107,6 +108,8 @@ const TOLD_DIGITS: usize = 32;
 struct Reader<'m, 'r> {
     recipe: &'m Recipe,
     message: &'m Message<'r>,
+    /// Its items; the one that is none where it has no items.
+    parts: Vec<Option<&'m Json>>,
     concerns: Vec<Concern>,
     /// The account that the message speaks about.
     account: String,
@@ -136,9 +139,30 @@ impl<'m> Reader<'m, '_> {
         }
     }
 
-    /// The message's digest.
+    /// The message's digest. Where only single values are signed, theirs: anybody could make another message of it with
+    /// what is not.
     fn digest(&self) -> String {
-        hex(digest(&SHA256, self.message.bytes()).as_ref())
+        let verify = &self.recipe.verify;
+        if verify.covers_all() {
+            return hex(digest(&SHA256, self.message.bytes()).as_ref());
+        }
+        let is_content = |one: &&Reference| {
+            matches!(one.place, Place::Json(_) | Place::Item(_) | Place::Form(_))
+                || (verify.body == BodyForm::Query && matches!(one.place, Place::Query(_)))
+        };
+        // What stands around the content, such as the time of sending, changes with each repetition.
+        let mut signed: Vec<&Reference> = verify.covered().filter(is_content).collect();
+        if signed.is_empty() {
+            signed = verify.covered().collect();
+        }
+        let mut text = Vec::new();
+        for (item, reference) in self.parts.iter().flat_map(|item| signed.iter().map(move |one| (*item, *one))) {
+            let value = self.message.get(reference, item).ok().flatten().unwrap_or_default();
+            let value = value.trim_ascii();
+            text.extend_from_slice(format!("{}:", value.len()).as_bytes());
+            text.extend_from_slice(value);
+        }
+        hex(digest(&SHA256, &text).as_ref())
     }
 
     /// What the rules make of a type: the first that fits, and what it says beside.
@@ -329,17 +353,25 @@ impl<'m> Reader<'m, '_> {
     fn check_account(&mut self, item: Option<&'m Json>) {
         self.account.clone_from(&self.recipe.account);
         let recipe = self.recipe;
+        let mut is_named = false;
         for reference in &recipe.rules.account {
-            self.check_account_at(reference, item);
+            is_named |= self.check_account_at(reference, item);
+        }
+        let Trust::Message(signed) = &recipe.verify.trust else { return };
+        // The platform signs for others too, so a message that names nobody may be anybody's.
+        if let Some(reference) = recipe.rules.account.first().filter(|_| !is_named && !signed.is_key_mine) {
+            self.concern(Concern::MissingField { field: reference.shown.clone() });
         }
     }
 
-    fn check_account_at(&mut self, reference: &'m Reference, item: Option<&'m Json>) {
-        let Some(found) = self.name(reference, item) else { return };
+    /// Whether an account stands there.
+    fn check_account_at(&mut self, reference: &'m Reference, item: Option<&'m Json>) -> bool {
+        let Some(found) = self.name(reference, item) else { return false };
         if found != self.recipe.account {
             self.concern(Concern::ForeignPayee { payee: quote(&found) });
             self.account = found;
         }
+        true
     }
 
     /// A test message must ship nothing, and a live one must not be taken for a test.
@@ -385,7 +417,7 @@ impl<'m> Reader<'m, '_> {
         }
         let value = |part: &Part| match part {
             Part::Literal(literal) => Some(literal.as_bytes().to_vec()),
-            Part::Value(reference) => Some(self.optional(reference, item)?.into_owned().into_bytes()),
+            Part::Value(reference) => Some(self.optional(reference, item)?.trim().as_bytes().to_vec()),
             Part::Secret => None,
         };
         let values: Vec<Vec<u8>> = number.template.0.iter().map(value).collect::<Option<_>>()?;
@@ -400,14 +432,16 @@ impl<'m> Reader<'m, '_> {
         Some(text)
     }
 
-    /// A number or account; one that is longer than any platform writes is not taken, and a concern.
+    /// A number or account; one that is longer than any platform writes is not taken, and a concern. Blanks and line ends
+    /// around it are no part of it: alternatives of the signed text may differ in these.
     fn name(&mut self, reference: &Reference, item: Option<&'m Json>) -> Option<String> {
         let text = self.optional(reference, item)?;
+        let text = text.trim();
         if text.len() > NAME_BYTES_MAX {
-            self.concern(Concern::UnknownValue { field: reference.shown.clone(), value: quote(&text) });
+            self.concern(Concern::UnknownValue { field: reference.shown.clone(), value: quote(text) });
             return None;
         }
-        Some(text.into_owned())
+        Some(text.to_owned())
     }
 
     fn first(&mut self, references: &[Reference], item: Option<&'m Json>) -> Option<String> {

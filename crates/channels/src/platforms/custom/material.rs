@@ -115,6 +115,8 @@ impl SecretForm {
 pub(super) struct PublicForm {
     pub(super) format: PublicFormat,
     pub(super) strip_prefix: String,
+    /// The platform signs with it for this merchant and for nobody else.
+    pub(super) is_mine_alone: bool,
 }
 
 /// The forms of a public key.
@@ -137,30 +139,33 @@ impl PublicForm {
     /// Reads `verify.public_key`; without it, a key is what its bytes say.
     pub(super) fn read(node: Option<&Node<'_>>, is_rsa: bool) -> Result<Self, SettingsError> {
         let Some(node) = node else { return Ok(Self::default()) };
-        let keys = node.table(&["format", "strip_prefix", "url_from", "url_allow"])?;
+        let keys = node.table(&["format", "strip_prefix", "mine_alone", "url_from", "url_allow"])?;
         if let Some(node) = ["url_from", "url_allow"].iter().find_map(|key| keys.get(key)) {
             let why =
                 "a certificate whose URL the request names; save it as a file, or use a kind that checks its issuer";
             return Err(node.error("not_offered").because(why));
         }
-        let format = keys.required("format")?;
-        let read = format.word(&[
-            ("pem", PublicFormat::Pem),
-            ("spki-base64", PublicFormat::SpkiBase64),
-            ("x509", PublicFormat::X509),
-            ("hex", PublicFormat::Hex),
-            ("base64", PublicFormat::Base64),
-        ])?;
-        let fits = match read {
+        let format = match keys.get("format") {
+            Some(format) => format.word(&[
+                ("pem", PublicFormat::Pem),
+                ("spki-base64", PublicFormat::SpkiBase64),
+                ("x509", PublicFormat::X509),
+                ("hex", PublicFormat::Hex),
+                ("base64", PublicFormat::Base64),
+            ])?,
+            None => PublicFormat::Any,
+        };
+        let fits = match format {
             PublicFormat::Hex | PublicFormat::Base64 => !is_rsa,
             PublicFormat::X509 => is_rsa,
             _ => true,
         };
         if !fits {
-            return Err(format.error("relation").because("algorithm"));
+            return Err(keys.required("format")?.error("relation").because("algorithm"));
         }
+        let is_mine_alone = keys.get("mine_alone").map_or(Ok(false), Node::flag)?;
         let strip_prefix = keys.get("strip_prefix").map(Node::text).transpose()?.unwrap_or_default();
-        Ok(Self { format: read, strip_prefix: strip_prefix.to_owned() })
+        Ok(Self { format, strip_prefix: strip_prefix.to_owned(), is_mine_alone })
     }
 
     /// The text without its prefix, in the clothes that the format names.

@@ -6,11 +6,12 @@ use std::cell::OnceCell;
 
 use http::{HeaderName, HeaderValue};
 
-use super::template::{Part, Place, Reference, Template, crc32};
+use super::template::{Part, Place, Reference, Template};
 use crate::channel::{Rejection, quote};
 use crate::form::{Form, FormError, Limits};
 use crate::json::{Json, JsonError, Pointer};
 use crate::model::RawRequest;
+use crate::platforms::crc32::crc32;
 use crate::signature::digest::Piece;
 
 /// Largest body, in bytes: a batch of 250 events has some hundred kilobytes.

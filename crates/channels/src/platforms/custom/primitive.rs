@@ -35,6 +35,8 @@ impl Life {
 #[derive(Debug)]
 pub(super) struct Key<K> {
     pub(super) id: Option<String>,
+    /// What it is called in proofs and for people.
+    pub(super) label: String,
     pub(super) life: Life,
     pub(super) key: K,
 }
@@ -170,20 +172,18 @@ impl Primitive {
 
     /// Public facts about the keys: which there are, and nothing of what the secret ones are.
     pub(super) fn notes(&self) -> Vec<KeyNote> {
-        fn notes<K>(ring: &Ring<K>, word: &str, about: impl Fn(&K) -> (String, Option<String>)) -> Vec<KeyNote> {
-            let note = |(at, key): (usize, &Key<K>)| {
+        fn notes<K>(ring: &Ring<K>, about: impl Fn(&K) -> (String, Option<String>)) -> Vec<KeyNote> {
+            let note = |key: &Key<K>| {
                 let (algorithm, fingerprint) = about(&key.key);
-                KeyNote { label: label(key.id.as_deref(), word, at), algorithm, fingerprint, not_after: key.life.until }
+                KeyNote { label: key.label.clone(), algorithm, fingerprint, not_after: key.life.until }
             };
-            ring.0.iter().enumerate().map(note).collect()
+            ring.0.iter().map(note).collect()
         }
         match self {
-            Self::Hmac { hash, keys } => notes(keys, SECRET, |_| (hash.to_string(), None)),
-            Self::Digest { hash, keys } => notes(keys, SECRET, |_| (hash.to_string(), None)),
-            Self::Rsa(keys) => notes(keys, PUBLIC, |key| (format!("RSA {}", key.bits), Some(key.fingerprint.clone()))),
-            Self::Ed25519(keys) => {
-                notes(keys, PUBLIC, |key| ("Ed25519".to_owned(), Some(key.fingerprint().to_owned())))
-            }
+            Self::Hmac { hash, keys } => notes(keys, |_| (hash.to_string(), None)),
+            Self::Digest { hash, keys } => notes(keys, |_| (hash.to_string(), None)),
+            Self::Rsa(keys) => notes(keys, |key| (format!("RSA {}", key.bits), Some(key.fingerprint.clone()))),
+            Self::Ed25519(keys) => notes(keys, |key| ("Ed25519".to_owned(), Some(key.fingerprint().to_owned()))),
         }
     }
 }

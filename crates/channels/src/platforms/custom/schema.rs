@@ -8,7 +8,7 @@ use http::Method;
 
 use super::fetch::Fetch;
 use super::message::BodyForm;
-use super::primitive::{Key, Primitive, Ring, SECRET, label};
+use super::primitive::{Key, Primitive, Ring};
 use super::replies::Replies;
 use super::rules::Rules;
 use super::signature::Carrier;
@@ -97,6 +97,10 @@ pub(super) struct Signed {
     pub(super) primitive: Primitive,
     /// Which key signed, where the message says so.
     pub(super) key_id: Option<Reference>,
+    /// Whether the key signs for this merchant and for nobody else.
+    pub(super) is_key_mine: bool,
+    /// Whether every signed text holds a text that is the merchant's own.
+    pub(super) is_told_to: bool,
 }
 
 /// A token: where it stands, and what it is.
@@ -138,6 +142,10 @@ impl Recipe {
         if configured.iter().any(|(name, _)| name.is_empty()) {
             return Err(SettingsError::new("values", "malformed"));
         }
+        // In a signed text it would bind nothing.
+        if let Some((name, _)) = configured.iter().find(|(_, value)| value.trim().is_empty()) {
+            return Err(SettingsError::new("values", "malformed").because(format!("{name} = \"\"")));
+        }
         // A platform that names the merchant outside the body names it in `require`.
         if configured.iter().all(|(name, _)| name != "account") {
             configured.push(("account".to_owned(), account.clone()));
@@ -165,13 +173,13 @@ impl Recipe {
 
 impl Token {
     fn notes(&self) -> Vec<KeyNote> {
-        let note = |(at, key): (usize, &Key<SharedToken>)| KeyNote {
-            label: label(key.id.as_deref(), SECRET, at),
+        let note = |key: &Key<SharedToken>| KeyNote {
+            label: key.label.clone(),
             algorithm: "token".to_owned(),
             fingerprint: None,
             not_after: key.life.until,
         };
-        self.keys.0.iter().enumerate().map(note).collect()
+        self.keys.0.iter().map(note).collect()
     }
 }
 

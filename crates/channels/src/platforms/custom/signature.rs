@@ -82,6 +82,15 @@ impl Encoding {
         .filter(|bytes| !bytes.is_empty())
     }
 
+    /// Whether a text may be a part of such a signature.
+    pub(super) fn may_hold(self, text: &str) -> bool {
+        text.bytes().all(|byte| match self {
+            Self::Hex => byte.is_ascii_hexdigit(),
+            Self::Base64 => byte.is_ascii_alphanumeric() || b"+/=".contains(&byte),
+            Self::Base64Url => byte.is_ascii_alphanumeric() || b"-_=".contains(&byte),
+        })
+    }
+
     /// The text of bytes.
     #[cfg(any(test, feature = "simulate"))]
     pub(super) fn encode(self, bytes: &[u8]) -> String {

@@ -170,6 +170,14 @@ impl Template {
         })
     }
 
+    /// The fixed texts.
+    pub(super) fn literals(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Literal(text) => Some(text),
+            Part::Value(_) | Part::Secret => None,
+        })
+    }
+
     /// Whether the secret stands in it.
     pub(super) fn has_secret(&self) -> bool {
         self.0.contains(&Part::Secret)
@@ -221,16 +229,10 @@ pub(super) fn fixed_text(node: &Node<'_>, configured: &[(String, String)]) -> Re
     }
 }
 
-/// CRC-32 as in zlib (reflected polynomial 0xEDB88320).
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & 0_u32.wrapping_sub(crc & 1)))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platforms::crc32::crc32;
     use crate::settings::tree::Tree;
 
     fn read(text: &str) -> Result<Template, SettingsError> {

@@ -13,6 +13,7 @@ use crate::signature::key::hex;
 mod asked;
 mod cuts;
 mod keys;
+mod owners;
 #[cfg(feature = "simulate")]
 mod sides;
 mod words;

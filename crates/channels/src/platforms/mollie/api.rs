@@ -5,8 +5,8 @@ use http::Method;
 use http::header::{CONTENT_TYPE, HeaderValue};
 
 use super::facts::{self, Told};
-use super::{FORM, Mollie, payment_id};
-use crate::channel::{Answered, FetchBack, FetchRefused, Fetched, Hint, Pace, Question};
+use super::{FORM, Mollie, Protocol, event, payment_id, payment_number, protocol};
+use crate::channel::{Answered, FetchBack, FetchRefused, Fetched, Hint, HintNumber, Pace, Question};
 use crate::json::Json;
 use crate::model::{Notification, Proven, RawRequest, Scope, Timestamp};
 
@@ -80,6 +80,14 @@ impl FetchBack for Mollie {
 
     fn pace(&self) -> Pace {
         Pace::USUAL
+    }
+
+    /// The payment: its answer has its refunds and chargebacks with it.
+    fn named(&self, message: &RawRequest) -> Option<HintNumber> {
+        match protocol(message).ok()? {
+            Protocol::Classic => payment_number(message).ok(),
+            Protocol::Event => event::payment(&Json::parse(&message.body).ok()?),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::facts::{self, Told};
 use super::settings::Config;
 use super::{Verdict, payment_id};
-use crate::channel::{Hint, Rejection, quote};
+use crate::channel::{Hint, HintNumber, Rejection, quote};
 use crate::json::{Json, JsonError};
 use crate::model::{Concern, Notification, Proven, RawRequest};
 use crate::signature::Verified;
@@ -49,6 +49,14 @@ pub(super) fn is_event(event: &Json) -> bool {
 /// The profile that it is about, where it says so.
 pub(super) fn profile(event: &Json) -> Option<&str> {
     entity(event).unwrap_or(event).get("profileId")?.text()
+}
+
+/// The payment that an event is about, or the payment of the refund or chargeback that it is about.
+pub(super) fn payment(event: &Json) -> Option<HintNumber> {
+    let about = entity(event).unwrap_or(event);
+    let text = |json: &Json, name: &str| json.get(name).and_then(Json::text).map(str::to_owned);
+    let named = [text(about, "id"), text(about, "paymentId"), text(event, "entityId")];
+    named.into_iter().flatten().find_map(|id| payment_id(id.as_bytes()))
 }
 
 fn entity(event: &Json) -> Option<&Json> {
@@ -115,6 +123,10 @@ fn read(config: &Config, event: &Json, verified: Verified) -> Result<Verdict, Re
             None if kind.starts_with("payment.") && config.api.is_some() => {
                 let number = named.and_then(|id| payment_id(id.as_bytes())).ok_or_else(|| malformed("entityId"))?;
                 return Ok(Verdict::Hint(Hint::from_platform(number, &verified)));
+            }
+            // Only its name was sent: whoever could be told what happened must be.
+            None if facts::is_money(kind) => {
+                told.concerns.push(Concern::MissingField { field: "_embedded.entity".into() });
             }
             None => {}
         }

@@ -10,6 +10,18 @@ use crate::model::{Amount, Concern, Currency, Environment, EventKind, Fact, Iden
 /// Most refunds and chargebacks of one payment that are read; more of them are held.
 pub(super) const EMBEDDED_MAX: usize = 250;
 
+/// Somebody paid what a payment link asks for.
+const LINK_PAID: &str = "payment-link.paid";
+
+/// How the types of events begin that are about money of orders or payouts.
+const MONEY: &[&str] =
+    &["payment.", LINK_PAID, "refund.", "chargeback.", "payout.completed", "payout.failed", "payout.canceled"];
+
+/// Whether a type of event is about money.
+pub(super) fn is_money(kind: &str) -> bool {
+    MONEY.iter().any(|family| kind.starts_with(family))
+}
+
 /// What an entity says.
 #[derive(Default)]
 pub(super) struct Told {
@@ -70,6 +82,11 @@ pub(super) fn entity(config: &Config, kind: &str, entity: &Json, told: &mut Told
         Some("refund") => refund(config, entity, None, told),
         Some("chargeback") => chargeback(config, entity, None, told),
         Some("payout") => payout(config, kind, entity, told),
+        // Money came, and which payment brought it is not said: a person looks, since nothing else may tell it.
+        _ if kind == LINK_PAID => {
+            told.concerns.push(Concern::UnknownValue { field: "type".into(), value: quote(kind) });
+            foreign_profile(config, entity, told);
+        }
         _ => foreign_profile(config, entity, told),
     }
 }
@@ -196,7 +213,7 @@ fn payout(config: &Config, kind: &str, payout: &Json, told: &mut Told) {
     let text = |name: &str| payout.get(name).and_then(Json::text).filter(|text| !text.is_empty());
     let kind = match kind {
         "payout.completed" => EventKind::TransferSucceeded,
-        "payout.failed" => EventKind::TransferFailed,
+        "payout.failed" | "payout.canceled" => EventKind::TransferFailed,
         _ => return,
     };
     let Some(id) = text("id") else { return missing("payout.id", told) };

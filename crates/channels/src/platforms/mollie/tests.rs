@@ -386,11 +386,26 @@ fn an_event_says_what_its_entity_says() {
     let payout = json!({ "resource": "payout", "id": "po_1", "amount": { "currency": "EUR", "value": "1.00" } });
     assert_eq!(read(&event("payout.completed", &payout)).facts[0].kind, EventKind::TransferSucceeded);
     assert_eq!(read(&event("payout.failed", &payout)).facts[0].kind, EventKind::TransferFailed);
+    assert_eq!(read(&event("payout.canceled", &payout)).facts[0].kind, EventKind::TransferFailed);
     assert_eq!(read(&event("payout.initiated", &payout)).facts[0].kind, EventKind::Other);
     assert_eq!(
         read(&event("refund.processing", &json!({ "resource": "refund", "status": "processing" }))).facts[0].kind,
         EventKind::Other
     );
+    // Money of which too little is said is held.
+    let link = json!({ "resource": "payment-link", "id": "pl_1", "mode": "live" });
+    let paid = read(&event("payment-link.paid", &link));
+    let unknown = Concern::UnknownValue { field: "type".into(), value: "payment-link.paid".into() };
+    assert_eq!((paid.facts[0].kind, paid.concerns), (EventKind::Other, vec![unknown]));
+    let bare = |kind: &str| read(&json!({ "resource": "event", "id": "whev_1", "type": kind, "entityId": "x_1" }));
+    for kind in ["payment-link.paid", "refund.refunded", "chargeback.received", "payout.completed", "payout.failed"] {
+        let found = bare(kind);
+        assert_eq!(found.facts[0].kind, EventKind::Other);
+        assert_eq!(found.concerns, [Concern::MissingField { field: "_embedded.entity".into() }], "{kind}");
+    }
+    for kind in ["payout.initiated", "sales-invoice.paid", "profile.verified"] {
+        assert_eq!(bare(kind).concerns, [], "{kind}");
+    }
     // What does not fit together is held.
     let mut odd = event("payment.paid", &payment("paid"));
     odd["entityId"] = json!("tr_other");

@@ -8,6 +8,7 @@ mod coins;
 mod copied;
 mod europe;
 mod shops;
+mod vectors;
 
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;

@@ -75,9 +75,11 @@ mod tests {
         for (text, code) in [("10", "USD"), ("10", "Usd"), ("10", ""), ("10", "xxq"), ("10", "usdc"), ("10", "clf")] {
             assert_eq!(minor(text, code), Err(MoneyError::Currency), "{code}");
         }
-        for text in ["", "-1", "1.5", "1e2", "+1", " 1", "0x1"] {
+        for text in ["", "-1", "1e2", "+1", " 1", "0x1", "1."] {
             assert_eq!(minor(text, "usd"), Err(MoneyError::Shape), "{text:?}");
         }
+        assert_eq!(minor("1.5", "usd"), Err(MoneyError::Precision));
+        assert_eq!(minor("1.0", "usd"), Err(MoneyError::Precision));
         assert_eq!(minor("9223372036854775808", "usd"), Err(MoneyError::Range));
     }
 

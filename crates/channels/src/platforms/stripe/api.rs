@@ -1,8 +1,8 @@
 //! The question about an object that a thin event names, and what its answer says: the object as it is now.
 
 use super::facts::{self, is_of};
-use super::{BODY_BYTES_MAX, Stripe};
-use crate::channel::{Answered, FetchBack, FetchRefused, Fetched, Hint, Pace, Question};
+use super::{BODY_BYTES_MAX, Stripe, check_outside};
+use crate::channel::{Answered, FetchBack, FetchRefused, Fetched, Hint, HintNumber, Pace, Question};
 use crate::json::Json;
 use crate::model::{EventKind, Proven, RawRequest, Timestamp};
 use crate::signature::digest::{DigestHash, HexCase};
@@ -73,6 +73,19 @@ impl FetchBack for Stripe {
 
     fn pace(&self) -> Pace {
         Pace::USUAL
+    }
+
+    /// The object itself: its answer tells what the event told. The key is of the endpoint's own account, and knows no
+    /// object of another one.
+    fn named(&self, message: &RawRequest) -> Option<HintNumber> {
+        check_outside(message).ok()?;
+        let event = Json::parse(&message.body).ok()?;
+        let is_own = facts::is_event(&event) && facts::account(&event).is_none_or(|own| own == self.config.account);
+        let object = event.get("data").and_then(|data| data.get("object")).or_else(|| event.get("related_object"));
+        match object?.get("id")? {
+            Json::Text(id) if is_own => path(id).and_then(|_| HintNumber::new(id)),
+            _ => None,
+        }
     }
 }
 

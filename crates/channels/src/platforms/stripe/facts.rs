@@ -21,12 +21,18 @@ const EVENT: &str = "event";
 pub(super) const MONEY_FAMILIES: &[&str] = &["payment_intent.", "charge.", "checkout.session.", "refund.", "payout."];
 
 /// Types of these families that change nothing that anybody should be told.
-const NOTICES: &[&str] = &["charge.updated", "payout.created", "payout.updated", "payout.reconciliation_completed"];
+const NOTICES: &[&str] = &[
+    "charge.updated",
+    // It was made, and nobody has done anything with it yet.
+    "payment_intent.created",
+    "payout.created",
+    "payout.updated",
+    "payout.reconciliation_completed",
+];
 
 /// What happens to payments, as each of the three objects tells it.
 const PAYMENT_INTENTS: &[&str] = &[
     "succeeded",
-    "created",
     "processing",
     "requires_action",
     "partially_funded",
@@ -38,8 +44,21 @@ const CHARGES: &[&str] = &["succeeded", "captured", "pending", "expired", "faile
 const SESSIONS: &[&str] = &["completed", "async_payment_succeeded", "async_payment_failed", "expired"];
 
 /// States of a dispute that goes on, and of one that has ended.
-const OPEN: &[&str] = &["warning_needs_response", "warning_under_review", "needs_response", "under_review"];
+const OPEN: &[&str] = &[
+    "warning_needs_response",
+    "warning_under_review",
+    "needs_response",
+    "under_review",
+    "appeal_needs_response",
+    "appeal_under_review",
+];
 const ENDED: &[&str] = &["won", "lost", "warning_closed", "prevented"];
+
+/// The version of the API since which charges do not list their refunds (Stripe, changelog of 2022-11-15).
+const REFUNDS_UNLISTED: &str = "2022-11-15";
+
+/// The version of the API since which PaymentIntents and charges do not name their invoice (changelog of 2025-03-31).
+const INVOICES_UNNAMED: &str = "2025-03-31";
 
 /// Reads an event whose signature was checked, null when it could not be read. `signed_at` is the time under the signature.
 pub(super) fn read(config: &Config, event: &Json, body: &[u8], signed_at: Timestamp) -> Notification {
@@ -47,6 +66,7 @@ pub(super) fn read(config: &Config, event: &Json, body: &[u8], signed_at: Timest
     let account = account(event).unwrap_or(&config.account).to_owned();
     let object = event.get("data").and_then(|data| data.get("object")).unwrap_or(&Json::Null);
     let mut reader = Reader::new(config, object, account, created(event));
+    reader.version = text_of(event, "api_version");
     reader.platform_id = text_of(event, "id").filter(|id| id.len() <= NAME_BYTES_MAX).unwrap_or_else(digest);
     let kind = text_of(event, "type");
     if kind.is_none() && *event != Json::Null {
@@ -55,7 +75,10 @@ pub(super) fn read(config: &Config, event: &Json, body: &[u8], signed_at: Timest
     if !config.is_own(&reader.scope.account) {
         reader.concern(Concern::ForeignPayee { payee: quote(&reader.scope.account) });
     }
-    reader.check_environment(event);
+    if *event != Json::Null {
+        reader.check_environment(event);
+        reader.check_account(event);
+    }
     let facts = match (&kind, event.get("object").and_then(Json::text)) {
         (Some(kind), Some(EVENT)) => reader.facts(kind, event),
         (Some(kind), Some(thin::OBJECT)) => thin::facts(&mut reader, kind),
@@ -131,6 +154,8 @@ pub(super) struct Reader<'e> {
     scope: Scope,
     platform_id: String,
     at: Option<Timestamp>,
+    /// Of the API by which the object is written: a date, and a word behind it in later ones.
+    version: Option<String>,
     concerns: Vec<Concern>,
 }
 
@@ -138,7 +163,7 @@ impl<'e> Reader<'e> {
     /// Nothing read yet.
     fn new(config: &'e Config, object: &'e Json, account: String, at: Option<Timestamp>) -> Self {
         let scope = Scope { environment: config.environment, family: FAMILY, account };
-        Self { config, object, scope, platform_id: String::new(), at, concerns: Vec::new() }
+        Self { config, object, scope, platform_id: String::new(), at, version: None, concerns: Vec::new() }
     }
 
     fn facts(&mut self, kind: &str, event: &Json) -> Vec<Fact> {
@@ -173,16 +198,18 @@ impl<'e> Reader<'e> {
                     return Some(vec![self.other()]);
                 }
                 let field = if self.object.get("amount_received").is_some() { "amount_received" } else { "amount" };
-                let charge = self.identity("latest_charge");
-                self.paid("id", field, charge)
+                let names = [self.identity("latest_charge"), self.identity("invoice")];
+                self.paid("id", field, names)
             }
-            "created" | "processing" | "requires_action" | "partially_funded" => {
+            "processing" | "requires_action" | "partially_funded" => {
                 self.without_amount(EventKind::PaymentPending, "id", None)
             }
             "canceled" => self.without_amount(EventKind::PaymentClosed, "id", None),
+            // Nothing is set aside any more: it was taken or given up, which is told by another type.
+            "amount_capturable_updated" if self.number("amount_capturable") == Some("0") => vec![self.other()],
             "amount_capturable_updated" => self.authorized("id", "amount_capturable"),
             "payment_failed" => {
-                let charge = self.identity("latest_charge");
+                let charge = self.failed_charge();
                 self.failed(charge, "amount", "id")
             }
             _ => return None,
@@ -191,13 +218,14 @@ impl<'e> Reader<'e> {
 
     /// A charge: one attempt to pay a `PaymentIntent`, or a payment of its own where there is none.
     fn charge(&mut self, what: &str) -> Option<Vec<Fact>> {
-        let name = if self.has("payment_intent") { "payment_intent" } else { "id" };
+        let name = self.payment_name();
         let own = self.identity("id");
         Some(match what {
             "succeeded" | "captured" => match self.object.get("captured") {
                 Some(Json::Flag(true)) => {
                     let field = if self.object.get("amount_captured").is_some() { "amount_captured" } else { "amount" };
-                    self.paid(name, field, own)
+                    let names = [own, self.identity("invoice")];
+                    self.paid(name, field, names)
                 }
                 Some(Json::Flag(false)) if what == "succeeded" => self.authorized(name, "amount"),
                 Some(Json::Flag(false)) => self.contradiction("captured"),
@@ -212,11 +240,22 @@ impl<'e> Reader<'e> {
 
     /// A Checkout session: it has a `PaymentIntent` unless it is of a subscription, or expired before anybody paid.
     fn session(&mut self, what: &str) -> Option<Vec<Fact>> {
-        let name = if self.has("payment_intent") { "payment_intent" } else { "id" };
+        let has_intent = self.has("payment_intent");
+        let name = if has_intent { "payment_intent" } else { "id" };
         let own = self.identity("id");
         let status = self.text("payment_status");
         Some(match (what, status.as_deref()) {
-            ("completed" | "async_payment_succeeded", Some("paid")) => self.paid(name, "amount_total", own),
+            ("completed" | "async_payment_succeeded", Some("paid")) => {
+                let from = self.config.payments_from;
+                let is_told_twice = from.payment_intent || from.charge;
+                if !has_intent && is_told_twice && !self.is_before(INVOICES_UNNAMED) {
+                    // Nothing says that this is the payment which the PaymentIntent tells as well.
+                    self.concern(Concern::MissingField { field: path("payment_intent") });
+                }
+                // Both name the invoice in older versions.
+                let invoice = if has_intent { None } else { self.identity("invoice") };
+                self.paid(name, "amount_total", [own, invoice])
+            }
             // The buyer is done, the money is under way.
             ("completed", Some("unpaid")) => self.without_amount(EventKind::PaymentPending, name, own),
             // A trial, a card that was saved, or a price of nothing.
@@ -234,14 +273,12 @@ impl<'e> Reader<'e> {
 
     /// A refund with its own number, by its state.
     fn refund(&mut self, told: Option<EventKind>) -> Vec<Fact> {
-        if self.config.refunds_from == RefundsFrom::Charge && told.is_none() {
-            // The charge tells it. A failure is told by nobody else.
-            let is_success = self.text("status").as_deref() == Some("succeeded");
-            if is_success {
-                return vec![self.other()];
-            }
-        }
         let status = self.text("status");
+        // The charge tells it, by its number where it lists its refunds. A failure is told by nobody else.
+        let is_told = self.config.refunds_from == RefundsFrom::Charge && !self.is_before(REFUNDS_UNLISTED);
+        if is_told && told.is_none() && status.as_deref() == Some("succeeded") {
+            return vec![self.other()];
+        }
         let kind = match (status.as_deref(), told) {
             (Some("succeeded"), Some(_)) => return self.contradiction("status"),
             (_, Some(told)) => told,
@@ -258,9 +295,21 @@ impl<'e> Reader<'e> {
         vec![Fact { payment, ..self.fact(kind, identity, amount) }]
     }
 
-    /// A charge of which something was given back. It states a running total; where it lists the refunds as well (versions
-    /// of the API before 2022-11-15), the latest of them is this one.
+    /// A charge of which something was given back, or an authorisation that was: of that no money had been taken.
     fn charge_refunded(&mut self) -> Vec<Fact> {
+        match self.object.get("captured") {
+            Some(Json::Flag(true)) => self.given_back(),
+            Some(Json::Flag(false)) if self.config.payments_from.charge => {
+                let (name, own) = (self.payment_name(), self.identity("id"));
+                self.without_amount(EventKind::PaymentClosed, name, own)
+            }
+            Some(Json::Flag(false)) => vec![self.other()],
+            _ => self.missing("captured"),
+        }
+    }
+
+    /// It states a running total; where it lists the refunds as well ([`REFUNDS_UNLISTED`]), the latest of them is this one.
+    fn given_back(&mut self) -> Vec<Fact> {
         let Some(payment) = self.payment_of_charge() else { return self.missing("id") };
         let total = match self.amount(self.object, "amount_refunded", Counted::Charge) {
             Amount::Stated(total) => Some(total),
@@ -291,8 +340,13 @@ impl<'e> Reader<'e> {
                 let Some(total) = total else { return vec![self.other()] };
                 let name = Identity::new(format!("{payment}:total:{}", total.minor));
                 let Some(name) = name else { return self.unknown("id", payment.as_str()) };
-                let series = Series(payment.clone());
-                let amount = Amount::Cumulative { series, total, is_numbered: false };
+                let amount = if self.is_taken_whole() {
+                    Amount::Cumulative { series: Series(payment.clone()), total, is_numbered: false }
+                } else {
+                    // What was set aside and never taken counts as given back.
+                    self.concern(Concern::UnreadableAmount { field: path("amount_refunded") });
+                    Amount::Unreadable
+                };
                 let fact = self.fact(EventKind::RefundSucceeded, name, amount);
                 vec![Fact { payment: Some(payment), platform_no: None, ..fact }]
             }
@@ -341,15 +395,16 @@ impl<'e> Reader<'e> {
         vec![self.fact(event, identity, amount)]
     }
 
-    /// A payment under the name in `name`. It was just paid, so nothing of it was given back yet.
-    fn paid(&mut self, name: &'static str, field: &'static str, alias: Option<Identity>) -> Vec<Fact> {
+    /// A payment under the name in `name`.
+    fn paid(&mut self, name: &'static str, field: &'static str, others: [Option<Identity>; 2]) -> Vec<Fact> {
         let Some(identity) = self.identity(name) else { return self.missing(name) };
         let amount = self.amount(self.object, field, Counted::Charge);
+        let is_untouched = self.is_taken_whole() && self.number("amount_refunded").is_none_or(|back| back == "0");
         let baseline = match &amount {
-            Amount::Stated(money) => Some((Series(identity.clone()), money.currency)),
+            Amount::Stated(money) if is_untouched => Some((Series(identity.clone()), money.currency)),
             _ => None,
         };
-        let aliases = alias.into_iter().filter(|alias| *alias != identity).collect();
+        let aliases = others.into_iter().flatten().filter(|alias| *alias != identity).collect();
         vec![Fact { aliases, baseline, ..self.fact(EventKind::PaymentSucceeded, identity, amount) }]
     }
 
@@ -380,6 +435,21 @@ impl<'e> Reader<'e> {
         vec![Fact { platform_no: self.name(payment), ..self.fact(EventKind::PaymentFailed, identity, amount) }]
     }
 
+    /// The charge of an attempt that failed. One that failed before there was a charge leaves that of the attempt before it
+    /// in `latest_charge`.
+    fn failed_charge(&mut self) -> Option<Identity> {
+        match self.object.get("last_payment_error") {
+            Some(error @ Json::Object(_)) => text_of(error, "charge").and_then(Identity::new),
+            _ => self.identity("latest_charge"),
+        }
+    }
+
+    /// Whether all that was set aside was taken, as far as the object says so.
+    fn is_taken_whole(&self) -> bool {
+        let taken = self.number("amount_received").or(self.number("amount_captured"));
+        taken.is_none_or(|taken| self.number("amount") == Some(taken))
+    }
+
     /// The payment that a refund or dispute follows.
     fn payment(&mut self) -> Option<Identity> {
         let field = if self.has("payment_intent") { "payment_intent" } else { "charge" };
@@ -390,9 +460,13 @@ impl<'e> Reader<'e> {
         payment
     }
 
+    /// The member that names the payment which a charge belongs to, or is.
+    fn payment_name(&self) -> &'static str {
+        if self.has("payment_intent") { "payment_intent" } else { "id" }
+    }
+
     fn payment_of_charge(&mut self) -> Option<Identity> {
-        let field = if self.has("payment_intent") { "payment_intent" } else { "id" };
-        self.identity(field)
+        self.identity(self.payment_name())
     }
 
     /// A fact about the object.
@@ -460,6 +534,19 @@ impl<'e> Reader<'e> {
         }
     }
 
+    /// An account that cannot be read is not taken for the endpoint's own.
+    fn check_account(&mut self, event: &Json) {
+        let is_there = !matches!(event.get("account"), None | Some(Json::Null));
+        if is_there && account(event).is_none() {
+            self.concern(Concern::UnreadableText { field: "account".into() });
+        }
+    }
+
+    /// Whether the object is written by a version of the API from before this day.
+    fn is_before(&self, day: &str) -> bool {
+        self.version.as_deref().and_then(|version| version.get(..day.len())).is_some_and(|version| version < day)
+    }
+
     /// Whether a member of the object says what the type says.
     fn says(&mut self, field: &str, expected: &str) -> bool {
         let found = self.text(field);
@@ -490,6 +577,14 @@ impl<'e> Reader<'e> {
 
     fn has(&self, field: &str) -> bool {
         !matches!(self.object.get(field), None | Some(Json::Null))
+    }
+
+    /// A number of the object, as it is written.
+    fn number(&self, field: &str) -> Option<&'e str> {
+        match self.object.get(field)? {
+            Json::Number(text) => Some(text.as_str()),
+            _ => None,
+        }
     }
 
     /// A text of the object; none when it is absent, null, blank or no text.

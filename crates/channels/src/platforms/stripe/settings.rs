@@ -150,9 +150,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "for thin events: a secret or restricted key (sk_…, rk_…) that may read PaymentIntents, charges, refunds, \
-                 disputes and payouts; dashboard: Developers > API keys. Thin events about money are held without it",
+                 disputes and payouts; dashboard: Developers > API keys. Thin events about money are held without it, and \
+                 those of connected accounts also with it",
             zh: "接收轻量(thin)事件时:可读取 PaymentIntent、Charge、退款、争议、打款的密钥或受限密钥(sk_…、rk_…);\
-                 见 Dashboard 的 Developers > API keys。未填写时涉及资金的轻量事件会被挂起",
+                 见 Dashboard 的 Developers > API keys。未填写时涉及资金的轻量事件会被挂起;关联账户的轻量事件始终挂起",
         },
         example: "stripe_api_key",
     },
@@ -270,7 +271,7 @@ fn secrets(settings: &Settings) -> Result<Vec<HmacKey>, SettingsError> {
             Err(SettingsError::new(SECRET_FILES, "out_of_range").because(format!("{} > {SECRETS_MAX}", files.len())))
         }
         (None, Some(files)) => {
-            let label = |at: usize| format!("{SECRET_FILES}[{at}]");
+            let label = |at: usize| settings.key_label(SECRET_FILES, at);
             files.iter().enumerate().map(|(at, file)| secret(SECRET_FILES, file, label(at))).collect()
         }
     }

@@ -300,7 +300,7 @@ fn what_is_no_event_is_not_recognised() {
     get.method = Method::GET;
     assert_eq!((channel().recognise(&get), refusal(&get).word()), (Likeness::No, "method"));
     let twice = body.to_string().replacen('{', r#"{"livemode":false,"#, 1);
-    assert_eq!(refusal(&signed(&twice)), Rejection::Duplicate { field: "livemode".into() });
+    assert_eq!(channel().recognise(&signed(&twice)), Likeness::No);
 }
 
 #[test]

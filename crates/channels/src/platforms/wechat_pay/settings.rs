@@ -227,6 +227,7 @@ fn caller(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<Option<Caller
     let (file, serial) = match (settings.key(KEY), serial) {
         (None, None) => return Ok(None),
         (Some(_), None) => return Err(SettingsError::new(SERIAL, "missing")),
+        (None, Some(_)) if settings.has_ended(KEY) => return Ok(None),
         (None, Some(_)) => return Err(SettingsError::new(KEY, "missing")),
         (Some(file), Some(serial)) => (file, serial),
     };
@@ -256,6 +257,7 @@ fn public_key(
     let (file, id) = match (settings.key(KEY), id) {
         (None, None) => return Ok(None),
         (Some(_), None) => return Err(SettingsError::new(ID, "missing")),
+        (None, Some(_)) if settings.has_ended(KEY) => return Ok(None),
         (None, Some(_)) => return Err(SettingsError::new(KEY, "missing")),
         (Some(file), Some(id)) => (file, id),
     };

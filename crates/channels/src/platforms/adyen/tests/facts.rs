@@ -63,8 +63,13 @@ fn refunds_and_disputes_follow_the_original() {
     ] {
         assert_eq!(told(modification(code, true)), format!("{kind} T1 1130EUR M1:{code} |"));
     }
-    let notification = verdict(&settings(), &message(&[signed(modification("REFUND", true))])).unwrap();
-    assert_eq!(notification.facts[0].payment.as_ref().map(crate::model::Identity::as_str), Some("P1"));
+    for (capture, payment) in [("immediate", Some("P1")), ("later", Some("P1")), ("in_parts", None)] {
+        for code in ["REFUND", "CHARGEBACK"] {
+            let notification = verdict(&by(capture), &message(&[signed(modification(code, true))])).unwrap();
+            assert_eq!(notification.concerns, []);
+            assert_eq!(notification.facts[0].payment.as_ref().map(crate::model::Identity::as_str), payment);
+        }
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The keys of a channel, from whichever of the ways they were given in.
 
+use zeroize::Zeroizing;
+
 use super::KEYS_MAX;
+use crate::channel::quote;
 use crate::model::Timestamp;
 use crate::platforms::custom::material::Given;
 use crate::platforms::custom::primitive::{Key, Life, Ring, label};
@@ -42,6 +45,8 @@ pub(super) const NONE: &[&str] = &["secret", "secret_files", "public_key", "key"
 /// Key material as it was given.
 struct Material<'s> {
     id: Option<String>,
+    /// What it is called where it has no id.
+    name: Option<String>,
     life: Life,
     bytes: &'s [u8],
     given: Given<'s>,
@@ -69,29 +74,39 @@ impl Source {
             return Err(SettingsError::new("key", "missing").because("id"));
         }
         let key = |(at, material): (usize, Material<'_>)| {
-            let label = label(material.id.as_deref(), self.word, at);
+            let label = label(material.id.as_deref().or(material.name.as_deref()), self.word, at);
             let (key, own) = make(material.bytes, &material.given, &label)?;
             let until = match (own.until, material.life.until) {
                 (Some(own), Some(configured)) => Some(own.min(configured)),
                 (own, configured) => own.or(configured),
             };
-            Ok(Key { id: material.id, life: Life { from: own.from, until }, key })
+            Ok(Key { id: material.id, label, life: Life { from: own.from, until }, key })
         };
         found.into_iter().enumerate().map(key).collect::<Result<_, _>>().map(Ring)
     }
 
-    fn found(self, settings: &Settings) -> Result<Vec<Material<'_>>, SettingsError> {
+    fn found<'s>(self, settings: &'s Settings) -> Result<Vec<Material<'s>>, SettingsError> {
         let own_id = settings.text("key_id").map(str::to_owned);
-        let plain =
-            |bytes, setting| Material { id: None, life: Life::default(), bytes, given: Given::Setting(setting) };
+        let plain = |bytes, setting| Material {
+            id: None,
+            name: None,
+            life: Life::default(),
+            bytes,
+            given: Given::Setting(setting),
+        };
         let mut found: Vec<Material<'_>> =
             settings.key(self.one).map(|bytes| plain(bytes, self.one)).into_iter().collect();
         if let Some(many) = self.many {
             let files = settings.keys(many).unwrap_or_default();
+            if settings.keys(many).is_some_and(<[_]>::is_empty) {
+                return Err(SettingsError::new(many, "empty_list"));
+            }
             if !files.is_empty() && !found.is_empty() {
                 return Err(SettingsError::new(many, "either_or").because(self.one));
             }
-            found.extend(files.iter().map(|bytes| plain(bytes.as_slice(), many)));
+            let name = |at| settings.mark(many, at).and_then(|mark| mark.name.as_deref()).map(quote);
+            let file = |(at, bytes): (usize, &'s Zeroizing<Vec<u8>>)| Material { name: name(at), ..plain(bytes, many) };
+            found.extend(files.iter().enumerate().map(file));
         }
         match found.as_mut_slice() {
             [one] => one.id = own_id,
@@ -123,7 +138,7 @@ impl Source {
         let Tree::Secret(bytes) = given.tree() else { return Err(given.error("missing")) };
         let id = keys.get("id").map(|id| id.text().map(str::to_owned)).transpose()?;
         let until = keys.get("until").map(until).transpose()?;
-        Ok(Material { id, life: Life { from: None, until }, bytes, given: Given::Node(given.clone()) })
+        Ok(Material { id, name: None, life: Life { from: None, until }, bytes, given: Given::Node(given.clone()) })
     }
 }
 

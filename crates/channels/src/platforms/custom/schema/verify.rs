@@ -111,7 +111,26 @@ impl Reader<'_> {
             live: keys.get("environment").map(|node| self.live_word(node)).transpose()?,
         };
         check_places(&keys, &verify)?;
+        self.check_owner(&keys, &verify)?;
         Ok(verify)
+    }
+
+    /// What a public key signs for others proves something of them: whoever takes their messages for his own has been
+    /// paid nothing.
+    fn check_owner(&self, keys: &Keys<'_>, verify: &Verify) -> Result<(), SettingsError> {
+        let Trust::Message(signed) = &verify.trust else { return Ok(()) };
+        if signed.is_key_mine {
+            return Ok(());
+        }
+        if let Some((reference, _)) = verify.require.iter().find(|(reference, _)| !signed.covers(reference)) {
+            return Err(keys.required("require")?.error("not_signed").because(reference.shown.clone()));
+        }
+        let event = self.settings.tree("event").map(|tree| Node::new("event", tree));
+        let entries = event.map(|event| event.entries()).transpose()?.unwrap_or_default();
+        let is_named = signed.is_told_to
+            || verify.require.iter().any(|(_, expected)| self.is_mine(expected))
+            || entries.iter().any(|(key, _)| *key == "account");
+        if is_named { Ok(()) } else { Err(keys.required("algorithm")?.error("unowned")) }
     }
 
     /// The question that is asked about a message whose content is not believed.
@@ -194,7 +213,12 @@ impl Reader<'_> {
             return Err(node.error("either_or").because("want = \"{key_id}\""));
         }
         let primitive = self.primitive(keys, algorithm, key_id.is_some() || names_key)?;
-        Ok(Signed { carrier, stamp, templates, primitive, key_id })
+        let is_public = matches!(algorithm, Algorithm::Rsa | Algorithm::Ed25519);
+        let is_key_mine =
+            !is_public || PublicForm::read(keys.get("public_key"), algorithm == Algorithm::Rsa)?.is_mine_alone;
+        let is_mine = |text: &String| self.is_mine(text);
+        let is_told_to = templates.iter().all(|template| template.literals().any(is_mine));
+        Ok(Signed { carrier, stamp, templates, primitive, key_id, is_key_mine, is_told_to })
     }
 
     fn primitive(&self, keys: &Keys<'_>, algorithm: Algorithm, by_id: bool) -> Result<Primitive, SettingsError> {
@@ -263,11 +287,29 @@ impl Reader<'_> {
             None => Ok(usual.to_owned()),
         };
         let parse = keys.required("parse")?;
+        // What a signature may hold itself would cut it in two, and what cannot be found is never there.
+        let parts = |key: &str, usual: &str| match sep(key, usual)? {
+            cut if encoding.may_hold(&cut) => {
+                Err(keys.get(key).unwrap_or(parse).error("never_matches").because(format!("{key} = {cut:?}: encoding")))
+            }
+            whole => Ok(whole),
+        };
+        let holds_none = |key: &str, text: &str, seps: &[&str]| match seps.iter().find(|sep| text.contains(**sep)) {
+            Some(sep) => {
+                Err(keys.get(key).unwrap_or(parse).error("never_matches").because(format!("{text:?}: {sep:?}")))
+            }
+            None => Ok(()),
+        };
         let (writing, unused): (Writing, &[&str]) = match parse.word(&[("whole", 0), ("kv", 1), ("list", 2)])? {
             0 => (Writing::Whole { prefix }, &["pair_sep", "kv_sep", "list_sep", "version_sep", "want"]),
             1 => {
                 let want = want.ok_or_else(|| keys.missing("want"))?;
-                let writing = Writing::Pairs { pair_sep: sep("pair_sep", ",")?, kv_sep: sep("kv_sep", "=")?, want };
+                let (pair_sep, kv_sep) = (parts("pair_sep", ",")?, sep("kv_sep", "=")?);
+                holds_none("kv_sep", &kv_sep, &[&pair_sep])?;
+                if let Want::Named(name) = &want {
+                    holds_none("want", name, &[&pair_sep, &kv_sep])?;
+                }
+                let writing = Writing::Pairs { pair_sep, kv_sep, want };
                 (writing, &["prefix", "list_sep", "version_sep"])
             }
             _ => {
@@ -277,10 +319,15 @@ impl Reader<'_> {
                     (None, Some(_)) => return Err(keys.missing("want")),
                     (None, None) => None,
                 };
-                let list_sep = sep("list_sep", ",")?;
-                if version.as_ref().is_some_and(|version| version.sep == list_sep) {
-                    return Err(parse.error("relation").because("list_sep = version_sep"));
+                let list_sep = parts("list_sep", ",")?;
+                if let Some(version) = &version {
+                    if version.sep == list_sep {
+                        return Err(parse.error("relation").because("list_sep = version_sep"));
+                    }
+                    holds_none("version_sep", &version.sep, &[&list_sep])?;
+                    holds_none("want", &version.want, &[&list_sep, &version.sep])?;
                 }
+                holds_none("prefix", &prefix, &[&list_sep])?;
                 (Writing::List { list_sep, prefix, version }, &["pair_sep", "kv_sep"])
             }
         };
@@ -373,6 +420,11 @@ impl Reader<'_> {
             Ok((reference, expected))
         };
         entries.into_iter().map(read).collect()
+    }
+
+    /// Whether a configured text is the merchant's own: his account, or one of his values.
+    fn is_mine(&self, text: &str) -> bool {
+        self.configured.iter().any(|(_, value)| text.contains(value.as_str()))
     }
 
     fn live_word(&self, node: &Node<'_>) -> Result<LiveWord, SettingsError> {
@@ -585,7 +637,7 @@ fn check_cuts(keys: &Keys<'_>, body: BodyForm, signed: &Signed) -> Result<(), Se
         if let Some((first, second)) = template.joined(shape) {
             return Err(node.error("not_separated").because(format!("{{{}}}{{{}}}", first.shown, second.shown)));
         }
-        let same = |other: &Template| other.references().eq(template.references());
+        let same = |other: &Template| other.without_ends() == template.without_ends();
         if !signed.templates.iter().all(|other| same(other) || (other.is_closed(shape) && template.is_closed(shape))) {
             return Err(node.error("not_separated").because("message = [ … ]"));
         }

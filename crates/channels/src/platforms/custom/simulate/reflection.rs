@@ -59,7 +59,7 @@ impl Reflection {
 
     /// The message, and what the platform answers when it is asked about it.
     pub(super) fn told(&self, story: &Story) -> (RawRequest, Doc) {
-        let mut draft = Draft::default();
+        let mut draft = Draft::at(story.path.clone());
         self.tell(story, &mut draft);
         if let Some(signed) = self.recipe.verify.signed() {
             self.sign(signed, story, &mut draft);

@@ -17,7 +17,7 @@ use crate::channel::{HttpAnswer, HttpAsk};
 use crate::model::{EventKind, RawRequest};
 use crate::platforms::custom::schema::Recipe;
 use crate::settings::tree::Tree;
-use crate::settings::{SettingValue, Settings};
+use crate::settings::{SettingValue, Settings, SettingsError};
 use crate::signature::key::{PublicKey, hex, to_pem};
 use crate::signature::{ed25519, self_signed};
 use crate::simulate::{ApiConduct, ApiOffice, Cover, Genuine, Mirror as _, OtherSide, Story, WrittenSetting};
@@ -25,8 +25,11 @@ use crate::simulate::{ApiConduct, ApiOffice, Cover, Genuine, Mirror as _, OtherS
 /// Bytes of a throw-away secret.
 const SECRET_BYTES: usize = 32;
 
-/// The id of the key, where messages name one.
+/// The id of the key, where messages name one and nobody chose another.
 const KEY_ID: &str = "key-1001";
+
+/// The settings that hold keys and their ids.
+const OF_KEYS: [&str; 6] = ["secret", "secret_files", "public_key", "key", "key_id", "api_key"];
 
 /// What an export of each kind of key begins with.
 const SECRET: &str = "secret ";
@@ -50,6 +53,8 @@ enum Keys {
 pub(super) struct Side {
     name: &'static str,
     base: Settings,
+    /// What messages call the key.
+    key_id: String,
     keys: Keys,
     api_key: Zeroizing<String>,
     stories: &'static [EventKind],
@@ -58,21 +63,38 @@ pub(super) struct Side {
 
 impl Side {
     pub(super) fn new(name: &'static str, base: Settings) -> Self {
-        let keys = Keys::new(&base);
-        Self::with(name, base, keys, Zeroizing::new(hex(&random())))
+        Self::fresh(name, base, KEY_ID.to_owned()).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    fn with(name: &'static str, base: Settings, keys: Keys, api_key: Zeroizing<String>) -> Self {
-        let settings = all(&base, written(name, &base, &keys, &api_key));
-        let recipe = Recipe::build(&settings).unwrap_or_else(|error| panic!("{name}: {error}"));
-        let pair = keys.pair();
-        let reflection = Reflection::new(recipe, pair).unwrap_or_else(|error| panic!("{name}: {error}"));
+    /// A side of a channel's own recipe. Its key is called as the channel's first one is, so that the channel knows it.
+    fn of_channel(name: &'static str, settings: &Settings) -> Result<Self, SettingsError> {
+        let recipe = Recipe::build(settings)?;
+        let key_id = recipe.verify.signed().and_then(|signed| signed.primitive.first_id()).unwrap_or(KEY_ID).to_owned();
+        let kept = settings.values().filter(|(name, _)| !OF_KEYS.contains(name));
+        let base = kept.fold(Settings::new(settings.environment), |base, (name, value)| base.with(name, value.clone()));
+        Self::fresh(name, base, key_id)
+    }
+
+    fn fresh(name: &'static str, base: Settings, key_id: String) -> Result<Self, SettingsError> {
+        let keys = Keys::new(&base);
+        Self::with(name, base, key_id, keys, Zeroizing::new(hex(&random())))
+    }
+
+    fn with(
+        name: &'static str,
+        base: Settings,
+        key_id: String,
+        keys: Keys,
+        api_key: Zeroizing<String>,
+    ) -> Result<Self, SettingsError> {
+        let settings = all(&base, written(name, &base, &key_id, &keys, &api_key));
+        let reflection = Reflection::new(Recipe::build(&settings)?, keys.pair())?;
         let stories = lasting_kinds(reflection.stories());
-        Self { name, base, keys, api_key, stories, reflection }
+        Ok(Self { name, base, key_id, keys, api_key, stories, reflection })
     }
 
     fn written(&self) -> Vec<WrittenSetting> {
-        written(self.name, &self.base, &self.keys, &self.api_key)
+        written(self.name, &self.base, &self.key_id, &self.keys, &self.api_key)
     }
 }
 
@@ -111,8 +133,15 @@ impl OtherSide for Side {
             is_api_key.then(|| (keys, Zeroizing::new(api_key.to_owned())))
         };
         let (keys, api_key) = read().ok_or("not the keys of this recipe")?;
-        *self = Self::with(self.name, self.base.clone(), keys, api_key);
+        let side = Self::with(self.name, self.base.clone(), self.key_id.clone(), keys, api_key);
+        *self = side.map_err(|error| error.to_string())?;
         Ok(())
+    }
+
+    /// Only whole recipes: what a preset's channel is given is no other way of speaking.
+    fn fitted(&self, settings: &Settings) -> Option<Box<dyn OtherSide>> {
+        settings.tree("verify")?;
+        Some(Box::new(Self::of_channel(self.name, settings).ok()?))
     }
 
     fn api_office(&self) -> Option<Box<dyn ApiOffice>> {
@@ -237,7 +266,7 @@ fn text_at<'t>(tree: &'t Tree, path: &[&str]) -> Option<&'t str> {
 }
 
 /// The keys as settings.
-fn written(name: &str, base: &Settings, keys: &Keys, api_key: &str) -> Vec<WrittenSetting> {
+fn written(name: &str, base: &Settings, key_id: &str, keys: &Keys, api_key: &str) -> Vec<WrittenSetting> {
     let key = |setting: &'static str, material: Vec<u8>, end: &str| WrittenSetting {
         name: setting,
         value: SettingValue::Key(Zeroizing::new(material)),
@@ -246,7 +275,7 @@ fn written(name: &str, base: &Settings, keys: &Keys, api_key: &str) -> Vec<Writt
     let mut written: Vec<WrittenSetting> =
         keys.given(base).map(|(setting, material, end)| key(setting, material, end)).into_iter().collect();
     if names_key(base) {
-        let value = SettingValue::Text(KEY_ID.to_owned());
+        let value = SettingValue::Text(key_id.to_owned());
         written.push(WrittenSetting { name: "key_id", value, file_name: None });
     }
     if base.tree("fetch").is_some() {

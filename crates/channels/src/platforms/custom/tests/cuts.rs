@@ -159,3 +159,20 @@ fn a_condition_without_one_text_is_a_concern() {
         assert_eq!(!concerns.is_empty(), is_held, "{state}: {concerns:?}");
     }
 }
+
+/// The platform signed one amount; with another fixed text around it, the same signed text is another amount.
+#[test]
+fn alternatives_differ_in_blanks_at_their_ends_and_nowhere_else() {
+    let verify = |messages: &str| fields(&format!("[{messages}]"));
+    let event = r#""type":"json:/t","map":{"paid":"other"}"#;
+    for messages in [
+        r#""{json:/t}|{json:/a}", "{json:/t}|{json:/a}00""#,
+        r#""{json:/t}|{json:/a}", "{json:/t}||{json:/a}""#,
+        r#""{json:/t}|{json:/a}", "1{json:/t}|{json:/a}""#,
+        r#""{json:/t}\n{json:/a}", "{json:/t}\n\n{json:/a}""#,
+        r#""{json:/t}", "{json:/t}-""#,
+    ] {
+        assert_eq!(error(&verify(messages), event), ("verify.message[0]".to_owned(), "not_separated"), "{messages}");
+    }
+    channel(&verify(r#""{json:/t}|{json:/a}", "{json:/t}|{json:/a}\n", " {json:/t}|{json:/a}""#), event);
+}

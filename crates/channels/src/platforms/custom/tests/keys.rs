@@ -108,10 +108,9 @@ fn rsa_keys_in_every_form() {
     let base64 = signature::Encoding::Base64.encode(public.spki());
     let certificate = to_pem("CERTIFICATE", &self_signed::certificate(&pair, &public, "platform").unwrap());
     let verify = |format: &str| {
-        let format =
-            if format.is_empty() { String::new() } else { format!(r#","public_key":{{"format":"{format}"}}"#) };
+        let format = if format.is_empty() { String::new() } else { format!(r#","format":"{format}""#) };
         format!(
-            r#"{{"algorithm":"rsa-sha256","encoding":"base64","message":"{{body}}","signature":{{"from":"header:s","parse":"whole"}}{format}}}"#
+            r#"{{"algorithm":"rsa-sha256","encoding":"base64","message":"{{body}}","signature":{{"from":"header:s","parse":"whole"}},"public_key":{{"mine_alone":true{format}}}}}"#
         )
     };
     let sign = |pair: &RsaKeyPair| signature::Encoding::Base64.encode(&sign_sha256(pair, BODY.as_bytes()).unwrap());
@@ -154,7 +153,7 @@ fn checks_of_public_keys_are_bounded() {
     let pairs: Vec<RsaKeyPair> = (0..2).map(|_| RsaKeyPair::generate(KeySize::Rsa2048).unwrap()).collect();
     let pems: Vec<String> = pairs.iter().map(|pair| PublicKey::of_pair("key", pair).unwrap().to_pem()).collect();
     let keys = keyed(&[("one", pems[0].as_bytes(), None), ("two", pems[1].as_bytes(), None)], "public_key");
-    let verify = r#"{"algorithm":"rsa-sha256","encoding":"base64","message":"{body}","signature":{"from":"header:s","parse":"list","repeat":true}}"#;
+    let verify = r#"{"algorithm":"rsa-sha256","encoding":"base64","message":"{body}","signature":{"from":"header:s","parse":"list","repeat":true},"public_key":{"mine_alone":true}}"#;
     let channel = with(verify, &[("key", keys)]).unwrap();
     let good = signature::Encoding::Base64.encode(&sign_sha256(&pairs[1], BODY.as_bytes()).unwrap());
     let bad = signature::Encoding::Base64.encode(&[7; 256]);
@@ -175,10 +174,10 @@ fn ed25519_keys_in_every_form() {
     let encode = |bytes: &[u8]| signature::Encoding::Base64.encode(bytes);
     let good = request(&[("s", format!("v1a,{}", encode(pair.sign(BODY.as_bytes()).as_ref())))], BODY);
     for (format, material_text) in [
-        (r#"{"format":"base64","strip_prefix":"whpk_"}"#, format!("whpk_{}", encode(key))),
-        (r#"{"format":"hex"}"#, hex(key)),
-        (r#"{"format":"pem"}"#, to_pem("PUBLIC KEY", &spki(key))),
-        (r#"{"format":"spki-base64"}"#, encode(&spki(key))),
+        (r#"{"format":"base64","strip_prefix":"whpk_","mine_alone":true}"#, format!("whpk_{}", encode(key))),
+        (r#"{"format":"hex","mine_alone":true}"#, hex(key)),
+        (r#"{"format":"pem","mine_alone":true}"#, to_pem("PUBLIC KEY", &spki(key))),
+        (r#"{"format":"spki-base64","mine_alone":true}"#, encode(&spki(key))),
     ] {
         let verify = format!(
             r#"{{"algorithm":"ed25519","encoding":"base64","message":"{{body}}","signature":{{"from":"header:s","parse":"list","list_sep":" ","version_sep":",","want":"v1a"}},"public_key":{format}}}"#

@@ -5,7 +5,7 @@ use crate::channel::{ANSWER_BYTES_MAX, FetchRefused, Fetched};
 use crate::platforms::custom::simulate::side_of;
 use crate::simulate::{ApiConduct, Cover, OtherSide, Story, WrittenSetting};
 
-const EVENT: &str = r#"{"id":"json:/id","type":"json:/type","number":"json:/no","payment":"json:/payment","order":"json:/order",
+const EVENT: &str = r#"{"id":"json:/id","type":"json:/type","account":"json:/account","number":"json:/no","payment":"json:/payment","order":"json:/order",
     "amount":{"value":"json:/sum","currency":"json:/currency","form":"decimal-string"},
     "map":{"paid":"payment.succeeded","back":"refund.succeeded","out":{"event":"dispute.updated","number":"{json:/no}:{json:/state}"}}}"#;
 

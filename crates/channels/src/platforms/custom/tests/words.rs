@@ -113,3 +113,58 @@ fn a_checksum_is_accepted_by_name_only() {
     assert_eq!(read(channel.as_ref(), &request).platform_kind, "x");
     assert_eq!(build(&settings(&known, r#""type":"json:/t","map":{"x":"other"}"#)).err().unwrap().word, "not_signed");
 }
+
+/// A separator that a signature may hold cuts it, and a name that holds a separator is never found.
+#[test]
+fn signatures_that_nobody_could_find_are_refused_at_start() {
+    let event = r#""type":"json:/t","map":{"x":"other"}"#;
+    let built = |signature: &str| {
+        let verify = format!(r#""signature":{{"from":"header:s",{signature}}},"message":"{{body}}""#);
+        build(&settings(&verify, event)).err().map(|error| (error.key(), error.word))
+    };
+    let never = |key: &str| Some((format!("verify.signature.{key}"), "never_matches"));
+    assert_eq!(built(r#""parse":"kv","want":"v1=""#), never("want"));
+    assert_eq!(built(r#""parse":"kv","want":"a,b""#), never("want"));
+    assert_eq!(built(r#""parse":"kv","want":"v","pair_sep":"=""#), never("kv_sep").map(|_| never("parse").unwrap()));
+    assert_eq!(built(r#""parse":"kv","want":"v","pair_sep":";","kv_sep":";""#), never("kv_sep"));
+    assert_eq!(built(r#""parse":"kv","want":"v","pair_sep":"ff""#), never("pair_sep"));
+    assert_eq!(built(r#""parse":"list","list_sep":"0""#), never("list_sep"));
+    assert_eq!(built(r#""parse":"list","prefix":"a,b""#), never("prefix"));
+    assert_eq!(built(r#""parse":"list","list_sep":" ","want":"v 1""#), never("want"));
+    assert_eq!(built(r#""parse":"list","list_sep":" ","want":"v,1""#), never("want"));
+    assert_eq!(built(r#""parse":"list","list_sep":" ","want":"v1","version_sep":": ""#), never("version_sep"));
+    assert_eq!(built(r#""parse":"list","list_sep":"--","want":"v1""#), None);
+    assert_eq!(built(r#""parse":"kv","want":"v1","pair_sep":"; ""#), None);
+}
+
+/// 410 tells a platform to switch the address off.
+#[test]
+fn no_answer_switches_the_address_off() {
+    let event = r#""type":"json:/t","map":{"x":"other"}"#;
+    for status in [410, 302, 200] {
+        let reply = SettingValue::Tree(tree(&format!(r#"{{"refused":{{"status":{status}}}}}"#)));
+        let error = build(&settings(WHOLE, event).with("reply", reply)).err().unwrap();
+        assert_eq!((error.key().as_str(), error.word), ("reply.refused.status", "bad_status"), "{status}");
+    }
+}
+
+/// Whoever has one genuine message cannot make many of it with what nobody signed.
+#[test]
+fn what_is_not_signed_makes_no_other_message_of_it() {
+    let part = r#""signature":{"from":"json:/sign","parse":"whole"},"message":"{header:at}|{json:/t}|{json:/n}""#;
+    let event = r#""type":"json:/t","map":{"x":"other"}"#;
+    let channel = channel(part, event);
+    let id = |at: &str, n: &str, more: &str| {
+        let body = format!(r#"{{"t":"x","n":"{n}"{more},"sign":"{}"}}"#, tag(&format!("{at}|x|{n}")));
+        let mut request = signed(&body);
+        request.headers.insert("at", at.parse().unwrap());
+        let found = read(channel.as_ref(), &request);
+        assert_eq!(found.facts[0].identity.as_str(), found.platform_id);
+        found.platform_id
+    };
+    let first = id("1", "1", "");
+    assert_eq!(first, id("1", "1", r#","more":1"#), "not signed");
+    assert_eq!(first, id("2", "1", ""), "the same, sent again");
+    assert_ne!(first, id("1", "2", ""));
+    assert_ne!(id("1", "1|", ""), id("1", "|1", ""));
+}

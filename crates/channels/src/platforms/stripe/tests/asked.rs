@@ -84,7 +84,7 @@ fn a_thin_event_about_money_is_asked_about() {
     assert_eq!(hint(&thin("v1.customer.created", "cus_1")), None);
     assert_eq!(hint(&thin("v1.payment_intent.succeeded", "x_1")), None);
     assert_eq!(hint(&thin("v1.payment_intent.succeeded", "pi_1/../../x")), None);
-    assert_eq!(hint(&thin("v1.payment_intent.succeeded", &format!("pi_{}", "1".repeat(80)))), None);
+    assert_eq!(hint(&thin("v1.payment_intent.succeeded", &format!("pi_{}", "1".repeat(94)))), None);
     let mut other = thin("v1.payment_intent.succeeded", "pi_1");
     other["context"] = json!("acct_2");
     assert_eq!(hint(&other), None);
@@ -108,7 +108,7 @@ fn the_answer_is_the_object_as_it_is_now() {
     assert_eq!(fetched(&live(intent("canceled"))), "payment.closed - pi_1 |");
     assert_eq!(fetched(&live(intent("requires_payment_method"))), "nothing");
     let mut failed = live(intent("requires_payment_method"));
-    failed["last_payment_error"] = json!({ "code": "card_declined" });
+    failed["last_payment_error"] = json!({ "code": "card_declined", "charge": "ch_1" });
     assert_eq!(fetched(&failed), "payment.failed 10.99 ch_1 |");
     assert!(fetched(&live(intent("odd"))).ends_with("unknown_value"));
     let charge = json!({

@@ -1,7 +1,7 @@
 //! What events assert.
 
 use super::*;
-use crate::model::{EventKind, Series};
+use crate::model::{EventKind, Identity, Series};
 
 fn charge(captured: &Value) -> Value {
     json!({
@@ -31,17 +31,94 @@ fn a_payment_is_one_whichever_object_tells_it() {
     assert_eq!(told(&event("charge.succeeded", &alone)), "payment.succeeded T1 1000USD ch_1 |");
     let mut subscribed = session(&json!("paid"));
     subscribed["payment_intent"] = Value::Null;
-    assert_eq!(told(&event("checkout.session.completed", &subscribed)), "payment.succeeded T1 1000USD cs_1 |");
+    let by = settings().with("payments_from", texts(&["checkout_session"]));
+    assert_eq!(told_by(&by, &event("checkout.session.completed", &subscribed)), "payment.succeeded T1 1000USD cs_1 |");
     // An object stands where its number may.
     let expanded = with(intent("succeeded"), "/latest_charge", json!({ "id": "ch_1", "object": "charge" }));
     assert_eq!(told(&event("payment_intent.succeeded", &expanded)), "payment.succeeded T1 1000USD pi_1,ch_1 |");
     let notification = read(&paid());
     let fact = &notification.facts[0];
-    let usd = crate::model::Currency::parse("USD").unwrap();
-    assert_eq!(fact.baseline, Some((Series(fact.identity.clone()), usd)));
     assert_eq!((notification.platform_id.as_str(), notification.sent_at), ("evt_1", Some(now())));
     assert_eq!(fact.platform_no.as_deref(), Some("pi_1"));
     assert_eq!(fact.scope.account, OURS);
+}
+
+/// Without a number of its own a refund is told by the difference of two totals, of which the first is nothing.
+#[test]
+fn a_payment_that_was_taken_whole_is_the_ground_for_refunds() {
+    let usd = crate::model::Currency::parse("USD").unwrap();
+    let ground = |event: &Value| read(event).facts[0].baseline.clone();
+    let whole = with(intent("succeeded"), "/amount", json!(1000));
+    let own = Some((Series(Identity::new("pi_1").unwrap()), usd));
+    assert_eq!(ground(&event("payment_intent.succeeded", &whole)), own);
+    assert_eq!(ground(&paid()), None);
+    let whole = with(charge(&json!(true)), "/amount", json!(1000));
+    assert_eq!(ground(&event("charge.succeeded", &whole)), own);
+    assert_eq!(ground(&event("charge.captured", &charge(&json!(true)))), None);
+    let after = with(whole, "/amount_refunded", json!(1));
+    assert_eq!(ground(&event("charge.succeeded", &after)), None);
+    assert_eq!(ground(&event("checkout.session.completed", &session(&json!("paid")))), own);
+}
+
+/// A session of a subscription names no PaymentIntent; the invoice stands in both until nothing names it any more.
+#[test]
+fn a_subscriptions_first_payment_is_told_once_or_held() {
+    let completed = |version: &str| {
+        let mut of = session(&json!("paid"));
+        of["payment_intent"] = Value::Null;
+        of["invoice"] = json!("in_1");
+        with(event("checkout.session.completed", &of), "/api_version", json!(version))
+    };
+    let mut of = intent("succeeded");
+    of["invoice"] = json!("in_1");
+    assert_eq!(told(&event("payment_intent.succeeded", &of)), "payment.succeeded T1 1000USD pi_1,ch_1,in_1 |");
+    let mut of = charge(&json!(true));
+    of["invoice"] = json!("in_1");
+    assert_eq!(told(&event("charge.succeeded", &of)), "payment.succeeded T1 1000USD pi_1,ch_1,in_1 |");
+    for version in ["2020-08-27", "2024-06-20", "2025-02-24.acacia"] {
+        assert_eq!(told(&completed(version)), "payment.succeeded T1 1000USD cs_1,in_1 |", "{version}");
+    }
+    for version in ["2025-03-31.basil", "2026-01-28.clover", "", "x"] {
+        let held = "payment.succeeded T1 1000USD cs_1,in_1 | missing_field";
+        assert_eq!(told(&completed(version)), held, "{version}");
+    }
+    let alone = settings().with("payments_from", texts(&["checkout_session"]));
+    assert_eq!(told_by(&alone, &completed("2025-03-31.basil")), "payment.succeeded T1 1000USD cs_1,in_1 |");
+}
+
+/// Whichever comes first, and in whatever order the others follow: all that is told of one payment shares a name with what
+/// was told before it, in each of its states.
+#[test]
+fn in_every_order_it_is_one_payment() {
+    let pi = event("payment_intent.succeeded", &intent("succeeded"));
+    let ch = event("charge.succeeded", &charge(&json!(true)));
+    let captured = event("charge.captured", &charge(&json!(true)));
+    let cs = event("checkout.session.completed", &session(&json!("paid")));
+    let late = event("checkout.session.async_payment_succeeded", &session(&json!("paid")));
+    let facts: Vec<_> = [pi, ch, captured, cs, late].iter().map(|event| read(event).facts[0].clone()).collect();
+    let mut orders = 0;
+    for_each_order(&mut (0..facts.len()).collect::<Vec<_>>(), 0, &mut |order| {
+        orders += 1;
+        let mut known: Vec<Identity> = Vec::new();
+        for (place, &at) in order.iter().enumerate() {
+            let fact = &facts[at];
+            assert_eq!((fact.kind, fact.signed_money()), (EventKind::PaymentSucceeded, facts[0].signed_money()));
+            assert_eq!(place > 0, fact.identities().any(|name| known.contains(name)), "{order:?}");
+            known.extend(fact.identities().cloned());
+        }
+    });
+    assert_eq!(orders, 120);
+}
+
+fn for_each_order(order: &mut [usize], from: usize, told: &mut impl FnMut(&[usize])) {
+    if from == order.len() {
+        return told(order);
+    }
+    for at in from..order.len() {
+        order.swap(from, at);
+        for_each_order(order, from + 1, told);
+        order.swap(from, at);
+    }
 }
 
 #[test]
@@ -49,6 +126,8 @@ fn authorised_is_not_paid() {
     let kind = "payment_intent.amount_capturable_updated";
     let authorized = told(&event(kind, &intent("requires_capture")));
     assert_eq!(authorized, "payment.authorized T1 900USD pi_1:900 |");
+    let none_left = with(intent("requires_capture"), "/amount_capturable", json!(0));
+    assert_eq!(told(&event(kind, &none_left)), "other - - evt_1 |");
     let held = told(&event("charge.succeeded", &charge(&json!(false))));
     assert_eq!(held, "payment.authorized T1 1099USD pi_1:1099 |");
     assert_eq!(told(&event("charge.succeeded", &charge(&Value::Null))), "other - - evt_1 | missing_field");
@@ -77,9 +156,10 @@ fn a_session_is_paid_when_it_says_so() {
 #[test]
 fn the_other_states_of_a_payment() {
     let of = |kind: &str| told(&event(&format!("payment_intent.{kind}"), &intent("x")));
-    for kind in ["created", "processing", "requires_action", "partially_funded"] {
+    for kind in ["processing", "requires_action", "partially_funded"] {
         assert_eq!(of(kind), "payment.pending T1 - pi_1 |", "{kind}");
     }
+    assert_eq!(of("created"), "other - - evt_1 |");
     assert_eq!(of("canceled"), "payment.closed T1 - pi_1 |");
     assert_eq!(of("payment_failed"), "payment.failed T1 1099USD ch_1 |");
     assert_eq!(of("invented"), "other - - evt_1 | unknown_value");
@@ -93,6 +173,12 @@ fn the_other_states_of_a_payment() {
     assert_eq!(told(&event("payment_intent.payment_failed", &second)), "payment.failed T1 1099USD ch_2 |");
     let unnamed = with(intent("x"), "/latest_charge", Value::Null);
     assert_eq!(told(&event("payment_intent.payment_failed", &unnamed)), "payment.failed T1 1099USD evt_1 |");
+    // A try that had no charge is not the one before it, whose charge is still the latest.
+    let mut second = intent("requires_payment_method");
+    second["last_payment_error"] = json!({ "code": "payment_intent_authentication_failure" });
+    assert_eq!(told(&event("payment_intent.payment_failed", &second)), "payment.failed T1 1099USD evt_1 |");
+    second["last_payment_error"] = json!({ "code": "card_declined", "charge": "ch_3" });
+    assert_eq!(told(&event("payment_intent.payment_failed", &second)), "payment.failed T1 1099USD ch_3 |");
 }
 
 #[test]
@@ -208,6 +294,15 @@ fn the_mode_and_the_account_are_this_channels() {
         let found: Vec<&str> = notification.concerns.iter().map(Concern::word).collect();
         assert_eq!(found.join(" "), words, "{account}");
     }
+    // What cannot be read is not taken for the own one.
+    for account in [json!(5), json!(""), json!("x".repeat(300)), json!({})] {
+        let mut event = paid();
+        event["account"] = account;
+        assert_eq!(told(&event), "payment.succeeded T1 1000USD pi_1,ch_1 | unreadable_text");
+    }
+    let mut event = paid();
+    event["account"] = Value::Null;
+    assert_eq!(told(&event), "payment.succeeded T1 1000USD pi_1,ch_1 |");
 }
 
 fn thin(kind: &str) -> Value {
@@ -243,7 +338,14 @@ fn a_thin_event_has_no_amounts() {
 fn what_cannot_be_read_is_held() {
     let Verdict::Genuine(proven) = channel().verify(&signed("[]"), now()) else { panic!("refused") };
     assert_eq!(proven.value().facts[0].kind, EventKind::Other);
-    assert_eq!(proven.value().concerns[0].word(), "unreadable_text");
+    assert_eq!(proven.value().concerns, [Concern::UnreadableText { field: "body".into() }]);
+    // It is the platform's, so it is kept; which of the two is meant is for a person to say.
+    for twice in [r#"{"livemode":false,"#, r#"{"data":{},"#, r#"{"type":"charge.refunded","#] {
+        let sent = paid().to_string().replacen('{', twice, 1);
+        let Verdict::Genuine(proven) = channel().verify(&signed(&sent), now()) else { panic!("refused") };
+        assert_eq!(proven.value().facts[0].kind, EventKind::Other);
+        let [Concern::Ambiguous { .. }] = proven.value().concerns.as_slice() else { panic!("{:?}", proven.value()) };
+    }
     assert_eq!(told(&with(paid(), "/type", Value::Null)), "other - - evt_1 | unreadable_text");
     assert_eq!(told(&with(paid(), "/data", json!({}))), "other - - evt_1 | missing_field");
     let nameless = with(paid(), "/data/object/id", json!(""));

@@ -11,7 +11,7 @@ fn refund(status: &str) -> Value {
 
 fn refunded(total: u64) -> Value {
     json!({
-        "id": "ch_1", "object": "charge", "amount": 1099, "amount_captured": 1000, "amount_refunded": total,
+        "id": "ch_1", "object": "charge", "amount": 1000, "amount_captured": 1000, "amount_refunded": total,
         "currency": "usd", "captured": true, "payment_intent": "pi_1", "metadata": { "order_id": "T1" },
     })
 }
@@ -64,6 +64,24 @@ fn a_running_total_is_told_only_where_nobody_else_tells_refunds() {
     assert_eq!(told_by(&from("charge"), &failed), "refund.failed - 300USD re_1 |");
 }
 
+/// An authorisation that is given up is told as a refund, of which no money came back.
+#[test]
+fn what_was_never_taken_is_not_given_back() {
+    let released = with(refunded(1000), "/captured", json!(false));
+    for settings in [settings(), from("refund"), from("charge")] {
+        let told = told_by(&settings, &event("charge.refunded", &released));
+        assert_eq!(told, "payment.closed T1 - pi_1,ch_1 |");
+    }
+    let by = settings().with("payments_from", texts(&["payment_intent"]));
+    assert_eq!(told_by(&by, &event("charge.refunded", &released)), "other - - evt_1 |");
+    let silent = with(refunded(1000), "/captured", Value::Null);
+    assert_eq!(told(&event("charge.refunded", &silent)), "other - - evt_1 | missing_field");
+    // Of what was taken in part the total holds what was not taken, too.
+    let part = with(refunded(400), "/amount", json!(1300));
+    let held = told_by(&from("charge"), &event("charge.refunded", &part));
+    assert_eq!(held, "refund.succeeded T1 ? pi_1:total:400 | unreadable_amount");
+}
+
 #[test]
 fn a_total_with_its_refunds_names_the_latest() {
     let mut charge = refunded(500);
@@ -77,6 +95,13 @@ fn a_total_with_its_refunds_names_the_latest() {
     }
     charge["refunds"]["data"][0]["status"] = json!("pending");
     assert_eq!(told(&event("charge.refunded", &charge)), "other - - evt_1 |");
+    // Once it has reached the payer, its own event tells it, in the versions that list refunds.
+    let of = |kind: &str, version: &str| {
+        told_by(&from("charge"), &with(event(kind, &refund("succeeded")), "/api_version", json!(version)))
+    };
+    assert_eq!(of("charge.refund.updated", "2022-08-01"), "refund.succeeded - 300USD re_1 |");
+    assert_eq!(of("charge.refund.updated", "2022-11-15"), "other - - evt_1 |");
+    assert_eq!(of("refund.updated", "2025-03-31.basil"), "other - - evt_1 |");
 }
 
 #[test]
@@ -90,6 +115,7 @@ fn a_dispute_is_told_anew_in_every_state() {
     let of = |kind: &str, status: &str| told(&event(&format!("charge.dispute.{kind}"), &dispute(status)));
     assert_eq!(of("created", "needs_response"), "dispute.opened - 1000USD du_1:needs_response |");
     assert_eq!(of("updated", "under_review"), "dispute.updated - 1000USD du_1:under_review |");
+    assert_eq!(of("updated", "appeal_under_review"), "dispute.updated - 1000USD du_1:appeal_under_review |");
     assert_eq!(of("funds_withdrawn", "needs_response"), "dispute.updated - 1000USD du_1:funds_withdrawn |");
     assert_eq!(of("funds_reinstated", "won"), "dispute.updated - 1000USD du_1:funds_reinstated |");
     assert_eq!(of("closed", "won"), "dispute.closed - 1000USD du_1:won |");

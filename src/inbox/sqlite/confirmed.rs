@@ -1,0 +1,89 @@
+//! What the platform's answer confirms: events of channels that ask before anything is told.
+//!
+//! * An event that is held for nothing but this goes out when an answer tells the same fact with the same money.
+//! * An answer that a payment succeeded ends what was waiting under the same number and came before it on the way: a
+//!   pending, failed or authorized one. A close and a success are never both true, so a close stays for a person.
+//! * Whatever else an answer says, or does not say, releases nothing.
+
+use rusqlite::OptionalExtension as _;
+use tollbell_channels::channel::HintNumber;
+use tollbell_channels::model::{Concern, EventKind, Notification, Timestamp};
+
+use super::fault::Fault;
+use super::rows::{concerns_of, concerns_text};
+use super::session::Session;
+use super::{facts, holds};
+use crate::inbox::holds::{BY_PLATFORM, EndHold, HoldEnd, HoldWhat};
+use crate::inbox::{EventId, NotificationId};
+
+/// Most events under one number that one answer ends: the states of a payment before its success, several times.
+const STALE_MAX: i64 = 64;
+
+/// What a success makes old.
+const OLD: [EventKind; 3] = [EventKind::PaymentPending, EventKind::PaymentFailed, EventKind::PaymentAuthorized];
+
+/// Ends the holds that an answer about a number ends. The answer has been stored.
+pub(super) fn release(
+    session: &mut Session,
+    answer: &Notification,
+    number: &HintNumber,
+    id: NotificationId,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    // What is doubtful about the answer itself confirms nothing.
+    if !answer.concerns.is_empty() {
+        return Ok(());
+    }
+    let mut confirmed = Vec::new();
+    for fact in &answer.facts {
+        let scope = session.scope(&fact.scope)?;
+        let Some(event) = facts::agreeing(session, scope, fact)? else { continue };
+        if let Some(event) = unconfirmed(session, event)? {
+            confirmed.push((event, HoldEnd::Release));
+        }
+        if fact.kind == EventKind::PaymentSucceeded {
+            for event in stale(session, scope, number)? {
+                confirmed.push((event, HoldEnd::Discard));
+            }
+        }
+    }
+    for (event, end) in confirmed {
+        let end = EndHold {
+            what: HoldWhat::Event(event),
+            end,
+            by: BY_PLATFORM.to_owned(),
+            why: Some(id.to_string()),
+            at: now,
+        };
+        holds::end_hold(session, &end)?;
+    }
+    Ok(())
+}
+
+/// The event, if its hold is open and has no other reason than that nobody confirmed it.
+fn unconfirmed(session: &Session, event: i64) -> Result<Option<EventId>, Fault> {
+    let found: Option<([u8; 16], String)> = session
+        .conn
+        .prepare_cached("SELECT id, concerns FROM events WHERE seq = ?1 AND concerns IS NOT NULL AND hold_end IS NULL")?
+        .query_row([event], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    let Some((id, concerns)) = found else { return Ok(None) };
+    let is_all = concerns_of(Some(&concerns))?.iter().all(|concern| matches!(concern, Concern::Unconfirmed { .. }));
+    Ok(is_all.then(|| EventId::from_bytes(id)))
+}
+
+/// Events that wait for an answer about this number and for nothing else, and that a success makes old.
+fn stale(session: &mut Session, scope: i64, number: &HintNumber) -> Result<Vec<EventId>, Fault> {
+    let concerns = concerns_text(&[Concern::Unconfirmed { number: number.as_str().to_owned() }]);
+    let kinds = [session.word(OLD[0].as_str())?, session.word(OLD[1].as_str())?, session.word(OLD[2].as_str())?];
+    let found = session
+        .conn
+        .prepare_cached(
+            "SELECT id FROM events WHERE concerns = ?1 AND concerns IS NOT NULL AND hold_end IS NULL AND scope = ?2
+                 AND kind IN (?3, ?4, ?5) ORDER BY seq LIMIT ?6",
+        )?
+        .query_map((concerns, scope, kinds[0], kinds[1], kinds[2], STALE_MAX), |row| row.get(0))?
+        .map(|id| Ok(EventId::from_bytes(id?)))
+        .collect::<Result<_, Fault>>();
+    found
+}
