@@ -10,7 +10,6 @@ VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # program:the Debian package that brings it
 APT := php-fpm8.2:php8.2-fpm nginx:nginx-light openssl:openssl strace:strace faketime:faketime curl:curl python3:python3-venv patch:patch
-APT := php-fpm8.2:php8.2-fpm nginx:nginx-light openssl:openssl strace:strace faketime:faketime curl:curl python3:python3-venv
 # What the measurements stand beside, and the extensions of PHP that its scripts use.
 BENCH_APT := mariadbd:mariadb-server redis-server:redis-server redis-cli:redis-tools webhook:webhook
 BENCH_PHP := pdo_mysql:php8.2-mysql redis:php8.2-redis

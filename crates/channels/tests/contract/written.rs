@@ -66,7 +66,7 @@ fn encoded(text: &[u8], escapes: Escapes) -> Vec<u8> {
 }
 
 /// What cannot be decoded stays as it is, as careless readers have it.
-fn decoded(text: &[u8]) -> Vec<u8> {
+pub(crate) fn decoded(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     let mut at = 0;
     while let Some(&byte) = text.get(at) {

@@ -3,15 +3,15 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use tollbell_channels::model::{Environment, EventKind, RawRequest, Reply};
 use tollbell_channels::settings::{SettingValue, Settings};
 use tollbell_channels::simulate::{
-    Carrier, Challenge, Cover, Covered, Genuine, OtherSide, PairCover, Story, WrittenSetting,
+    Carrier, Challenge, Cover, Covered, Genuine, OtherSide, PairCover, Story, Written, WrittenSetting,
 };
 
 use super::super::pairs::Pair;
-use super::super::{form, json, xml};
+use super::super::{form, json, written, xml};
 use super::{KINDS, Kind, digest};
 
 /// Pairs that are not under the signature of joined ones.
@@ -19,6 +19,10 @@ pub(super) const LEFT_OUT: &[&str] = &["sign", "mode"];
 
 /// What the toy with a form calls its question.
 pub(super) const QUESTION: &str = "echo";
+
+/// The header of signatures in a row, and how it is written.
+pub(super) const SIGNATURE: &str = "x-toy";
+pub(super) const WRITTEN: Written = Written { before: "v1,", between: Some(";"), is_percent_encoded: true };
 
 pub(super) fn make<const INDEX: usize>() -> Box<dyn OtherSide> {
     let mut random = [0; 24];
@@ -149,8 +153,17 @@ impl OtherSide for Side {
                 let query = format!("sign={}", self.sign(&body)).into_bytes();
                 ("application/json", Some(query), body, Cover::BodyAndQuery { signature: "sign" })
             }
+            Kind::Listed => {
+                let body = json::write(&self.fields(story), json::Style::Compact);
+                let cover = Cover::BodyAndWritten { headers: &[], signature: SIGNATURE, written: WRITTEN };
+                ("application/json", None, body, cover)
+            }
         };
         let mut headers = HeaderMap::new();
+        if self.kind == Kind::Listed {
+            let header = written::header(&[self.sign(&body).into_bytes()], WRITTEN);
+            headers.insert(SIGNATURE, HeaderValue::from_bytes(&header).expect("percent signs, letters and digits"));
+        }
         if !media.is_empty() {
             headers.insert("content-type", media.parse().expect("a media type"));
         }
