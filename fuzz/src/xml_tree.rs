@@ -54,7 +54,7 @@ fn written(node: Node<'_>) -> String {
     let inner: String = if node.has_elements() {
         node.children().map(written).collect()
     } else {
-        node.text().chars().map(|c| format!("&#{};", u32::from(c))).collect()
+        node.text().chars().flat_map(|c| ["&#".to_owned(), u32::from(c).to_string(), ";".to_owned()]).collect()
     };
     format!("<{0}{attributes}>{inner}</{0}>", node.name())
 }

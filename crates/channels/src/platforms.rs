@@ -106,7 +106,7 @@ impl IntoIterator for Platforms {
     type IntoIter = slice::Iter<'static, &'static Platform>;
 
     fn into_iter(self) -> Self::IntoIter {
-        let all: &'static [&'static Platform] = Deref::deref(&PLATFORMS);
+        let all: &'static [&'static Platform] = &PLATFORMS;
         all.iter()
     }
 }

@@ -68,7 +68,7 @@ fn the_library_and_we_agree_about_what_is_genuine_and_what_it_means() {
             Verdict::Genuine(proven) => {
                 assert!(line["genuine"] == true, "taken, and not genuine: {line}");
                 let found = proven.value();
-                assert_eq!(Value::from_iter(found.facts.iter().map(told)), line["expect"], "{line}");
+                assert_eq!(found.facts.iter().map(told).collect::<Value>(), line["expect"], "{line}");
                 assert_eq!(line["held"], !found.concerns.is_empty(), "{line}: {:?}", found.concerns);
                 counts.0 += 1;
             }

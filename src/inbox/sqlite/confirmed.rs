@@ -76,14 +76,10 @@ fn unconfirmed(session: &Session, event: i64) -> Result<Option<EventId>, Fault> 
 fn stale(session: &mut Session, scope: i64, number: &HintNumber) -> Result<Vec<EventId>, Fault> {
     let concerns = concerns_text(&[Concern::Unconfirmed { number: number.as_str().to_owned() }]);
     let kinds = [session.word(OLD[0].as_str())?, session.word(OLD[1].as_str())?, session.word(OLD[2].as_str())?];
-    let found = session
-        .conn
-        .prepare_cached(
-            "SELECT id FROM events WHERE concerns = ?1 AND concerns IS NOT NULL AND hold_end IS NULL AND scope = ?2
+    let mut statement = session.conn.prepare_cached(
+        "SELECT id FROM events WHERE concerns = ?1 AND concerns IS NOT NULL AND hold_end IS NULL AND scope = ?2
                  AND kind IN (?3, ?4, ?5) ORDER BY seq LIMIT ?6",
-        )?
-        .query_map((concerns, scope, kinds[0], kinds[1], kinds[2], STALE_MAX), |row| row.get(0))?
-        .map(|id| Ok(EventId::from_bytes(id?)))
-        .collect::<Result<_, Fault>>();
-    found
+    )?;
+    let found = statement.query_map((concerns, scope, kinds[0], kinds[1], kinds[2], STALE_MAX), |row| row.get(0))?;
+    found.map(|id| Ok(EventId::from_bytes(id?))).collect()
 }

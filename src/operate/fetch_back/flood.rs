@@ -95,7 +95,7 @@ impl World {
 
     /// How long after its naming a number was asked about first.
     fn waited(&self, number: &str, named: Duration) -> Option<Duration> {
-        self.asked.iter().find(|(asked, ..)| asked == number).map(|(_, at, _)| *at - named)
+        self.asked.iter().find(|(asked, ..)| asked == number).map(|(_, at, _)| at.saturating_sub(named))
     }
 }
 

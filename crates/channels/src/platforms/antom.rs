@@ -9,7 +9,7 @@
 //! Antom publishes no window of time, so an old message is no stale one: a repetition is known by the numbers in it.
 //!
 //! A payment is named by `paymentId`, a refund by `refundId` and the merchant's `refundRequestId`, a dispute by its id and
-//! state. A card's PAYMENT_RESULT tells an authorisation, and its CAPTURE_RESULT the money, which the merchant configures.
+//! state. A card's `PAYMENT_RESULT` tells an authorisation, and its `CAPTURE_RESULT` the money, which the merchant configures.
 
 mod facts;
 mod header;

@@ -76,7 +76,7 @@ impl Tree {
                 }
                 path.push_str(&element.name);
                 if element.nth > 1 {
-                    path.push_str(&format!("[{}]", element.nth));
+                    path.extend(["[", &element.nth.to_string(), "]"]);
                 }
                 if element.first.is_none() {
                     texts.push((path.clone(), element.text.clone()));

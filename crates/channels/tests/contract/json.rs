@@ -114,14 +114,13 @@ fn branch(values: &[Twig<'_>], style: Style, is_root: bool) -> Vec<u8> {
     for &(ref way, pair) in values {
         let (&first, rest) = way.split_first().expect("a name");
         let twig: Twig<'_> = (rest.to_vec(), pair);
-        match open.get(first).filter(|_| !rest.is_empty()) {
-            Some(&at) => grown[at].1.push(twig),
-            None => {
-                if !rest.is_empty() {
-                    open.insert(first, grown.len());
-                }
-                grown.push((first, vec![twig]));
+        if let Some(&at) = open.get(first).filter(|_| !rest.is_empty()) {
+            grown[at].1.push(twig)
+        } else {
+            if !rest.is_empty() {
+                open.insert(first, grown.len());
             }
+            grown.push((first, vec![twig]));
         }
     }
     let members: Vec<Pair> = grown

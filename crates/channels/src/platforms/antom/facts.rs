@@ -226,7 +226,7 @@ impl Reader<'_> {
         let occurred_at = self.time("refundTime");
         let platform_no = Some(identity.as_str().to_owned());
         let aliases = own.into_iter().collect();
-        vec![Fact { aliases, platform_no, payment, occurred_at, ..self.notice.fact(kind, identity, amount) }]
+        vec![Fact { aliases, platform_no, occurred_at, payment, ..self.notice.fact(kind, identity, amount) }]
     }
 
     /// A dispute, by its type: each state is a fact of its own.
@@ -266,7 +266,7 @@ impl Reader<'_> {
         let payment = self.identity("paymentId", "");
         let order_no = self.notice.name("paymentRequestId");
         let platform_no = Some(number);
-        vec![Fact { order_no, platform_no, payment, occurred_at, ..self.notice.fact(kind, identity, amount) }]
+        vec![Fact { order_no, platform_no, occurred_at, payment, ..self.notice.fact(kind, identity, amount) }]
     }
 
     /// An agreement that Antom may take money from time to time.
@@ -317,12 +317,11 @@ impl Reader<'_> {
             self.notice.missing(field);
             return Amount::Unreadable;
         }
-        match self.message.get(field).and_then(money) {
-            Some(money) => Amount::Stated(money),
-            None => {
-                self.notice.concern(Concern::UnreadableAmount { field: quote(field) });
-                Amount::Unreadable
-            }
+        if let Some(money) = self.message.get(field).and_then(money) {
+            Amount::Stated(money)
+        } else {
+            self.notice.concern(Concern::UnreadableAmount { field: quote(field) });
+            Amount::Unreadable
         }
     }
 

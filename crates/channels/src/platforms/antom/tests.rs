@@ -179,7 +179,7 @@ fn the_header_is_read_in_the_forms_that_antom_writes() {
         (format!("Algorithm=RSA256,keyVersion=1,signature={encoded}"), "malformed"),
         (format!("algorithm=RSA256;keyVersion=1;signature={encoded}"), "missing"),
         (encoded.clone(), "malformed"),
-        (good.clone(), "malformed"),
+        (good, "malformed"),
         // One signature has two texts, and no third.
         (format!("algorithm=RSA256,keyVersion=1,signature={}", encoded.replace("%3D", "%3d")), "malformed"),
         (format!("algorithm=RSA256,keyVersion=1,signature={}", encoded.replace("%3D%3D", "%3D=")), "malformed"),
@@ -226,7 +226,7 @@ fn a_plus_is_no_blank() {
 
 #[test]
 fn a_time_has_one_of_the_documented_forms() {
-    let second = |text| read_time(text).map(|time| time.as_millisecond());
+    let second = |text| read_time(text).map(Timestamp::as_millisecond);
     let noon = 1_795_233_600_000;
     for (text, expected) in [
         ("2026-11-21T12:00:00+08:00", noon),
@@ -240,7 +240,7 @@ fn a_time_has_one_of_the_documented_forms() {
         assert_eq!(second(text), Some(expected), "{text}");
         let body = paid().to_string();
         let found = outcome(channel().as_ref(), &signed_at(&body, text)).unwrap();
-        assert_eq!(found.sent_at.map(|at| at.as_millisecond()), Some(expected));
+        assert_eq!(found.sent_at.map(Timestamp::as_millisecond), Some(expected));
     }
     for bad in [
         "",
@@ -350,7 +350,7 @@ fn the_key_is_the_one_that_is_configured_for_the_version() {
     let proof = |settings: &Settings, request: &RawRequest| match build(settings).unwrap().verify(request, now()) {
         Verdict::Genuine(proven) => match proven.into_parts().1 {
             Proof::Signature { key, .. } => key,
-            other => panic!("{other:?}"),
+            other @ Proof::PlatformApi { .. } => panic!("{other:?}"),
         },
         Verdict::Refused(rejection) => rejection.word().to_owned(),
         other => panic!("{other:?}"),

@@ -79,12 +79,11 @@ pub(super) fn read(config: &Config, tree: &Tree, document: &[u8]) -> Notificatio
     {
         reader.concerns.add(Concern::ForeignPayee { payee: quote(merchant) });
     }
-    let facts = match &subject {
-        Some(subject) => reader.facts(kind, &root, subject),
-        None => {
-            root.lacks("subject", &mut reader.concerns);
-            None
-        }
+    let facts = if let Some(subject) = &subject {
+        reader.facts(kind, &root, subject)
+    } else {
+        root.lacks("subject", &mut reader.concerns);
+        None
     };
     let facts = facts.unwrap_or_else(|| vec![reader.other()]);
     Notification {
@@ -161,16 +160,19 @@ impl Reader<'_> {
             "disbursement_exception" => self.disbursement(subject, EventKind::TransferFailed, "false"),
             "subscription_charged_successfully" => self.charged(subject, Charge::Succeeded),
             "subscription_charged_unsuccessfully" => self.charged(subject, Charge::Failed),
-            _ => match DISPUTES.iter().find(|(word, ..)| kind.strip_prefix("dispute_") == Some(word)) {
-                Some((word, state, event)) => self.dispute(subject, word, state, *event),
-                None => {
+            _ => {
+                if let Some((word, state, event)) =
+                    DISPUTES.iter().find(|(word, ..)| kind.strip_prefix("dispute_") == Some(word))
+                {
+                    self.dispute(subject, word, state, *event)
+                } else {
                     // Its absence was noted before.
                     if !kind.is_empty() {
                         root.is_unknown("kind", kind, &mut self.concerns);
                     }
                     None
                 }
-            },
+            }
         };
         Some(vec![fact?])
     }
@@ -334,9 +336,9 @@ impl Reader<'_> {
         }
         let times: Option<Vec<Timestamp>> =
             items.iter().map(|item| item.time("created-at", &mut self.concerns)).collect();
-        let mut timed: Vec<(Timestamp, Part<'t>)> = times.into_iter().flatten().zip(items).collect();
-        timed.sort_by_key(|(at, _)| *at);
-        match timed.as_slice() {
+        let mut ordered: Vec<(Timestamp, Part<'t>)> = times.into_iter().flatten().zip(items).collect();
+        ordered.sort_by_key(|(at, _)| *at);
+        match ordered.as_slice() {
             [.., (before, _), (last, transaction)] if before < last => Some(transaction.clone()),
             _ => {
                 self.concerns.add(Concern::Ambiguous { field: subscription.path(LIST) });
@@ -366,7 +368,7 @@ impl Reader<'_> {
         let order_no = transaction.as_ref().and_then(|transaction| transaction.name(ORDER, &mut self.concerns));
         let platform_no = Some(number.to_owned());
         let order_no = order_no.map(str::to_owned);
-        Some(Fact { order_no, platform_no, payment, payee, ..self.bare(kind, identity, amount) })
+        Some(Fact { order_no, platform_no, payee, payment, ..self.bare(kind, identity, amount) })
     }
 
     /// Money to the merchant's bank.

@@ -96,9 +96,7 @@ impl<'t> Part<'t> {
 
     /// The name of a fact, which must be there.
     pub(super) fn identity(&self, name: &str, concerns: &mut Concerns) -> Option<Identity> {
-        if self.required(name, concerns).is_none() {
-            return None;
-        }
+        self.required(name, concerns)?;
         self.name(name, concerns).and_then(Identity::new)
     }
 
@@ -118,12 +116,11 @@ impl<'t> Part<'t> {
     pub(super) fn amount_of(&self, name: &str, currency: Option<&str>, concerns: &mut Concerns) -> Amount {
         let text = self.required(name, concerns);
         let (Some(text), Some(currency)) = (text, currency) else { return Amount::Unreadable };
-        match super::amount::read(text, currency) {
-            Ok(money) => Amount::Stated(money),
-            Err(_) => {
-                concerns.add(Concern::UnreadableAmount { field: self.path(name) });
-                Amount::Unreadable
-            }
+        if let Ok(money) = super::amount::read(text, currency) {
+            Amount::Stated(money)
+        } else {
+            concerns.add(Concern::UnreadableAmount { field: self.path(name) });
+            Amount::Unreadable
         }
     }
 

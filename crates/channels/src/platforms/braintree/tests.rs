@@ -70,7 +70,7 @@ fn signed(text: &str) -> String {
 fn payload_of(document: &str) -> String {
     use base64::Engine as _;
     let text = base64::engine::general_purpose::STANDARD.encode(document);
-    text.as_bytes().chunks(60).map(|line| format!("{}\n", std::str::from_utf8(line).unwrap())).collect()
+    text.as_bytes().chunks(60).flat_map(|line| [std::str::from_utf8(line).unwrap(), "\n"]).collect()
 }
 
 fn sent(document: &str) -> RawRequest {
@@ -114,8 +114,8 @@ fn transaction(changes: &[(&str, &str)]) -> String {
         ("merchant-account-id", "<merchant-account-id>shop_usd</merchant-account-id>"),
         ("order-id", "<order-id>T1001</order-id>"),
     ];
-    let changed = |(name, own): (&str, &str)| {
-        let found = changes.iter().find(|(changed, _)| *changed == name);
+    let written = |(name, own): (&str, &str)| {
+        let found = changes.iter().find(|(other, _)| *other == name);
         found.map_or_else(|| own.to_owned(), |(_, element)| (*element).to_owned())
     };
     let more: String = changes
@@ -123,7 +123,7 @@ fn transaction(changes: &[(&str, &str)]) -> String {
         .filter(|(name, _)| elements.iter().all(|(known, _)| known != name))
         .map(|(_, element)| (*element).to_owned())
         .collect();
-    format!("<transaction>{}{more}</transaction>", elements.map(changed).concat())
+    format!("<transaction>{}{more}</transaction>", elements.map(written).concat())
 }
 
 fn minor(fact: &Fact) -> Option<(i64, String)> {

@@ -17,7 +17,7 @@ use http::{HeaderMap, HeaderName};
 
 use super::*;
 use crate::channel::Verdict;
-use crate::model::{Amount, Notification, RawRequest, Timestamp};
+use crate::model::{Amount, Money, Notification, RawRequest, Timestamp};
 use crate::signature::hmac::{HmacHash, HmacKey};
 use crate::signature::key::hex;
 
@@ -147,25 +147,18 @@ fn shown(notification: &Notification) -> String {
     let fact = |fact: &crate::model::Fact| {
         let names: Vec<&str> = fact.identities().map(crate::model::Identity::as_str).collect();
         let is_named = fact.kind != crate::model::EventKind::Other;
-        let mut text = fact.kind.to_string();
-        if is_named {
-            text.push_str(&format!(" {}", names.join("+")));
-        }
-        match &fact.amount {
-            Amount::Stated(money) => text.push_str(&format!(" {} {}", money.to_text(), money.currency)),
-            Amount::Cumulative { total, .. } => {
-                text.push_str(&format!(" total {} {}", total.to_text(), total.currency))
-            }
-            Amount::None => {}
-            Amount::Unreadable => text.push_str(" ?"),
-        }
-        if let Some(order) = &fact.order_no {
-            text.push_str(&format!(" of {order}"));
-        }
-        if let Some(payment) = &fact.payment {
-            text.push_str(&format!(" for {payment}"));
-        }
-        text
+        let money = |money: &Money| format!("{} {}", money.to_text(), money.currency);
+        let amount = match &fact.amount {
+            Amount::Stated(stated) => Some(money(stated)),
+            Amount::Cumulative { total, .. } => Some(format!("total {}", money(total))),
+            Amount::None => None,
+            Amount::Unreadable => Some("?".to_owned()),
+        };
+        let order = fact.order_no.as_ref().map(|order| format!("of {order}"));
+        let payment = fact.payment.as_ref().map(|payment| format!("for {payment}"));
+        let identity = is_named.then(|| names.join("+"));
+        let words = [Some(fact.kind.to_string()), identity, amount, order, payment];
+        words.into_iter().flatten().collect::<Vec<_>>().join(" ")
     };
     let facts = notification.facts.iter().map(fact);
     let concerns = notification.concerns.iter().map(|concern| format!("held: {}", concern.word()));

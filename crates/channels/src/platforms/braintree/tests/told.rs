@@ -11,6 +11,7 @@ fn name(fact: &Fact) -> &str {
     fact.identity.as_str()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "it is compared with what may be none")]
 fn usd(minor: i64) -> Option<(i64, String)> {
     Some((minor, "USD".to_owned()))
 }
@@ -322,7 +323,7 @@ fn a_notification_is_known_by_its_moment_kind_and_number() {
     let key = |document: &str| proven(&sent(document)).0.key();
     assert_eq!(key(&one), key(&one));
     // The same told in other words.
-    assert_eq!(key(&one), key(&one.replace("\n", "")));
+    assert_eq!(key(&one), key(&one.replace('\n', "")));
     for other in [
         one.replace(AT, "2026-11-21T04:00:01Z"),
         one.replace("transaction_settled", "transaction_disbursed"),

@@ -85,7 +85,7 @@ fn is_stamped(signed: &Signed) -> bool {
 fn pairs(verify: &Verify, signed: &Signed) -> Option<PairCover> {
     let names: BTreeSet<String> = places(signed).map(|place| name(verify, place)).collect::<Option<_>>()?;
     let signature = name(verify, &signed.carrier.from.place)?;
-    Some(cover(verify, names, Some(signature)))
+    Some(cover(verify, &names, Some(&signature)))
 }
 
 /// The number that the platform is asked about, with what vouches for it.
@@ -106,11 +106,11 @@ fn asked(verify: &Verify, signed: Option<&Signed>, evidence: &Evidence) -> Optio
         Some(place) => (Some(name(verify, place)?), None),
         None => (None, None),
     };
-    Some(Cover::Asked { pairs: cover(verify, names, signature), header })
+    Some(Cover::Asked { pairs: cover(verify, &names, signature.as_deref()), header })
 }
 
-fn cover(verify: &Verify, names: BTreeSet<String>, signature: Option<String>) -> PairCover {
-    let is_deep = names.iter().chain(&signature).any(|name| name.contains('/'));
+fn cover(verify: &Verify, names: &BTreeSet<String>, signature: Option<&str>) -> PairCover {
+    let is_deep = names.iter().map(String::as_str).chain(signature).any(|name| name.contains('/'));
     let carrier = match verify.body {
         BodyForm::Json if is_deep => Carrier::JsonTree,
         BodyForm::Json => Carrier::Json,
@@ -118,7 +118,7 @@ fn cover(verify: &Verify, names: BTreeSet<String>, signature: Option<String>) ->
         BodyForm::Query => Carrier::Query,
     };
     let covered = Covered::Each(lasting_names(names.iter().map(String::as_str)));
-    PairCover { carrier, covered, signature: signature.as_deref().map(lasting) }
+    PairCover { carrier, covered, signature: signature.map(lasting) }
 }
 
 /// The name of a value among its message's pairs. Of items, a told message has one.

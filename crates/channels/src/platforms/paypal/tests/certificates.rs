@@ -237,7 +237,7 @@ fn a_kept_certificate_is_checked_again() {
             FetchedKey { certificate: theirs.certificate.clone(), ..key.clone() },
             KeyRefused::Malformed { field: "certificate" },
         ),
-        (theirs.clone(), KeyRefused::Issuer),
+        (theirs, KeyRefused::Issuer),
     ] {
         assert_eq!(source.check(&spoiled, now()), Err(why));
     }

@@ -28,9 +28,9 @@ fn changed(value: &Value, pointer: &str, new: Value) -> Value {
     let (parent, name) = pointer.rsplit_once('/').unwrap();
     let object = value.pointer_mut(parent).unwrap().as_object_mut().unwrap();
     if new.is_null() {
-        drop(object.remove(name))
+        drop(object.remove(name));
     } else {
-        drop(object.insert(name.to_owned(), new))
+        drop(object.insert(name.to_owned(), new));
     }
     value
 }
@@ -80,7 +80,7 @@ fn approval_and_authorisation_are_no_payment() {
     );
     let foreign = changed(&unit, "/payee/merchant_id", json!("9ZZ9ZZZ9ZZZ99"));
     assert!(of(&changed(&order, "/purchase_units", json!([unit, foreign]))).ends_with("| foreign_payee"));
-    for units in [json!([]), json!({}), json!(null), json!(vec![unit.clone(); 51])] {
+    for units in [json!([]), json!({}), json!(null), json!(vec![unit; 51])] {
         assert_eq!(of(&changed(&order, "/purchase_units", units)), held("missing_field"));
     }
     assert_eq!(of(&changed(&order, "/status", json!("VOIDED"))), held("contradiction"));

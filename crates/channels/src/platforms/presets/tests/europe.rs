@@ -1,4 +1,4 @@
-//! Paddle, Worldline, GoCardless, Standard Webhooks.
+//! Paddle, Worldline, `GoCardless`, Standard Webhooks.
 
 use super::*;
 use crate::channel::{Likeness, Rejection};

@@ -8,9 +8,11 @@ const AT: i64 = 1_700_000_000;
 const HEX: &str = "a0930ad16a3a2d4b5538ddf8c3e281fda384a3c44c9c0ebda1f347188b897e24";
 const BASE64: &str = "oJMK0Wo6LUtVON34w+KB/aOEo8RMnA69ofNHGIuJfiQ=";
 
+type Vector = (&'static str, &'static str, &'static [(&'static str, &'static str)]);
+
 /// Kind, secret, and headers. `GoCardless` signs like the first four, but a body without a list of events is none of its own.
 /// The vector of Square has a secret that its file calls too short; it stands among those of `custom`.
-const VECTORS: &[(&str, &str, &[(&str, &str)])] = &[
+const VECTORS: &[Vector] = &[
     ("razorpay", "topsecret", &[("X-Razorpay-Signature", HEX)]),
     ("checkout_com", "topsecret", &[("Cko-Signature", HEX)]),
     ("coinbase_commerce", "topsecret", &[("X-CC-Webhook-Signature", HEX)]),
