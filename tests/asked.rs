@@ -24,6 +24,7 @@ use support::gateway::{Replied, Setup, World, now, wait_for};
 use support::php_fpm::{Options, PhpFpm};
 use tollbell_channels::channel::HttpAnswer;
 use tollbell_channels::model::RawRequest;
+use tollbell_channels::signature::key::hex;
 
 /// Notes that it was called, and confirms.
 const SCRIPT: &str = r#"<?php
@@ -62,7 +63,7 @@ impl Interface {
                         // The server key is the user, and there is no password.
                         let shown = ask.headers["authorization"].to_str().unwrap().to_owned();
                         asked.lock().unwrap().push((number.clone(), Instant::now()));
-                        let answer = if shown == format!("Basic {}", BASIC) {
+                        let answer = if shown == format!("Basic {BASIC}") {
                             let mut said = said.lock().unwrap();
                             match said.get_mut(&number) {
                                 Some(answers) if answers.len() > 1 => answers.remove(0),
@@ -198,7 +199,7 @@ impl Case {
 /// A notification as the platform signs it: four values, and the status is none of them.
 fn midtrans(order: &str, amount: &str, status: &str) -> Value {
     let signed = digest(&SHA512, format!("{order}200{amount}{SECRET}").as_bytes());
-    let signature: String = signed.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    let signature = hex(signed.as_ref());
     json!({
         "transaction_time": "2026-11-21 10:59:59", "transaction_status": status, "transaction_id": TRANSACTION,
         "status_code": "200", "signature_key": signature, "payment_type": "gopay", "order_id": order,
