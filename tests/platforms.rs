@@ -455,8 +455,8 @@ fn data_alone(kind: &str) -> String {
             continue;
         }
         let text = fs::read_to_string(&source).unwrap();
-        let named = names.iter().find(|name| text.contains(name.as_str()));
-        assert_eq!(named, None, "{} names {kind}", source.display());
+        let found = names.iter().find(|name| text.contains(name.as_str()));
+        assert_eq!(found, None, "{} names {kind}", source.display());
     }
     format!("{kind}: one file of {lines} lines, nothing outside")
 }

@@ -48,6 +48,7 @@ impl Recipe {
     }
 
     /// The word of the pair that signs, where the platform alone has the private half.
+    #[cfg(feature = "simulate")]
     pub(super) fn pair_word(&self) -> Option<&'static str> {
         match self.algorithm() {
             "rsa-sha256" => Some("rsa"),
