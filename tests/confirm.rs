@@ -291,7 +291,7 @@ fn what_does_not_prove_itself_is_refused_and_asked_about_only_where_it_is_said()
         let shown = world.json(&["show", world.events()[0]["id"].as_str().unwrap()]);
         assert_eq!(shown[0]["proof"]["proof"], "platform_api", "{}", shown[0]);
         assert_eq!(hint(&world, &id(&real))["ground"], "doubtful");
-        assert_eq!(metric(&world, "tollbell_genuine_total", ""), 0.0, "nothing that came in was proven");
+        assert!(metric(&world, "tollbell_genuine_total", "") < 1.0, "nothing that came in was proven");
         // The platform's repetition, signed as it should be, is the same fact.
         assert_eq!(world.send(&real).unwrap().status, 200);
         assert_eq!(world.events().len(), 1);

@@ -10,7 +10,9 @@ use super::message::BodyForm;
 use super::schema::Verify;
 use super::template::{Place, Reference};
 use crate::form;
-use crate::json::{Json, list_index};
+#[cfg(any(test, feature = "simulate"))]
+use crate::json::Json;
+use crate::json::list_index;
 use crate::model::{RawRequest, Timestamp};
 
 /// Longest list that a pointer may ask for.
