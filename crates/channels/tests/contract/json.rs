@@ -115,7 +115,7 @@ fn branch(values: &[Twig<'_>], style: Style, is_root: bool) -> Vec<u8> {
         let (&first, rest) = way.split_first().expect("a name");
         let twig: Twig<'_> = (rest.to_vec(), pair);
         if let Some(&at) = open.get(first).filter(|_| !rest.is_empty()) {
-            grown[at].1.push(twig)
+            grown[at].1.push(twig);
         } else {
             if !rest.is_empty() {
                 open.insert(first, grown.len());
