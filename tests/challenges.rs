@@ -8,7 +8,7 @@ mod support {
 use std::path::Path;
 
 use http::Method;
-use support::gateway::{Replied, Setup, World};
+use support::gateway::{Replied, Setup, World, wait_for};
 use support::net::metric;
 use tollbell_channels::model::RawRequest;
 use tollbell_channels::simulate::Challenge;
@@ -77,7 +77,7 @@ fn no_other_get_is_answered() {
         assert_eq!((status, text.as_str()), (400, "refused"), "{query}");
     }
     assert_eq!(counted(&world, "tollbell_challenges_total"), 0);
-    assert_eq!(world.json(&["rejections"]).len(), 7);
+    wait_for("seven refusals", || (world.json(&["rejections"]).len() == 7).then_some(()));
     // As a callback, the answer to the question is no proof.
     let form =
         format!("bt_signature={}&bt_payload={}", String::from_utf8_lossy(&reply.body), &own["bt_challenge=".len()..]);

@@ -35,7 +35,8 @@ mod tests {
         assert_eq!(of("5", "MGA", 0), Ok(500));
         assert_eq!(of("7", "IDR", 0), Ok(700));
         assert_eq!(of("9223372036854775807", "IDR", 0), Err(MoneyError::Range));
-        for bad in ["", "-1", "1.0", "1e3", "+1", " 1"] {
+        assert_eq!(of("1.0", "USD", 2), Err(MoneyError::Precision));
+        for bad in ["", "-1", "1e3", "+1", " 1"] {
             assert_eq!(of(bad, "USD", 2), Err(MoneyError::Shape), "{bad:?}");
         }
     }

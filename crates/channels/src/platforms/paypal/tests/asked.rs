@@ -1,7 +1,7 @@
 //! Deliveries about which the platform is asked.
 
 use super::*;
-use crate::channel::{FetchRefused, Fetched, HttpAnswer};
+use crate::channel::{FetchRefused, Fetched, HINT_BYTES_MAX, HttpAnswer};
 
 fn hint(body: &str) -> Hint {
     match build(&asking()).unwrap().verify(&signed(body), now()) {
@@ -70,7 +70,7 @@ fn an_event_whose_id_is_none_is_refused() {
         json!("WH-1?x=y"),
         json!(""),
         json!(7),
-        json!("a".repeat(65)),
+        json!("a".repeat(HINT_BYTES_MAX + 1)),
         json!(null),
         json!("WH 1"),
     ] {
