@@ -367,10 +367,12 @@ struct Call {
     shown: String,
 }
 
-/// How the API treats logins.
+/// How the API treats logins and questions.
 #[derive(Clone, Copy)]
 struct Manner {
     conduct: ApiConduct,
+    /// How events are answered.
+    events: ApiConduct,
     /// How many seconds a token is said to last, in place of what the office says.
     lasts: u32,
 }
@@ -387,13 +389,16 @@ struct Api {
 impl Api {
     fn new() -> Self {
         let office: Arc<dyn ApiOffice> = (platform().simulate)().api_office().unwrap().into();
-        let manner = Arc::new(Mutex::new(Manner { conduct: ApiConduct::Honest, lasts: 32_400 }));
+        let manner =
+            Arc::new(Mutex::new(Manner { conduct: ApiConduct::Honest, events: ApiConduct::Honest, lasts: 32_400 }));
         let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
         let (answering, treating, seen) = (office.clone(), manner.clone(), calls.clone());
         let server = Server::start(Arc::new(move |ask: &HttpAsk| {
             let is_login = ask.url.ends_with("/v1/oauth2/token");
-            let Manner { conduct, lasts } = *treating.lock().unwrap();
-            let mut answer = answering.answer(ask, if is_login { conduct } else { ApiConduct::Honest });
+            let Manner { conduct, events, lasts } = *treating.lock().unwrap();
+            // Held over the answer, so that calls are listed as they were answered.
+            let mut seen = seen.lock().unwrap();
+            let mut answer = answering.answer(ask, if is_login { conduct } else { events });
             if is_login && conduct == ApiConduct::Honest && answer.status == 200 {
                 let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
                 body["expires_in"] = lasts.into();
@@ -401,7 +406,7 @@ impl Api {
             }
             let what = format!("{} {}", if is_login { "login" } else { "event" }, answer.status);
             let shown = ask.headers["authorization"].to_str().unwrap().to_owned();
-            seen.lock().unwrap().push(Call { what, shown });
+            seen.push(Call { what, shown });
             answer
         }));
         let settings = office.written_settings(&server.base());
@@ -546,13 +551,33 @@ fn a_wrong_secret_is_an_alarm_and_nothing_is_believed() {
 }
 
 #[test]
+fn a_new_token_that_is_refused_is_an_alarm_and_no_loop() {
+    let mut api = Api::new();
+    let _gateway = api.world.start();
+    assert_eq!(whats(&api.tell()), ["login 200", "event 200"]);
+    api.treat(|manner| manner.events = ApiConduct::Denied);
+    let before = api.calls().len();
+    let delivery = api.deliver();
+    wait_for("the refusal", || (api.hint(&delivery)["outcome"] == "credential").then_some(()));
+    let calls = api.calls().split_off(before);
+    assert_eq!(whats(&calls), ["event 401", "login 200", "event 401"]);
+    assert!(api.world.log().contains("until the credential is mended"));
+    assert_eq!(api.world.events().len(), 1);
+    // Nothing refused is kept: the next question begins with a login.
+    api.treat(|manner| manner.events = ApiConduct::Honest);
+    wait_for("the event", || (api.world.events().len() == 2).then_some(()));
+    let calls = api.calls().split_off(before + 3);
+    assert_eq!(whats(&calls[calls.len() - 2..]), ["login 200", "event 200"]);
+}
+
+#[test]
 fn a_login_that_grants_nothing_delays_and_loses_nothing() {
     let mut api = Api::new();
     let _gateway = api.world.start();
     let bad = ApiConduct::BAD.iter().filter(|conduct| **conduct != ApiConduct::Denied);
     for (round, conduct) in bad.clone().enumerate() {
-        api.office.end_logins();
         api.treat(|manner| manner.conduct = *conduct);
+        api.office.end_logins();
         let (before, events) = (api.calls().len(), api.world.events().len());
         let delivery = api.deliver();
         wait_for("the failure", || {
@@ -560,10 +585,10 @@ fn a_login_that_grants_nothing_delays_and_loses_nothing() {
             (listed["state"] == "due" && listed["failures"] != 0).then_some(())
         });
         let calls = api.calls().split_off(before);
-        assert!(calls.iter().all(|call| call.what != "event 200"), "{conduct:?}: {calls:?}");
-        assert!(calls.iter().any(|call| call.what.starts_with("login ")), "{conduct:?}: {calls:?}");
-        let logins = calls.iter().filter(|call| call.what.starts_with("login ")).count();
-        assert!(logins <= 2, "{conduct:?}: {calls:?}");
+        // With the token that had ended at most, and never without one.
+        let (logins, rest): (Vec<&Call>, Vec<&Call>) = calls.iter().partition(|call| call.what.starts_with("login "));
+        assert!(!logins.is_empty() && rest.len() <= 1, "{conduct:?}: {calls:?}");
+        assert!(rest.iter().all(|call| call.what == "event 401"), "{conduct:?}: {calls:?}");
         api.treat(|manner| manner.conduct = ApiConduct::Honest);
         // Those that wait from earlier rounds may come meanwhile.
         let next = api.deliver();

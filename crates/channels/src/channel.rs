@@ -20,7 +20,8 @@ pub use fetch_back::{
 };
 pub use hint::{HINT_BYTES_MAX, Hint, HintNumber};
 pub use login::{
-    CREDENTIAL_AHEAD, CREDENTIAL_LASTS_MAX, Credential, Grant, LOGIN_BYTES_MAX, Login, NextAsk, ReadGrant, TOKEN_BYTES_MAX,
+    CREDENTIAL_AHEAD, CREDENTIAL_LASTS_MAX, Credential, Grant, LOGIN_BYTES_MAX, Login, NextAsk, ReadGrant,
+    TOKEN_BYTES_MAX,
 };
 
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};

@@ -155,7 +155,8 @@ impl Grant {
     /// A token that is shown as `Authorization: Bearer …`, and how long it lasts: there, of at most [`TOKEN_BYTES_MAX`]
     /// bytes, in the signs of RFC 6750 (2.1), and for some time.
     pub fn bearer(token: Zeroizing<String>, lasts: Duration) -> Option<Self> {
-        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+        let is_plain =
+            |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
         let plain = token.trim_end_matches('=');
         let is_token = !plain.is_empty() && plain.bytes().all(is_plain) && token.len() <= TOKEN_BYTES_MAX;
         (is_token && !lasts.is_zero()).then_some(Self { token, lasts })
@@ -241,7 +242,8 @@ mod tests {
         assert!(shown.is_sensitive());
         assert_eq!(shown, &format!("Bearer {TOKEN}"));
         // Another host, or another secret: what was had before is none of theirs.
-        for other in [login("https://api.other.example", b"s3cret-key"), login("https://api.platform.example", b"new")] {
+        for other in [login("https://api.other.example", b"s3cret-key"), login("https://api.platform.example", b"new")]
+        {
             assert!(next(other, Some(&credential), now()).question().is_none());
         }
     }
@@ -291,6 +293,9 @@ mod tests {
         let basic = login.ask().headers["authorization"].to_str().unwrap().split_once(' ').unwrap().1.to_owned();
         assert!(!shown.contains(TOKEN) && !shown.contains("s3cret") && !shown.contains(&basic), "{shown}");
         assert!(login.ask().headers["authorization"].is_sensitive());
-        assert_eq!((login.ask().method.as_str(), &login.ask().body[..]), ("POST", &b"grant_type=client_credentials"[..]));
+        assert_eq!(
+            (login.ask().method.as_str(), &login.ask().body[..]),
+            ("POST", &b"grant_type=client_credentials"[..])
+        );
     }
 }

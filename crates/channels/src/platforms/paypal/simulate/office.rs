@@ -238,7 +238,10 @@ impl ApiOffice for EventOffice {
         // The application's credentials are no token.
         let token = shown(ask).and_then(|shown| shown.strip_prefix("Bearer ")).unwrap_or_default();
         if conduct == ApiConduct::Denied || !self.tokens().valid.iter().any(|valid| valid == token) {
-            return answer(401, &json!({ "error": "invalid_token", "error_description": "Token signature verification failed" }));
+            return answer(
+                401,
+                &json!({ "error": "invalid_token", "error_description": "Token signature verification failed" }),
+            );
         }
         let id = ask.url.split_once(api::PATH).map_or("", |(_, id)| id);
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);

@@ -73,7 +73,8 @@ fn the_event_is_asked_for_with_the_token() {
 
 #[test]
 fn a_token_is_read_strictly() {
-    let token = |kind: &str, lasts: &str| format!(r#"{{"access_token":"A21","token_type":{kind},"expires_in":{lasts}}}"#);
+    let token =
+        |kind: &str, lasts: &str| format!(r#"{{"access_token":"A21","token_type":{kind},"expires_in":{lasts}}}"#);
     for good in [token("\"Bearer\"", "1"), token("\"bearer\"", "32400"), token("\"Bearer\"", "4294967295")] {
         assert!(granted(&good).is_ok(), "{good}");
     }

@@ -66,7 +66,9 @@ fn midtrans_is_asked_whatever_the_notification_says() {
     let found = hint(&*channel, &request);
     assert_eq!((found.number().as_str(), found.is_vouched()), ("order-1", true));
     assert_eq!(hint(&*channel, &posted(&[], &midtrans("pending"))), found);
-    let url = |channel: &dyn Channel| channel.fetch_back().unwrap().ask(&found, None, now()).question().unwrap().ask().url.clone();
+    let url = |channel: &dyn Channel| {
+        channel.fetch_back().unwrap().ask(&found, None, now()).question().unwrap().ask().url.clone()
+    };
     assert_eq!(url(&*channel), "https://api.midtrans.com/v2/order-1/status");
     let sandbox = asking("midtrans", "G1", Environment::Sandbox);
     assert_eq!(url(&*sandbox), "https://api.sandbox.midtrans.com/v2/order-1/status");
