@@ -32,7 +32,6 @@ pub const CREDENTIAL_AHEAD: Duration = Duration::from_mins(1);
 
 /// What is to be sent next, to learn of a hint.
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is one at a time, and it is moved once")]
 pub enum NextAsk {
     /// The question.
     Question(Question),

@@ -64,7 +64,7 @@ fn the_event_is_asked_for_with_the_token() {
     assert_eq!(token.until().as_second() - now().as_second(), 31_668 - 60);
     let channel = build(&asking()).unwrap();
     let ask = |at| channel.fetch_back().unwrap().ask(&hint(&paid()), Some(&token), at);
-    let before = token.until() - std::time::Duration::from_secs(1);
+    let before = token.until() - Duration::from_secs(1);
     assert!(matches!(ask(before), NextAsk::Question(_)) && matches!(ask(token.until()), NextAsk::Login(_)));
     let other = build(&asking().with("client_secret", secret("another-secret-of-the-app"))).unwrap();
     let next = other.fetch_back().unwrap().ask(&hint(&paid()), Some(&token), now());
