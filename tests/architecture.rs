@@ -226,6 +226,15 @@ fn only_who_carries_questions_says_that_they_were_answered() {
     };
     assert_eq!(makers("Answered { question"), [MAKER]);
     assert_eq!(makers("Proof::PlatformApi { host,"), ["crates/channels/src/model/proof.rs"]);
+    // A login's answer makes a credential and nothing else, of what was sent to be answered so.
+    let login = fs::read_to_string(root().join("crates/channels/src/channel/login.rs")).unwrap();
+    let own = login.split("#[cfg(test)]").next().unwrap();
+    let code: Vec<&str> = own.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    assert!(["Answered", "Proven", "carried"].iter().all(|word| !code.iter().any(|line| line.contains(word))));
+    let asked = text.find("self.fetch.fetch(login.ask().clone(), deadline)").expect("the login is sent");
+    let granted = text.find("login.granted(answer, sent_at)").expect("its answer is read");
+    assert!(asked < granted && text[asked..granted].matches("fn ").count() == 0, "in one breath");
+    assert_eq!((text.matches("granted(").count(), text.matches("fetch.fetch(").count()), (1, 2));
 }
 
 #[test]

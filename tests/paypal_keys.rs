@@ -1,5 +1,5 @@
-//! PayPal through the real program: certificates whose address stands in the message, and events that are asked about
-//! because the signature covers only a checksum. A server on loopback plays the platform.
+//! PayPal through the real program: certificates whose address stands in the message, events that are asked about because
+//! the signature covers only a checksum, and the tokens that these questions show. A server on loopback plays the platform.
 
 mod support {
     pub(crate) mod asks;
@@ -25,7 +25,7 @@ use tollbell_channels::channel::{HttpAnswer, HttpAsk};
 use tollbell_channels::model::{EventKind, RawRequest};
 use tollbell_channels::platforms::{self, Platform};
 use tollbell_channels::settings::SettingValue;
-use tollbell_channels::simulate::{ApiConduct, Conduct, Story, WrittenSetting};
+use tollbell_channels::simulate::{ApiConduct, ApiOffice, Conduct, Story, WrittenSetting};
 
 const CERT_URL: &str = "paypal-cert-url";
 const CERTS: &str = "https://api.sandbox.paypal.com/v1/notifications/certs/";
@@ -197,7 +197,7 @@ fn fetching() -> (World, impl Fn(&Story) -> RawRequest) {
 
 /// A channel that asks about events.
 fn asking() -> (World, impl Fn(&Story) -> RawRequest) {
-    let office: Arc<dyn tollbell_channels::simulate::ApiOffice> = (platform().simulate)().api_office().unwrap().into();
+    let office: Arc<dyn ApiOffice> = (platform().simulate)().api_office().unwrap().into();
     let answering = office.clone();
     let server = Server::start(Arc::new(move |ask: &HttpAsk| answering.answer(ask, ApiConduct::Honest)));
     let settings = office.written_settings(&server.base());
@@ -356,4 +356,252 @@ fn a_captured_signature_meets_the_fact_that_it_once_told() {
     // The next genuine payment is as good as ever.
     assert_eq!(world.send(&deliver(&paid("N-2", 2))), 200);
     assert_eq!(world.events().last().map(String::as_str), Some("payment.succeeded 10.00"));
+}
+
+/// A request to the API as its server saw it.
+#[derive(Clone, Debug)]
+struct Call {
+    /// `login` or `event`, and the status of the answer.
+    what: String,
+    /// What it showed.
+    shown: String,
+}
+
+/// How the API treats logins and questions.
+#[derive(Clone, Copy)]
+struct Manner {
+    conduct: ApiConduct,
+    /// How events are answered.
+    events: ApiConduct,
+    /// How many seconds a token is said to last, in place of what the office says.
+    lasts: u32,
+}
+
+/// A channel that asks, its office, and what its server saw.
+struct Api {
+    world: World,
+    office: Arc<dyn ApiOffice>,
+    manner: Arc<Mutex<Manner>>,
+    calls: Arc<Mutex<Vec<Call>>>,
+    told: usize,
+}
+
+impl Api {
+    fn new() -> Self {
+        let office: Arc<dyn ApiOffice> = (platform().simulate)().api_office().unwrap().into();
+        let manner =
+            Arc::new(Mutex::new(Manner { conduct: ApiConduct::Honest, events: ApiConduct::Honest, lasts: 32_400 }));
+        let calls: Arc<Mutex<Vec<Call>>> = Arc::default();
+        let (answering, treating, seen) = (office.clone(), manner.clone(), calls.clone());
+        let server = Server::start(Arc::new(move |ask: &HttpAsk| {
+            let is_login = ask.url.ends_with("/v1/oauth2/token");
+            let Manner { conduct, events, lasts } = *treating.lock().unwrap();
+            // Held over the answer, so that calls are listed as they were answered.
+            let mut seen = seen.lock().unwrap();
+            let mut answer = answering.answer(ask, if is_login { conduct } else { events });
+            if is_login && conduct == ApiConduct::Honest && answer.status == 200 {
+                let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+                body["expires_in"] = lasts.into();
+                answer.body = body.to_string().into();
+            }
+            let what = format!("{} {}", if is_login { "login" } else { "event" }, answer.status);
+            let shown = ask.headers["authorization"].to_str().unwrap().to_owned();
+            seen.push(Call { what, shown });
+            answer
+        }));
+        let settings = office.written_settings(&server.base());
+        Self { world: World::new(server, settings), office, manner, calls, told: 0 }
+    }
+
+    fn treat(&self, change: impl FnOnce(&mut Manner)) {
+        change(&mut self.manner.lock().unwrap());
+    }
+
+    fn deliver(&mut self) -> RawRequest {
+        self.told += 1;
+        let serial = u64::try_from(self.told).unwrap();
+        let delivery = self.office.hint(&paid(&format!("T-{serial}"), serial));
+        assert_eq!(self.world.send(&delivery), 200, "{}", self.world.log());
+        delivery
+    }
+
+    /// Delivers an event and waits until it is told. Gives the calls that it took.
+    fn tell(&mut self) -> Vec<Call> {
+        let (before, events) = (self.calls().len(), self.world.events().len());
+        self.deliver();
+        wait_for("the event", || (self.world.events().len() == events + 1).then_some(()));
+        self.calls().split_off(before)
+    }
+
+    fn calls(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    fn hint(&self, delivery: &RawRequest) -> Value {
+        self.world.cli(&["hints", &event_id(delivery)]).pop().unwrap_or(Value::Null)
+    }
+
+    /// Every text file and every byte that the program left behind, but for the configuration.
+    fn left_behind(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let mut folders = vec![self.world.folder.path().to_owned()];
+        let mut files = Vec::new();
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else if path.is_file() && !path.ends_with("tollbell.toml") && !path.ends_with(SECRET_FILE) {
+                    files.push((path.clone(), fs::read(path).unwrap()));
+                }
+            }
+        }
+        files
+    }
+}
+
+const SECRET_FILE: &str = "paypal_client_secret";
+
+fn whats(calls: &[Call]) -> Vec<&str> {
+    calls.iter().map(|call| call.what.as_str()).collect()
+}
+
+#[test]
+fn one_login_serves_many_questions_and_leaves_no_trace() {
+    let mut api = Api::new();
+    let gateway = api.world.start();
+    let first = api.tell();
+    assert_eq!(whats(&first), ["login 200", "event 200"]);
+    assert!(first[0].shown.starts_with("Basic ") && first[1].shown.starts_with("Bearer A21AA"), "{first:?}");
+    // The same token as long as it lasts.
+    for _ in 0..3 {
+        let next = api.tell();
+        assert_eq!((whats(&next), &next[0].shown), (vec!["event 200"], &first[1].shown));
+    }
+    // Ended by the platform: one new login, for the same question.
+    api.office.end_logins();
+    let renewed = api.tell();
+    assert_eq!(whats(&renewed), ["event 401", "login 200", "event 200"]);
+    assert_ne!(renewed[2].shown, first[1].shown);
+    assert_eq!(whats(&api.tell()), ["event 200"]);
+    // It was in memory alone: the next life logs in for itself.
+    drop(gateway);
+    let _gateway = api.world.start();
+    assert_eq!(whats(&api.tell()), ["login 200", "event 200"]);
+    // Ended by the clock: a new login before the question, which nobody had to refuse.
+    api.treat(|manner| manner.lasts = 2);
+    api.office.end_logins();
+    assert_eq!(whats(&api.tell()), ["event 401", "login 200", "event 200"]);
+    wait_for("a login without a refusal", || {
+        let next = api.tell();
+        assert!(next.iter().all(|call| call.what.ends_with(" 200")), "{next:?}");
+        (whats(&next) == ["login 200", "event 200"]).then_some(())
+    });
+    let log = api.world.log();
+    assert!(log.contains("logged in at the platform") && !log.contains("panicked"));
+    assert!(!log.contains("until the credential is mended"), "nobody was called for");
+    // What was shown is nowhere: not in the log, not in the inbox, not in anything that is printed.
+    let secret = fs::read_to_string(api.world.path(SECRET_FILE)).unwrap();
+    let mut secrets: Vec<String> = api.calls().iter().map(|call| call.shown.clone()).collect();
+    secrets.sort();
+    secrets.dedup();
+    assert!(secrets.len() >= 5, "{}", secrets.len());
+    let mut words: Vec<&str> = secrets.iter().map(|shown| shown.split_once(' ').unwrap().1).collect();
+    words.push(secret.trim());
+    let mut texts = api.left_behind();
+    assert!(texts.iter().any(|(_, bytes)| bytes.starts_with(b"SQLite format 3")), "the inbox is among them");
+    for event in api.world.cli(&["events", "--limit", "500"]) {
+        for words in [["show", event["id"].as_str().unwrap()], ["show", event["notification"].as_str().unwrap()]] {
+            let output = api.world.command(&words).output().unwrap();
+            assert!(output.status.success(), "{output:?}");
+            texts.push((words.join(" ").into(), [output.stdout, output.stderr].concat()));
+        }
+    }
+    texts.push(("metrics".into(), get(api.world.admin, "/metrics").unwrap().body));
+    texts.push(("hints".into(), api.world.command(&["hints"]).output().unwrap().stdout));
+    for (path, bytes) in &texts {
+        for word in &words {
+            let is_there = bytes.windows(word.len()).any(|window| window == word.as_bytes());
+            assert!(!is_there, "{} holds a credential", path.display());
+        }
+    }
+}
+
+#[test]
+fn a_wrong_secret_is_an_alarm_and_nothing_is_believed() {
+    let mut api = Api::new();
+    let file = api.world.path(SECRET_FILE);
+    let right = fs::read(&file).unwrap();
+    fs::write(&file, [&right[..], b"0"].concat()).unwrap();
+    let _gateway = api.world.start();
+    let delivery = api.deliver();
+    wait_for("the refusal", || {
+        (api.world.metric("tollbell_questions_total", "reason=\"credential\"") >= 1.0).then_some(())
+    });
+    let listed = api.hint(&delivery);
+    assert_eq!((listed["state"].as_str(), listed["outcome"].as_str()), (Some("due"), Some("credential")));
+    assert!(api.world.log().contains("until the credential is mended"));
+    // Nothing was asked without a token, and the refusal is not asked for again and again.
+    let calls = api.calls();
+    assert!(calls.len() <= 2 && calls.iter().all(|call| call.what == "login 401"), "{calls:?}");
+    assert!(api.world.events().is_empty());
+    // Mended: told at once, and nothing was lost.
+    fs::write(&file, right).unwrap();
+    api.world.cli(&["reload"]);
+    wait_for("the event", || (api.world.events() == ["payment.succeeded 10.00"]).then_some(()));
+}
+
+#[test]
+fn a_new_token_that_is_refused_is_an_alarm_and_no_loop() {
+    let mut api = Api::new();
+    let _gateway = api.world.start();
+    assert_eq!(whats(&api.tell()), ["login 200", "event 200"]);
+    api.treat(|manner| manner.events = ApiConduct::Denied);
+    let before = api.calls().len();
+    let delivery = api.deliver();
+    wait_for("the refusal", || (api.hint(&delivery)["outcome"] == "credential").then_some(()));
+    let calls = api.calls().split_off(before);
+    assert_eq!(whats(&calls), ["event 401", "login 200", "event 401"]);
+    assert!(api.world.log().contains("until the credential is mended"));
+    assert_eq!(api.world.events().len(), 1);
+    // Nothing refused is kept: the next question begins with a login.
+    api.treat(|manner| manner.events = ApiConduct::Honest);
+    wait_for("the event", || (api.world.events().len() == 2).then_some(()));
+    let calls = api.calls().split_off(before + 3);
+    assert_eq!(whats(&calls[calls.len() - 2..]), ["login 200", "event 200"]);
+}
+
+#[test]
+fn a_login_that_grants_nothing_delays_and_loses_nothing() {
+    let mut api = Api::new();
+    let _gateway = api.world.start();
+    let bad = ApiConduct::BAD.iter().filter(|conduct| **conduct != ApiConduct::Denied);
+    let mut deliveries = Vec::new();
+    for conduct in bad {
+        api.treat(|manner| manner.conduct = *conduct);
+        api.office.end_logins();
+        let before = api.calls().len();
+        deliveries.push(api.deliver());
+        // Whichever number it is for: those of earlier rounds may be due again.
+        let calls = wait_for("a login", || {
+            let calls = api.calls().split_off(before);
+            calls.iter().any(|call| call.what.starts_with("login ")).then_some(calls)
+        });
+        // With the token that had ended at most, and never without one.
+        let rest: Vec<&Call> = calls.iter().filter(|call| !call.what.starts_with("login ")).collect();
+        assert!(rest.len() <= 1 && rest.iter().all(|call| call.what == "event 401"), "{conduct:?}: {calls:?}");
+        api.treat(|manner| manner.conduct = ApiConduct::Honest);
+        deliveries.push(api.deliver());
+        let next = &deliveries[deliveries.len() - 1];
+        wait_for("the next event", || (api.hint(next)["outcome"] == "told").then_some(()));
+    }
+    for delivery in &deliveries {
+        wait_for("every event", || (api.hint(delivery)["outcome"] == "told").then_some(()));
+    }
+    assert_eq!(api.world.events().len(), deliveries.len());
+    for reason in ["malformed", "too_large", "throttled", "status"] {
+        let count = api.world.metric("tollbell_questions_total", &format!("reason=\"{reason}\""));
+        assert!(count >= 1.0, "{reason}");
+    }
+    assert!(api.world.cli(&["holds"]).is_empty());
+    assert!(!api.world.log().contains("panicked"));
 }

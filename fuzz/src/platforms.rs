@@ -12,7 +12,9 @@ use tollbell_channels::channel::{Answer, Channel, Fetched, Likeness, Verdict};
 use tollbell_channels::model::{AckMatch, AppReply, Environment, EventKind, Notification, RawRequest};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
 use tollbell_channels::settings::Settings;
-use tollbell_channels::simulate::{ApiConduct, ApiOffice, Carrier, Cover, Genuine, OtherSide, PairCover, Story};
+use tollbell_channels::simulate::{
+    ApiConduct, ApiOffice, Carrier, Cover, Genuine, OtherSide, PairCover, Story, question,
+};
 
 use crate::stage::{check_notification, check_refusal, now};
 
@@ -93,9 +95,10 @@ impl Player {
             }
             Verdict::Hint(hint) => {
                 let back = self.channel.fetch_back().expect("a hint that somebody can follow");
-                let question = back.ask(&hint, now());
+                let office = self.office.as_ref()?;
+                let question = question(back, &**office, &hint, now()).expect("an honest login");
                 assert!(question.ask().url.len() < 1_000, "an unbounded question");
-                let answer = self.office.as_ref()?.answer(question.ask(), ApiConduct::Honest);
+                let answer = office.answer(question.ask(), ApiConduct::Honest);
                 match back.read(question.carried(answer), now()) {
                     Ok(Fetched::Notification(proven)) => Some(proven.into_parts().0),
                     Ok(Fetched::Nothing | Fetched::Unknown) | Err(_) => None,

@@ -1,6 +1,9 @@
 //! Following hints: one task a channel leases the hint whose turn it is, asks the platform, and stores what the answer
 //! proves. A question has no effect at the platform, so one that was lost with the process is simply asked again.
 //!
+//! Where the platform wants a login before a question, the task logs in when it has no credential, and keeps what it was
+//! given in its own memory alone until shortly before its end. There is one task a channel, so there is one login at a time.
+//!
 //! When to ask, and what becomes of a hint after an answer, is decided in [`pace`] and [`settle`], which are pure.
 
 #[cfg(test)]
@@ -13,7 +16,9 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout_at};
-use tollbell_channels::channel::{Channel, FetchBack, FetchRefused, Fetched, Hint};
+use tollbell_channels::channel::{
+    Channel, Credential, FetchBack, FetchRefused, Fetched, Hint, HttpAnswer, Login, NextAsk, Question,
+};
 use tollbell_channels::model::{EventKind, Notification, Proven, RawRequest, Timestamp};
 use tracing::{debug, error, info, warn};
 
@@ -22,12 +27,15 @@ use self::settle::{Ended, Settled, settle};
 use crate::clock::{Chance, Clock};
 use crate::inbox::hints::{Ground, HintClaim, HintClaimed, HintEnd, Learned, LeasedHint, Noted};
 use crate::inbox::{Arrival, Inbox, RoutedTarget, Stored};
-use crate::keys::Fetch;
+use crate::keys::{Fetch, FetchError};
 use crate::stop::Stop;
 use crate::telemetry::{ByChannel, ByReason, Metrics};
 
-/// How long a question may take, connection and answer together.
+/// How long a question may take, connection and answer together, and the login with it.
 pub const QUESTION_MAX: Duration = Duration::from_secs(15);
+/// The status with which a platform says that it does not know who asks. A credential that a login gave may have been
+/// ended there; a new login tells.
+const UNAUTHORISED: u16 = 401;
 /// How long a lease lasts: longer than the question and the writing down of its answer.
 const LEASE: Duration = Duration::from_secs(20);
 /// Longest sleep between two looks at what is due: a wake-up may be lost, and a clock may be set.
@@ -99,11 +107,12 @@ impl Asker {
         self.announce();
         let mut wakes = self.inbox.hint_wakes();
         let mut turns = Turns::default();
+        let mut credential = None;
         let mut takes_over = true;
         while !stop.is_raised() {
             // Before the look, so that what comes during it is seen.
             wakes.borrow_and_update();
-            let done = self.step(&mut turns, takes_over, &mut stop).await;
+            let done = self.step(&mut turns, &mut credential, takes_over, &mut stop).await;
             takes_over &= matches!(done, Step::Idle(_));
             match done {
                 Step::Asked => {}
@@ -118,7 +127,13 @@ impl Asker {
     }
 
     /// Asks one question, if one may be asked now.
-    async fn step(&self, turns: &mut Turns, takes_over: bool, stop: &mut Stop) -> Step {
+    async fn step(
+        &self,
+        turns: &mut Turns,
+        credential: &mut Option<Credential>,
+        takes_over: bool,
+        stop: &mut Stop,
+    ) -> Step {
         let Some(asked) = (self.channel_of)(&self.id) else { return Step::Over };
         let Some(pace) = asked.channel.fetch_back().map(FetchBack::pace) else { return Step::Over };
         let grounds = match turns.open(Instant::now(), pace) {
@@ -141,9 +156,11 @@ impl Asker {
             }
         };
         turns.begin(Instant::now(), leased.ground);
+        let mut sent = Sent::default();
         tokio::select! {
-            pause = self.question(&asked, &leased) => {
-                turns.end(Instant::now(), pause);
+            ended = self.question(&asked, &leased, credential, &mut sent) => {
+                turns.more(sent.requests.saturating_sub(1), pace);
+                turns.end(Instant::now(), ended);
                 Step::Asked
             }
             () = stop.raised() => {
@@ -156,8 +173,14 @@ impl Asker {
     }
 
     /// One question, from the request to the commit of what it brought. Says how the channel's next ones are delayed.
-    async fn question(&self, asked: &Asked, leased: &LeasedHint) -> Ended {
-        let result = self.ask(asked, leased).await;
+    async fn question(
+        &self,
+        asked: &Asked,
+        leased: &LeasedHint,
+        credential: &mut Option<Credential>,
+        sent: &mut Sent,
+    ) -> Ended {
+        let result = self.ask(asked, leased, credential, sent).await;
         let now = (self.clock)();
         let settled = settle(&result, leased, now, (self.chance)());
         self.count(settled.outcome);
@@ -193,20 +216,69 @@ impl Asker {
         settled.ended
     }
 
-    /// Carries the question, and has the channel read the answer.
-    async fn ask(&self, asked: &Asked, leased: &LeasedHint) -> Result<(Fetched, RawRequest), Unanswered> {
+    /// Carries the question, behind a login where the platform wants one, and has the channel read the answer. One
+    /// question logs in once at most: with a credential that was had for it, a refusal is the answer.
+    async fn ask(
+        &self,
+        asked: &Asked,
+        leased: &LeasedHint,
+        credential: &mut Option<Credential>,
+        sent: &mut Sent,
+    ) -> Result<(Fetched, RawRequest), Unanswered> {
         let back = asked.channel.fetch_back().ok_or_else(|| Unanswered::Unreachable("no interface".to_owned()))?;
-        let question = back.ask(&Hint::from_anybody(leased.number.clone()), (self.clock)());
+        let hint = Hint::from_anybody(leased.number.clone());
         let deadline = Instant::now() + QUESTION_MAX;
-        let answer = timeout_at(deadline, self.fetch.fetch(question.ask().clone(), deadline))
-            .await
-            .map_err(|_| Unanswered::Unreachable("no answer in time".to_owned()))?
-            .map_err(|error| Unanswered::Unreachable(error.cause))?;
+        if let NextAsk::Question(question) = back.ask(&hint, credential.as_ref(), (self.clock)()) {
+            let result = self.carry(back, question, deadline, sent).await;
+            let Err(Unanswered::Refused(FetchRefused::Credential { status })) = result else { return result };
+            // Ended, or too narrow: the next login may give another.
+            let had = credential.take();
+            if had.is_none() || status != UNAUTHORISED {
+                return result;
+            }
+            debug!(channel = %self.id, "the platform ended a login early");
+        }
+        *credential = None;
+        match back.ask(&hint, None, (self.clock)()) {
+            NextAsk::Login(login) => *credential = Some(self.log_in(login, deadline, sent).await?),
+            // What was had is of a login that is not wanted any more.
+            NextAsk::Question(question) => return self.carry(back, question, deadline, sent).await,
+        }
+        let NextAsk::Question(question) = back.ask(&hint, credential.as_ref(), (self.clock)()) else {
+            return Err(Unanswered::Unreachable("the login ended before the question".to_owned()));
+        };
+        let result = self.carry(back, question, deadline, sent).await;
+        if matches!(result, Err(Unanswered::Refused(FetchRefused::Credential { .. }))) {
+            *credential = None;
+        }
+        result
+    }
+
+    /// One question, and what the channel makes of its answer.
+    async fn carry(
+        &self,
+        back: &dyn FetchBack,
+        question: Question,
+        deadline: Instant,
+        sent: &mut Sent,
+    ) -> Result<(Fetched, RawRequest), Unanswered> {
+        sent.requests += 1;
+        let answer = in_time(deadline, self.fetch.fetch(question.ask().clone(), deadline)).await?;
         let now = (self.clock)();
         let answered = question.carried(answer);
         let kept = answered.kept(now);
         let fetched = back.read(answered, now).map_err(Unanswered::Refused)?;
         Ok((fetched, kept))
+    }
+
+    /// One login. Its answer gives a credential or nothing.
+    async fn log_in(&self, login: Login, deadline: Instant, sent: &mut Sent) -> Result<Credential, Unanswered> {
+        sent.requests += 1;
+        let sent_at = (self.clock)();
+        let answer = in_time(deadline, self.fetch.fetch(login.ask().clone(), deadline)).await?;
+        let credential = login.granted(answer, sent_at).map_err(Unanswered::Login)?;
+        debug!(channel = %self.id, until = %credential.until(), "logged in at the platform");
+        Ok(credential)
     }
 
     fn arrival(&self, asked: &Asked, notification: Proven<Notification>, kept: RawRequest) -> Arrival {
@@ -234,13 +306,19 @@ impl Asker {
                 warn!(channel = %self.id, %number, again, "the platform does not know a number that it may have named itself; is the credential of the same account and environment?");
             }
             Ok(_) => debug!(channel = %self.id, %number, ground, outcome = settled.outcome, again, "asked"),
-            Err(why @ Unanswered::Refused(FetchRefused::Credential { .. })) => {
+            Err(
+                why @ (Unanswered::Refused(FetchRefused::Credential { .. })
+                | Unanswered::Login(FetchRefused::Credential { .. })),
+            ) => {
                 error!(channel = %self.id, %number, %why, again, "nothing can be asked until the credential is mended; hints are kept");
             }
-            Err(why @ Unanswered::Refused(FetchRefused::Throttled { .. } | FetchRefused::Status { .. })) => {
+            Err(
+                why @ (Unanswered::Refused(FetchRefused::Throttled { .. } | FetchRefused::Status { .. })
+                | Unanswered::Login(FetchRefused::Throttled { .. } | FetchRefused::Status { .. })),
+            ) => {
                 warn!(channel = %self.id, %number, %why, again, "no answer; asked again later");
             }
-            Err(why @ Unanswered::Refused(_)) => {
+            Err(why @ (Unanswered::Refused(_) | Unanswered::Login(_))) => {
                 error!(channel = %self.id, %number, %why, again, "an answer that cannot be believed; asked again later");
             }
             Err(why @ Unanswered::Unreachable(_)) => {
@@ -287,6 +365,27 @@ enum Unanswered {
     /// What came back says nothing.
     #[error("{0}")]
     Refused(FetchRefused),
+    /// What came back to the login before the question is no credential.
+    #[error("login: {0}")]
+    Login(FetchRefused),
+}
+
+/// What a question took.
+#[derive(Debug, Default)]
+struct Sent {
+    /// Requests to the platform.
+    requests: u32,
+}
+
+/// An answer before the deadline.
+async fn in_time(
+    deadline: Instant,
+    fetching: impl Future<Output = Result<HttpAnswer, FetchError>>,
+) -> Result<HttpAnswer, Unanswered> {
+    timeout_at(deadline, fetching)
+        .await
+        .map_err(|_| Unanswered::Unreachable("no answer in time".to_owned()))?
+        .map_err(|error| Unanswered::Unreachable(error.cause))
 }
 
 /// Waits for the time, or for a wake-up when that changes anything. True when the stop signal came.

@@ -3,6 +3,7 @@
 mod fetch;
 mod fetch_back;
 mod hint;
+mod login;
 pub mod strength;
 
 use std::fmt;
@@ -18,6 +19,10 @@ pub use fetch_back::{
     Answered, ApiCredential, FETCH_REFUSED_WORDS, FetchBack, FetchRefused, Fetched, Pace, Question, RETRY_AFTER_MAX,
 };
 pub use hint::{HINT_BYTES_MAX, Hint, HintNumber};
+pub use login::{
+    CREDENTIAL_AHEAD, CREDENTIAL_LASTS_MAX, Credential, Grant, LOGIN_BYTES_MAX, Login, NextAsk, ReadGrant,
+    TOKEN_BYTES_MAX,
+};
 
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::resign::{self, Resigner};

@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::channel::{
-    Answer, Answered, Channel, FetchBack, FetchRefused, Fetched, FetchedKey, Hint, HintNumber, HttpAnswer, HttpAsk,
-    KeyNote, KeyRefused, KeyRequest, KeySource, Likeness, Pace, Question, Rejection, Verdict, quote,
+    Answer, Answered, Channel, Credential, FetchBack, FetchRefused, Fetched, FetchedKey, Hint, HintNumber, HttpAnswer,
+    HttpAsk, KeyNote, KeyRefused, KeyRequest, KeySource, Likeness, NextAsk, Pace, Rejection, Verdict, quote,
 };
 use crate::model::{AckMatch, AppReply, RawRequest, Reply, Timestamp};
 use crate::resign::Resigner;
@@ -200,10 +200,10 @@ impl KeySource for Lifetimes {
 }
 
 impl FetchBack for Lifetimes {
-    fn ask(&self, hint: &Hint, now: Timestamp) -> Question {
+    fn ask(&self, hint: &Hint, credential: Option<&Credential>, now: Timestamp) -> NextAsk {
         let current = self.now(now).and_then(|channel| channel.fetch_back());
         let source = current.or_else(|| self.whole.fetch_back());
-        source.expect("a channel without it is not asked").ask(hint, now)
+        source.expect("a channel without it is not asked").ask(hint, credential, now)
     }
 
     /// An answer to a credential that has ended proves nothing.

@@ -9,7 +9,7 @@ mod keys;
 
 use std::fmt;
 
-pub use api::{ApiConduct, ApiOffice};
+pub use api::{ApiConduct, ApiOffice, question};
 pub use keys::{Conduct, KeyOffice};
 
 use crate::model::{EventKind, RawRequest, Reply, Timestamp};

@@ -85,6 +85,11 @@ impl Turns {
         }
     }
 
+    /// A question took so many requests more, a login among them: each has its gap.
+    pub(super) fn more(&mut self, requests: u32, pace: Pace) {
+        self.last = self.last.map(|last| last + pace.gap.saturating_mul(requests));
+    }
+
     /// A question has ended.
     pub(super) fn end(&mut self, now: Instant, ended: Ended) {
         let doubled = |first: Duration, max: Duration| first.saturating_mul(1 << self.pauses.min(16)).min(max);
@@ -139,6 +144,16 @@ mod tests {
         turns.begin(next, Ground::New);
         assert_eq!(turns.open(next + PACE.gap, PACE), Ok(vec![Ground::Proven]));
         assert_eq!(turns.next_ground(next + PACE.gap, PACE), PACE.gap * 3);
+    }
+
+    #[test]
+    fn a_login_takes_a_turn_of_its_own() {
+        let (mut turns, now) = (Turns::default(), Instant::now());
+        turns.begin(now, Ground::Proven);
+        turns.more(2, PACE);
+        turns.end(now, Ended::Answered);
+        assert_eq!(turns.open(now, PACE), Err(PACE.gap * 3));
+        assert!(turns.open(now + PACE.gap * 3, PACE).is_ok());
     }
 
     #[test]

@@ -84,6 +84,15 @@ pub(super) fn settle(
         Err(Unanswered::Unreachable(_)) => {
             Settled { outcome: "unreachable", again: failed(FAILED_MAX), ended: Ended::Unavailable }
         }
+        // Nothing about the number, and the same for every other: the channel as a whole waits.
+        Err(Unanswered::Login(refused)) => {
+            let ended = match refused {
+                FetchRefused::Credential { .. } => Ended::Denied,
+                FetchRefused::Throttled { after } => Ended::Throttled(*after),
+                _ => Ended::Unavailable,
+            };
+            Settled { outcome: refused.word(), again: failed(FAILED_MAX), ended }
+        }
         Err(Unanswered::Refused(refused)) => {
             let (again, ended) = match refused {
                 FetchRefused::Credential { .. } => (failed(FAILED_MAX), Ended::Denied),
@@ -157,6 +166,11 @@ mod tests {
         assert_eq!(wait(&odd, &leased(99, 99, false)), (Some(6 * 3600), Ended::Answered));
         let throttled = Err(Unanswered::Refused(FetchRefused::Throttled { after: Some(Duration::from_secs(7)) }));
         assert_eq!(wait(&throttled, &leased(1, 0, false)).1, Ended::Throttled(Some(Duration::from_secs(7))));
+        // A login that fails says nothing of the number, and everything of the next ones.
+        let login = |refused| wait(&Err(Unanswered::Login(refused)), &leased(99, 99, false));
+        assert_eq!(login(FetchRefused::Malformed { field: "body" }), (Some(600), Ended::Unavailable));
+        assert_eq!(login(FetchRefused::Credential { status: 401 }), (Some(600), Ended::Denied));
+        assert_eq!(login(FetchRefused::Throttled { after: None }), (Some(600), Ended::Throttled(None)));
     }
 
     #[test]

@@ -110,11 +110,16 @@ impl fmt::Debug for HttpAnswer {
 impl HttpAnswer {
     /// A header's value when it is there exactly once and is visible ASCII.
     pub fn single_header(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.get_all(name).iter();
-        match (values.next(), values.next()) {
-            (Some(value), None) => value.to_str().ok(),
-            _ => None,
-        }
+        single(&self.headers, name)
+    }
+}
+
+/// A header's value when it is there exactly once and is visible ASCII.
+pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Asking a platform about what a hint names: questions out and answers in, as data. Who carries them over the network,
 //! when, and how often, is not decided here.
 //!
+//! Where a platform wants a login before the question, that is a [`Login`](super::Login), whose answer says nothing of any
+//! number.
+//!
 //! A [`Question`] can only be made from an [`Interface`] (encrypted, or this machine) and an [`ApiCredential`] of the
 //! channel's configuration; an [`Answered`] only from a question and what came back to it; and only an [`Answered`]
 //! makes the proof [`crate::model::Proof::PlatformApi`]. So nothing that was sent *to* us can ever carry that proof.
@@ -14,18 +17,24 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 use jiff::fmt::rfc2822;
+use zeroize::Zeroizing;
 
-use super::fetch::{ANSWER_BYTES_MAX, HttpAnswer, HttpAsk, Interface};
+use super::fetch::{ANSWER_BYTES_MAX, HttpAnswer, HttpAsk, Interface, single};
 use super::hint::{Hint, HintNumber};
+use super::login::{Credential, NextAsk};
 use crate::model::{Notification, Proven, RawRequest, Timestamp};
 
 /// Longest wait that a platform's answer can impose.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
+/// How we call ourselves.
+pub(super) const AGENT: &str = concat!("tollbell/", env!("CARGO_PKG_VERSION"));
+
 /// A channel that can ask its platform about a number. Pure: bytes and the time go in, bytes and facts come out.
 pub trait FetchBack: Send + Sync {
-    /// The question.
-    fn ask(&self, hint: &Hint, now: Timestamp) -> Question;
+    /// What to send next: the question, or the login whose credential it needs. `credential` is what the last login
+    /// gave, if any; a channel that needs none passes it over.
+    fn ask(&self, hint: &Hint, credential: Option<&Credential>, now: Timestamp) -> NextAsk;
 
     /// What the answer says. It is genuine because of where it was asked: what is in it must still be about the number
     /// that was asked for, and is hostile text like any other.
@@ -99,9 +108,9 @@ impl Question {
     /// `GET` of a path and query, which begins with `/`.
     pub fn get(hint: &Hint, interface: &Interface, path: &str, credential: &ApiCredential) -> Self {
         let mut headers = HeaderMap::new();
-        headers.insert(credential.header.clone(), credential.value.clone());
+        credential.show(&mut headers);
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-        headers.insert(USER_AGENT, HeaderValue::from_static(concat!("tollbell/", env!("CARGO_PKG_VERSION"))));
+        headers.insert(USER_AGENT, HeaderValue::from_static(AGENT));
         let (url, reach) = (interface.url(path), interface.reach());
         let ask = HttpAsk { method: Method::GET, url, headers, body: Bytes::new(), reach };
         Self { number: hint.number().clone(), ask, host: interface.host().to_owned(), credential: credential.label }
@@ -163,18 +172,11 @@ impl Answered {
     /// # Errors
     /// [`FetchRefused`] for every status that is no answer to the question, and for one that is too large.
     pub fn body(&self, now: Timestamp) -> Result<Option<&[u8]>, FetchRefused> {
-        let after = || retry_after(&self.answer, now);
         match self.answer.status {
             200 if self.answer.body.len() > ANSWER_BYTES_MAX => Err(FetchRefused::TooLarge { limit: ANSWER_BYTES_MAX }),
             200 => Ok(Some(&self.answer.body)),
             404 | 410 => Ok(None),
-            401 | 403 => Err(FetchRefused::Credential { status: self.answer.status }),
-            429 => Err(FetchRefused::Throttled { after: after() }),
-            503 => match after() {
-                Some(after) => Err(FetchRefused::Throttled { after: Some(after) }),
-                None => Err(FetchRefused::Status { status: 503 }),
-            },
-            status => Err(FetchRefused::Status { status }),
+            status => Err(refusal(status, &self.answer.headers, now)),
         }
     }
 
@@ -203,9 +205,18 @@ impl Answered {
     }
 }
 
+/// What a status means that is no answer.
+pub(super) fn refusal(status: u16, headers: &HeaderMap, now: Timestamp) -> FetchRefused {
+    match (status, retry_after(headers, now)) {
+        (401 | 403, _) => FetchRefused::Credential { status },
+        (429, after) | (503, after @ Some(_)) => FetchRefused::Throttled { after },
+        _ => FetchRefused::Status { status },
+    }
+}
+
 /// `Retry-After` (RFC 9110, 10.2.3): seconds or a date.
-fn retry_after(answer: &HttpAnswer, now: Timestamp) -> Option<Duration> {
-    let text = answer.single_header(RETRY_AFTER.as_str())?.trim();
+fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let text = single(headers, RETRY_AFTER.as_str())?.trim();
     let wait = if let Ok(seconds) = text.parse::<u32>() {
         Duration::from_secs(u64::from(seconds))
     } else {
@@ -286,7 +297,7 @@ pub struct ApiCredential {
 impl ApiCredential {
     /// `Authorization: Bearer …` (RFC 6750). `label` names the setting that holds the secret.
     pub fn bearer(label: &'static str, secret: &[u8]) -> Option<Self> {
-        Self::header(label, AUTHORIZATION, &[b"Bearer ", tame(secret)?].concat())
+        Self::header(label, AUTHORIZATION, &Zeroizing::new([b"Bearer ", tame(secret)?].concat()))
     }
 
     /// `Authorization: Basic …` (RFC 7617).
@@ -294,15 +305,27 @@ impl ApiCredential {
         if user.contains(&b':') || (user.is_empty() && password.is_empty()) {
             return None;
         }
-        let pair = zeroize::Zeroizing::new([user, b":", password].concat());
-        Self::header(label, AUTHORIZATION, format!("Basic {}", STANDARD.encode(&*pair)).as_bytes())
+        let pair = Zeroizing::new([user, b":", password].concat());
+        let encoded = Zeroizing::new(STANDARD.encode(&*pair));
+        Self::header(label, AUTHORIZATION, &Zeroizing::new([b"Basic ", encoded.as_bytes()].concat()))
     }
 
-    /// A header of the platform's own.
+    /// A header of the platform's own. Its bytes are overwritten when the last request that shows them is gone.
     pub fn header(label: &'static str, header: HeaderName, value: &[u8]) -> Option<Self> {
-        let mut value = HeaderValue::from_bytes(value).ok().filter(|value| !value.is_empty())?;
+        let own = Bytes::from_owner(Zeroizing::new(value.to_vec()));
+        let mut value = HeaderValue::from_maybe_shared(own).ok().filter(|value| !value.is_empty())?;
         value.set_sensitive(true);
         Some(Self { label, header, value })
+    }
+
+    /// The setting that holds the secret.
+    pub(super) fn label(&self) -> &'static str {
+        self.label
+    }
+
+    /// Adds the header.
+    pub(super) fn show(&self, headers: &mut HeaderMap) {
+        headers.insert(self.header.clone(), self.value.clone());
     }
 }
 

@@ -129,11 +129,6 @@ const UNCONFIRMED: &[Text] = &[
         zh: "签名只覆盖正文的 CRC-32,无法保护正文:除非设置 `confirm = \"never\"`,每个事件都会向 PayPal 查询确认",
     },
     Text {
-        en: "whether the API takes the client id and secret with each question, as other programs send them, besides the \
-             token of OAuth: where it does not, the questions stay open, an alarm is raised, and nothing is believed",
-        zh: "API 是否像其他程序那样接受每次请求直接携带 Client ID 与 Secret(而非 OAuth 令牌):若不接受,查询会保持未决并告警,不会采信任何内容",
-    },
-    Text {
         en: "whether a repetition has a new transmission id and time: no age is refused, and facts are told apart by their \
              own numbers. With `confirm = \"never\"` what was sent over four days ago is held",
         zh: "重发时 transmission id 与时间是否更新未确认:不按时间拒绝,以各笔款项自身的编号去重。`confirm = \"never\"` 时,发送超过四天的回调会被挂起",

@@ -2,8 +2,8 @@
 //! badly.
 
 use super::{Cover, Story, WrittenSetting};
-use crate::channel::{HttpAnswer, HttpAsk};
-use crate::model::{EventKind, RawRequest};
+use crate::channel::{FetchBack, FetchRefused, Hint, HttpAnswer, HttpAsk, NextAsk, Question};
+use crate::model::{EventKind, RawRequest, Timestamp};
 
 /// The part of a platform that answers questions, with throw-away credentials and a memory of what it told.
 pub trait ApiOffice: Send + Sync {
@@ -21,8 +21,34 @@ pub trait ApiOffice: Send + Sync {
     fn cover(&self) -> Cover;
 
     /// The answer to a question, as the platform would give it, or as somebody else would. A question with another
-    /// credential, or about a number that was never told, is refused as the platform refuses it.
+    /// credential, or about a number that was never told, is refused as the platform refuses it. Where the platform
+    /// wants a login first, this answers the login as well, and a question only with a credential that it gave.
     fn answer(&self, ask: &HttpAsk, conduct: ApiConduct) -> HttpAnswer;
+
+    /// Every credential that a login was given ends here and now.
+    fn end_logins(&self) {}
+}
+
+/// The question about a hint, behind a login at the office where the platform wants one.
+///
+/// # Errors
+/// [`FetchRefused`] when the login grants nothing.
+///
+/// # Panics
+/// When what an honest login gave is of no use for the question: the channel would never ask.
+pub fn question(
+    back: &dyn FetchBack,
+    office: &dyn ApiOffice,
+    hint: &Hint,
+    now: Timestamp,
+) -> Result<Question, FetchRefused> {
+    let login = match back.ask(hint, None, now) {
+        NextAsk::Question(question) => return Ok(question),
+        NextAsk::Login(login) => login,
+    };
+    let answer = office.answer(login.ask(), ApiConduct::Honest);
+    let credential = login.granted(answer, now)?;
+    Ok(back.ask(hint, Some(&credential), now).question().expect("a login leads to the question"))
 }
 
 /// How an office answers.
@@ -30,7 +56,7 @@ pub trait ApiOffice: Send + Sync {
 pub enum ApiConduct {
     /// As the platform does.
     Honest,
-    /// An honest answer about another number than the one that was asked for.
+    /// An honest answer about another number than the one that was asked for; of a login, a credential of another kind.
     OtherNumber,
     /// An honest answer, cut.
     Cut,

@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use http::HeaderValue;
 use tollbell_channels::channel::{
-    Channel, FETCH_REFUSED_WORDS, Fetched, Hint, HintNumber, HttpAnswer, Likeness, Verdict,
+    Channel, Credential, FETCH_REFUSED_WORDS, FetchBack, FetchRefused, Fetched, Hint, HintNumber, HttpAnswer,
+    LOGIN_BYTES_MAX, Likeness, Login, Question, Verdict,
 };
 use tollbell_channels::model::{EventKind, Notification, Proof, Proven, RawRequest};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
 use tollbell_channels::settings::Settings;
-use tollbell_channels::simulate::{ApiConduct, ApiOffice, Story};
+use tollbell_channels::simulate::{ApiConduct, ApiOffice, Story, question};
 
 use super::asking::BASE;
 use super::world::{at, build, story};
@@ -57,9 +58,27 @@ impl Asking {
         }
     }
 
+    fn back(&self) -> &dyn FetchBack {
+        self.channel.fetch_back().expect("it can ask")
+    }
+
+    /// The question, behind a login where the platform wants one, as the gateway comes to it.
+    fn question(&self, hint: &Hint) -> Question {
+        question(self.back(), &*self.office, hint, at()).expect("an honest login")
+    }
+
+    /// The login, where the platform wants one.
+    fn login(&self, hint: &Hint) -> Option<Login> {
+        self.back().ask(hint, None, at()).login()
+    }
+
     fn read(&self, hint: &Hint, answer: HttpAnswer) -> Result<Fetched, &'static str> {
-        let back = self.channel.fetch_back().expect("it can ask");
-        let answered = back.ask(hint, at()).carried(answer);
+        self.read_of(self.question(hint), hint, answer)
+    }
+
+    fn read_of(&self, question: Question, hint: &Hint, answer: HttpAnswer) -> Result<Fetched, &'static str> {
+        let back = self.back();
+        let answered = question.carried(answer);
         let kept = answered.kept(at());
         let fetched = back.read(answered, at()).map_err(|refused| {
             assert!(refused.to_string().len() < 200, "{refused}");
@@ -90,8 +109,7 @@ impl Asking {
 
     fn told(&self, story: &Story) -> Proven<Notification> {
         let hint = self.hint(&self.office.hint(story));
-        let back = self.channel.fetch_back().expect("it can ask");
-        let answer = self.office.answer(back.ask(&hint, at()).ask(), ApiConduct::Honest);
+        let answer = self.office.answer(self.question(&hint).ask(), ApiConduct::Honest);
         match self.read(&hint, answer) {
             Ok(Fetched::Notification(proven)) => proven,
             other => panic!("{}: {}: {other:?}", self.platform.kind, story.kind),
@@ -174,8 +192,7 @@ fn an_answer_that_is_worth_nothing_is_refused() {
     for world in asking() {
         for kind in world.office.stories() {
             let hint = world.hint(&world.office.hint(&story(*kind)));
-            let back = world.channel.fetch_back().expect("it can ask");
-            let question = back.ask(&hint, at());
+            let question = world.question(&hint);
             for conduct in ApiConduct::BAD {
                 let answer = world.office.answer(question.ask(), *conduct);
                 let label = format!("{}: {kind}: {conduct:?}", world.platform.kind);
@@ -198,10 +215,12 @@ fn an_answer_that_is_worth_nothing_is_refused() {
             let honest = world.office.answer(question.ask(), ApiConduct::Honest);
             for end in 0..honest.body.len() {
                 let cut = HttpAnswer { body: honest.body.slice(..end), ..honest.clone() };
-                assert_eq!(world.read(&hint, cut).err(), Some("malformed"), "{}: cut at {end}", world.platform.kind);
+                let word = world.read_of(question.clone(), &hint, cut).err();
+                assert_eq!(word, Some("malformed"), "{}: cut at {end}", world.platform.kind);
                 let mut bytes = honest.body.to_vec();
                 bytes[end] ^= 1;
-                drop(world.read(&hint, HttpAnswer { body: Bytes::from(bytes), ..honest.clone() }));
+                let changed = HttpAnswer { body: Bytes::from(bytes), ..honest.clone() };
+                drop(world.read_of(question.clone(), &hint, changed));
             }
         }
     }
@@ -221,8 +240,7 @@ fn what_the_platform_does_not_know_is_unknown() {
             other => panic!("{}: {other:?}", world.platform.kind),
         };
         assert_eq!(hint.number().as_str(), invented);
-        let back = world.channel.fetch_back().expect("it can ask");
-        let answer = world.office.answer(back.ask(&hint, at()).ask(), ApiConduct::Honest);
+        let answer = world.office.answer(world.question(&hint).ask(), ApiConduct::Honest);
         assert!(matches!(world.read(&hint, answer), Ok(Fetched::Unknown)), "{}", world.platform.kind);
     }
 }
@@ -230,9 +248,9 @@ fn what_the_platform_does_not_know_is_unknown() {
 #[test]
 fn a_question_goes_to_the_platform_alone_and_shows_nothing() {
     for world in asking() {
-        let back = world.channel.fetch_back().expect("it can ask");
+        let back = world.back();
         let hint = Hint::from_anybody(HintNumber::new("a-number.of~all_shapes0").expect("of all shapes"));
-        let question = back.ask(&hint, at());
+        let question = world.question(&hint);
         let rest = question.ask().url.strip_prefix(BASE).unwrap_or_else(|| panic!("{}", question.ask().url));
         assert!(rest.starts_with('/') && rest.contains(hint.number().as_str()), "{rest}");
         assert!(question.ask().headers.values().any(HeaderValue::is_sensitive), "a credential that is marked as one");
@@ -246,6 +264,102 @@ fn a_question_goes_to_the_platform_alone_and_shows_nothing() {
             .collect();
         let shown = format!("{question:?}");
         assert!(secrets.iter().all(|secret| !shown.contains(secret)), "{}", world.platform.kind);
+    }
+}
+
+/// The worlds whose platforms want a login before the question, with a hint and the login.
+fn behind_a_login() -> Vec<(Asking, Hint)> {
+    let all: Vec<(Asking, Hint)> = asking()
+        .into_iter()
+        .filter_map(|world| {
+            let hint = world.hint(&world.office.hint(&story(world.office.stories()[0])));
+            world.login(&hint).is_some().then_some((world, hint))
+        })
+        .collect();
+    assert!(!all.is_empty(), "no platform wants a login");
+    all
+}
+
+#[test]
+fn a_login_goes_to_the_platform_alone_and_shows_nothing() {
+    for (world, hint) in behind_a_login() {
+        let kind = world.platform.kind;
+        let login = world.login(&hint).expect("a login");
+        assert!(login.ask().url.starts_with(&format!("{BASE}/")), "{kind}: {}", login.ask().url);
+        assert!(!login.ask().url.contains(hint.number().as_str()), "{kind}: it is about no number");
+        let answer = world.office.answer(login.ask(), ApiConduct::Honest);
+        let credential = login.clone().granted(answer, at()).expect("an honest login");
+        assert!(credential.until() > at(), "{kind}");
+        let question = world.back().ask(&hint, Some(&credential), at()).question().expect("the question");
+        let shown = format!("{login:?} {credential:?} {question:?}");
+        for ask in [login.ask(), question.ask()] {
+            let secrets: Vec<&HeaderValue> = ask.headers.values().filter(|value| value.is_sensitive()).collect();
+            assert!(!secrets.is_empty(), "{kind}: a credential that is marked as one");
+            for secret in secrets {
+                let word = secret.to_str().expect("text").rsplit(' ').next().expect("a word");
+                assert!(!shown.contains(word), "{kind}");
+            }
+        }
+        // What the login shows opens no question, and an ended credential none either.
+        let mut forged = question.ask().clone();
+        forged.headers = login.ask().headers.clone();
+        assert_eq!(world.read(&hint, world.office.answer(&forged, ApiConduct::Honest)).err(), Some("credential"));
+        assert!(world.back().ask(&hint, Some(&credential), credential.until()).login().is_some(), "{kind}");
+        world.office.end_logins();
+        let answer = world.office.answer(question.ask(), ApiConduct::Honest);
+        assert_eq!(world.read_of(question, &hint, answer).err(), Some("credential"), "{kind}");
+    }
+}
+
+#[test]
+fn a_login_whose_answer_is_worth_nothing_gives_no_credential() {
+    for (world, hint) in behind_a_login() {
+        let kind = world.platform.kind;
+        let login = world.login(&hint).expect("a login");
+        let granted = |answer: HttpAnswer| -> Result<Credential, FetchRefused> {
+            let granted = login.clone().granted(answer, at());
+            if let Err(refused) = &granted {
+                assert!(refused.to_string().len() < 200, "{kind}: {refused}");
+            }
+            granted
+        };
+        let word = |answer| granted(answer).map_err(|refused| refused.word()).err();
+        for conduct in ApiConduct::BAD {
+            let expected = match conduct {
+                ApiConduct::Huge => "too_large",
+                ApiConduct::Denied => "credential",
+                ApiConduct::Throttled => "throttled",
+                ApiConduct::Broken => "status",
+                _ => "malformed",
+            };
+            assert_eq!(word(world.office.answer(login.ask(), *conduct)), Some(expected), "{kind}: {conduct:?}");
+        }
+        let honest = world.office.answer(login.ask(), ApiConduct::Honest);
+        for status in [201, 204, 302, 404, 410, 500] {
+            assert_eq!(word(HttpAnswer { status, ..honest.clone() }), Some("status"), "{kind}: {status}");
+        }
+        let padding = vec![b' '; LOGIN_BYTES_MAX];
+        let large = [&honest.body[..], &padding].concat().into();
+        assert_eq!(word(HttpAnswer { body: large, ..honest.clone() }), Some("too_large"), "{kind}");
+        // Cut anywhere it gives nothing. With another byte anywhere it gives what the platform knows, or does not.
+        for end in 0..honest.body.len() {
+            let cut = HttpAnswer { body: honest.body.slice(..end), ..honest.clone() };
+            assert_eq!(word(cut), Some("malformed"), "{kind}: cut at {end}");
+            let mut bytes = honest.body.to_vec();
+            bytes[end] ^= 1;
+            let Ok(credential) = granted(HttpAnswer { body: bytes.into(), ..honest.clone() }) else { continue };
+            let Some(question) = world.back().ask(&hint, Some(&credential), at()).question() else { continue };
+            let answer = world.office.answer(question.ask(), ApiConduct::Honest);
+            match world.read_of(question, &hint, answer) {
+                Ok(Fetched::Notification(_)) | Err("credential") => {}
+                other => panic!("{kind}: {end}: {other:?}"),
+            }
+        }
+        // The event itself in place of the login's answer is none.
+        let event = world.office.answer(world.question(&hint).ask(), ApiConduct::Honest);
+        assert_eq!(word(event), Some("malformed"), "{kind}");
+        // And the login's answer in place of the event tells nothing.
+        assert_eq!(world.read(&hint, honest).err(), Some("malformed"), "{kind}");
     }
 }
 

@@ -12,7 +12,7 @@ use tollbell_channels::channel::{Channel, Fetched, Rejection, Verdict};
 use tollbell_channels::model::{EventKind, Fact, Notification, RawRequest, Timestamp};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
 use tollbell_channels::settings::{SettingKind, SettingValue, Settings};
-use tollbell_channels::simulate::{ApiConduct, ApiOffice, Genuine, OtherSide, Story};
+use tollbell_channels::simulate::{ApiConduct, ApiOffice, Genuine, OtherSide, Story, question};
 
 use super::{asking, invented};
 
@@ -152,7 +152,7 @@ impl World {
             (verdict, _) => return verdict,
         };
         let back = self.channel.fetch_back().expect("a channel that gives hints can ask");
-        let question = back.ask(&hint, at());
+        let question = question(back, &**office, &hint, at()).expect("an honest login");
         let answer = office.answer(question.ask(), ApiConduct::Honest);
         match back.read(question.carried(answer), at()) {
             Ok(Fetched::Notification(proven)) => Verdict::Genuine(proven),

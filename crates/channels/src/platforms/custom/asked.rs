@@ -8,7 +8,7 @@ use super::fetch::Fetch;
 use super::message::Message;
 use super::opened;
 use super::schema::Recipe;
-use crate::channel::{Answered, FetchBack, FetchRefused, Fetched, Hint, HintNumber, Pace, Question};
+use crate::channel::{Answered, Credential, FetchBack, FetchRefused, Fetched, Hint, HintNumber, NextAsk, Pace};
 use crate::model::{Proven, RawRequest, Timestamp};
 
 /// The asking side of a channel.
@@ -26,8 +26,8 @@ impl Asked {
 }
 
 impl FetchBack for Asked {
-    fn ask(&self, hint: &Hint, _: Timestamp) -> Question {
-        self.fetch.ask(hint)
+    fn ask(&self, hint: &Hint, _: Option<&Credential>, _: Timestamp) -> NextAsk {
+        NextAsk::Question(self.fetch.ask(hint))
     }
 
     fn read(&self, answered: Answered, now: Timestamp) -> Result<Fetched, FetchRefused> {

@@ -6,7 +6,9 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 
 use super::facts::{self, Told};
 use super::{FORM, Mollie, Protocol, event, payment_id, payment_number, protocol};
-use crate::channel::{Answered, FetchBack, FetchRefused, Fetched, Hint, HintNumber, Pace, Question};
+use crate::channel::{
+    Answered, Credential, FetchBack, FetchRefused, Fetched, Hint, HintNumber, NextAsk, Pace, Question,
+};
 use crate::json::Json;
 use crate::model::{Notification, Proven, RawRequest, Scope, Timestamp};
 
@@ -17,11 +19,11 @@ pub(super) const PATH: &str = "/v2/payments/";
 pub(super) const EMBED: &str = "embed=refunds,chargebacks";
 
 impl FetchBack for Mollie {
-    fn ask(&self, hint: &Hint, _: Timestamp) -> Question {
+    fn ask(&self, hint: &Hint, _: Option<&Credential>, _: Timestamp) -> NextAsk {
         let api = self.config.api.as_ref().expect("a channel without a key does not ask");
         let mode = if api.says_test_mode { "&testmode=true" } else { "" };
         let path = format!("{PATH}{}?{EMBED}{mode}", hint.number());
-        Question::get(hint, &api.interface, &path, &api.credential)
+        NextAsk::Question(Question::get(hint, &api.interface, &path, &api.credential))
     }
 
     fn read(&self, answered: Answered, now: Timestamp) -> Result<Fetched, FetchRefused> {

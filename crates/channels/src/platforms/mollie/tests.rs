@@ -94,7 +94,7 @@ fn answer(settings: &Settings, status: u16, body: &Value) -> Result<Fetched, Fet
     let back = channel.fetch_back().unwrap();
     let hint = Hint::from_anybody(HintNumber::new(ID).unwrap());
     let answer = HttpAnswer { status, headers: HeaderMap::new(), body: body.to_string().into() };
-    back.read(back.ask(&hint, now()).carried(answer), now())
+    back.read(back.ask(&hint, None, now()).question().unwrap().carried(answer), now())
 }
 
 #[track_caller]
@@ -168,7 +168,7 @@ fn the_question_is_the_documented_one() {
     let ask = |settings: &Settings| {
         let channel = channel(settings);
         let hint = Hint::from_anybody(HintNumber::new(ID).unwrap());
-        let question = channel.fetch_back().unwrap().ask(&hint, now());
+        let question = channel.fetch_back().unwrap().ask(&hint, None, now()).question().unwrap();
         (question.ask().url.clone(), question.ask().headers["authorization"].to_str().unwrap().to_owned())
     };
     let url = format!("https://api.mollie.com/v2/payments/{ID}?embed=refunds,chargebacks");

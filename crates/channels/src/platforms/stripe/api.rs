@@ -2,7 +2,9 @@
 
 use super::facts::{self, is_of};
 use super::{BODY_BYTES_MAX, Stripe, check_outside};
-use crate::channel::{Answered, FetchBack, FetchRefused, Fetched, Hint, HintNumber, Pace, Question};
+use crate::channel::{
+    Answered, Credential, FetchBack, FetchRefused, Fetched, Hint, HintNumber, NextAsk, Pace, Question,
+};
 use crate::json::Json;
 use crate::model::{EventKind, Proven, RawRequest, Timestamp};
 use crate::signature::digest::{DigestHash, HexCase};
@@ -29,11 +31,11 @@ pub(super) fn path(id: &str) -> Option<&'static str> {
 }
 
 impl FetchBack for Stripe {
-    fn ask(&self, hint: &Hint, _: Timestamp) -> Question {
+    fn ask(&self, hint: &Hint, _: Option<&Credential>, _: Timestamp) -> NextAsk {
         let api = self.config.api.as_ref().expect("a channel without a key does not ask");
         // A hint that was kept names what this channel took from a thin event, which has a path.
         let before = path(hint.number().as_str()).unwrap_or("/v1/payment_intents/");
-        Question::get(hint, &api.interface, &format!("{before}{}", hint.number()), &api.credential)
+        NextAsk::Question(Question::get(hint, &api.interface, &format!("{before}{}", hint.number()), &api.credential))
     }
 
     fn read(&self, answered: Answered, now: Timestamp) -> Result<Fetched, FetchRefused> {

@@ -50,8 +50,12 @@ fn hint(channel: &dyn Channel, request: &RawRequest) -> Hint {
 
 /// What an answer to the question about a number is read as.
 fn told(channel: &dyn Channel, number: &str, status: u16, body: &str) -> Result<Fetched, FetchRefused> {
-    let question =
-        channel.fetch_back().unwrap().ask(&hint(channel, &form(&format!("id={number}"))), Timestamp::UNIX_EPOCH);
+    let question = channel
+        .fetch_back()
+        .unwrap()
+        .ask(&hint(channel, &form(&format!("id={number}"))), None, Timestamp::UNIX_EPOCH)
+        .question()
+        .unwrap();
     let answer = HttpAnswer { status, headers: HeaderMap::new(), body: body.to_owned().into() };
     channel.fetch_back().unwrap().read(question.carried(answer), Timestamp::UNIX_EPOCH)
 }
@@ -71,7 +75,7 @@ fn a_bare_number_is_asked_about_and_nothing_else_of_it_counts() {
     let hint = hint(channel.as_ref(), &request);
     assert_eq!((hint.number().as_str(), hint.is_vouched()), ("tr_7UhSN1", false));
     assert_eq!(channel.recognise(&request), Likeness::Merchant);
-    let question = channel.fetch_back().unwrap().ask(&hint, Timestamp::UNIX_EPOCH);
+    let question = channel.fetch_back().unwrap().ask(&hint, None, Timestamp::UNIX_EPOCH).question().unwrap();
     let ask = question.ask();
     assert_eq!(
         (&ask.method, ask.url.as_str()),
@@ -147,7 +151,7 @@ fn an_answer_that_is_none_leaves_the_question_open() {
 fn what_is_kept_is_read_and_told_again() {
     let channel = bare();
     let back = channel.fetch_back().unwrap();
-    let question = back.ask(&hint(channel.as_ref(), &form("id=tr_1")), Timestamp::UNIX_EPOCH);
+    let question = back.ask(&hint(channel.as_ref(), &form("id=tr_1")), None, Timestamp::UNIX_EPOCH).question().unwrap();
     let body = r#"{"id":"tr_1","status":"paid","amount":{"value":"10.00"}}"#;
     let answer = HttpAnswer { status: 200, headers: HeaderMap::new(), body: body.into() };
     let kept = question.carried(answer).kept(Timestamp::UNIX_EPOCH);
@@ -207,7 +211,12 @@ fn the_base_is_encrypted_or_this_machine() {
         asked(r#"{"algorithm":"none","body":"form"}"#, FETCH).with("api_base", SettingValue::Text(base.into()))
     };
     let channel = build(&settings("http://127.0.0.1:9000")).unwrap();
-    let question = channel.fetch_back().unwrap().ask(&hint(channel.as_ref(), &form("id=tr_1")), Timestamp::UNIX_EPOCH);
+    let question = channel
+        .fetch_back()
+        .unwrap()
+        .ask(&hint(channel.as_ref(), &form("id=tr_1")), None, Timestamp::UNIX_EPOCH)
+        .question()
+        .unwrap();
     assert!(question.ask().url.starts_with("http://127.0.0.1:9000/v2/payments/tr_1"), "{}", question.ask().url);
     assert_eq!(build(&settings("http://example.com")).err().unwrap().setting, "api_base");
     let unused = settings("http://127.0.0.1:9000");
@@ -226,7 +235,7 @@ fn a_question_may_be_posted() {
     let verify = r#"{"algorithm":"none","body":"form"}"#;
     let channel = build(&asked(verify, POST)).unwrap();
     let back = channel.fetch_back().unwrap();
-    let question = back.ask(&hint(channel.as_ref(), &form("id=tr_1")), Timestamp::UNIX_EPOCH);
+    let question = back.ask(&hint(channel.as_ref(), &form("id=tr_1")), None, Timestamp::UNIX_EPOCH).question().unwrap();
     let ask = question.ask();
     assert_eq!((ask.method.as_str(), ask.url.as_str()), ("POST", "https://api.example.com/v1/query?a=1"));
     assert_eq!(&ask.body[..], br#"{"no":"tr_1","shop":"acct_1"}"#);
@@ -262,7 +271,12 @@ fn a_question_may_be_posted() {
     // The number in the address, and a fixed text or nothing behind it.
     let in_path = POST.replace("query?a=1", "query/{form:id}").replace("{form:id}\\", "x\\");
     let channel = build(&asked(verify, &in_path)).unwrap();
-    let question = channel.fetch_back().unwrap().ask(&hint(channel.as_ref(), &form("id=tr_1")), Timestamp::UNIX_EPOCH);
+    let question = channel
+        .fetch_back()
+        .unwrap()
+        .ask(&hint(channel.as_ref(), &form("id=tr_1")), None, Timestamp::UNIX_EPOCH)
+        .question()
+        .unwrap();
     assert_eq!(question.ask().url, "https://api.example.com/v1/query/tr_1");
     assert_eq!(question.ask().method, Method::POST);
 }

@@ -113,7 +113,7 @@ fn fetched(side: &dyn OtherSide, verify: &str, conduct: ApiConduct) -> Result<Fe
     let request = office.hint(&story(EventKind::PaymentSucceeded, "T1"));
     let Verdict::Hint(hint) = channel.verify(&request, at()) else { panic!("{verify}") };
     let back = channel.fetch_back().unwrap();
-    let question = back.ask(&hint, at());
+    let question = back.ask(&hint, None, at()).question().unwrap();
     let answer = office.answer(question.ask(), conduct);
     back.read(question.carried(answer), at())
 }

@@ -1,15 +1,16 @@
-//! What PayPal answers: certificates by their word, with the authority between each and the root; and events by their id,
-//! to whoever shows the application's credentials.
+//! What PayPal answers: certificates by their word, with the authority between each and the root; access tokens to whoever
+//! shows the application's credentials; and events by their id, to whoever shows such a token.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::RsaKeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use serde_json::{Value, json};
 
 use super::{
@@ -21,6 +22,7 @@ use crate::platforms::paypal::api;
 use crate::platforms::paypal::certificate::PATH;
 use crate::platforms::paypal::settings::{API_BASE, AUTHORITIES, CONFIRM};
 use crate::settings::SettingValue;
+use crate::signature::key::hex;
 use crate::simulate::certificate::Name;
 use crate::simulate::{ApiConduct, ApiOffice, Conduct, Cover, Genuine, KeyOffice, Story, WrittenSetting};
 
@@ -109,16 +111,89 @@ fn plain(status: u16, body: &str) -> HttpAnswer {
     HttpAnswer { status, headers: HeaderMap::new(), body: Bytes::copy_from_slice(body.as_bytes()) }
 }
 
+/// How long a token lasts, in seconds; PayPal's own last as long.
+const TOKEN_LASTS: u32 = 32_400;
+
 /// The events of an application, and what it knows of them.
 pub(super) struct EventOffice {
     side: Side,
     told: Mutex<BTreeMap<String, Story>>,
+    tokens: Mutex<Tokens>,
+}
+
+/// Most tokens that are valid at the same time; the oldest ends when there is another one.
+const TOKENS_MAX: usize = 64;
+
+/// The tokens that were given and have not ended, the oldest first.
+#[derive(Default)]
+struct Tokens {
+    given: u64,
+    valid: VecDeque<String>,
 }
 
 impl EventOffice {
     pub(super) fn new() -> Self {
-        Self { side: Side::new(), told: Mutex::default() }
+        Self { side: Side::new(), told: Mutex::default(), tokens: Mutex::default() }
     }
+
+    fn tokens(&self) -> MutexGuard<'_, Tokens> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The answer to the application's credentials.
+    fn token(&self, ask: &HttpAsk, conduct: ApiConduct) -> HttpAnswer {
+        let secret = self.side.secret();
+        let expected = format!("Basic {}", STANDARD.encode(format!("{}:{}", self.side.client(), *secret)));
+        let media_type = ask.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        if shown(ask) != Some(expected.as_str()) || conduct == ApiConduct::Denied {
+            return answer(
+                401,
+                &json!({ "error": "invalid_client", "error_description": "Client Authentication failed" }),
+            );
+        }
+        if ask.method != Method::POST
+            || media_type != Some("application/x-www-form-urlencoded")
+            || ask.body != api::TOKEN_FORM
+        {
+            return answer(
+                400,
+                &json!({ "error": "unsupported_grant_type", "error_description": "Grant Type is NULL" }),
+            );
+        }
+        let mut tokens = self.tokens();
+        tokens.given += 1;
+        let token = format!("A21AA{}_{:06}-x", hex(digest(&SHA256, secret.as_bytes()).as_ref()), tokens.given);
+        let kind = if conduct == ApiConduct::OtherNumber { "mac" } else { "Bearer" };
+        let honest = json!({
+            "scope": "https://uri.paypal.com/services/applications/webhooks openid",
+            "access_token": token,
+            "token_type": kind,
+            "app_id": "APP-80W284485P519543T",
+            "expires_in": TOKEN_LASTS,
+            "nonce": "2026-11-21T04:00:00ZYn_nv00",
+        });
+        tokens.valid.push_back(token);
+        if tokens.valid.len() > TOKENS_MAX {
+            tokens.valid.pop_front();
+        }
+        damaged(answer(200, &honest), b"{\"access_token\":\"A21AAother\",", conduct)
+    }
+}
+
+/// What a request shows.
+fn shown(ask: &HttpAsk) -> Option<&str> {
+    ask.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok())
+}
+
+/// An answer as this conduct has it; `twice` is its beginning with a member that comes again.
+fn damaged(honest: HttpAnswer, twice: &[u8], conduct: ApiConduct) -> HttpAnswer {
+    let body = match conduct {
+        ApiConduct::Cut => honest.body.slice(..honest.body.len() / 2),
+        ApiConduct::Twice => [twice, &honest.body[1..]].concat().into(),
+        ApiConduct::Huge => [&honest.body[..], &vec![b' '; ANSWER_BYTES_MAX]].concat().into(),
+        _ => honest.body.clone(),
+    };
+    HttpAnswer { body, ..honest }
 }
 
 impl ApiOffice for EventOffice {
@@ -146,15 +221,6 @@ impl ApiOffice for EventOffice {
     }
 
     fn answer(&self, ask: &HttpAsk, conduct: ApiConduct) -> HttpAnswer {
-        let secret = self.side.secret();
-        let expected = format!("Basic {}", STANDARD.encode(format!("{}:{}", self.side.client(), *secret)));
-        let shown = ask.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        if shown != Some(expected.as_str()) || conduct == ApiConduct::Denied {
-            return answer(
-                401,
-                &json!({ "error": "invalid_client", "error_description": "Client Authentication failed" }),
-            );
-        }
         match conduct {
             ApiConduct::Broken => return answer(500, &json!({ "name": "INTERNAL_SERVER_ERROR" })),
             ApiConduct::Throttled => {
@@ -166,6 +232,17 @@ impl ApiOffice for EventOffice {
             ApiConduct::Empty => return plain(200, ""),
             _ => {}
         }
+        if ask.url.ends_with(api::TOKEN_PATH) {
+            return self.token(ask, conduct);
+        }
+        // The application's credentials are no token.
+        let token = shown(ask).and_then(|shown| shown.strip_prefix("Bearer ")).unwrap_or_default();
+        if conduct == ApiConduct::Denied || !self.tokens().valid.iter().any(|valid| valid == token) {
+            return answer(
+                401,
+                &json!({ "error": "invalid_token", "error_description": "Token signature verification failed" }),
+            );
+        }
         let id = ask.url.split_once(api::PATH).map_or("", |(_, id)| id);
         let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(story) = told.get(id) else { return answer(404, &json!({ "name": "INVALID_RESOURCE_ID" })) };
@@ -173,14 +250,11 @@ impl ApiOffice for EventOffice {
         if conduct == ApiConduct::OtherNumber {
             event["id"] = json!("WH-0");
         }
-        let honest = answer(200, &event);
-        let body = match conduct {
-            ApiConduct::Cut => honest.body.slice(..honest.body.len() / 2),
-            ApiConduct::Twice => [b"{\"id\":\"WH-0\",", &honest.body[1..]].concat().into(),
-            ApiConduct::Huge => [&honest.body[..], &vec![b' '; ANSWER_BYTES_MAX]].concat().into(),
-            _ => honest.body.clone(),
-        };
-        HttpAnswer { body, ..honest }
+        damaged(answer(200, &event), b"{\"id\":\"WH-0\",", conduct)
+    }
+
+    fn end_logins(&self) {
+        self.tokens().valid.clear();
     }
 }
 

@@ -1,7 +1,7 @@
 //! Deliveries about which the platform is asked.
 
 use super::*;
-use crate::channel::{FetchRefused, Fetched, HINT_BYTES_MAX, HttpAnswer};
+use crate::channel::{Credential, FetchRefused, Fetched, HttpAnswer, LOGIN_BYTES_MAX, Login, NextAsk, Question};
 
 fn hint(body: &str) -> Hint {
     match build(&asking()).unwrap().verify(&signed(body), now()) {
@@ -10,23 +10,106 @@ fn hint(body: &str) -> Hint {
     }
 }
 
+/// A token's answer as the documents show it.
+const TOKEN: &str = r#"{"scope":"https://uri.paypal.com/services/invoicing openid","access_token":"A21AAFEpH4PsADK7qSS7pSRsgz","token_type":"Bearer","app_id":"APP-80W284485P519543T","expires_in":31668,"nonce":"2020-04-03T15:35:36ZaYZlGvEkV4yVSz8g6bAKFoGSEzuy3CQcz3ljhibkOHg"}"#;
+
+fn answer(status: u16, body: &str) -> HttpAnswer {
+    HttpAnswer { status, headers: HeaderMap::new(), body: Bytes::from(body.to_owned()) }
+}
+
+/// What a channel sends first.
+pub(super) fn login(settings: &Settings) -> Login {
+    let channel = build(settings).unwrap();
+    channel.fetch_back().unwrap().ask(&hint(&paid()), None, now()).login().unwrap()
+}
+
+fn granted(body: &str) -> Result<Credential, FetchRefused> {
+    login(&asking()).granted(answer(200, body), now())
+}
+
+/// The question with the token of an answer.
+pub(super) fn question(settings: &Settings) -> Question {
+    let token = login(settings).granted(answer(200, TOKEN), now()).unwrap();
+    let channel = build(settings).unwrap();
+    channel.fetch_back().unwrap().ask(&hint(&paid()), Some(&token), now()).question().unwrap()
+}
+
 fn answered(status: u16, body: &str) -> Result<Fetched, FetchRefused> {
     let channel = build(&asking()).unwrap();
-    let back = channel.fetch_back().unwrap();
-    let answer = HttpAnswer { status, headers: HeaderMap::new(), body: Bytes::from(body.to_owned()) };
-    back.read(back.ask(&hint(&paid()), now()).carried(answer), now())
+    channel.fetch_back().unwrap().read(question(&asking()).carried(answer(status, body)), now())
 }
 
 #[test]
-fn the_event_is_asked_for_with_the_applications_credentials() {
-    let channel = build(&asking()).unwrap();
-    let hint = hint(&paid());
-    assert!(!hint.is_vouched(), "whoever captured a delivery can put any number under its signature");
-    let question = channel.fetch_back().unwrap().ask(&hint, now());
-    let id = "WH-58D329510W468432D-8HN650336L201105X";
-    assert_eq!(question.ask().url, format!("https://api-m.paypal.com/v1/notifications/webhooks-events/{id}"));
+fn the_token_is_asked_for_with_the_applications_credentials() {
+    assert!(!hint(&paid()).is_vouched(), "whoever captured a delivery can put any number under its signature");
+    let login = login(&asking());
+    let ask = login.ask();
+    assert_eq!((ask.method.as_str(), ask.url.as_str()), ("POST", "https://api-m.paypal.com/v1/oauth2/token"));
     let shown = STANDARD.encode("AeA1QIZXiflr1_-r0U2UbW:EGnHDxD_qRPdaLdZz8iCr8N7");
-    assert_eq!(question.ask().headers["authorization"], format!("Basic {shown}"));
+    assert_eq!(ask.headers["authorization"], format!("Basic {shown}"));
+    assert_eq!(ask.headers["content-type"], "application/x-www-form-urlencoded");
+    assert_eq!(&ask.body[..], b"grant_type=client_credentials");
+}
+
+#[test]
+fn the_event_is_asked_for_with_the_token() {
+    let question = question(&asking());
+    let ask = question.ask();
+    let id = "WH-58D329510W468432D-8HN650336L201105X";
+    assert_eq!(ask.url, format!("https://api-m.paypal.com/v1/notifications/webhooks-events/{id}"));
+    assert_eq!((ask.method.as_str(), ask.body.len()), ("GET", 0));
+    assert_eq!(ask.headers["authorization"], "Bearer A21AAFEpH4PsADK7qSS7pSRsgz");
+    // Until shortly before the token ends, and not with the token of another application.
+    let token = granted(TOKEN).unwrap();
+    assert_eq!(token.until().as_second() - now().as_second(), 31_668 - 60);
+    let channel = build(&asking()).unwrap();
+    let ask = |at| channel.fetch_back().unwrap().ask(&hint(&paid()), Some(&token), at);
+    let before = token.until() - Duration::from_secs(1);
+    assert!(matches!(ask(before), NextAsk::Question(_)) && matches!(ask(token.until()), NextAsk::Login(_)));
+    let other = build(&asking().with("client_secret", secret("another-secret-of-the-app"))).unwrap();
+    let next = other.fetch_back().unwrap().ask(&hint(&paid()), Some(&token), now());
+    assert!(matches!(next, NextAsk::Login(_)));
+}
+
+#[test]
+fn a_token_is_read_strictly() {
+    let token =
+        |kind: &str, lasts: &str| format!(r#"{{"access_token":"A21","token_type":{kind},"expires_in":{lasts}}}"#);
+    for good in [token("\"Bearer\"", "1"), token("\"bearer\"", "32400"), token("\"Bearer\"", "4294967295")] {
+        assert!(granted(&good).is_ok(), "{good}");
+    }
+    let field = |body: &str| match granted(body) {
+        Err(FetchRefused::Malformed { field }) => field,
+        other => panic!("{body}: {other:?}"),
+    };
+    for lasts in ["0", "-1", "1.5", "3e4", "\"32400\"", "4294967296", "null", "[]", "true"] {
+        assert_eq!(field(&token("\"Bearer\"", lasts)), "expires_in", "{lasts}");
+    }
+    for kind in ["\"mac\"", "\"\"", "null", "7", "[\"Bearer\"]", "\"Bearer \""] {
+        assert_eq!(field(&token(kind, "32400")), "token_type", "{kind}");
+    }
+    for bad in ["\"\"", "null", "7", "[]", "{}", "\"a b\"", "\"a\\r\\nX: y\"", "\"\u{e9}\"", "\"a,b\""] {
+        assert_eq!(field(&TOKEN.replace("\"A21AAFEpH4PsADK7qSS7pSRsgz\"", bad)), "access_token", "{bad}");
+    }
+    for name in ["access_token", "token_type", "expires_in"] {
+        assert_eq!(field(&TOKEN.replace(&format!("\"{name}\""), "\"other\"")), name);
+        // Twice, of which two readers could see two.
+        assert_eq!(field(&TOKEN.replacen('{', &format!("{{\"{name}\":\"Bearer\","), 1)), "body");
+    }
+    for body in ["", "null", "[]", "not json", &format!("[{TOKEN}]"), &format!("{TOKEN}{TOKEN}"), &TOKEN[1..]] {
+        assert_eq!(field(body), "body", "{body}");
+    }
+    let long = TOKEN.replace("A21AAFEpH4PsADK7qSS7pSRsgz", &"a".repeat(5_000));
+    assert_eq!(field(&long), "access_token");
+    let huge = format!("{TOKEN}{}", " ".repeat(LOGIN_BYTES_MAX));
+    assert_eq!(granted(&huge).unwrap_err(), FetchRefused::TooLarge { limit: LOGIN_BYTES_MAX });
+}
+
+/// An event in place of a token is no token, and nothing of it is believed.
+#[test]
+fn an_event_is_no_token_and_a_token_no_event() {
+    assert_eq!(granted(&paid()).unwrap_err(), FetchRefused::Malformed { field: "access_token" });
+    assert_eq!(answered(200, TOKEN).map(|_| ()).unwrap_err(), FetchRefused::Malformed { field: "id" });
 }
 
 /// Whatever the delivery says beside the id, the answer is what counts.
@@ -70,7 +153,7 @@ fn an_event_whose_id_is_none_is_refused() {
         json!("WH-1?x=y"),
         json!(""),
         json!(7),
-        json!("a".repeat(HINT_BYTES_MAX + 1)),
+        json!("a".repeat(crate::channel::HINT_BYTES_MAX + 1)),
         json!(null),
         json!("WH 1"),
     ] {

@@ -40,7 +40,7 @@ fn hint(channel: &dyn Channel, request: &RawRequest) -> Hint {
 fn answered(channel: &dyn Channel, hint: &Hint, body: &str) -> String {
     let back = channel.fetch_back().unwrap();
     let answer = HttpAnswer { status: 200, headers: HeaderMap::new(), body: body.to_owned().into() };
-    match back.read(back.ask(hint, now()).carried(answer), now()) {
+    match back.read(back.ask(hint, None, now()).question().unwrap().carried(answer), now()) {
         Ok(Fetched::Notification(proven)) => shown(&proven.into_parts().0),
         Ok(Fetched::Nothing) => "nothing".to_owned(),
         Ok(Fetched::Unknown) => "unknown".to_owned(),
@@ -66,7 +66,9 @@ fn midtrans_is_asked_whatever_the_notification_says() {
     let found = hint(&*channel, &request);
     assert_eq!((found.number().as_str(), found.is_vouched()), ("order-1", true));
     assert_eq!(hint(&*channel, &posted(&[], &midtrans("pending"))), found);
-    let url = |channel: &dyn Channel| channel.fetch_back().unwrap().ask(&found, now()).ask().url.clone();
+    let url = |channel: &dyn Channel| {
+        channel.fetch_back().unwrap().ask(&found, None, now()).question().unwrap().ask().url.clone()
+    };
     assert_eq!(url(&*channel), "https://api.midtrans.com/v2/order-1/status");
     let sandbox = asking("midtrans", "G1", Environment::Sandbox);
     assert_eq!(url(&*sandbox), "https://api.sandbox.midtrans.com/v2/order-1/status");
@@ -128,7 +130,7 @@ fn xendit_is_asked_about_the_invoice() {
     assert_eq!(channel.recognise(&request), Likeness::Merchant);
     let found = hint(&*channel, &request);
     assert_eq!((found.number().as_str(), found.is_vouched()), (INVOICE, true));
-    let question = channel.fetch_back().unwrap().ask(&found, now());
+    let question = channel.fetch_back().unwrap().ask(&found, None, now()).question().unwrap();
     assert_eq!(question.ask().url, format!("https://api.xendit.co/v2/invoices/{INVOICE}"));
     let other = posted(&[("x-callback-token", "another token")], &body);
     assert!(matches!(channel.verify(&other, now()), Verdict::Refused(_)));

@@ -34,7 +34,7 @@ fn answered(id: &str, status: u16, body: &str) -> Result<Fetched, FetchRefused> 
     let back = channel.fetch_back().unwrap();
     let hint = hint(&thin("v1.charge.succeeded", id)).unwrap();
     let answer = HttpAnswer { status, headers: HeaderMap::new(), body: Bytes::from(body.to_owned()) };
-    back.read(back.ask(&hint, now()).carried(answer), now())
+    back.read(back.ask(&hint, None, now()).question().unwrap().carried(answer), now())
 }
 
 /// `kind amount names`, a fact a line, and words of concerns.
@@ -75,7 +75,7 @@ fn a_thin_event_about_money_is_asked_about() {
         let hint = hint(&thin(kind, id)).unwrap();
         assert_eq!((hint.number().as_str(), hint.is_vouched()), (id, true));
         let channel = build(&asking()).unwrap();
-        let question = channel.fetch_back().unwrap().ask(&hint, now());
+        let question = channel.fetch_back().unwrap().ask(&hint, None, now()).question().unwrap();
         // Where to ask is not the message's to say.
         assert_eq!(question.ask().url, format!("https://api.stripe.com{path}"));
         assert_eq!(question.ask().headers["authorization"], "Bearer sk_live_0123456789abcdef");
