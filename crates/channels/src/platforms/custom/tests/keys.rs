@@ -97,7 +97,8 @@ fn a_pair_is_its_own_keys_signature() {
     assert_eq!(key(format!("one|{}&two|{}", "0".repeat(64), tag(two)), NOW), "two");
     assert_eq!(key(format!("one|{}", tag(two)), NOW), "(signature)");
     assert_eq!(key(format!("two|{}", tag(two)), "2026-12-01T00:00:00Z"), "(unknown_key)");
-    assert_eq!(key(format!("three|{}", tag(two)), NOW), "(missing)");
+    assert_eq!(key(format!("three|{}", tag(two)), NOW), "(unknown_key)");
+    assert_eq!(key("three|x".to_owned(), NOW), "(missing)", "no signature at all");
 }
 
 #[test]
@@ -256,4 +257,44 @@ fn keys_of_another_algorithm_are_refused() {
     assert_eq!(with(hmac, &id).err().unwrap().setting, "key_id");
     let twice = keyed(&[("a", SECRET.as_bytes(), None), ("a", OTHER.as_bytes(), None)], "secret");
     assert_eq!(with(hmac, &[("key", twice)]).err().unwrap().key(), "key[1]");
+}
+
+/// A key of before is asked, whatever is other about it: its size, or the name that its signatures go by.
+#[test]
+fn a_key_of_before_may_be_of_another_size_or_name() {
+    use crate::succession::{Former, Succession};
+    let both = |now: Box<dyn Channel>, then: Box<dyn Channel>| {
+        let until = at("2026-12-01T00:00:00Z");
+        Succession::of(now.into(), vec![Former { channel: then.into(), until }])
+    };
+    let pairs = [KeySize::Rsa3072, KeySize::Rsa2048].map(|size| RsaKeyPair::generate(size).unwrap());
+    let rsa = |parse: &str| {
+        let verify = format!(
+            r#"{{"algorithm":"rsa-sha256","encoding":"base64","message":"{{body}}","signature":{{"from":"header:s",{parse}}},"public_key":{{"mine_alone":true}}}}"#
+        );
+        let [now, then] = [&pairs[0], &pairs[1]].map(|pair| {
+            let key = PublicKey::of_pair("key", pair).unwrap().to_pem();
+            with(&verify, &[("public_key", material(key.as_bytes()))]).unwrap()
+        });
+        both(now, then)
+    };
+    let [new, old] = [&pairs[0], &pairs[1]]
+        .map(|pair| signature::Encoding::Base64.encode(&sign_sha256(pair, BODY.as_bytes()).unwrap()));
+    let sent = |text: String| request(&[("s", text)], BODY);
+    let whole = rsa(r#""parse":"whole""#);
+    assert_eq!(key_of(&*whole, &sent(new.clone()), NOW), "key 1");
+    assert_eq!(key_of(&*whole, &sent(old.clone()), NOW), "former key 1");
+    assert_eq!(key_of(&*whole, &sent(old.clone()), "2026-12-01T00:00:00Z"), "(signature)");
+    assert_eq!(key_of(&*whole, &sent("?".to_owned()), NOW), "(malformed)");
+    // A platform that signs with both while the keys change.
+    let listed = rsa(r#""parse":"list","list_sep":" ","want":"v1""#);
+    assert_eq!(key_of(&*listed, &sent(format!("v1,{old} v1,{new}")), NOW), "key 1");
+    let verify = r#"{"algorithm":"hmac-sha256","encoding":"hex","message":"{sig:t}.{body}","signature":{"from":"header:s","parse":"kv","want":"{key_id}"}}"#;
+    let named = |id: &str, secret: &[u8]| with(verify, &[("key", keyed(&[(id, secret, None)], "secret"))]).unwrap();
+    let kv = both(named("k2", b"the second secret"), named("k1", b"the first secret"));
+    let text = format!("17.{BODY}");
+    let tag = |secret: &[u8]| hex(&HmacKey::new(secret, HmacHash::Sha256, "").sign(text.as_bytes()));
+    assert_eq!(key_of(&*kv, &sent(format!("t=17,k2={}", tag(b"the second secret"))), NOW), "k2");
+    assert_eq!(key_of(&*kv, &sent(format!("t=17,k1={}", tag(b"the first secret"))), NOW), "former k1");
+    assert_eq!(key_of(&*kv, &sent(format!("t=17,k3={}", tag(b"the first secret"))), NOW), "(unknown_key)");
 }
