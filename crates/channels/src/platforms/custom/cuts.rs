@@ -43,7 +43,8 @@ impl<'v> Shape<'v> {
             // No end and no beginning of a JSON object or list is one.
             Place::Body if self.body == BodyForm::Json => Kind::Closed,
             Place::Body => Kind::Form,
-            Place::Method | Place::BodyCrc32 => Kind::Closed,
+            // A channel takes one method: it is as fixed as a text of the configuration.
+            Place::Method => Kind::Separator,
             _ => Kind::Free,
         }
     }
@@ -81,6 +82,53 @@ impl Template {
             [Part::Value(first), Part::Value(second)] if kinds.iter().copied().all(is_open) => Some((first, second)),
             _ => None,
         })
+    }
+
+    /// Two free values around one that does not hold its place against both. A body of JSON is found from where it begins
+    /// or from where it ends, and between two values of anybody's, neither is known; a method that stands bare between
+    /// two values may be a part of either.
+    pub(super) fn around(&self, shape: Shape<'_>) -> Option<(&Reference, &Reference)> {
+        let free = |part: &Part| {
+            let Part::Value(reference) = part else { return false };
+            matches!(shape.kind(part), Kind::Free | Kind::Form) && !shape.has_fixed_width(reference)
+        };
+        let find = |(at, part): (usize, &Part)| {
+            let Part::Value(reference) = part else { return None };
+            let (before, behind) = (&self.0[..at], &self.0[at + 1..]);
+            let first = if reference.place == Place::Body && shape.kind(part) == Kind::Closed {
+                before.iter().rfind(|part| free(part))?
+            } else if reference.place == Place::Method {
+                before.last().filter(|part| free(part))?
+            } else {
+                return None;
+            };
+            let second = match reference.place {
+                Place::Body => behind.iter().find(|part| free(part))?,
+                _ => behind.first().filter(|part| free(part))?,
+            };
+            match (first, second) {
+                (Part::Value(first), Part::Value(second)) => Some((first, second)),
+                _ => None,
+            }
+        };
+        self.0.iter().enumerate().find_map(find)
+    }
+
+    /// Whether values stand before the body, and behind it.
+    fn sides(&self) -> (bool, bool) {
+        let is_value = |part: &Part| matches!(part, Part::Value(_));
+        let is_body = |part: &Part| matches!(part, Part::Value(reference) if reference.place == Place::Body);
+        match (self.0.iter().position(is_body), self.0.iter().rposition(is_body)) {
+            (Some(first), Some(last)) => (self.0[..first].iter().any(is_value), self.0[last + 1..].iter().any(is_value)),
+            _ => (false, false),
+        }
+    }
+
+    /// Whether values stand before the body of one and behind that of the other: what one begins with, the other may
+    /// end with.
+    pub(super) fn is_mirrored(&self, other: &Self) -> bool {
+        let (own, theirs) = (self.sides(), other.sides());
+        (own.0 && theirs.1) || (own.1 && theirs.0)
     }
 
     /// The template without blanks and line ends before and behind everything: with or without them, a text says the same.

@@ -636,11 +636,14 @@ fn check_cuts(keys: &Keys<'_>, body: BodyForm, signed: &Signed) -> Result<(), Se
     let shape = Shape::of(body, signed);
     let nodes = keys.required("message")?.one_or_many(TEMPLATES_MAX)?;
     for (template, node) in signed.templates.iter().zip(&nodes) {
-        if let Some((first, second)) = template.joined(shape) {
+        if let Some((first, second)) = template.joined(shape).or_else(|| template.around(shape)) {
             return Err(node.error("not_separated").because(format!("{{{}}}{{{}}}", first.shown, second.shown)));
         }
         let same = |other: &Template| other.without_ends() == template.without_ends();
-        if !signed.templates.iter().all(|other| same(other) || (other.is_closed(shape) && template.is_closed(shape))) {
+        let is_kept_apart = |other: &Template| {
+            other.is_closed(shape) && template.is_closed(shape) && !template.is_mirrored(other)
+        };
+        if !signed.templates.iter().all(|other| same(other) || is_kept_apart(other)) {
             return Err(node.error("not_separated").because("message = [ … ]"));
         }
     }
