@@ -181,9 +181,26 @@ impl Template {
     }
 }
 
-/// The first value of a run that could end elsewhere. The first cut that is possible for each separator, and the
-/// last: where both are ours, there is no other.
+/// The first value of a run that could end elsewhere. Fixed texts side by side are one.
 fn movable(kinds: &[Kind], values: &[Vec<u8>]) -> Option<usize> {
+    let mut places: Vec<usize> = Vec::new();
+    let mut merged: Vec<(Kind, Vec<u8>)> = Vec::new();
+    for (at, (kind, value)) in kinds.iter().zip(values).enumerate() {
+        match merged.last_mut() {
+            Some((Kind::Separator, text)) if *kind == Kind::Separator => text.extend_from_slice(value),
+            _ => {
+                places.push(at);
+                merged.push((*kind, value.clone()));
+            }
+        }
+    }
+    let (kinds, values): (Vec<Kind>, Vec<Vec<u8>>) = merged.into_iter().unzip();
+    movable_apart(&kinds, &values).and_then(|at| places.get(at).copied())
+}
+
+/// The same where no two fixed texts stand side by side. The first cut that is possible for each separator, and the last:
+/// where both are ours, there is no other.
+fn movable_apart(kinds: &[Kind], values: &[Vec<u8>]) -> Option<usize> {
     let text = values.concat();
     let starts: Vec<usize> = values
         .iter()

@@ -628,7 +628,14 @@ fn check_places(keys: &Keys<'_>, verify: &Verify) -> Result<(), SettingsError> {
     if let Some(live) = verify.live.as_ref().filter(|live| !verify.covers(&live.from)) {
         return Err(keys.required("environment")?.error("not_signed").because(live.from.shown.clone()));
     }
-    verify.items.iter().try_for_each(|items| check("items", &items.from))
+    let Some(items) = &verify.items else { return Ok(()) };
+    check("items", &items.from)?;
+    // Which items there are is said by the signature of the whole, or by that of each.
+    let is_in_items = verify.signed().is_some_and(|signed| matches!(signed.carrier.from.place, Place::Item(_)));
+    if !is_in_items && !verify.covers(&items.from) {
+        return Err(keys.required("items")?.error("not_signed").because(items.from.shown.clone()));
+    }
+    Ok(())
 }
 
 /// One signed text has one meaning: its values are kept apart, and it is no text of another template.

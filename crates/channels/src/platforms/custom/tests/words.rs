@@ -211,3 +211,16 @@ fn a_time_in_the_body_is_the_bodys() {
         );
     }
 }
+
+/// How many facts a message has is not for anybody to say.
+#[test]
+fn a_list_of_items_is_signed() {
+    let event = r#""id":"json:/id","type":"json:/type","map":{"x":"other"}"#;
+    let verify = r#""signature":{"from":"header:s","parse":"whole"},"message":"{json:/id},{json:/type},{json:/amount}","items":{"from":"json:/lines"}"#;
+    let error = build(&settings(verify, event)).err().expect("anybody writes as many lines as he likes");
+    assert_eq!((error.key().as_str(), error.word), ("verify.items", "not_signed"));
+    let whole = verify.replace("{json:/id},{json:/type},{json:/amount}", "{body}");
+    channel(&whole, event);
+    let each = verify.replace("header:s", "item:/s").replace("json:/id},{json:/type},{json:/amount", "item:/id},{item:/type");
+    channel(&each, &event.replace("json:", "item:"));
+}
