@@ -48,10 +48,13 @@ pub(super) fn read<'m>(
     let mut reader = Reader { recipe, message, parts: parts.clone(), concerns, account };
     let first = parts.first().copied().flatten();
     let own_id = reader.id(first, parts.len(), context);
+    let names = reader.names(&own_id)?;
     let mut kinds: Vec<String> = Vec::new();
     let mut facts = Vec::new();
     let mut sent_at = context.stamp;
-    for (index, item) in parts.iter().enumerate() {
+    for (item, name) in parts.iter().zip(&names) {
+        // The same again, in a list that is signed as a whole.
+        let Some(name) = name else { continue };
         let kind = reader.optional(&recipe.rules.kind, *item);
         if kind.is_none() {
             reader.concern(Concern::MissingField { field: recipe.rules.kind.shown.clone() });
@@ -63,8 +66,7 @@ pub(super) fn read<'m>(
         reader.check_account(*item);
         reader.check_environment(*item);
         reader.check_cuts(*item);
-        let name = if parts.len() == 1 { own_id.clone() } else { format!("{own_id}:{}", index + 1) };
-        for fact in reader.facts(&kind, *item, &name) {
+        for fact in reader.facts(&kind, *item, name) {
             sent_at = sent_at.or(fact.occurred_at);
             facts.push(fact);
         }
@@ -139,6 +141,54 @@ impl<'m> Reader<'m, '_> {
         }
     }
 
+    /// What the facts without a name of their own are called, item by item: by what the item says, and never by where it
+    /// stands, so that a batch in another order or company has the same facts. None for an item that came before.
+    ///
+    /// # Errors
+    /// [`Rejection::Duplicate`] where each item is signed by itself and one comes twice: anybody can copy it.
+    fn names(&self, own_id: &str) -> Result<Vec<Option<String>>, Rejection> {
+        let is_signed_each = self.recipe.verify.signs_items();
+        let mut known = HashSet::new();
+        let mut names = Vec::with_capacity(self.parts.len());
+        for item in &self.parts {
+            let Some(json) = item else {
+                names.push(Some(own_id.to_owned()));
+                continue;
+            };
+            let digest = self.item_digest(json);
+            let is_new = known.insert(digest.clone());
+            if !is_new && is_signed_each {
+                let field = self.recipe.verify.items.as_ref().map_or("items", |items| items.from.shown.as_str());
+                return Err(Rejection::Duplicate { field: quote(field) });
+            }
+            let name = || self.item_id(json).unwrap_or(digest);
+            names.push(is_new.then(name));
+        }
+        Ok(names)
+    }
+
+    /// An item's own number, where the whole of `event.id` is known and a part of it stands in the item.
+    fn item_id(&self, item: &'m Json) -> Option<String> {
+        let id = &self.recipe.rules.id;
+        let is_of_item = id.iter().any(|reference| matches!(reference.place, Place::Item(_)));
+        let parts: Vec<Cow<'_, str>> =
+            id.iter().map(|reference| self.optional(reference, Some(item))).collect::<Option<_>>()?;
+        let joined = parts.join(":");
+        (is_of_item && joined.len() <= NAME_BYTES_MAX / 2).then_some(joined)
+    }
+
+    /// The digest of what is signed of an item.
+    fn item_digest(&self, item: &'m Json) -> String {
+        let verify = &self.recipe.verify;
+        let mut text = Vec::new();
+        if verify.covers_all() && !verify.signs_items() {
+            canonical(item, &mut text);
+        } else {
+            self.signed_values(&[Some(item)], &mut text);
+        }
+        hex(digest(&SHA256, &text).as_ref())
+    }
+
     /// The message's digest. Where only single values are signed, theirs: anybody could make another message of it with
     /// what is not.
     fn digest(&self) -> String {
@@ -146,23 +196,29 @@ impl<'m> Reader<'m, '_> {
         if verify.covers_all() {
             return hex(digest(&SHA256, self.message.bytes()).as_ref());
         }
+        let mut text = Vec::new();
+        self.signed_values(&self.parts, &mut text);
+        hex(digest(&SHA256, &text).as_ref())
+    }
+
+    /// The signed values, each with its length. What stands around the content, such as the time of sending, changes with
+    /// each repetition and counts only where there is nothing else.
+    fn signed_values(&self, items: &[Option<&'m Json>], text: &mut Vec<u8>) {
+        let verify = &self.recipe.verify;
         let is_content = |one: &&Reference| {
             matches!(one.place, Place::Json(_) | Place::Item(_) | Place::Form(_))
                 || (verify.body == BodyForm::Query && matches!(one.place, Place::Query(_)))
         };
-        // What stands around the content, such as the time of sending, changes with each repetition.
         let mut signed: Vec<&Reference> = verify.covered().filter(is_content).collect();
         if signed.is_empty() {
             signed = verify.covered().collect();
         }
-        let mut text = Vec::new();
-        for (item, reference) in self.parts.iter().flat_map(|item| signed.iter().map(move |one| (*item, *one))) {
+        for (item, reference) in items.iter().flat_map(|item| signed.iter().map(move |one| (*item, *one))) {
             let value = self.message.get(reference, item).ok().flatten().unwrap_or_default();
             let value = value.trim_ascii();
             text.extend_from_slice(format!("{}:", value.len()).as_bytes());
             text.extend_from_slice(value);
         }
-        hex(digest(&SHA256, &text).as_ref())
     }
 
     /// What the rules make of a type: the first that fits, and what it says beside.
@@ -458,6 +514,28 @@ impl<'m> Reader<'m, '_> {
     fn concern(&mut self, concern: Concern) {
         if !self.concerns.contains(&concern) {
             self.concerns.push(concern);
+        }
+    }
+}
+
+/// A value in one way of writing it: each kind by its sign, and texts with their lengths.
+fn canonical(value: &Json, text: &mut Vec<u8>) {
+    let mut put = |sign: char, value: &str| text.extend_from_slice(format!("{sign}{}:{value}", value.len()).as_bytes());
+    match value {
+        Json::Null => put('n', ""),
+        Json::Flag(flag) => put('f', if *flag { "1" } else { "0" }),
+        Json::Number(number) => put('d', number),
+        Json::Text(own) => put('t', own),
+        Json::List(items) => {
+            put('l', &items.len().to_string());
+            items.iter().for_each(|item| canonical(item, text));
+        }
+        Json::Object(members) => {
+            put('o', &members.len().to_string());
+            for (name, value) in members {
+                text.extend_from_slice(format!("{}:{name}", name.len()).as_bytes());
+                canonical(value, text);
+            }
         }
     }
 }

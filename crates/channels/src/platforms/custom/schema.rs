@@ -211,6 +211,11 @@ impl Verify {
         }
     }
 
+    /// Whether each item is signed by itself.
+    pub(super) fn signs_items(&self) -> bool {
+        self.signed().is_some_and(|signed| matches!(signed.carrier.from.place, Place::Item(_)))
+    }
+
     /// The question, where the platform is asked.
     pub(super) fn fetch(&self) -> Option<&Fetch> {
         match &self.trust {

@@ -631,8 +631,7 @@ fn check_places(keys: &Keys<'_>, verify: &Verify) -> Result<(), SettingsError> {
     let Some(items) = &verify.items else { return Ok(()) };
     check("items", &items.from)?;
     // Which items there are is said by the signature of the whole, or by that of each.
-    let is_in_items = verify.signed().is_some_and(|signed| matches!(signed.carrier.from.place, Place::Item(_)));
-    if !is_in_items && !verify.covers(&items.from) {
+    if !verify.signs_items() && !verify.covers(&items.from) {
         return Err(keys.required("items")?.error("not_signed").because(items.from.shown.clone()));
     }
     Ok(())

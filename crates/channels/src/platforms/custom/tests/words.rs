@@ -224,3 +224,45 @@ fn a_list_of_items_is_signed() {
     let each = verify.replace("header:s", "item:/s").replace("json:/id},{json:/type},{json:/amount", "item:/id},{item:/type");
     channel(&each, &event.replace("json:", "item:"));
 }
+
+/// One fact has one name, in whatever order and company it comes.
+#[test]
+fn a_fact_of_a_batch_is_named_by_what_it_says() {
+    let verify = format!(r#"{WHOLE},"items":{{"from":"json:/l"}}"#);
+    let names = |channel: &dyn Channel, items: &[&str]| {
+        let found = read(channel, &signed(&format!(r#"{{"l":[{}]}}"#, items.join(","))));
+        found.facts.iter().map(|fact| fact.identity.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let (one, two) = (r#"{"id":"EV1","t":"x"}"#, r#"{"id":"EV2","t":"x"}"#);
+    let named = channel(&verify, r#""id":"item:/id","type":"item:/t","map":{"x":"other"}"#);
+    assert_eq!(names(named.as_ref(), &[one]), ["EV1"]);
+    assert_eq!(names(named.as_ref(), &[one, two]), ["EV1", "EV2"]);
+    assert_eq!(names(named.as_ref(), &[two, one]), ["EV2", "EV1"]);
+    assert_eq!(names(named.as_ref(), &[two, one, two]), ["EV2", "EV1"]);
+    let bare = channel(&verify, r#""type":"item:/t","map":{"x":"other"}"#);
+    let [alone, both, turned] =
+        [&[one][..], &[one, two], &[two, one]].map(|items| names(bare.as_ref(), items));
+    assert_eq!((both[0].as_str(), turned[1].as_str(), both.len()), (alone[0].as_str(), alone[0].as_str(), 2));
+    assert_eq!(both[1], turned[0]);
+    assert_ne!(both[0], both[1]);
+}
+
+/// Whoever has one signed item cannot make another message of it by copying it.
+#[test]
+fn a_signed_item_comes_once() {
+    let verify = r#""signature":{"from":"item:/s","parse":"whole"},"items":{"from":"json:/l"},"message":"{item:/t}|{item:/n}""#;
+    let channel = channel(verify, r#""type":"item:/t","map":{"x":"other"}"#);
+    let item = |n: u8, more: &str| {
+        format!(r#"{{"t":"x","n":"{n}","s":"{}"{more}}}"#, tag(&format!("x|{n}")))
+    };
+    let sent = |items: &[String]| signed(&format!(r#"{{"l":[{}]}}"#, items.join(",")));
+    let names = |items: &[String]| {
+        let found = read(channel.as_ref(), &sent(items));
+        found.facts.iter().map(|fact| fact.identity.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let (one, two) = (item(1, ""), item(2, ""));
+    assert_eq!(names(std::slice::from_ref(&one))[0], names(&[two.clone(), one.clone()])[1]);
+    for copy in [one.clone(), item(1, r#","unsigned":1"#)] {
+        assert_eq!(refused(channel.as_ref(), &sent(&[one.clone(), two.clone(), copy])), "duplicate_field");
+    }
+}
