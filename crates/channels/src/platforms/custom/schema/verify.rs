@@ -15,7 +15,7 @@ use crate::platforms::custom::material::{Given, PublicForm, SecretForm};
 use crate::platforms::custom::message::BodyForm;
 use crate::platforms::custom::primitive::{Life, Primitive};
 use crate::platforms::custom::signature::{Carrier, Encoding, Version, Want, Writing};
-use crate::platforms::custom::template::{Part, Place, Reference, Template, fixed_text};
+use crate::platforms::custom::template::{Part, Place, Reference, Template, configured_names, fixed_text};
 use crate::platforms::custom::time::{Clock, Stamp, Unit, Window};
 use crate::settings::tree::{Keys, Node};
 use crate::settings::{Settings, SettingsError};
@@ -28,6 +28,9 @@ const TOLERANCE_MAX: Duration = Duration::from_hours(168);
 
 /// Most required equalities and media types.
 const LIST_MAX: usize = 16;
+
+/// The configured value that is always the merchant's own.
+const ACCOUNT: &str = "account";
 
 /// What a signature needs, and what only a signature has.
 const OF_SIGNATURES: [&str; 7] =
@@ -73,10 +76,13 @@ struct Reader<'s> {
 
 impl Reader<'_> {
     fn read(&self, node: &Node<'_>) -> Result<Verify, SettingsError> {
-        let plain =
-            ["method", "content_type", "body", "algorithm", "secret", "public_key", "items", "require", "environment"];
+        let plain = [
+            "method", "content_type", "body", "algorithm", "secret", "public_key", "items", "require", "environment",
+            "mine",
+        ];
         let known: Vec<&str> = plain.into_iter().chain(OF_SIGNATURES).collect();
         let keys = node.table(&known)?;
+        self.check_mine(&keys)?;
         let body = body_form(&keys)?;
         let items = keys.get("items").map(items).transpose()?;
         let algorithm = keys.required("algorithm")?;
@@ -125,10 +131,11 @@ impl Reader<'_> {
         if let Some((reference, _)) = verify.require.iter().find(|(reference, _)| !signed.covers(reference)) {
             return Err(keys.required("require")?.error("not_signed").because(reference.shown.clone()));
         }
+        let required = keys.get("require").map(Node::entries).transpose()?.unwrap_or_default();
         let event = self.settings.tree("event").map(|tree| Node::new("event", tree));
         let entries = event.map(|event| event.entries()).transpose()?.unwrap_or_default();
         let is_named = signed.is_told_to
-            || verify.require.iter().any(|(_, expected)| self.is_mine(expected))
+            || required.iter().any(|(_, node)| self.names_me(keys, node))
             || entries.iter().any(|(key, _)| *key == "account");
         if is_named { Ok(()) } else { Err(keys.required("algorithm")?.error("unowned")) }
     }
@@ -217,8 +224,8 @@ impl Reader<'_> {
         let is_public = matches!(algorithm, Algorithm::Rsa | Algorithm::Ed25519);
         let is_key_mine =
             !is_public || PublicForm::read(keys.get("public_key"), algorithm == Algorithm::Rsa)?.is_mine_alone;
-        let is_mine = |text: &String| self.is_mine(text);
-        let is_told_to = templates.iter().all(|template| template.literals().any(is_mine));
+        let messages = keys.required("message")?.one_or_many(TEMPLATES_MAX)?;
+        let is_told_to = messages.iter().all(|node| self.names_me(keys, node));
         Ok(Signed { carrier, stamp, templates, primitive, key_id, is_key_mine, is_told_to })
     }
 
@@ -423,9 +430,23 @@ impl Reader<'_> {
         entries.into_iter().map(read).collect()
     }
 
-    /// Whether a configured text is the merchant's own: his account, or one of his values.
-    fn is_mine(&self, text: &str) -> bool {
-        self.configured.iter().any(|(_, value)| text.contains(value.as_str()))
+    /// Whether a text names the merchant by a value that is his own: his account, or one that `mine` names. A fixed text
+    /// that looks like one names nobody.
+    fn names_me(&self, keys: &Keys<'_>, node: &Node<'_>) -> bool {
+        let mine = keys.get("mine").and_then(|node| node.one_or_many(LIST_MAX).ok()).unwrap_or_default();
+        let is_mine = |name: &&str| *name == ACCOUNT || mine.iter().any(|mine| mine.text().is_ok_and(|own| own == *name));
+        node.text().is_ok_and(|text| configured_names(text).iter().any(is_mine))
+    }
+
+    /// The names in `mine` are those of configured values.
+    fn check_mine(&self, keys: &Keys<'_>) -> Result<(), SettingsError> {
+        for node in keys.get("mine").map(|node| node.one_or_many(LIST_MAX)).transpose()?.unwrap_or_default() {
+            let name = node.text()?;
+            if self.configured.iter().all(|(known, _)| known != name) {
+                return Err(node.error("unknown_reference").because(format!("cfg:{name}")));
+            }
+        }
+        Ok(())
     }
 
     fn live_word(&self, node: &Node<'_>) -> Result<LiveWord, SettingsError> {
