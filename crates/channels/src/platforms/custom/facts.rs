@@ -379,13 +379,14 @@ impl<'m> Reader<'m, '_> {
     }
 
     fn money(&self, rule: &AmountRule, item: Option<&'m Json>) -> Result<Money, MoneyError> {
-        let currency = match &rule.currency {
-            CurrencyRule::Fixed(currency) => *currency,
+        let (currency, code) = match &rule.currency {
+            CurrencyRule::Fixed(currency) => (*currency, currency.code().to_owned()),
             CurrencyRule::From(reference) => {
                 let code = self.optional(reference, item).ok_or(MoneyError::Currency)?;
-                match rule.currencies.get(&code.to_ascii_uppercase()) {
-                    Some(counted) => *counted,
-                    None => Currency::parse(&code)?,
+                let upper = code.to_ascii_uppercase();
+                match rule.currencies.get(&upper) {
+                    Some(counted) => (*counted, upper),
+                    None => (Currency::parse(&code)?, upper),
                 }
             }
         };
@@ -398,7 +399,7 @@ impl<'m> Reader<'m, '_> {
             // Other places have no types.
             None => self.optional(&rule.value, item).ok_or(MoneyError::Shape)?,
         };
-        let own = rule.exponents.get(currency.code()).copied().unwrap_or_else(|| currency.iso_exponent());
+        let own = rule.exponents.get(&code).copied().unwrap_or_else(|| currency.iso_exponent());
         let written = match rule.form {
             AmountForm::MinorInt | AmountForm::MinorString => Money::from_minor_text(&text, currency)?,
             AmountForm::DecimalString | AmountForm::DecimalNumber => Money::from_decimal(&text, currency, own)?,

@@ -266,3 +266,37 @@ fn a_signed_item_comes_once() {
         assert_eq!(refused(channel.as_ref(), &sent(&[one.clone(), two.clone(), copy])), "duplicate_field");
     }
 }
+
+/// A code that is none of ISO 4217 has the decimals that the configuration says, and in smallest units no others.
+#[test]
+fn a_mapped_code_has_decimals_of_its_own() {
+    let event = |more: &str, form: &str| {
+        format!(
+            r#""type":"json:/t","number":"json:/p","amount":{{"value":"json:/a","currency":"json:/c","form":"{form}","currencies":{{"USDC":"USD"}}{more}}},"map":{{"paid":"payment.succeeded"}}"#
+        )
+    };
+    for form in ["minor-int", "minor-string"] {
+        for more in ["", r#","exponents":{"USD":2}"#] {
+            let error = build(&settings(WHOLE, &event(more, form))).err().expect("a guess");
+            assert_eq!((error.key().as_str(), error.word), ("event.amount.currencies", "missing"), "{form} {more}");
+        }
+    }
+    let unknown = build(&settings(WHOLE, &event(r#","exponents":{"USDT":6}"#, "minor-int"))).err().unwrap();
+    assert_eq!(unknown.word, "unknown_word");
+    let minor = |channel: &dyn Channel, amount: &str, code: &str| {
+        let found = read(channel, &signed(&format!(r#"{{"t":"paid","p":"P1","a":{amount},"c":"{code}"}}"#)));
+        match &found.facts[0].amount {
+            Amount::Stated(money) => format!("{} {}", money.currency, money.minor),
+            _ => "?".to_owned(),
+        }
+    };
+    let whole = channel(WHOLE, &event(r#","exponents":{"USDC":6}"#, "minor-int"));
+    assert_eq!(minor(whole.as_ref(), "1000000", "USDC"), "USD 100");
+    assert_eq!(minor(whole.as_ref(), "1000000", "usdc"), "USD 100");
+    assert_eq!(minor(whole.as_ref(), "1000001", "USDC"), "?", "not to be said in cents");
+    assert_eq!(minor(whole.as_ref(), "100", "USD"), "USD 100");
+    let decimal = channel(WHOLE, &event(r#","exponents":{"USDC":6}"#, "decimal-string"));
+    assert_eq!(minor(decimal.as_ref(), "\"100.000000\"", "USDC"), "USD 10000");
+    assert_eq!(minor(decimal.as_ref(), "\"100.000001\"", "USDC"), "?");
+    assert_eq!(minor(decimal.as_ref(), "\"100.000\"", "USD"), "?");
+}
