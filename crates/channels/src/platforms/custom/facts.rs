@@ -274,9 +274,11 @@ impl<'m> Reader<'m, '_> {
         fact
     }
 
-    /// Whether what a message may say beside its own fact is said in it: a running total of nothing is no refund.
+    /// Whether what a message may say beside its own fact is said in it: a running total of nothing is no refund. Of any
+    /// other fact, an amount that is not there is for a person.
     fn is_told(&self, rule: &Rule, item: Option<&'m Json>) -> bool {
-        let Some(amount) = rule.fields.amount.written().filter(|_| moves_money(rule.event)) else { return true };
+        let is_total = |amount: &&AmountRule| amount.is_cumulative && rule.event == EventKind::RefundSucceeded;
+        let Some(amount) = rule.fields.amount.written().filter(is_total) else { return true };
         match self.message.get(&amount.value, item) {
             Ok(None) => false,
             Ok(Some(_)) => self.money(amount, item).map_or(true, |money| money.minor != 0),
@@ -440,8 +442,9 @@ impl<'m> Reader<'m, '_> {
     /// A test message must ship nothing, and a live one must not be taken for a test.
     fn check_environment(&mut self, item: Option<&'m Json>) {
         let Some(live) = &self.recipe.verify.live else { return };
-        let found = self.optional(&live.from, item).unwrap_or_default();
-        if found != live.own {
+        // What is no one text is not the same as nothing.
+        let found = self.message.text(&live.from, item).map(Option::unwrap_or_default);
+        if !found.is_ok_and(|found| live.own.iter().any(|own| *own == found)) {
             self.concern(Concern::ForeignEnvironment { field: live.from.shown.clone() });
         }
     }

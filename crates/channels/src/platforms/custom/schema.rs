@@ -121,11 +121,12 @@ pub(super) struct Items {
     pub(super) unwrap: Pointer,
 }
 
-/// The word that tells live from sandbox.
+/// The words that tell live from sandbox.
 #[derive(Clone, Debug)]
 pub(super) struct LiveWord {
     pub(super) from: Reference,
-    pub(super) own: String,
+    /// Those of the channel's own environment; the empty one means that nothing stands there.
+    pub(super) own: Vec<String>,
 }
 
 impl Recipe {

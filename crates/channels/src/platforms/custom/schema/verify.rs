@@ -452,9 +452,16 @@ impl Reader<'_> {
     fn live_word(&self, node: &Node<'_>) -> Result<LiveWord, SettingsError> {
         let keys = node.table(&["from", "live", "sandbox"])?;
         let from = Reference::read(keys.required("from")?)?;
-        let [live, sandbox] = ["live", "sandbox"].map(|key| keys.required(key).and_then(Node::plain));
-        let (live, sandbox) = (live?, sandbox?);
-        if live == sandbox {
+        let words = |key: &str| -> Result<Vec<String>, SettingsError> {
+            keys.required(key)?.one_or_many(LIST_MAX)?.iter().map(Node::plain).collect()
+        };
+        let (live, sandbox) = (words("live")?, words("sandbox")?);
+        // Where a platform may say nothing of it, that may stand in both: any other word tells one from the other.
+        let is_one_sided = |word: &String, other: &[String]| word.is_empty() || !other.contains(word);
+        if !live.iter().all(|word| is_one_sided(word, &sandbox)) {
+            return Err(node.error("never_matches").because("live = sandbox"));
+        }
+        if [&live, &sandbox].iter().any(|words| words.iter().all(String::is_empty)) && live == sandbox {
             return Err(node.error("never_matches").because("live = sandbox"));
         }
         let own = if self.settings.environment == Environment::Live { live } else { sandbox };

@@ -63,24 +63,52 @@ fn a_name_of_several_values_has_one_meaning() {
 #[test]
 fn a_message_says_what_stands_beside() {
     let event = r#""type":"json:/t","number":"json:/p","payment":"json:/p","amount":{"value":"json:/a","currency":"EUR","form":"minor-int"},
-        "facts":{"refund":{"number":"json:/r","amount":{"value":"json:/b","currency":"EUR","form":"minor-int"}}},
+        "facts":{"refund":{"number":"json:/r","amount":{"value":"json:/b","currency":"EUR","form":"minor-int"CUMULATIVE}}},
         "map":{"both":{"event":"payment.succeeded","also":[{"event":"refund.succeeded","when":{"json:/back":true}}]},"back":"refund.succeeded"}"#;
-    let channel = channel(WHOLE, event);
-    let kinds = |body: &str| {
-        let found = read(channel.as_ref(), &signed(body));
-        found.facts.iter().map(|fact| (fact.kind, fact.identity.as_str().to_owned())).collect::<Vec<_>>()
+    let running = channel(WHOLE, &event.replace("CUMULATIVE", r#","cumulative":true"#));
+    let single = channel(WHOLE, &event.replace("CUMULATIVE", ""));
+    let kinds = |channel: &dyn Channel, body: &str| {
+        let found = read(channel, &signed(body));
+        let facts = found.facts.iter().map(|fact| (fact.kind, fact.identity.as_str().to_owned())).collect::<Vec<_>>();
+        (facts, found.concerns.len())
     };
     let paid = (EventKind::PaymentSucceeded, "P1".to_owned());
+    let total = (EventKind::RefundSucceeded, "P1:total:5".to_owned());
     let back = (EventKind::RefundSucceeded, "R1".to_owned());
-    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":true}"#), [paid.clone(), back.clone()]);
-    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":false}"#), std::slice::from_ref(&paid));
-    assert_eq!(
-        kinds(r#"{"t":"both","p":"P1","a":10,"back":true}"#),
-        std::slice::from_ref(&paid),
-        "nothing is said of it"
-    );
-    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":0,"back":true}"#), [paid], "nothing was paid back");
-    assert_eq!(kinds(r#"{"t":"back","p":"P1","r":"R1","b":5}"#), [back]);
+    let whole = r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":true}"#;
+    let not_back = r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":false}"#;
+    let absent = r#"{"t":"both","p":"P1","a":10,"r":"R1","back":true}"#;
+    let nothing = r#"{"t":"both","p":"P1","a":10,"r":"R1","b":0,"back":true}"#;
+    assert_eq!(kinds(running.as_ref(), whole), (vec![paid.clone(), total], 0));
+    assert_eq!(kinds(running.as_ref(), not_back), (vec![paid.clone()], 0));
+    assert_eq!(kinds(running.as_ref(), absent), (vec![paid.clone()], 0), "nothing is said of it");
+    assert_eq!(kinds(running.as_ref(), nothing), (vec![paid.clone()], 0), "nothing was paid back");
+    // A refund of its own is told with its amount, or looked at by a person.
+    assert_eq!(kinds(single.as_ref(), whole), (vec![paid.clone(), back.clone()], 0));
+    assert_eq!(kinds(single.as_ref(), not_back), (vec![paid.clone()], 0));
+    assert_eq!(kinds(single.as_ref(), absent), (vec![paid, back.clone()], 1));
+    assert_eq!(kinds(single.as_ref(), r#"{"t":"back","p":"P1","r":"R1","b":5}"#), (vec![back], 0));
+}
+
+/// The words of an environment may be several, and nothing may be one of them; an object is not nothing.
+#[test]
+fn an_environment_has_one_or_more_words() {
+    let verify = |live: &str, sandbox: &str| {
+        format!(r#"{WHOLE},"environment":{{"from":"json:/test","live":{live},"sandbox":{sandbox}}}"#)
+    };
+    let event = r#""type":"json:/t","map":{"x":"other"}"#;
+    let optional = channel(&verify(r#"[false,""]"#, "true"), event);
+    for (test, is_held) in
+        [(r#","test":false"#, false), ("", false), (r#","test":null"#, false), (r#","test":true"#, true), (r#","test":{}"#, true)]
+    {
+        let found = read(optional.as_ref(), &signed(&format!(r#"{{"t":"x"{test}}}"#))).concerns;
+        assert_eq!(!found.is_empty(), is_held, "{test}: {found:?}");
+    }
+    channel(&verify(r#"["live",""]"#, r#"["sandbox",""]"#), event);
+    for (live, sandbox) in [(r#"["a","b"]"#, r#"["c","b"]"#), (r#""""#, r#"[""]"#), ("true", r#""true""#)] {
+        let error = build(&settings(&verify(live, sandbox), event)).err().expect("one word for both");
+        assert_eq!((error.key().as_str(), error.word), ("verify.environment", "never_matches"), "{live} {sandbox}");
+    }
 }
 
 #[test]
