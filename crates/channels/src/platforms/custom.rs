@@ -261,7 +261,7 @@ impl Custom {
         let (verified, stamp) = if matches!(signed.carrier.from.place, Place::Item(_)) {
             check_items(verify, signed, &message, now)?
         } else {
-            check_signed(verify, signed, &message, None, now)?
+            check_signed(verify, signed, &message, None, now, &mut Checks::of(0, signed.ways()))?
         };
         // Only now, where the signature did not need it: the body of a stranger costs no parsing.
         let items = items(verify, &message)?;
@@ -291,7 +291,8 @@ enum Shown {
 fn show(verify: &Verify, evidence: &Evidence, message: &Message<'_>, now: Timestamp) -> Result<Shown, Rejection> {
     match evidence {
         Evidence::Signed(signed) => {
-            check_signed(verify, signed, message, None, now).map(|(found, _)| Shown::Signed(found))
+            let checks = &mut Checks::of(0, signed.ways());
+            check_signed(verify, signed, message, None, now, checks).map(|(found, _)| Shown::Signed(found))
         }
         Evidence::Token(token) => token.check(message, Some(now)).map(Shown::Token),
         Evidence::Nothing => Ok(Shown::Nothing),
@@ -327,8 +328,10 @@ fn check_items(
     now: Timestamp,
 ) -> Result<(Verified, Option<Timestamp>), Rejection> {
     let mut first = None;
-    for item in items(verify, message)?.unwrap_or_default() {
-        let checked = check_signed(verify, signed, message, Some(item), now)?;
+    let items = items(verify, message)?.unwrap_or_default();
+    let mut checks = Checks::of(items.len(), signed.ways());
+    for item in items {
+        let checked = check_signed(verify, signed, message, Some(item), now, &mut checks)?;
         first.get_or_insert(checked);
     }
     first.ok_or_else(|| missing(&signed.carrier.from))
@@ -341,6 +344,7 @@ fn check_signed(
     message: &Message<'_>,
     item: Option<&Json>,
     now: Timestamp,
+    checks: &mut Checks,
 ) -> Result<(Verified, Option<Timestamp>), Rejection> {
     let found = signed.carrier.read(message, item, &signed.primitive)?;
     if item.is_none() {
@@ -350,7 +354,6 @@ fn check_signed(
     let stamp = signed.stamp.as_ref().map(|stamp| stamp.check(message, item, now)).transpose()?;
     let key = key_id(signed, message, &found.candidates, now)?;
     let claim = Claim { key: key.as_deref(), candidates: &found.candidates };
-    let mut checks = Checks::default();
     let mut lacking = None;
     let mut is_rendered = false;
     for (template, variant) in signed.templates.iter().zip(VARIANTS) {
@@ -363,7 +366,7 @@ fn check_signed(
             }
         };
         is_rendered = true;
-        if let Some(verified) = signed.primitive.verify(&text, &claim, now, variant, &mut checks) {
+        if let Some(verified) = signed.primitive.verify(&text, &claim, now, variant, checks) {
             return Ok((verified, stamp));
         }
     }

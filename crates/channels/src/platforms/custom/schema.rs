@@ -192,6 +192,13 @@ impl Signed {
         self.templates.iter().all(|template| template.covers(reference))
     }
 
+    /// In how many ways one signature is checked: by each key that may be meant, over each text.
+    pub(super) fn ways(&self) -> usize {
+        let names_key = self.key_id.is_some() || self.carrier.names_key();
+        let keys = self.primitive.public_keys().filter(|_| !names_key).unwrap_or(1);
+        keys * self.templates.len()
+    }
+
     /// Whether the whole body is under the signature, whichever template matched.
     fn covers_body(&self) -> bool {
         self.templates.iter().all(|template| template.references().any(|one| one.place == Place::Body))

@@ -153,6 +153,11 @@ impl Carrier {
         text.len() <= CARRIER_BYTES_MAX && text.split(list_sep.as_str()).any(is_ours)
     }
 
+    /// Whether each signature stands under the id of its key.
+    pub(super) fn names_key(&self) -> bool {
+        matches!(&self.writing, Writing::Pairs { want: Want::KeyId, .. })
+    }
+
     /// Whether a reference `sig:NAME` can mean something: a pair other than the signature's own.
     pub(super) fn has_pair(&self, name: &str) -> bool {
         match &self.writing {

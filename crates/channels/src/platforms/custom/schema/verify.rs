@@ -7,13 +7,14 @@ use jiff::SignedDuration;
 
 use super::keys::{NONE, PUBLICS, SECRETS, refuse};
 use super::{Evidence, Items, LiveWord, Signed, TEMPLATES_MAX, Token, Trust, Verify, exists};
+use crate::channel::quote;
 use crate::json::Pointer;
 use crate::model::Environment;
 use crate::platforms::custom::cuts::Shape;
 use crate::platforms::custom::fetch::Fetch;
 use crate::platforms::custom::material::{Given, PublicForm, SecretForm};
 use crate::platforms::custom::message::BodyForm;
-use crate::platforms::custom::primitive::{Life, Primitive};
+use crate::platforms::custom::primitive::{Life, PUBLIC_CHECKS_MAX, Primitive};
 use crate::platforms::custom::signature::{Carrier, Encoding, Version, Want, Writing};
 use crate::platforms::custom::template::{Part, Place, Reference, Template, configured_names, fixed_text};
 use crate::platforms::custom::time::{Clock, Stamp, Unit, Window};
@@ -216,7 +217,7 @@ impl Reader<'_> {
         let templates = self.templates(keys, &carrier, algorithm, body, has_items)?;
         let stamp = keys.get("timestamp").map(|node| stamp(node, &templates)).transpose()?;
         let key_id = keys.get("key_id").map(key_id).transpose()?;
-        let names_key = matches!(&carrier.writing, Writing::Pairs { want: Want::KeyId, .. });
+        let names_key = carrier.names_key();
         if let (Some(node), true) = (keys.get("key_id"), names_key) {
             return Err(node.error("either_or").because("want = \"{key_id}\""));
         }
@@ -226,7 +227,20 @@ impl Reader<'_> {
             !is_public || PublicForm::read(keys.get("public_key"), algorithm == Algorithm::Rsa)?.is_mine_alone;
         let messages = keys.required("message")?.one_or_many(TEMPLATES_MAX)?;
         let is_told_to = messages.iter().all(|node| self.names_me(keys, node));
-        Ok(Signed { carrier, stamp, templates, primitive, key_id, is_key_mine, is_told_to })
+        if let (Writing::Pairs { pair_sep, kv_sep, .. }, true) = (&carrier.writing, names_key) {
+            let is_cut = |id: &&&str| id.contains(pair_sep.as_str()) || id.contains(kv_sep.as_str());
+            if let Some(id) = primitive.ids().iter().find(is_cut) {
+                let setting = if self.is_given("key_id") { "key_id" } else { "key" };
+                return Err(SettingsError::new(setting, "never_matches").because(quote(id)));
+            }
+        }
+        let signed = Signed { carrier, stamp, templates, primitive, key_id, is_key_mine, is_told_to };
+        // More would not be tried, and a genuine message refused.
+        if is_public && signed.ways() > PUBLIC_CHECKS_MAX {
+            let most = format!("{} > {PUBLIC_CHECKS_MAX}", signed.ways());
+            return Err(keys.required("message")?.error("out_of_range").because(most));
+        }
+        Ok(signed)
     }
 
     fn primitive(&self, keys: &Keys<'_>, algorithm: Algorithm, by_id: bool) -> Result<Primitive, SettingsError> {
@@ -415,19 +429,24 @@ impl Reader<'_> {
         if entries.len() > LIST_MAX {
             return Err(node.error("out_of_range").because(format!("{} > {LIST_MAX}", entries.len())));
         }
-        let read = |(name, node): (&str, Node<'_>)| {
+        let mut required: Vec<(Reference, String)> = Vec::new();
+        for (name, node) in entries {
             let reference = Reference::parse(name).ok_or_else(|| node.error("unknown_reference").because(name))?;
             if matches!(reference.place, Place::Item(_) | Place::Sig(_) | Place::Body | Place::Answer(_)) {
                 return Err(node.error("unknown_reference").because(name));
+            }
+            // A header has one name in whichever case it is written, and one place has one value.
+            if required.iter().any(|(other, _)| other.place == reference.place) {
+                return Err(node.error("relation").because(reference.shown));
             }
             let expected = match node.text() {
                 Ok(_) => fixed_text(&node, self.configured)?,
                 Err(error) if error.word == "missing" => return Err(error),
                 Err(_) => node.plain()?,
             };
-            Ok((reference, expected))
-        };
-        entries.into_iter().map(read).collect()
+            required.push((reference, expected));
+        }
+        Ok(required)
     }
 
     /// Whether a text names the merchant by a value that is his own: his account, or one that `mine` names. A fixed text
@@ -652,6 +671,13 @@ fn check_places(keys: &Keys<'_>, verify: &Verify) -> Result<(), SettingsError> {
         check("require", reference)?;
     }
     verify.live.iter().try_for_each(|live| check("environment", &live.from))?;
+    let required = |live: &LiveWord| verify.require.iter().find(|(place, _)| place.place == live.from.place);
+    if let Some(live) = &verify.live
+        && let Some((_, text)) = required(live)
+        && !live.own.contains(text)
+    {
+        return Err(keys.required("environment")?.error("never_matches").because(format!("{}: {text}", live.from.shown)));
+    }
     // A word that anybody may change would turn a test into money.
     if let Some(live) = verify.live.as_ref().filter(|live| !verify.covers(&live.from)) {
         return Err(keys.required("environment")?.error("not_signed").because(live.from.shown.clone()));

@@ -144,9 +144,11 @@ fn only_signed_values_are_fields() {
     assert_eq!(single.fields(&request), expected);
     let verify = r#""signature":{"from":"item:/s","parse":"whole"},"items":{"from":"json:/l","unwrap":"/i"},"message":"{item:/t}""#;
     let items = channel(verify, r#""type":"item:/t","map":{"x":"other"}"#);
-    let request = tagged("x", r#"{"l":[{"i":{"t":"x","s":"$","u":1}},{"i":{"t":"x","s":"$"}}],"u":2}"#);
+    let other = hex(&HmacKey::new(SECRET.as_bytes(), HmacHash::Sha256, "").sign(b"y"));
+    let list = r#"{"l":[{"i":{"t":"x","s":"$","u":1}},{"i":{"t":"y","s":"OTHER"}}],"u":2}"#.replace("OTHER", &other);
+    let request = tagged("x", &list);
     read(items.as_ref(), &request);
-    assert_eq!(items.fields(&request), [("l.0.i.t", "x"), ("l.1.i.t", "x")].map(pair));
+    assert_eq!(items.fields(&request), [("l.0.i.t", "x"), ("l.1.i.t", "y")].map(pair));
 }
 
 /// A condition whose value is an object is read by no rule as if it were nothing.

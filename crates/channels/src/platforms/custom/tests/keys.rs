@@ -128,7 +128,7 @@ fn rsa_keys_in_every_form() {
         assert_eq!(key_of(channel.as_ref(), &good, NOW), "key 1", "{format}");
         assert_eq!(
             key_of(channel.as_ref(), &request(&[("s", sign(&other))], BODY), NOW),
-            "(malformed)",
+            "(signature)",
             "longer than any key's"
         );
         assert_eq!(key_of(channel.as_ref(), &request(&[("s", sign(&pair))], r#"{"t":"y"}"#), NOW), "(signature)");
@@ -166,6 +166,62 @@ fn checks_of_public_keys_are_bounded() {
     assert_eq!(key_of(channel.as_ref(), &sent(7), NOW), "two");
     assert_eq!(key_of(channel.as_ref(), &sent(15), NOW), "(signature)");
     assert_eq!(key_of(channel.as_ref(), &sent(16), NOW), "(malformed)");
+}
+
+/// More ways of checking a signature than are tried would refuse genuine messages.
+#[test]
+fn no_channel_has_more_ways_than_are_tried() {
+    let pem = |_| PublicKey::of_pair("key", &RsaKeyPair::generate(KeySize::Rsa2048).unwrap()).unwrap().to_pem();
+    let pems: Vec<String> = (0..5).map(pem).collect();
+    let build = |keys: usize, more: &str| {
+        let ids: Vec<String> = (0..keys).map(|at| format!("k{at}")).collect();
+        let keys: Vec<(&str, &[u8], Option<&str>)> =
+            ids.iter().zip(&pems).map(|(id, pem)| (id.as_str(), pem.as_bytes(), None)).collect();
+        let verify = format!(
+            r#"{{"algorithm":"rsa-sha256","encoding":"base64","message":["{{body}}","{{body}}\n","\n{{body}}"," {{body}}"],"signature":{{"from":"header:s","parse":"whole"}},"public_key":{{"mine_alone":true}}{more}}}"#
+        );
+        with(&verify, &[("key", keyed(&keys, "public_key"))]).err().map(|error| (error.key(), error.word))
+    };
+    assert_eq!(build(4, ""), None);
+    assert_eq!(build(5, ""), Some(("verify.message".to_owned(), "out_of_range")));
+    assert_eq!(build(5, r#","key_id":{"from":"header:k"}"#), None, "one key is tried");
+}
+
+/// A batch of signed items is one message: whoever copies one genuine item makes no work with wrong ones beside it.
+#[test]
+fn checks_of_a_batch_are_bounded() {
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let key = hex(pair.public_key().as_ref()).into_bytes();
+    let verify = r#"{"algorithm":"ed25519","encoding":"base64","message":"{item:/t}|{item:/n}","items":{"from":"json:/l"},"signature":{"from":"item:/s","parse":"list"},"public_key":{"format":"hex","mine_alone":true}}"#;
+    let settings = Settings::new(Environment::Live)
+        .with("platform", SettingValue::Text("example".into()))
+        .with("account", SettingValue::Text("acct_1".into()))
+        .with("verify", SettingValue::Tree(tree(verify)))
+        .with("event", SettingValue::Tree(tree(r#"{"type":"item:/t","map":{"x":"other"}}"#)))
+        .with("public_key", SettingValue::Key(key.into()));
+    let channel = build(&settings).unwrap();
+    let wrong = signature::Encoding::Base64.encode(&[7; 64]);
+    let sent = |items: usize, wrong_ones: usize| {
+        let item = |n: usize| {
+            let own = signature::Encoding::Base64.encode(pair.sign(format!("x|{n}").as_bytes()).as_ref());
+            format!(r#"{{"t":"x","n":{n},"s":"{}{own}"}}"#, format!("{wrong},").repeat(wrong_ones))
+        };
+        request(&[], &format!(r#"{{"l":[{}]}}"#, (0..items).map(item).collect::<Vec<_>>().join(",")))
+    };
+    assert_eq!(key_of(channel.as_ref(), &sent(40, 0), NOW), "key 1");
+    assert_eq!(key_of(channel.as_ref(), &sent(1, 15), NOW), "key 1");
+    assert_eq!(key_of(channel.as_ref(), &sent(15, 1), NOW), "key 1");
+    assert_eq!(key_of(channel.as_ref(), &sent(2, 15), NOW), "(signature)");
+}
+
+/// An id that a separator cuts is never found.
+#[test]
+fn an_id_of_a_key_holds_no_separator() {
+    let verify = r#"{"algorithm":"hmac-sha256","encoding":"hex","message":"{body}","signature":{"from":"header:s","parse":"kv","pair_sep":"&","want":"{key_id}"}}"#;
+    for (id, is_good) in [("one", true), ("a=b", false), ("a&b", false)] {
+        let built = with(verify, &[("key", keyed(&[(id, b"the first secret", None)], "secret"))]);
+        assert_eq!(built.err().map(|error| error.word), (!is_good).then_some("never_matches"), "{id}");
+    }
 }
 
 #[test]

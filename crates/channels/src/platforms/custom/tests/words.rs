@@ -328,3 +328,19 @@ fn a_mapped_code_has_decimals_of_its_own() {
     assert_eq!(minor(decimal.as_ref(), "\"100.000001\"", "USDC"), "?");
     assert_eq!(minor(decimal.as_ref(), "\"100.000\"", "USD"), "?");
 }
+
+/// One place has one value: what is required of it twice, or against what it must say otherwise, is never there.
+#[test]
+fn a_place_is_required_once() {
+    let event = r#""type":"json:/t","map":{"x":"other"}"#;
+    let built = |more: &str| {
+        build(&settings(&format!("{WHOLE},{more}"), event)).err().map(|error| (error.key(), error.word))
+    };
+    let twice = built(r#""require":{"header:X-Shop":"a","header:x-shop":"b"}"#).unwrap();
+    assert_eq!(twice.1, "relation", "{}", twice.0);
+    let live = |text: &str| {
+        built(&format!(r#""require":{{"json:/live":{text}}},"environment":{{"from":"json:/live","live":true,"sandbox":false}}"#))
+    };
+    assert_eq!(live("true"), None);
+    assert_eq!(live("false"), Some(("verify.environment".to_owned(), "never_matches")));
+}

@@ -38,6 +38,11 @@ fn paddle_tells_a_payment_twice() {
             r#""id":"txn_1","currency_code":"USD","custom_data":null"#.to_owned(),
             "payment.succeeded txn_1 ?; held: unreadable_amount",
         ),
+        (
+            "transaction.completed",
+            r#""id":"txn_1","currency_code":"USD","custom_data":null"#.to_owned(),
+            "payment.finalized txn_1 for txn_1; payment.succeeded txn_1 ?; held: unreadable_amount",
+        ),
         ("adjustment.created", adjustment("refund", "pending_approval"), "other"),
         ("adjustment.created", adjustment("refund", "approved"), "refund.succeeded adj_1 1.00 USD for txn_1"),
         ("adjustment.updated", adjustment("refund", "approved"), "refund.succeeded adj_1 1.00 USD for txn_1"),
