@@ -55,6 +55,7 @@ use self::facts::Context;
 use self::message::{Body, BodyForm, Message, malformed, missing};
 use self::primitive::{Checks, Claim};
 use self::schema::{Evidence, Items, Recipe, Signed, Token, Trust, VARIANTS, Verify};
+pub(super) use self::schema::newest_keys;
 pub(super) use self::settings::SETTINGS;
 use self::signature::{Candidate, is_there};
 use self::template::{Place, Reference};
@@ -108,7 +109,7 @@ const UNCONFIRMED: &[Text] = &[Text {
 }];
 
 pub(super) fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
-    let recipe = Arc::new(Recipe::build(settings)?);
+    let recipe = Arc::new(Recipe::build(&newest_keys(settings))?);
     Ok(Box::new(Custom { asked: Asked::of(&recipe), recipe }))
 }
 
@@ -151,6 +152,10 @@ impl Channel for Custom {
                 let verify = &self.recipe.verify;
                 let ask = |message: &Message<'_>| {
                     Ok(match show(verify, evidence, message, now)? {
+                        // Of joined values, whoever has one signed text can make another number with it.
+                        Shown::Signed(verified) if verify.is_cut_elsewhere(message) => {
+                            Hint::from_bearer(fetch.number(message)?, &verified)
+                        }
                         Shown::Signed(verified) => Hint::from_platform(fetch.number(message)?, &verified),
                         Shown::Token(token) => Hint::from_platform(fetch.number(message)?, token.knows()),
                         Shown::Nothing => Hint::from_anybody(fetch.number(message)?),

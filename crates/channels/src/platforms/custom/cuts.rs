@@ -2,10 +2,11 @@
 //! the fixed texts between them; whoever may choose a part of one value could else move money from it into the
 //! next, without the secret.
 
-use super::message::BodyForm;
-use super::schema::Signed;
+use super::message::{BodyForm, Message};
+use super::schema::{Signed, Verify};
 use super::template::{Part, Place, Reference, Template};
 use super::time::{Stamp, Unit};
+use crate::json::Json;
 
 /// What a part of a template is to somebody who wants to cut elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +74,31 @@ impl<'v> Shape<'v> {
     }
 }
 
+impl Verify {
+    /// Whether the signed text of a message could be other values under the same signature, as far as is seen of it. What
+    /// a platform that is asked signs may be joined without anything between.
+    pub(super) fn is_cut_elsewhere(&self, message: &Message<'_>) -> bool {
+        let Some(signed) = self.signed() else { return false };
+        let shape = Shape::of(self.body, signed);
+        signed.templates.iter().filter(|template| template.is_cut()).any(|template| {
+            template.joined(shape).is_some()
+                || template.around(shape).is_some()
+                || template.movable(shape, &template.values(message, None)).is_some()
+        })
+    }
+}
+
 impl Template {
+    /// The parts as they stand in the text.
+    pub(super) fn values(&self, message: &Message<'_>, item: Option<&Json>) -> Vec<Vec<u8>> {
+        let value = |part: &Part| match part {
+            Part::Literal(literal) => literal.as_bytes().to_vec(),
+            Part::Value(reference) => message.get(reference, item).ok().flatten().unwrap_or_default().into_owned(),
+            Part::Secret => Vec::new(),
+        };
+        self.0.iter().map(value).collect()
+    }
+
     /// Two values that nothing separates.
     pub(super) fn joined(&self, shape: Shape<'_>) -> Option<(&Reference, &Reference)> {
         let kinds = shape.kinds(self);

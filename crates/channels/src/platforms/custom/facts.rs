@@ -456,14 +456,7 @@ impl<'m> Reader<'m, '_> {
         let Trust::Message(signed) = &verify.trust else { return };
         let shape = Shape::of(verify.body, signed);
         for template in signed.templates.iter().filter(|template| template.is_cut()) {
-            let value = |part: &Part| match part {
-                Part::Literal(literal) => literal.as_bytes().to_vec(),
-                Part::Value(reference) => {
-                    self.message.get(reference, item).ok().flatten().unwrap_or_default().into_owned()
-                }
-                Part::Secret => Vec::new(),
-            };
-            let values: Vec<Vec<u8>> = template.0.iter().map(value).collect();
+            let values = template.values(self.message, item);
             if let Some(reference) = template.movable(shape, &values) {
                 self.concern(Concern::Ambiguous { field: reference.shown.clone() });
             }

@@ -6,6 +6,7 @@ mod verify;
 
 use http::Method;
 
+pub(in crate::platforms) use self::keys::newest as newest_keys;
 use super::fetch::Fetch;
 use super::message::BodyForm;
 use super::primitive::{Key, Primitive, Ring};

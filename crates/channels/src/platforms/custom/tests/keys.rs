@@ -354,3 +354,42 @@ fn a_key_of_before_may_be_of_another_size_or_name() {
     assert_eq!(key_of(&*kv, &sent(format!("t=17,k1={}", tag(b"the first secret"))), NOW), "former k1");
     assert_eq!(key_of(&*kv, &sent(format!("t=17,k3={}", tag(b"the first secret"))), NOW), "(unknown_key)");
 }
+
+/// Keys of before are written in whichever form, over those of now.
+#[test]
+fn keys_of_before_take_the_place_of_those_of_now() {
+    let base = r#"{"algorithm":"hmac-sha256","encoding":"hex","message":"{body}","signature":{"from":"header:s","parse":"whole"}}"#;
+    let of = |keys: &[(&'static str, SettingValue)]| {
+        keys.iter().fold(Settings::new(Environment::Live), |all, (name, value)| all.with(name, value.clone()))
+    };
+    let (now, then) = (b"the first secret", b"the second secret");
+    let forms = |secret: &[u8]| {
+        [
+            ("secret", material(secret)),
+            ("secret_files", SettingValue::Keys(vec![secret.to_vec().into()])),
+            ("key", keyed(&[("k", secret, None)], "secret")),
+        ]
+    };
+    let tag = hex(&HmacKey::new(then, HmacHash::Sha256, "").sign(BODY.as_bytes()));
+    for own in forms(now) {
+        for former in forms(then) {
+            let settings = of(&[
+                ("platform", SettingValue::Text("example".into())),
+                ("account", SettingValue::Text("acct_1".into())),
+                ("verify", SettingValue::Tree(tree(base))),
+                ("event", SettingValue::Tree(tree(EVENT))),
+                ("key_id", SettingValue::Text("k".into())),
+                own.clone(),
+            ]);
+            let settings = if own.0 == "key" { settings.without("key_id") } else { settings };
+            let channel = build(&settings.overlaid(&of(std::slice::from_ref(&former)))).unwrap_or_else(|error| {
+                panic!("{} over {}: {error}", former.0, own.0);
+            });
+            let key = key_of(channel.as_ref(), &request(&[("s", tag.clone())], BODY), NOW);
+            assert!(!key.starts_with('('), "{} over {}: {key}", former.0, own.0);
+        }
+    }
+    // Two forms at once, neither laid over the other, are as unclear as ever.
+    let both = with(base, &[("secret", material(now)), ("key", keyed(&[("k", then, None)], "secret"))]);
+    assert_eq!(both.err().map(|error| error.word), Some("either_or"));
+}
