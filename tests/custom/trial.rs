@@ -70,6 +70,7 @@ message = "{method} {path}\n{header:client-id}.{header:request-time}.{body}"
 algorithm = "ALGORITHM"
 encoding = "base64"
 require = { "header:client-id" = "{cfg:client_id}" }
+mine = "client_id"
 [channel.event]
 type = "json:/type"
 number = "json:/id"

@@ -132,6 +132,8 @@ pub struct Settings {
     values: BTreeMap<&'static str, SettingValue>,
     marks: BTreeMap<(&'static str, usize), KeyMark>,
     ended: BTreeSet<&'static str>,
+    /// What came from the settings that were laid over others.
+    laid_over: BTreeSet<&'static str>,
 }
 
 impl Settings {
@@ -142,7 +144,7 @@ impl Settings {
 
     /// No values yet.
     pub fn new(environment: Environment) -> Self {
-        Self { environment, values: BTreeMap::new(), marks: BTreeMap::new(), ended: BTreeSet::new() }
+        Self { environment, values: BTreeMap::new(), marks: BTreeMap::new(), ended: BTreeSet::new(), laid_over: BTreeSet::new() }
     }
 
     /// Adds a value that the configuration resolved.
@@ -163,6 +165,20 @@ impl Settings {
         self.marks.retain(|(name, _), _| !other.values.contains_key(name));
         self.marks.extend(other.marks.iter().map(|(place, mark)| (*place, mark.clone())));
         self.values.extend(other.values.iter().map(|(name, value)| (*name, value.clone())));
+        self.laid_over.extend(other.values.keys());
+        self
+    }
+
+    /// Whether this setting was laid over others by [`Self::overlaid`].
+    pub fn is_laid_over(&self, name: &str) -> bool {
+        self.laid_over.contains(name)
+    }
+
+    /// The same without one setting.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.values.remove(name);
+        self.marks.retain(|(marked, _), _| *marked != name);
         self
     }
 

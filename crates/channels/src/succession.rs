@@ -63,7 +63,7 @@ fn is_about_keys(verdict: &Verdict) -> bool {
 fn is_shown(verdict: &Verdict) -> bool {
     match verdict {
         Verdict::Genuine(_) => true,
-        Verdict::Hint(hint) => hint.is_vouched(),
+        Verdict::Hint(hint) => hint.is_by_key(),
         Verdict::Refused(_) | Verdict::NeedsKey(_) => false,
     }
 }

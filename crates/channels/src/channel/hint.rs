@@ -23,6 +23,8 @@ enum Standing {
     Vouched,
     /// The protocol has nothing to show.
     Anybody,
+    /// The sender has a genuine signature, under which the number may be another one than the platform wrote.
+    Bearer,
     /// What the sender showed is worth nothing.
     Doubtful,
 }
@@ -37,6 +39,12 @@ impl Hint {
     /// says (a status that is not under the signature, a token instead of a signature).
     pub fn from_platform(number: HintNumber, _knows: &Verified) -> Self {
         Self { number, standing: Standing::Vouched }
+    }
+
+    /// From a message with a genuine signature whose signed text could be cut into other values, so that whoever has one can
+    /// name other numbers with it: it counts for no more than anybody's.
+    pub fn from_bearer(number: HintNumber, _knows: &Verified) -> Self {
+        Self { number, standing: Standing::Bearer }
     }
 
     /// From a message that was proven, and that the platform is to confirm all the same.
@@ -57,6 +65,11 @@ impl Hint {
     /// Whether its sender knows the channel's secret, so that nobody else can invent it.
     pub fn is_vouched(&self) -> bool {
         self.standing == Standing::Vouched
+    }
+
+    /// Whether a key of the channel let it through, whoever brings it.
+    pub fn is_by_key(&self) -> bool {
+        matches!(self.standing, Standing::Vouched | Standing::Bearer)
     }
 
     /// Whether what its sender showed is worth nothing.

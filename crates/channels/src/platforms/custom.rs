@@ -55,6 +55,7 @@ use self::facts::Context;
 use self::message::{Body, BodyForm, Message, malformed, missing};
 use self::primitive::{Checks, Claim};
 use self::schema::{Evidence, Items, Recipe, Signed, Token, Trust, VARIANTS, Verify};
+pub(super) use self::schema::newest_keys;
 pub(super) use self::settings::SETTINGS;
 use self::signature::{Candidate, is_there};
 use self::template::{Place, Reference};
@@ -108,7 +109,7 @@ const UNCONFIRMED: &[Text] = &[Text {
 }];
 
 pub(super) fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {
-    let recipe = Arc::new(Recipe::build(settings)?);
+    let recipe = Arc::new(Recipe::build(&newest_keys(settings))?);
     Ok(Box::new(Custom { asked: Asked::of(&recipe), recipe }))
 }
 
@@ -151,6 +152,10 @@ impl Channel for Custom {
                 let verify = &self.recipe.verify;
                 let ask = |message: &Message<'_>| {
                     Ok(match show(verify, evidence, message, now)? {
+                        // Of joined values, whoever has one signed text can make another number with it.
+                        Shown::Signed(verified) if verify.is_cut_elsewhere(message) => {
+                            Hint::from_bearer(fetch.number(message)?, &verified)
+                        }
                         Shown::Signed(verified) => Hint::from_platform(fetch.number(message)?, &verified),
                         Shown::Token(token) => Hint::from_platform(fetch.number(message)?, token.knows()),
                         Shown::Nothing => Hint::from_anybody(fetch.number(message)?),
@@ -261,7 +266,7 @@ impl Custom {
         let (verified, stamp) = if matches!(signed.carrier.from.place, Place::Item(_)) {
             check_items(verify, signed, &message, now)?
         } else {
-            check_signed(verify, signed, &message, None, now)?
+            check_signed(verify, signed, &message, None, now, &mut Checks::of(0, signed.ways()))?
         };
         // Only now, where the signature did not need it: the body of a stranger costs no parsing.
         let items = items(verify, &message)?;
@@ -291,7 +296,8 @@ enum Shown {
 fn show(verify: &Verify, evidence: &Evidence, message: &Message<'_>, now: Timestamp) -> Result<Shown, Rejection> {
     match evidence {
         Evidence::Signed(signed) => {
-            check_signed(verify, signed, message, None, now).map(|(found, _)| Shown::Signed(found))
+            let checks = &mut Checks::of(0, signed.ways());
+            check_signed(verify, signed, message, None, now, checks).map(|(found, _)| Shown::Signed(found))
         }
         Evidence::Token(token) => token.check(message, Some(now)).map(Shown::Token),
         Evidence::Nothing => Ok(Shown::Nothing),
@@ -327,8 +333,10 @@ fn check_items(
     now: Timestamp,
 ) -> Result<(Verified, Option<Timestamp>), Rejection> {
     let mut first = None;
-    for item in items(verify, message)?.unwrap_or_default() {
-        let checked = check_signed(verify, signed, message, Some(item), now)?;
+    let items = items(verify, message)?.unwrap_or_default();
+    let mut checks = Checks::of(items.len(), signed.ways());
+    for item in items {
+        let checked = check_signed(verify, signed, message, Some(item), now, &mut checks)?;
         first.get_or_insert(checked);
     }
     first.ok_or_else(|| missing(&signed.carrier.from))
@@ -341,6 +349,7 @@ fn check_signed(
     message: &Message<'_>,
     item: Option<&Json>,
     now: Timestamp,
+    checks: &mut Checks,
 ) -> Result<(Verified, Option<Timestamp>), Rejection> {
     let found = signed.carrier.read(message, item, &signed.primitive)?;
     if item.is_none() {
@@ -350,7 +359,6 @@ fn check_signed(
     let stamp = signed.stamp.as_ref().map(|stamp| stamp.check(message, item, now)).transpose()?;
     let key = key_id(signed, message, &found.candidates, now)?;
     let claim = Claim { key: key.as_deref(), candidates: &found.candidates };
-    let mut checks = Checks::default();
     let mut lacking = None;
     let mut is_rendered = false;
     for (template, variant) in signed.templates.iter().zip(VARIANTS) {
@@ -363,7 +371,7 @@ fn check_signed(
             }
         };
         is_rendered = true;
-        if let Some(verified) = signed.primitive.verify(&text, &claim, now, variant, &mut checks) {
+        if let Some(verified) = signed.primitive.verify(&text, &claim, now, variant, checks) {
             return Ok((verified, stamp));
         }
     }

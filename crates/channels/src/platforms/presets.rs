@@ -191,6 +191,7 @@ impl Preset {
 
     /// The settings of the configured platform: the file's recipe with a merchant's values.
     fn filled(&self, given: &Settings) -> Result<Settings, SettingsError> {
+        let given = &custom::newest_keys(given);
         let account = given.required_text("account")?;
         let mut filled =
             self.recipe_for(given.environment, account, |value| given.required_text(value).map(str::to_owned))?;

@@ -48,10 +48,13 @@ pub(super) fn read<'m>(
     let mut reader = Reader { recipe, message, parts: parts.clone(), concerns, account };
     let first = parts.first().copied().flatten();
     let own_id = reader.id(first, parts.len(), context);
+    let names = reader.names(&own_id)?;
     let mut kinds: Vec<String> = Vec::new();
     let mut facts = Vec::new();
     let mut sent_at = context.stamp;
-    for (index, item) in parts.iter().enumerate() {
+    for (item, name) in parts.iter().zip(&names) {
+        // The same again, in a list that is signed as a whole.
+        let Some(name) = name else { continue };
         let kind = reader.optional(&recipe.rules.kind, *item);
         if kind.is_none() {
             reader.concern(Concern::MissingField { field: recipe.rules.kind.shown.clone() });
@@ -63,8 +66,7 @@ pub(super) fn read<'m>(
         reader.check_account(*item);
         reader.check_environment(*item);
         reader.check_cuts(*item);
-        let name = if parts.len() == 1 { own_id.clone() } else { format!("{own_id}:{}", index + 1) };
-        for fact in reader.facts(&kind, *item, &name) {
+        for fact in reader.facts(&kind, *item, name) {
             sent_at = sent_at.or(fact.occurred_at);
             facts.push(fact);
         }
@@ -139,6 +141,54 @@ impl<'m> Reader<'m, '_> {
         }
     }
 
+    /// What the facts without a name of their own are called, item by item: by what the item says, and never by where it
+    /// stands, so that a batch in another order or company has the same facts. None for an item that came before.
+    ///
+    /// # Errors
+    /// [`Rejection::Duplicate`] where each item is signed by itself and one comes twice: anybody can copy it.
+    fn names(&self, own_id: &str) -> Result<Vec<Option<String>>, Rejection> {
+        let is_signed_each = self.recipe.verify.signs_items();
+        let mut known = HashSet::new();
+        let mut names = Vec::with_capacity(self.parts.len());
+        for item in &self.parts {
+            let Some(json) = item else {
+                names.push(Some(own_id.to_owned()));
+                continue;
+            };
+            let digest = self.item_digest(json);
+            let is_new = known.insert(digest.clone());
+            if !is_new && is_signed_each {
+                let field = self.recipe.verify.items.as_ref().map_or("items", |items| items.from.shown.as_str());
+                return Err(Rejection::Duplicate { field: quote(field) });
+            }
+            let name = || self.item_id(json).unwrap_or(digest);
+            names.push(is_new.then(name));
+        }
+        Ok(names)
+    }
+
+    /// An item's own number, where the whole of `event.id` is known and a part of it stands in the item.
+    fn item_id(&self, item: &'m Json) -> Option<String> {
+        let id = &self.recipe.rules.id;
+        let is_of_item = id.iter().any(|reference| matches!(reference.place, Place::Item(_)));
+        let parts: Vec<Cow<'_, str>> =
+            id.iter().map(|reference| self.optional(reference, Some(item))).collect::<Option<_>>()?;
+        let joined = parts.join(":");
+        (is_of_item && joined.len() <= NAME_BYTES_MAX / 2).then_some(joined)
+    }
+
+    /// The digest of what is signed of an item.
+    fn item_digest(&self, item: &'m Json) -> String {
+        let verify = &self.recipe.verify;
+        let mut text = Vec::new();
+        if verify.covers_all() && !verify.signs_items() {
+            canonical(item, &mut text);
+        } else {
+            self.signed_values(&[Some(item)], &mut text);
+        }
+        hex(digest(&SHA256, &text).as_ref())
+    }
+
     /// The message's digest. Where only single values are signed, theirs: anybody could make another message of it with
     /// what is not.
     fn digest(&self) -> String {
@@ -146,23 +196,29 @@ impl<'m> Reader<'m, '_> {
         if verify.covers_all() {
             return hex(digest(&SHA256, self.message.bytes()).as_ref());
         }
+        let mut text = Vec::new();
+        self.signed_values(&self.parts, &mut text);
+        hex(digest(&SHA256, &text).as_ref())
+    }
+
+    /// The signed values, each with its length. What stands around the content, such as the time of sending, changes with
+    /// each repetition and counts only where there is nothing else.
+    fn signed_values(&self, items: &[Option<&'m Json>], text: &mut Vec<u8>) {
+        let verify = &self.recipe.verify;
         let is_content = |one: &&Reference| {
             matches!(one.place, Place::Json(_) | Place::Item(_) | Place::Form(_))
                 || (verify.body == BodyForm::Query && matches!(one.place, Place::Query(_)))
         };
-        // What stands around the content, such as the time of sending, changes with each repetition.
         let mut signed: Vec<&Reference> = verify.covered().filter(is_content).collect();
         if signed.is_empty() {
             signed = verify.covered().collect();
         }
-        let mut text = Vec::new();
-        for (item, reference) in self.parts.iter().flat_map(|item| signed.iter().map(move |one| (*item, *one))) {
+        for (item, reference) in items.iter().flat_map(|item| signed.iter().map(move |one| (*item, *one))) {
             let value = self.message.get(reference, item).ok().flatten().unwrap_or_default();
             let value = value.trim_ascii();
             text.extend_from_slice(format!("{}:", value.len()).as_bytes());
             text.extend_from_slice(value);
         }
-        hex(digest(&SHA256, &text).as_ref())
     }
 
     /// What the rules make of a type: the first that fits, and what it says beside.
@@ -218,9 +274,11 @@ impl<'m> Reader<'m, '_> {
         fact
     }
 
-    /// Whether what a message may say beside its own fact is said in it: a running total of nothing is no refund.
+    /// Whether what a message may say beside its own fact is said in it: a running total of nothing is no refund. Of any
+    /// other fact, an amount that is not there is for a person.
     fn is_told(&self, rule: &Rule, item: Option<&'m Json>) -> bool {
-        let Some(amount) = rule.fields.amount.written().filter(|_| moves_money(rule.event)) else { return true };
+        let is_total = |amount: &&AmountRule| amount.is_cumulative && rule.event == EventKind::RefundSucceeded;
+        let Some(amount) = rule.fields.amount.written().filter(is_total) else { return true };
         match self.message.get(&amount.value, item) {
             Ok(None) => false,
             Ok(Some(_)) => self.money(amount, item).map_or(true, |money| money.minor != 0),
@@ -323,13 +381,14 @@ impl<'m> Reader<'m, '_> {
     }
 
     fn money(&self, rule: &AmountRule, item: Option<&'m Json>) -> Result<Money, MoneyError> {
-        let currency = match &rule.currency {
-            CurrencyRule::Fixed(currency) => *currency,
+        let (currency, code) = match &rule.currency {
+            CurrencyRule::Fixed(currency) => (*currency, currency.code().to_owned()),
             CurrencyRule::From(reference) => {
                 let code = self.optional(reference, item).ok_or(MoneyError::Currency)?;
-                match rule.currencies.get(&code.to_ascii_uppercase()) {
-                    Some(counted) => *counted,
-                    None => Currency::parse(&code)?,
+                let upper = code.to_ascii_uppercase();
+                match rule.currencies.get(&upper) {
+                    Some(counted) => (*counted, upper),
+                    None => (Currency::parse(&code)?, upper),
                 }
             }
         };
@@ -342,7 +401,7 @@ impl<'m> Reader<'m, '_> {
             // Other places have no types.
             None => self.optional(&rule.value, item).ok_or(MoneyError::Shape)?,
         };
-        let own = rule.exponents.get(currency.code()).copied().unwrap_or_else(|| currency.iso_exponent());
+        let own = rule.exponents.get(&code).copied().unwrap_or_else(|| currency.iso_exponent());
         let written = match rule.form {
             AmountForm::MinorInt | AmountForm::MinorString => Money::from_minor_text(&text, currency)?,
             AmountForm::DecimalString | AmountForm::DecimalNumber => Money::from_decimal(&text, currency, own)?,
@@ -383,8 +442,9 @@ impl<'m> Reader<'m, '_> {
     /// A test message must ship nothing, and a live one must not be taken for a test.
     fn check_environment(&mut self, item: Option<&'m Json>) {
         let Some(live) = &self.recipe.verify.live else { return };
-        let found = self.optional(&live.from, item).unwrap_or_default();
-        if found != live.own {
+        // What is no one text is not the same as nothing.
+        let found = self.message.text(&live.from, item).map(Option::unwrap_or_default);
+        if !found.is_ok_and(|found| live.own.iter().any(|own| *own == found)) {
             self.concern(Concern::ForeignEnvironment { field: live.from.shown.clone() });
         }
     }
@@ -396,14 +456,7 @@ impl<'m> Reader<'m, '_> {
         let Trust::Message(signed) = &verify.trust else { return };
         let shape = Shape::of(verify.body, signed);
         for template in signed.templates.iter().filter(|template| template.is_cut()) {
-            let value = |part: &Part| match part {
-                Part::Literal(literal) => literal.as_bytes().to_vec(),
-                Part::Value(reference) => {
-                    self.message.get(reference, item).ok().flatten().unwrap_or_default().into_owned()
-                }
-                Part::Secret => Vec::new(),
-            };
-            let values: Vec<Vec<u8>> = template.0.iter().map(value).collect();
+            let values = template.values(self.message, item);
             if let Some(reference) = template.movable(shape, &values) {
                 self.concern(Concern::Ambiguous { field: reference.shown.clone() });
             }
@@ -458,6 +511,28 @@ impl<'m> Reader<'m, '_> {
     fn concern(&mut self, concern: Concern) {
         if !self.concerns.contains(&concern) {
             self.concerns.push(concern);
+        }
+    }
+}
+
+/// A value in one way of writing it: each kind by its sign, and texts with their lengths.
+fn canonical(value: &Json, text: &mut Vec<u8>) {
+    let mut put = |sign: char, value: &str| text.extend_from_slice(format!("{sign}{}:{value}", value.len()).as_bytes());
+    match value {
+        Json::Null => put('n', ""),
+        Json::Flag(flag) => put('f', if *flag { "1" } else { "0" }),
+        Json::Number(number) => put('d', number),
+        Json::Text(own) => put('t', own),
+        Json::List(items) => {
+            put('l', &items.len().to_string());
+            items.iter().for_each(|item| canonical(item, text));
+        }
+        Json::Object(members) => {
+            put('o', &members.len().to_string());
+            for (name, value) in members {
+                text.extend_from_slice(format!("{}:{name}", name.len()).as_bytes());
+                canonical(value, text);
+            }
         }
     }
 }

@@ -152,7 +152,8 @@ impl Fetch {
         };
         let read = |node: &Node<'_>| {
             let text = node.text()?;
-            Pattern::parse(text).ok_or_else(|| node.error("malformed").because("^tr_[A-Za-z0-9]+$"))
+            let pattern = Pattern::parse(text).ok_or_else(|| node.error("malformed").because("^tr_[A-Za-z0-9]+$"))?;
+            if pattern.can_match() { Ok(pattern) } else { Err(node.error("never_matches").because(text)) }
         };
         let patterns =
             keys.required("id_pattern")?.one_or_many(LIST_MAX)?.iter().map(read).collect::<Result<_, _>>()?;
@@ -188,8 +189,10 @@ impl Fetch {
     /// The number of a message, when it has the shape of one.
     pub(super) fn number(&self, message: &Message<'_>) -> Result<HintNumber, Rejection> {
         let text = message.text(&self.id, None)?.ok_or_else(|| missing(&self.id))?;
-        let fits = self.patterns.iter().any(|pattern| pattern.matches(&text));
-        HintNumber::new(&text).filter(|_| fits).ok_or_else(|| malformed(&self.id))
+        // Its length first: a shape is compared at a cost that grows with the text.
+        let number = HintNumber::new(&text);
+        let fits = |number: &HintNumber| self.patterns.iter().any(|pattern| pattern.matches(number.as_str()));
+        number.filter(fits).ok_or_else(|| malformed(&self.id))
     }
 
     /// The question about a number.

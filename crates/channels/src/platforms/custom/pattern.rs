@@ -1,11 +1,13 @@
 //! The shape of a number that may go into a URL: characters, classes of them, and how often they come. From end to end,
 //! without alternatives or groups, so that matching is linear whatever a stranger sends.
 
+use crate::channel::{HINT_BYTES_MAX, HintNumber};
+
 /// Longest pattern, in characters.
 const PATTERN_CHARS_MAX: usize = 128;
 
-/// Highest count in braces: no number in a URL is longer.
-const COUNT_MAX: usize = 64;
+/// Highest count: no number that is asked about is longer.
+const COUNT_MAX: usize = HINT_BYTES_MAX;
 
 /// A pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,6 +52,30 @@ impl Pattern {
             pieces.push(Piece { ranges, least, most });
         }
         (!pieces.is_empty()).then_some(Self(pieces))
+    }
+
+    /// Whether a number can have this shape: the numbers that are asked about begin with a letter or digit, are made of
+    /// few signs, and have an end.
+    pub(super) fn can_match(&self) -> bool {
+        let least: usize = self.0.iter().map(|piece| piece.least).sum();
+        let has = |piece: &Piece, fits: &dyn Fn(u8) -> bool| {
+            piece.ranges.iter().any(|(first, last)| (*first..=*last).any(fits))
+        };
+        let is_safe = |byte: u8| HintNumber::new(&format!("a{}", char::from(byte))).is_some();
+        if least > HINT_BYTES_MAX || !self.0.iter().all(|piece| piece.least == 0 || has(piece, &is_safe)) {
+            return false;
+        }
+        // Pieces that may be left out do not decide how it begins.
+        for piece in &self.0 {
+            let is_room = piece.least > 0 || least < HINT_BYTES_MAX;
+            if is_room && has(piece, &|byte| byte.is_ascii_alphanumeric()) {
+                return true;
+            }
+            if piece.least > 0 {
+                return false;
+            }
+        }
+        false
     }
 
     /// Whether the whole text has this shape.
@@ -179,10 +205,29 @@ mod tests {
     #[test]
     fn what_is_no_pattern_is_refused() {
         for bad in [
-            "", "tr_", "^$", "^a", "a$", "^(a|b)$", "^.+$", "^[^/]+$", "^[]$", "^[a$", "^a{70}$", "^a{3,2}$", "^a{0}$",
+            "", "tr_", "^$", "^a", "a$", "^(a|b)$", "^.+$", "^[^/]+$", "^[]$", "^[a$", "^a{97}$", "^a{3,2}$", "^a{0}$",
             "^a++$", "^é$", "^a b$", "^\\q$", "^[z-a]$",
         ] {
             assert_eq!(Pattern::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_free_is_as_long_as_a_number_may_be() {
+        for pattern in ["^a+$", "^a*$", "^a{3,}$", "^a{96}$"] {
+            let read = Pattern::parse(pattern).unwrap();
+            assert!(read.can_match() && read.matches(&"a".repeat(96)), "{pattern}");
+            assert!(!read.matches(&"a".repeat(97)), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn a_shape_that_no_number_has_is_seen() {
+        for never in ["^_x[0-9]+$", "^a{64}b{64}$", "^[0-9]+/[0-9]+$", "^-?_a$", "^[_-]+$", "^a{96}b$", "^_?-*$"] {
+            assert!(!Pattern::parse(never).unwrap().can_match(), "{never}");
+        }
+        for good in ["^x_[0-9]+$", "^_?a$", "^[_a]x$", "^a{48}b{48}$", "^\\d/?\\d$"] {
+            assert!(Pattern::parse(good).unwrap().can_match(), "{good}");
         }
     }
 

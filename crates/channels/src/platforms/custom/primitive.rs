@@ -11,9 +11,9 @@ use crate::signature::ed25519::{Ed25519Verifier, SIGNATURE_BYTES};
 use crate::signature::hmac::{HmacHash, HmacKey};
 use crate::signature::rsa::RsaVerifier;
 
-/// Most checks of public-key signatures for one message: each costs as much as a hundred digests, and a stranger decides
-/// how many signatures there are.
-const PUBLIC_CHECKS_MAX: usize = 16;
+/// Most checks of public-key signatures in vain for one message: each costs as much as a hundred digests, and a stranger
+/// decides how many signatures there are. As many ways of checking one signature may a channel have.
+pub(super) const PUBLIC_CHECKS_MAX: usize = 16;
 
 /// When a key counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -135,15 +135,33 @@ impl Primitive {
             }
             Self::Rsa(keys) => keys.find(claim, now, |key, signatures| {
                 let mut own = signatures.iter().filter(|signature| signature.len() == key.signature_bytes);
-                own.find_map(|signature| {
-                    checks.spend().and_then(|()| key.verifier.verify(&text.text, signature, variant))
-                })
+                own.find_map(|signature| checks.check(|| key.verifier.verify(&text.text, signature, variant)))
             }),
             Self::Ed25519(keys) => keys.find(claim, now, |key, signatures| {
-                let check =
-                    |signature: &&[u8]| checks.spend().and_then(|()| key.verify(&text.text, signature, variant));
-                signatures.iter().find_map(check)
+                signatures.iter().find_map(|signature| checks.check(|| key.verify(&text.text, signature, variant)))
             }),
+        }
+    }
+
+    /// How many public keys a signature that names none is checked by; none for shared secrets, which cost little.
+    pub(super) fn public_keys(&self) -> Option<usize> {
+        match self {
+            Self::Hmac { .. } | Self::Digest { .. } => None,
+            Self::Rsa(keys) => Some(keys.0.len()),
+            Self::Ed25519(keys) => Some(keys.0.len()),
+        }
+    }
+
+    /// The ids of the keys.
+    pub(super) fn ids(&self) -> Vec<&str> {
+        fn ids<K>(ring: &Ring<K>) -> Vec<&str> {
+            ring.0.iter().filter_map(|key| key.id.as_deref()).collect()
+        }
+        match self {
+            Self::Hmac { keys, .. } => ids(keys),
+            Self::Digest { keys, .. } => ids(keys),
+            Self::Rsa(keys) => ids(keys),
+            Self::Ed25519(keys) => ids(keys),
         }
     }
 
@@ -222,20 +240,24 @@ impl Takes for Primitive {
     }
 }
 
-/// How many checks of public-key signatures are left for one message.
+/// How many checks of public-key signatures in vain are left for one message.
 #[derive(Debug)]
 pub(super) struct Checks(usize);
 
-impl Default for Checks {
-    fn default() -> Self {
-        Self(PUBLIC_CHECKS_MAX)
-    }
-}
-
 impl Checks {
-    /// Takes one; none when none is left.
-    fn spend(&mut self) -> Option<()> {
-        self.0 = self.0.checked_sub(1)?;
-        Some(())
+    /// For a message of so many items that are signed each, each of which can be checked in so many ways: what genuine
+    /// items need, and beside that no more than one message alone.
+    pub(super) fn of(items: usize, ways: usize) -> Self {
+        Self(PUBLIC_CHECKS_MAX + items * ways.saturating_sub(1))
+    }
+
+    /// One check; none when it is in vain, or none is left.
+    fn check<T>(&mut self, check: impl FnOnce() -> Option<T>) -> Option<T> {
+        let left = self.0.checked_sub(1)?;
+        let found = check();
+        if found.is_none() {
+            self.0 = left;
+        }
+        found
     }
 }

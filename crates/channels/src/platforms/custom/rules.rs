@@ -114,7 +114,7 @@ pub(super) struct AmountRule {
     pub(super) value: Reference,
     pub(super) currency: CurrencyRule,
     pub(super) form: AmountForm,
-    /// The platform's decimals where they are not those of ISO 4217.
+    /// The platform's decimals where they are not those of ISO 4217, by the code that the message has.
     pub(super) exponents: BTreeMap<String, u8>,
     /// Codes that are none of ISO 4217, such as those of stablecoins, and what they are counted as.
     pub(super) currencies: BTreeMap<String, Currency>,
@@ -299,17 +299,6 @@ impl Reader<'_> {
             Err(_) if text.contains(':') => CurrencyRule::From(self.reference(currency)?),
             Err(_) => return Err(currency.error("unknown_word").because("EUR, json:/…")),
         };
-        let mut exponents = BTreeMap::new();
-        for (code, node) in keys.get("exponents").map(Node::entries).transpose()?.unwrap_or_default() {
-            let code = Currency::parse(code).map_err(|_| node.error("unknown_word").because("EUR, JPY"))?;
-            let number = node.number()?;
-            let exponent = u8::try_from(number).ok().filter(|_| number <= EXPONENT_MAX);
-            let exponent = exponent.ok_or_else(|| node.error("out_of_range").because(format!("0..={EXPONENT_MAX}")))?;
-            if matches!(&currency, CurrencyRule::Fixed(fixed) if *fixed != code) {
-                return Err(node.error("never_matches").because(code.code()));
-            }
-            exponents.insert(code.code().to_owned(), exponent);
-        }
         let mut currencies = BTreeMap::new();
         for (code, node) in keys.get("currencies").map(Node::entries).transpose()?.unwrap_or_default() {
             if Currency::parse(code).is_ok() || matches!(currency, CurrencyRule::Fixed(_)) {
@@ -318,15 +307,35 @@ impl Reader<'_> {
             let counted = Currency::parse(node.text()?).map_err(|_| node.error("unknown_word").because("EUR, JPY"))?;
             currencies.insert(code.to_ascii_uppercase(), counted);
         }
+        let form = keys.required("form")?.word(&[
+            ("minor-int", AmountForm::MinorInt),
+            ("minor-string", AmountForm::MinorString),
+            ("decimal-string", AmountForm::DecimalString),
+            ("decimal-number", AmountForm::DecimalNumber),
+        ])?;
+        let mut exponents = BTreeMap::new();
+        for (code, node) in keys.get("exponents").map(Node::entries).transpose()?.unwrap_or_default() {
+            let upper = code.to_ascii_uppercase();
+            if Currency::parse(code).is_err() && !currencies.contains_key(&upper) {
+                return Err(node.error("unknown_word").because("EUR, JPY"));
+            }
+            let number = node.number()?;
+            let exponent = u8::try_from(number).ok().filter(|_| number <= EXPONENT_MAX);
+            let exponent = exponent.ok_or_else(|| node.error("out_of_range").because(format!("0..={EXPONENT_MAX}")))?;
+            if matches!(&currency, CurrencyRule::Fixed(fixed) if fixed.code() != upper) {
+                return Err(node.error("never_matches").because(upper));
+            }
+            exponents.insert(upper, exponent);
+        }
+        // How many of its smallest units are one is written in no standard, and a guess would be off by powers of ten.
+        let is_minor = matches!(form, AmountForm::MinorInt | AmountForm::MinorString);
+        if let Some(code) = currencies.keys().find(|code| is_minor && !exponents.contains_key(*code)) {
+            return Err(keys.required("currencies")?.error("missing").because(format!("exponents = {{ {code} = … }}")));
+        }
         Ok(AmountRule {
             value: self.reference(keys.required("value")?)?,
             currency,
-            form: keys.required("form")?.word(&[
-                ("minor-int", AmountForm::MinorInt),
-                ("minor-string", AmountForm::MinorString),
-                ("decimal-string", AmountForm::DecimalString),
-                ("decimal-number", AmountForm::DecimalNumber),
-            ])?,
+            form,
             exponents,
             currencies,
             is_cumulative: keys.get("cumulative").map_or(Ok(false), Node::flag)?,

@@ -6,6 +6,7 @@ mod verify;
 
 use http::Method;
 
+pub(in crate::platforms) use self::keys::newest as newest_keys;
 use super::fetch::Fetch;
 use super::message::BodyForm;
 use super::primitive::{Key, Primitive, Ring};
@@ -121,11 +122,12 @@ pub(super) struct Items {
     pub(super) unwrap: Pointer,
 }
 
-/// The word that tells live from sandbox.
+/// The words that tell live from sandbox.
 #[derive(Clone, Debug)]
 pub(super) struct LiveWord {
     pub(super) from: Reference,
-    pub(super) own: String,
+    /// Those of the channel's own environment; the empty one means that nothing stands there.
+    pub(super) own: Vec<String>,
 }
 
 impl Recipe {
@@ -191,6 +193,13 @@ impl Signed {
         self.templates.iter().all(|template| template.covers(reference))
     }
 
+    /// In how many ways one signature is checked: by each key that may be meant, over each text.
+    pub(super) fn ways(&self) -> usize {
+        let names_key = self.key_id.is_some() || self.carrier.names_key();
+        let keys = self.primitive.public_keys().filter(|_| !names_key).unwrap_or(1);
+        keys * self.templates.len()
+    }
+
     /// Whether the whole body is under the signature, whichever template matched.
     fn covers_body(&self) -> bool {
         self.templates.iter().all(|template| template.references().any(|one| one.place == Place::Body))
@@ -209,6 +218,11 @@ impl Verify {
             Trust::Message(signed) | Trust::Answer { evidence: Evidence::Signed(signed), .. } => Some(signed),
             Trust::Answer { .. } => None,
         }
+    }
+
+    /// Whether each item is signed by itself.
+    pub(super) fn signs_items(&self) -> bool {
+        self.signed().is_some_and(|signed| matches!(signed.carrier.from.place, Place::Item(_)))
     }
 
     /// The question, where the platform is asked.

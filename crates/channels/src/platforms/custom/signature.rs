@@ -8,7 +8,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 
 use super::message::{Message, malformed, missing};
 use super::template::{Place, Reference};
-use crate::channel::Rejection;
+use crate::channel::{Rejection, quote};
 use crate::json::Json;
 
 /// Most signatures in one carrier: the current ones and those around a rotation.
@@ -124,6 +124,8 @@ pub(super) struct Found {
     pub(super) candidates: Vec<Candidate>,
     /// The pairs beside them.
     pub(super) pairs: Vec<(String, String)>,
+    /// Whether a signature decodes and is as long as no key's own: another key's, perhaps one of before.
+    has_foreign: bool,
 }
 
 /// What tells signatures from other texts.
@@ -151,6 +153,11 @@ impl Carrier {
         text.len() <= CARRIER_BYTES_MAX && text.split(list_sep.as_str()).any(is_ours)
     }
 
+    /// Whether each signature stands under the id of its key.
+    pub(super) fn names_key(&self) -> bool {
+        matches!(&self.writing, Writing::Pairs { want: Want::KeyId, .. })
+    }
+
     /// Whether a reference `sig:NAME` can mean something: a pair other than the signature's own.
     pub(super) fn has_pair(&self, name: &str) -> bool {
         match &self.writing {
@@ -174,10 +181,21 @@ impl Carrier {
             }
             self.read_text(&text, takes, &mut found)?;
         }
-        if found.candidates.is_empty() {
-            return Err(missing(&self.from));
+        if !found.candidates.is_empty() {
+            return Ok(found);
         }
-        Ok(found)
+        if found.has_foreign {
+            return Err(Rejection::Signature);
+        }
+        Err(self.unknown_key(&found).unwrap_or_else(|| missing(&self.from)))
+    }
+
+    /// Where each pair is called as its key is, and none as a key of ours: a key that is not known here signed. The
+    /// longest of the values that may be signatures is the likeliest.
+    fn unknown_key(&self, found: &Found) -> Option<Rejection> {
+        let Writing::Pairs { want: Want::KeyId, .. } = &self.writing else { return None };
+        let may_be = found.pairs.iter().filter(|(_, value)| self.encoding.decode(value).is_some());
+        may_be.max_by_key(|(_, value)| value.len()).map(|(id, _)| Rejection::UnknownKey { serial: quote(id) })
     }
 
     fn texts<'m>(&self, message: &'m Message<'_>, item: Option<&'m Json>) -> Result<Vec<Cow<'m, str>>, Rejection> {
@@ -201,11 +219,15 @@ impl Carrier {
     fn read_text(&self, text: &str, takes: &dyn Takes, found: &mut Found) -> Result<(), Rejection> {
         let refused = || malformed(&self.from);
         let take = |text: &str, key: Option<&str>, found: &mut Found| {
-            let bytes = self.encoding.decode(text).filter(|signature| takes.length(signature.len()));
+            let bytes = self.encoding.decode(text).ok_or_else(refused)?;
             if found.candidates.len() == CANDIDATES_MAX {
                 return Err(refused());
             }
-            found.candidates.push(Candidate { key: key.map(str::to_owned), bytes: bytes.ok_or_else(refused)? });
+            if takes.length(bytes.len()) {
+                found.candidates.push(Candidate { key: key.map(str::to_owned), bytes });
+            } else {
+                found.has_foreign = true;
+            }
             Ok(())
         };
         match &self.writing {

@@ -170,14 +170,6 @@ impl Template {
         })
     }
 
-    /// The fixed texts.
-    pub(super) fn literals(&self) -> impl Iterator<Item = &String> {
-        self.0.iter().filter_map(|part| match part {
-            Part::Literal(text) => Some(text),
-            Part::Value(_) | Part::Secret => None,
-        })
-    }
-
     /// Whether the secret stands in it.
     pub(super) fn has_secret(&self) -> bool {
         self.0.contains(&Part::Secret)
@@ -221,6 +213,23 @@ fn configured_value<'c>(
     found.map(|(_, value)| value.as_str()).ok_or_else(|| node.error("unknown_reference").because(format!("cfg:{name}")))
 }
 
+/// The names of the configured values that stand in a template that was read: what a fixed text of the configuration
+/// happens to look like is not among them.
+pub(super) fn configured_names(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (brace, after) = (&rest[at..=at], &rest[at + 1..]);
+        rest = after.strip_prefix(brace).unwrap_or(after);
+        if rest.len() == after.len()
+            && let Some(name) = after.strip_prefix("cfg:").and_then(|name| name.split_once('}'))
+        {
+            names.push(name.0);
+        }
+    }
+    names
+}
+
 /// A text in which only configured values may stand, such as the wanted key of a signature.
 pub(super) fn fixed_text(node: &Node<'_>, configured: &[(String, String)]) -> Result<String, SettingsError> {
     match Template::read(node, configured)?.0.as_slice() {
@@ -261,6 +270,11 @@ mod tests {
         ] {
             assert_eq!(read(text).unwrap_err().word, word, "{text}");
         }
+    }
+
+    #[test]
+    fn only_references_are_configured_values() {
+        assert_eq!(configured_names("{cfg:a}|{{cfg:b}}|cfg:c|{json:/cfg:d}{{{cfg:e}{body}"), ["a", "e"]);
     }
 
     #[test]

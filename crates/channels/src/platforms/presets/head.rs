@@ -135,7 +135,8 @@ fn value((name, node): (&str, Node<'_>)) -> Result<Value, SettingsError> {
 /// A span such as `5s`, `1m`, `2h`, `3d`.
 fn span(node: &Node<'_>) -> Result<Duration, SettingsError> {
     let text = node.text()?;
-    let (count, unit) = text.split_at(text.len() - 1);
+    // The last sign may be one of several bytes.
+    let (count, unit) = text.split_at(text.char_indices().next_back().map_or(0, |(at, _)| at));
     let seconds = match unit {
         "s" => 1,
         "m" => 60,

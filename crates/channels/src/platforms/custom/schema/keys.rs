@@ -42,6 +42,25 @@ pub(super) const PUBLICS: Source = Source {
 /// The settings of nothing: a message without a proof has no key.
 pub(super) const NONE: &[&str] = &["secret", "secret_files", "public_key", "key", "key_id"];
 
+/// The settings that hold keys, each of which may stand in place of the others.
+const FORMS: [&str; 4] = ["secret", "secret_files", "public_key", "key"];
+
+/// Settings of which some were laid over others, without the keys that these take the place of: keys of before may be
+/// written in another form than those of now.
+pub(in crate::platforms) fn newest(settings: &Settings) -> Settings {
+    if !FORMS.iter().any(|name| settings.is_laid_over(name)) {
+        return settings.clone();
+    }
+    let mut older: Vec<&str> = FORMS.into_iter().filter(|name| !settings.is_laid_over(name)).collect();
+    // Each of several keys has an id of its own.
+    let are_several = settings.is_laid_over("secret_files") && settings.keys("secret_files").is_some_and(|all| all.len() > 1);
+    let has_ids = settings.is_laid_over("key") || are_several;
+    if has_ids && !settings.is_laid_over("key_id") {
+        older.push("key_id");
+    }
+    older.into_iter().fold(settings.clone(), Settings::without)
+}
+
 /// Key material as it was given.
 struct Material<'s> {
     id: Option<String>,

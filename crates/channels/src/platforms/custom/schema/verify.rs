@@ -7,15 +7,16 @@ use jiff::SignedDuration;
 
 use super::keys::{NONE, PUBLICS, SECRETS, refuse};
 use super::{Evidence, Items, LiveWord, Signed, TEMPLATES_MAX, Token, Trust, Verify, exists};
+use crate::channel::quote;
 use crate::json::Pointer;
 use crate::model::Environment;
 use crate::platforms::custom::cuts::Shape;
 use crate::platforms::custom::fetch::Fetch;
 use crate::platforms::custom::material::{Given, PublicForm, SecretForm};
 use crate::platforms::custom::message::BodyForm;
-use crate::platforms::custom::primitive::{Life, Primitive};
+use crate::platforms::custom::primitive::{Life, PUBLIC_CHECKS_MAX, Primitive};
 use crate::platforms::custom::signature::{Carrier, Encoding, Version, Want, Writing};
-use crate::platforms::custom::template::{Part, Place, Reference, Template, fixed_text};
+use crate::platforms::custom::template::{Part, Place, Reference, Template, configured_names, fixed_text};
 use crate::platforms::custom::time::{Clock, Stamp, Unit, Window};
 use crate::settings::tree::{Keys, Node};
 use crate::settings::{Settings, SettingsError};
@@ -28,6 +29,9 @@ const TOLERANCE_MAX: Duration = Duration::from_hours(168);
 
 /// Most required equalities and media types.
 const LIST_MAX: usize = 16;
+
+/// The configured value that is always the merchant's own.
+const ACCOUNT: &str = "account";
 
 /// What a signature needs, and what only a signature has.
 const OF_SIGNATURES: [&str; 7] =
@@ -73,10 +77,13 @@ struct Reader<'s> {
 
 impl Reader<'_> {
     fn read(&self, node: &Node<'_>) -> Result<Verify, SettingsError> {
-        let plain =
-            ["method", "content_type", "body", "algorithm", "secret", "public_key", "items", "require", "environment"];
+        let plain = [
+            "method", "content_type", "body", "algorithm", "secret", "public_key", "items", "require", "environment",
+            "mine",
+        ];
         let known: Vec<&str> = plain.into_iter().chain(OF_SIGNATURES).collect();
         let keys = node.table(&known)?;
+        self.check_mine(&keys)?;
         let body = body_form(&keys)?;
         let items = keys.get("items").map(items).transpose()?;
         let algorithm = keys.required("algorithm")?;
@@ -125,10 +132,11 @@ impl Reader<'_> {
         if let Some((reference, _)) = verify.require.iter().find(|(reference, _)| !signed.covers(reference)) {
             return Err(keys.required("require")?.error("not_signed").because(reference.shown.clone()));
         }
+        let required = keys.get("require").map(Node::entries).transpose()?.unwrap_or_default();
         let event = self.settings.tree("event").map(|tree| Node::new("event", tree));
         let entries = event.map(|event| event.entries()).transpose()?.unwrap_or_default();
         let is_named = signed.is_told_to
-            || verify.require.iter().any(|(_, expected)| self.is_mine(expected))
+            || required.iter().any(|(_, node)| self.names_me(keys, node))
             || entries.iter().any(|(key, _)| *key == "account");
         if is_named { Ok(()) } else { Err(keys.required("algorithm")?.error("unowned")) }
     }
@@ -209,7 +217,7 @@ impl Reader<'_> {
         let templates = self.templates(keys, &carrier, algorithm, body, has_items)?;
         let stamp = keys.get("timestamp").map(|node| stamp(node, &templates)).transpose()?;
         let key_id = keys.get("key_id").map(key_id).transpose()?;
-        let names_key = matches!(&carrier.writing, Writing::Pairs { want: Want::KeyId, .. });
+        let names_key = carrier.names_key();
         if let (Some(node), true) = (keys.get("key_id"), names_key) {
             return Err(node.error("either_or").because("want = \"{key_id}\""));
         }
@@ -217,9 +225,22 @@ impl Reader<'_> {
         let is_public = matches!(algorithm, Algorithm::Rsa | Algorithm::Ed25519);
         let is_key_mine =
             !is_public || PublicForm::read(keys.get("public_key"), algorithm == Algorithm::Rsa)?.is_mine_alone;
-        let is_mine = |text: &String| self.is_mine(text);
-        let is_told_to = templates.iter().all(|template| template.literals().any(is_mine));
-        Ok(Signed { carrier, stamp, templates, primitive, key_id, is_key_mine, is_told_to })
+        let messages = keys.required("message")?.one_or_many(TEMPLATES_MAX)?;
+        let is_told_to = messages.iter().all(|node| self.names_me(keys, node));
+        if let (Writing::Pairs { pair_sep, kv_sep, .. }, true) = (&carrier.writing, names_key) {
+            let is_cut = |id: &&&str| id.contains(pair_sep.as_str()) || id.contains(kv_sep.as_str());
+            if let Some(id) = primitive.ids().iter().find(is_cut) {
+                let setting = if self.is_given("key_id") { "key_id" } else { "key" };
+                return Err(SettingsError::new(setting, "never_matches").because(quote(id)));
+            }
+        }
+        let signed = Signed { carrier, stamp, templates, primitive, key_id, is_key_mine, is_told_to };
+        // More would not be tried, and a genuine message refused.
+        if is_public && signed.ways() > PUBLIC_CHECKS_MAX {
+            let most = format!("{} > {PUBLIC_CHECKS_MAX}", signed.ways());
+            return Err(keys.required("message")?.error("out_of_range").because(most));
+        }
+        Ok(signed)
     }
 
     fn primitive(&self, keys: &Keys<'_>, algorithm: Algorithm, by_id: bool) -> Result<Primitive, SettingsError> {
@@ -408,32 +429,58 @@ impl Reader<'_> {
         if entries.len() > LIST_MAX {
             return Err(node.error("out_of_range").because(format!("{} > {LIST_MAX}", entries.len())));
         }
-        let read = |(name, node): (&str, Node<'_>)| {
+        let mut required: Vec<(Reference, String)> = Vec::new();
+        for (name, node) in entries {
             let reference = Reference::parse(name).ok_or_else(|| node.error("unknown_reference").because(name))?;
             if matches!(reference.place, Place::Item(_) | Place::Sig(_) | Place::Body | Place::Answer(_)) {
                 return Err(node.error("unknown_reference").because(name));
+            }
+            // A header has one name in whichever case it is written, and one place has one value.
+            if required.iter().any(|(other, _)| other.place == reference.place) {
+                return Err(node.error("relation").because(reference.shown));
             }
             let expected = match node.text() {
                 Ok(_) => fixed_text(&node, self.configured)?,
                 Err(error) if error.word == "missing" => return Err(error),
                 Err(_) => node.plain()?,
             };
-            Ok((reference, expected))
-        };
-        entries.into_iter().map(read).collect()
+            required.push((reference, expected));
+        }
+        Ok(required)
     }
 
-    /// Whether a configured text is the merchant's own: his account, or one of his values.
-    fn is_mine(&self, text: &str) -> bool {
-        self.configured.iter().any(|(_, value)| text.contains(value.as_str()))
+    /// Whether a text names the merchant by a value that is his own: his account, or one that `mine` names. A fixed text
+    /// that looks like one names nobody.
+    fn names_me(&self, keys: &Keys<'_>, node: &Node<'_>) -> bool {
+        let mine = keys.get("mine").and_then(|node| node.one_or_many(LIST_MAX).ok()).unwrap_or_default();
+        let is_mine = |name: &&str| *name == ACCOUNT || mine.iter().any(|mine| mine.text().is_ok_and(|own| own == *name));
+        node.text().is_ok_and(|text| configured_names(text).iter().any(is_mine))
+    }
+
+    /// The names in `mine` are those of configured values.
+    fn check_mine(&self, keys: &Keys<'_>) -> Result<(), SettingsError> {
+        for node in keys.get("mine").map(|node| node.one_or_many(LIST_MAX)).transpose()?.unwrap_or_default() {
+            let name = node.text()?;
+            if self.configured.iter().all(|(known, _)| known != name) {
+                return Err(node.error("unknown_reference").because(format!("cfg:{name}")));
+            }
+        }
+        Ok(())
     }
 
     fn live_word(&self, node: &Node<'_>) -> Result<LiveWord, SettingsError> {
         let keys = node.table(&["from", "live", "sandbox"])?;
         let from = Reference::read(keys.required("from")?)?;
-        let [live, sandbox] = ["live", "sandbox"].map(|key| keys.required(key).and_then(Node::plain));
-        let (live, sandbox) = (live?, sandbox?);
-        if live == sandbox {
+        let words = |key: &str| -> Result<Vec<String>, SettingsError> {
+            keys.required(key)?.one_or_many(LIST_MAX)?.iter().map(Node::plain).collect()
+        };
+        let (live, sandbox) = (words("live")?, words("sandbox")?);
+        // Where a platform may say nothing of it, that may stand in both: any other word tells one from the other.
+        let is_one_sided = |word: &String, other: &[String]| word.is_empty() || !other.contains(word);
+        if !live.iter().all(|word| is_one_sided(word, &sandbox)) {
+            return Err(node.error("never_matches").because("live = sandbox"));
+        }
+        if [&live, &sandbox].iter().any(|words| words.iter().all(String::is_empty)) && live == sandbox {
             return Err(node.error("never_matches").because("live = sandbox"));
         }
         let own = if self.settings.environment == Environment::Live { live } else { sandbox };
@@ -624,11 +671,24 @@ fn check_places(keys: &Keys<'_>, verify: &Verify) -> Result<(), SettingsError> {
         check("require", reference)?;
     }
     verify.live.iter().try_for_each(|live| check("environment", &live.from))?;
+    let required = |live: &LiveWord| verify.require.iter().find(|(place, _)| place.place == live.from.place);
+    if let Some(live) = &verify.live
+        && let Some((_, text)) = required(live)
+        && !live.own.contains(text)
+    {
+        return Err(keys.required("environment")?.error("never_matches").because(format!("{}: {text}", live.from.shown)));
+    }
     // A word that anybody may change would turn a test into money.
     if let Some(live) = verify.live.as_ref().filter(|live| !verify.covers(&live.from)) {
         return Err(keys.required("environment")?.error("not_signed").because(live.from.shown.clone()));
     }
-    verify.items.iter().try_for_each(|items| check("items", &items.from))
+    let Some(items) = &verify.items else { return Ok(()) };
+    check("items", &items.from)?;
+    // Which items there are is said by the signature of the whole, or by that of each.
+    if !verify.signs_items() && !verify.covers(&items.from) {
+        return Err(keys.required("items")?.error("not_signed").because(items.from.shown.clone()));
+    }
+    Ok(())
 }
 
 /// One signed text has one meaning: its values are kept apart, and it is no text of another template.
@@ -636,11 +696,14 @@ fn check_cuts(keys: &Keys<'_>, body: BodyForm, signed: &Signed) -> Result<(), Se
     let shape = Shape::of(body, signed);
     let nodes = keys.required("message")?.one_or_many(TEMPLATES_MAX)?;
     for (template, node) in signed.templates.iter().zip(&nodes) {
-        if let Some((first, second)) = template.joined(shape) {
+        if let Some((first, second)) = template.joined(shape).or_else(|| template.around(shape)) {
             return Err(node.error("not_separated").because(format!("{{{}}}{{{}}}", first.shown, second.shown)));
         }
         let same = |other: &Template| other.without_ends() == template.without_ends();
-        if !signed.templates.iter().all(|other| same(other) || (other.is_closed(shape) && template.is_closed(shape))) {
+        let is_kept_apart = |other: &Template| {
+            other.is_closed(shape) && template.is_closed(shape) && !template.is_mirrored(other)
+        };
+        if !signed.templates.iter().all(|other| same(other) || is_kept_apart(other)) {
             return Err(node.error("not_separated").because("message = [ … ]"));
         }
     }

@@ -135,7 +135,9 @@ impl Reflection {
             draft.set(reference, Doc::text(expected));
         }
         if let Some(live) = &verify.live {
-            draft.set(&live.from, Doc::bare(&live.own));
+            if let Some(own) = live.own.iter().find(|own| !own.is_empty()) {
+                draft.set(&live.from, Doc::bare(own));
+            }
         }
         for (reference, names) in &verify.algorithms {
             draft.set(reference, Doc::text(names.first().map_or("", String::as_str)));

@@ -280,3 +280,27 @@ fn a_question_may_be_posted() {
     assert_eq!(question.ask().url, "https://api.example.com/v1/query/tr_1");
     assert_eq!(question.ask().method, Method::POST);
 }
+
+/// Of values that are joined without anything between, one signed text names many numbers: it vouches for none.
+#[test]
+fn joined_values_vouch_for_no_number() {
+    let event = EVENT.replace(r#""map":"#, r#""time":{"from":"answer:/at","unit":"s"},"map":"#);
+    let hinted = |message: &str, body: &str, text: &str| {
+        let verify = format!(
+            r#"{{"algorithm":"sha512","encoding":"hex","body":"form","signature":{{"from":"form:sign","parse":"whole"}},"message":"{message}{{secret}}"}}"#
+        );
+        let settings = asked(&verify, FETCH)
+            .with("secret", SettingValue::Key(SECRET.as_bytes().to_vec().into()))
+            .with("event", SettingValue::Tree(tree(&format!("{{{event}}}"))));
+        let channel = build(&settings).unwrap();
+        let tag = hex(&DigestHash::Sha512.of(&[text.as_bytes(), SECRET.as_bytes()]));
+        let hint = hint(channel.as_ref(), &form(&format!("{body}&sign={tag}")));
+        (hint.number().as_str().to_owned(), hint.is_vouched(), hint.is_doubtful(), hint.is_by_key())
+    };
+    // Signed: tr_1, 200, 10000.00; sent as tr_12, 00, 10000.00.
+    let joined = hinted("{form:id}{form:code}{form:sum}", "id=tr_12&code=00&sum=10000.00", "tr_120010000.00");
+    assert_eq!(joined, ("tr_12".to_owned(), false, false, true));
+    let apart = "{form:id}|{form:code}|{form:sum}";
+    assert!(hinted(apart, "id=tr_1&code=200&sum=10000.00", "tr_1|200|10000.00").1);
+    assert!(!hinted(apart, "id=tr_1&code=200|1&sum=10000.00", "tr_1|200|1|10000.00").1);
+}

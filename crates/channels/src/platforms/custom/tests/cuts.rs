@@ -144,9 +144,11 @@ fn only_signed_values_are_fields() {
     assert_eq!(single.fields(&request), expected);
     let verify = r#""signature":{"from":"item:/s","parse":"whole"},"items":{"from":"json:/l","unwrap":"/i"},"message":"{item:/t}""#;
     let items = channel(verify, r#""type":"item:/t","map":{"x":"other"}"#);
-    let request = tagged("x", r#"{"l":[{"i":{"t":"x","s":"$","u":1}},{"i":{"t":"x","s":"$"}}],"u":2}"#);
+    let other = hex(&HmacKey::new(SECRET.as_bytes(), HmacHash::Sha256, "").sign(b"y"));
+    let list = r#"{"l":[{"i":{"t":"x","s":"$","u":1}},{"i":{"t":"y","s":"OTHER"}}],"u":2}"#.replace("OTHER", &other);
+    let request = tagged("x", &list);
     read(items.as_ref(), &request);
-    assert_eq!(items.fields(&request), [("l.0.i.t", "x"), ("l.1.i.t", "x")].map(pair));
+    assert_eq!(items.fields(&request), [("l.0.i.t", "x"), ("l.1.i.t", "y")].map(pair));
 }
 
 /// A condition whose value is an object is read by no rule as if it were nothing.
@@ -175,4 +177,57 @@ fn alternatives_differ_in_blanks_at_their_ends_and_nowhere_else() {
         assert_eq!(error(&verify(messages), event), ("verify.message[0]".to_owned(), "not_separated"), "{messages}");
     }
     channel(&verify(r#""{json:/t}|{json:/a}", "{json:/t}|{json:/a}\n", " {json:/t}|{json:/a}""#), event);
+}
+
+/// Between two values of anybody's, a body is wherever somebody writes one: the real one becomes a part of a header.
+#[test]
+fn nothing_of_anybodys_stands_on_both_sides_of_a_body() {
+    let event = r#""type":"json:/t","map":{"x":"other"}"#;
+    let verify = |message: &str| {
+        format!(r#""signature":{{"from":"header:s","parse":"whole"}},"message":{message}"#)
+    };
+    for message in [
+        r#""{header:x-note}|{body}|{header:x-trace}""#,
+        r#""{header:x-note}{body}{header:x-trace}""#,
+        r#""{header:a}|{path}|{body}|{query:b}""#,
+        r#""{header:a}{method}{header:b}|{body}""#,
+        r#"["{header:a}.{body}","{body}.{header:b}"]"#,
+        r#"["{body}","{body}.{header:b}","{header:a}.{body}"]"#,
+    ] {
+        assert_eq!(error(&verify(message), event).1, "not_separated", "{message}");
+    }
+    let weak = format!(r#"{},"accept_weak":"crc32""#, verify(r#""{header:a}{body|crc32}{header:b}""#));
+    assert_eq!(error(&weak, r#""type":"header:a","map":{"x":"other"}"#).1, "not_separated");
+    // A time of the window has its own length, and one side alone moves nothing.
+    let timed = r#""timestamp":{"from":"header:at","unit":"s","tolerance":60}"#;
+    for message in [
+        r#""{header:at}|{body}|{header:x-trace}""#,
+        r#""{header:x-note}|{body}|{header:at}""#,
+        r#""{header:x-note}|{method}|{header:at}|{body}""#,
+        r#""{header:at}{method}{path}|{body}""#,
+        r#"["{header:at}.{body}","{header:a}.{header:at}.{body}"]"#,
+    ] {
+        channel(&format!("{},{timed}", verify(message)), event);
+    }
+}
+
+/// The text of the method may stand in a value beside it.
+#[test]
+fn a_method_between_values_is_a_fixed_text() {
+    let event = EVENT.replace("json:/o", "header:x-o");
+    let verify = r#""signature":{"from":"header:s","parse":"whole"},"message":"{header:x-o}|{method}|{header:x-n}|{body}""#;
+    let channel = channel(verify, &event);
+    let body = r#"{"t":"paid","id":"P1","a":"1.00"}"#;
+    let request = |order: &str, nonce: &str| {
+        let mut request = tagged(&format!("{order}|POST|{nonce}|{body}"), body);
+        for (name, value) in [("x-o", order), ("x-n", nonce)] {
+            request.headers.insert(name, value.parse().unwrap());
+        }
+        request
+    };
+    assert_eq!(read(channel.as_ref(), &request("A1", "n")).concerns, []);
+    for (order, nonce) in [("A1|POST|x", "n"), ("A1", "x|POST|n")] {
+        let found = read(channel.as_ref(), &request(order, nonce)).concerns;
+        assert!(matches!(found.as_slice(), [Concern::Ambiguous { .. }]), "{order} {nonce}: {found:?}");
+    }
 }

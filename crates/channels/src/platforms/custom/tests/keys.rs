@@ -97,7 +97,8 @@ fn a_pair_is_its_own_keys_signature() {
     assert_eq!(key(format!("one|{}&two|{}", "0".repeat(64), tag(two)), NOW), "two");
     assert_eq!(key(format!("one|{}", tag(two)), NOW), "(signature)");
     assert_eq!(key(format!("two|{}", tag(two)), "2026-12-01T00:00:00Z"), "(unknown_key)");
-    assert_eq!(key(format!("three|{}", tag(two)), NOW), "(missing)");
+    assert_eq!(key(format!("three|{}", tag(two)), NOW), "(unknown_key)");
+    assert_eq!(key("three|x".to_owned(), NOW), "(missing)", "no signature at all");
 }
 
 #[test]
@@ -127,7 +128,7 @@ fn rsa_keys_in_every_form() {
         assert_eq!(key_of(channel.as_ref(), &good, NOW), "key 1", "{format}");
         assert_eq!(
             key_of(channel.as_ref(), &request(&[("s", sign(&other))], BODY), NOW),
-            "(malformed)",
+            "(signature)",
             "longer than any key's"
         );
         assert_eq!(key_of(channel.as_ref(), &request(&[("s", sign(&pair))], r#"{"t":"y"}"#), NOW), "(signature)");
@@ -165,6 +166,62 @@ fn checks_of_public_keys_are_bounded() {
     assert_eq!(key_of(channel.as_ref(), &sent(7), NOW), "two");
     assert_eq!(key_of(channel.as_ref(), &sent(15), NOW), "(signature)");
     assert_eq!(key_of(channel.as_ref(), &sent(16), NOW), "(malformed)");
+}
+
+/// More ways of checking a signature than are tried would refuse genuine messages.
+#[test]
+fn no_channel_has_more_ways_than_are_tried() {
+    let pem = |_| PublicKey::of_pair("key", &RsaKeyPair::generate(KeySize::Rsa2048).unwrap()).unwrap().to_pem();
+    let pems: Vec<String> = (0..5).map(pem).collect();
+    let build = |keys: usize, more: &str| {
+        let ids: Vec<String> = (0..keys).map(|at| format!("k{at}")).collect();
+        let keys: Vec<(&str, &[u8], Option<&str>)> =
+            ids.iter().zip(&pems).map(|(id, pem)| (id.as_str(), pem.as_bytes(), None)).collect();
+        let verify = format!(
+            r#"{{"algorithm":"rsa-sha256","encoding":"base64","message":["{{body}}","{{body}}\n","\n{{body}}"," {{body}}"],"signature":{{"from":"header:s","parse":"whole"}},"public_key":{{"mine_alone":true}}{more}}}"#
+        );
+        with(&verify, &[("key", keyed(&keys, "public_key"))]).err().map(|error| (error.key(), error.word))
+    };
+    assert_eq!(build(4, ""), None);
+    assert_eq!(build(5, ""), Some(("verify.message".to_owned(), "out_of_range")));
+    assert_eq!(build(5, r#","key_id":{"from":"header:k"}"#), None, "one key is tried");
+}
+
+/// A batch of signed items is one message: whoever copies one genuine item makes no work with wrong ones beside it.
+#[test]
+fn checks_of_a_batch_are_bounded() {
+    let pair = Ed25519KeyPair::generate().unwrap();
+    let key = hex(pair.public_key().as_ref()).into_bytes();
+    let verify = r#"{"algorithm":"ed25519","encoding":"base64","message":"{item:/t}|{item:/n}","items":{"from":"json:/l"},"signature":{"from":"item:/s","parse":"list"},"public_key":{"format":"hex","mine_alone":true}}"#;
+    let settings = Settings::new(Environment::Live)
+        .with("platform", SettingValue::Text("example".into()))
+        .with("account", SettingValue::Text("acct_1".into()))
+        .with("verify", SettingValue::Tree(tree(verify)))
+        .with("event", SettingValue::Tree(tree(r#"{"type":"item:/t","map":{"x":"other"}}"#)))
+        .with("public_key", SettingValue::Key(key.into()));
+    let channel = build(&settings).unwrap();
+    let wrong = signature::Encoding::Base64.encode(&[7; 64]);
+    let sent = |items: usize, wrong_ones: usize| {
+        let item = |n: usize| {
+            let own = signature::Encoding::Base64.encode(pair.sign(format!("x|{n}").as_bytes()).as_ref());
+            format!(r#"{{"t":"x","n":{n},"s":"{}{own}"}}"#, format!("{wrong},").repeat(wrong_ones))
+        };
+        request(&[], &format!(r#"{{"l":[{}]}}"#, (0..items).map(item).collect::<Vec<_>>().join(",")))
+    };
+    assert_eq!(key_of(channel.as_ref(), &sent(40, 0), NOW), "key 1");
+    assert_eq!(key_of(channel.as_ref(), &sent(1, 15), NOW), "key 1");
+    assert_eq!(key_of(channel.as_ref(), &sent(15, 1), NOW), "key 1");
+    assert_eq!(key_of(channel.as_ref(), &sent(2, 15), NOW), "(signature)");
+}
+
+/// An id that a separator cuts is never found.
+#[test]
+fn an_id_of_a_key_holds_no_separator() {
+    let verify = r#"{"algorithm":"hmac-sha256","encoding":"hex","message":"{body}","signature":{"from":"header:s","parse":"kv","pair_sep":"&","want":"{key_id}"}}"#;
+    for (id, is_good) in [("one", true), ("a=b", false), ("a&b", false)] {
+        let built = with(verify, &[("key", keyed(&[(id, b"the first secret", None)], "secret"))]);
+        assert_eq!(built.err().map(|error| error.word), (!is_good).then_some("never_matches"), "{id}");
+    }
 }
 
 #[test]
@@ -256,4 +313,83 @@ fn keys_of_another_algorithm_are_refused() {
     assert_eq!(with(hmac, &id).err().unwrap().setting, "key_id");
     let twice = keyed(&[("a", SECRET.as_bytes(), None), ("a", OTHER.as_bytes(), None)], "secret");
     assert_eq!(with(hmac, &[("key", twice)]).err().unwrap().key(), "key[1]");
+}
+
+/// A key of before is asked, whatever is other about it: its size, or the name that its signatures go by.
+#[test]
+fn a_key_of_before_may_be_of_another_size_or_name() {
+    use crate::succession::{Former, Succession};
+    let both = |now: Box<dyn Channel>, then: Box<dyn Channel>| {
+        let until = at("2026-12-01T00:00:00Z");
+        Succession::of(now.into(), vec![Former { channel: then.into(), until }])
+    };
+    let pairs = [KeySize::Rsa3072, KeySize::Rsa2048].map(|size| RsaKeyPair::generate(size).unwrap());
+    let rsa = |parse: &str| {
+        let verify = format!(
+            r#"{{"algorithm":"rsa-sha256","encoding":"base64","message":"{{body}}","signature":{{"from":"header:s",{parse}}},"public_key":{{"mine_alone":true}}}}"#
+        );
+        let [now, then] = [&pairs[0], &pairs[1]].map(|pair| {
+            let key = PublicKey::of_pair("key", pair).unwrap().to_pem();
+            with(&verify, &[("public_key", material(key.as_bytes()))]).unwrap()
+        });
+        both(now, then)
+    };
+    let [new, old] = [&pairs[0], &pairs[1]]
+        .map(|pair| signature::Encoding::Base64.encode(&sign_sha256(pair, BODY.as_bytes()).unwrap()));
+    let sent = |text: String| request(&[("s", text)], BODY);
+    let whole = rsa(r#""parse":"whole""#);
+    assert_eq!(key_of(&*whole, &sent(new.clone()), NOW), "key 1");
+    assert_eq!(key_of(&*whole, &sent(old.clone()), NOW), "former key 1");
+    assert_eq!(key_of(&*whole, &sent(old.clone()), "2026-12-01T00:00:00Z"), "(signature)");
+    assert_eq!(key_of(&*whole, &sent("?".to_owned()), NOW), "(malformed)");
+    // A platform that signs with both while the keys change.
+    let listed = rsa(r#""parse":"list","list_sep":" ","want":"v1""#);
+    assert_eq!(key_of(&*listed, &sent(format!("v1,{old} v1,{new}")), NOW), "key 1");
+    let verify = r#"{"algorithm":"hmac-sha256","encoding":"hex","message":"{sig:t}.{body}","signature":{"from":"header:s","parse":"kv","want":"{key_id}"}}"#;
+    let named = |id: &str, secret: &[u8]| with(verify, &[("key", keyed(&[(id, secret, None)], "secret"))]).unwrap();
+    let kv = both(named("k2", b"the second secret"), named("k1", b"the first secret"));
+    let text = format!("17.{BODY}");
+    let tag = |secret: &[u8]| hex(&HmacKey::new(secret, HmacHash::Sha256, "").sign(text.as_bytes()));
+    assert_eq!(key_of(&*kv, &sent(format!("t=17,k2={}", tag(b"the second secret"))), NOW), "k2");
+    assert_eq!(key_of(&*kv, &sent(format!("t=17,k1={}", tag(b"the first secret"))), NOW), "former k1");
+    assert_eq!(key_of(&*kv, &sent(format!("t=17,k3={}", tag(b"the first secret"))), NOW), "(unknown_key)");
+}
+
+/// Keys of before are written in whichever form, over those of now.
+#[test]
+fn keys_of_before_take_the_place_of_those_of_now() {
+    let base = r#"{"algorithm":"hmac-sha256","encoding":"hex","message":"{body}","signature":{"from":"header:s","parse":"whole"}}"#;
+    let of = |keys: &[(&'static str, SettingValue)]| {
+        keys.iter().fold(Settings::new(Environment::Live), |all, (name, value)| all.with(name, value.clone()))
+    };
+    let (now, then) = (b"the first secret", b"the second secret");
+    let forms = |secret: &[u8]| {
+        [
+            ("secret", material(secret)),
+            ("secret_files", SettingValue::Keys(vec![secret.to_vec().into()])),
+            ("key", keyed(&[("k", secret, None)], "secret")),
+        ]
+    };
+    let tag = hex(&HmacKey::new(then, HmacHash::Sha256, "").sign(BODY.as_bytes()));
+    for own in forms(now) {
+        for former in forms(then) {
+            let settings = of(&[
+                ("platform", SettingValue::Text("example".into())),
+                ("account", SettingValue::Text("acct_1".into())),
+                ("verify", SettingValue::Tree(tree(base))),
+                ("event", SettingValue::Tree(tree(EVENT))),
+                ("key_id", SettingValue::Text("k".into())),
+                own.clone(),
+            ]);
+            let settings = if own.0 == "key" { settings.without("key_id") } else { settings };
+            let channel = build(&settings.overlaid(&of(std::slice::from_ref(&former)))).unwrap_or_else(|error| {
+                panic!("{} over {}: {error}", former.0, own.0);
+            });
+            let key = key_of(channel.as_ref(), &request(&[("s", tag.clone())], BODY), NOW);
+            assert!(!key.starts_with('('), "{} over {}: {key}", former.0, own.0);
+        }
+    }
+    // Two forms at once, neither laid over the other, are as unclear as ever.
+    let both = with(base, &[("secret", material(now)), ("key", keyed(&[("k", then, None)], "secret"))]);
+    assert_eq!(both.err().map(|error| error.word), Some("either_or"));
 }

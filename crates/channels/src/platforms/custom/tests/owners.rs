@@ -38,14 +38,30 @@ fn a_public_key_needs_a_signed_word_about_whose_the_message_is() {
     // What every message has is nobody's own.
     assert_eq!(build(r#""message":"{body}","require":{"json:/object":"event"}"#, EVENT), unowned);
     assert_eq!(build(r#""message":["{cfg:shop}{body}","{body}"]"#, EVENT), unowned, "only one of the texts");
+    let mine = r#""mine":["shop"]"#;
     assert_eq!(
-        build(r#""message":"{body}","require":{"header:x-shop":"{cfg:shop}"}"#, EVENT),
+        build(&format!(r#"{mine},"message":"{{body}}","require":{{"header:x-shop":"{{cfg:shop}}"}}"#), EVENT),
         unsigned("verify.require")
     );
-    assert_eq!(build(r#""message":"{body}","require":{"json:/shop":"{cfg:shop}"}"#, EVENT), None);
-    assert_eq!(build(r#""message":"{body}","require":{"json:/shop":"acct_1"}"#, EVENT), None);
-    assert_eq!(build(r#""message":"{header:x-shop}.{body}","require":{"header:x-shop":"{cfg:shop}"}"#, EVENT), None);
-    assert_eq!(build(r#""message":"{cfg:shop}{body}""#, EVENT), None);
+    for good in [
+        r#""message":"{body}","require":{"json:/shop":"{cfg:shop}"}"#,
+        r#""message":"{header:x-shop}.{body}","require":{"header:x-shop":"id-{cfg:shop}"}"#,
+        r#""message":"{cfg:shop}{body}""#,
+    ] {
+        assert_eq!(build(&format!("{mine},{good}"), EVENT), None, "{good}");
+        assert_eq!(build(good, EVENT), unowned, "a value that any merchant may have: {good}");
+        assert_eq!(build(&good.replace("cfg:shop", "cfg:account"), EVENT), None, "{good}");
+    }
+    let unknown = build(r#""mine":"shops","message":"{body}""#, EVENT);
+    assert_eq!(unknown, Some(("verify.mine".to_owned(), "unknown_reference")));
+    // What looks like the account is not it.
+    for accident in [
+        r#""message":"acct_1.{body}""#,
+        r#""message":"{{cfg:account}}.{body}""#,
+        r#""message":"{body}","require":{"json:/shop":"acct_1"}"#,
+    ] {
+        assert_eq!(build(accident, EVENT), unowned, "{accident}");
+    }
     assert_eq!(build(r#""message":"{body}""#, &format!(r#"{EVENT},"account":"json:/a""#)), None);
     let alone = HEX.replace('}', r#","mine_alone":true}"#);
     assert!(public(&pair, &format!(r#"{alone},"message":"{{body}}""#), EVENT).is_ok());

@@ -63,24 +63,52 @@ fn a_name_of_several_values_has_one_meaning() {
 #[test]
 fn a_message_says_what_stands_beside() {
     let event = r#""type":"json:/t","number":"json:/p","payment":"json:/p","amount":{"value":"json:/a","currency":"EUR","form":"minor-int"},
-        "facts":{"refund":{"number":"json:/r","amount":{"value":"json:/b","currency":"EUR","form":"minor-int"}}},
+        "facts":{"refund":{"number":"json:/r","amount":{"value":"json:/b","currency":"EUR","form":"minor-int"CUMULATIVE}}},
         "map":{"both":{"event":"payment.succeeded","also":[{"event":"refund.succeeded","when":{"json:/back":true}}]},"back":"refund.succeeded"}"#;
-    let channel = channel(WHOLE, event);
-    let kinds = |body: &str| {
-        let found = read(channel.as_ref(), &signed(body));
-        found.facts.iter().map(|fact| (fact.kind, fact.identity.as_str().to_owned())).collect::<Vec<_>>()
+    let running = channel(WHOLE, &event.replace("CUMULATIVE", r#","cumulative":true"#));
+    let single = channel(WHOLE, &event.replace("CUMULATIVE", ""));
+    let kinds = |channel: &dyn Channel, body: &str| {
+        let found = read(channel, &signed(body));
+        let facts = found.facts.iter().map(|fact| (fact.kind, fact.identity.as_str().to_owned())).collect::<Vec<_>>();
+        (facts, found.concerns.len())
     };
     let paid = (EventKind::PaymentSucceeded, "P1".to_owned());
+    let total = (EventKind::RefundSucceeded, "P1:total:5".to_owned());
     let back = (EventKind::RefundSucceeded, "R1".to_owned());
-    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":true}"#), [paid.clone(), back.clone()]);
-    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":false}"#), std::slice::from_ref(&paid));
-    assert_eq!(
-        kinds(r#"{"t":"both","p":"P1","a":10,"back":true}"#),
-        std::slice::from_ref(&paid),
-        "nothing is said of it"
-    );
-    assert_eq!(kinds(r#"{"t":"both","p":"P1","a":10,"r":"R1","b":0,"back":true}"#), [paid], "nothing was paid back");
-    assert_eq!(kinds(r#"{"t":"back","p":"P1","r":"R1","b":5}"#), [back]);
+    let whole = r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":true}"#;
+    let not_back = r#"{"t":"both","p":"P1","a":10,"r":"R1","b":5,"back":false}"#;
+    let absent = r#"{"t":"both","p":"P1","a":10,"r":"R1","back":true}"#;
+    let nothing = r#"{"t":"both","p":"P1","a":10,"r":"R1","b":0,"back":true}"#;
+    assert_eq!(kinds(running.as_ref(), whole), (vec![paid.clone(), total], 0));
+    assert_eq!(kinds(running.as_ref(), not_back), (vec![paid.clone()], 0));
+    assert_eq!(kinds(running.as_ref(), absent), (vec![paid.clone()], 0), "nothing is said of it");
+    assert_eq!(kinds(running.as_ref(), nothing), (vec![paid.clone()], 0), "nothing was paid back");
+    // A refund of its own is told with its amount, or looked at by a person.
+    assert_eq!(kinds(single.as_ref(), whole), (vec![paid.clone(), back.clone()], 0));
+    assert_eq!(kinds(single.as_ref(), not_back), (vec![paid.clone()], 0));
+    assert_eq!(kinds(single.as_ref(), absent), (vec![paid, back.clone()], 1));
+    assert_eq!(kinds(single.as_ref(), r#"{"t":"back","p":"P1","r":"R1","b":5}"#), (vec![back], 0));
+}
+
+/// The words of an environment may be several, and nothing may be one of them; an object is not nothing.
+#[test]
+fn an_environment_has_one_or_more_words() {
+    let verify = |live: &str, sandbox: &str| {
+        format!(r#"{WHOLE},"environment":{{"from":"json:/test","live":{live},"sandbox":{sandbox}}}"#)
+    };
+    let event = r#""type":"json:/t","map":{"x":"other"}"#;
+    let optional = channel(&verify(r#"[false,""]"#, "true"), event);
+    for (test, is_held) in
+        [(r#","test":false"#, false), ("", false), (r#","test":null"#, false), (r#","test":true"#, true), (r#","test":{}"#, true)]
+    {
+        let found = read(optional.as_ref(), &signed(&format!(r#"{{"t":"x"{test}}}"#))).concerns;
+        assert_eq!(!found.is_empty(), is_held, "{test}: {found:?}");
+    }
+    channel(&verify(r#"["live",""]"#, r#"["sandbox",""]"#), event);
+    for (live, sandbox) in [(r#"["a","b"]"#, r#"["c","b"]"#), (r#""""#, r#"[""]"#), ("true", r#""true""#)] {
+        let error = build(&settings(&verify(live, sandbox), event)).err().expect("one word for both");
+        assert_eq!((error.key().as_str(), error.word), ("verify.environment", "never_matches"), "{live} {sandbox}");
+    }
 }
 
 #[test]
@@ -210,4 +238,109 @@ fn a_time_in_the_body_is_the_bodys() {
             "not_signed"
         );
     }
+}
+
+/// How many facts a message has is not for anybody to say.
+#[test]
+fn a_list_of_items_is_signed() {
+    let event = r#""id":"json:/id","type":"json:/type","map":{"x":"other"}"#;
+    let verify = r#""signature":{"from":"header:s","parse":"whole"},"message":"{json:/id},{json:/type},{json:/amount}","items":{"from":"json:/lines"}"#;
+    let error = build(&settings(verify, event)).err().expect("anybody writes as many lines as he likes");
+    assert_eq!((error.key().as_str(), error.word), ("verify.items", "not_signed"));
+    let whole = verify.replace("{json:/id},{json:/type},{json:/amount}", "{body}");
+    channel(&whole, event);
+    let each = verify.replace("header:s", "item:/s").replace("json:/id},{json:/type},{json:/amount", "item:/id},{item:/type");
+    channel(&each, &event.replace("json:", "item:"));
+}
+
+/// One fact has one name, in whatever order and company it comes.
+#[test]
+fn a_fact_of_a_batch_is_named_by_what_it_says() {
+    let verify = format!(r#"{WHOLE},"items":{{"from":"json:/l"}}"#);
+    let names = |channel: &dyn Channel, items: &[&str]| {
+        let found = read(channel, &signed(&format!(r#"{{"l":[{}]}}"#, items.join(","))));
+        found.facts.iter().map(|fact| fact.identity.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let (one, two) = (r#"{"id":"EV1","t":"x"}"#, r#"{"id":"EV2","t":"x"}"#);
+    let named = channel(&verify, r#""id":"item:/id","type":"item:/t","map":{"x":"other"}"#);
+    assert_eq!(names(named.as_ref(), &[one]), ["EV1"]);
+    assert_eq!(names(named.as_ref(), &[one, two]), ["EV1", "EV2"]);
+    assert_eq!(names(named.as_ref(), &[two, one]), ["EV2", "EV1"]);
+    assert_eq!(names(named.as_ref(), &[two, one, two]), ["EV2", "EV1"]);
+    let bare = channel(&verify, r#""type":"item:/t","map":{"x":"other"}"#);
+    let [alone, both, turned] =
+        [&[one][..], &[one, two], &[two, one]].map(|items| names(bare.as_ref(), items));
+    assert_eq!((both[0].as_str(), turned[1].as_str(), both.len()), (alone[0].as_str(), alone[0].as_str(), 2));
+    assert_eq!(both[1], turned[0]);
+    assert_ne!(both[0], both[1]);
+}
+
+/// Whoever has one signed item cannot make another message of it by copying it.
+#[test]
+fn a_signed_item_comes_once() {
+    let verify = r#""signature":{"from":"item:/s","parse":"whole"},"items":{"from":"json:/l"},"message":"{item:/t}|{item:/n}""#;
+    let channel = channel(verify, r#""type":"item:/t","map":{"x":"other"}"#);
+    let item = |n: u8, more: &str| {
+        format!(r#"{{"t":"x","n":"{n}","s":"{}"{more}}}"#, tag(&format!("x|{n}")))
+    };
+    let sent = |items: &[String]| signed(&format!(r#"{{"l":[{}]}}"#, items.join(",")));
+    let names = |items: &[String]| {
+        let found = read(channel.as_ref(), &sent(items));
+        found.facts.iter().map(|fact| fact.identity.as_str().to_owned()).collect::<Vec<_>>()
+    };
+    let (one, two) = (item(1, ""), item(2, ""));
+    assert_eq!(names(std::slice::from_ref(&one))[0], names(&[two.clone(), one.clone()])[1]);
+    for copy in [one.clone(), item(1, r#","unsigned":1"#)] {
+        assert_eq!(refused(channel.as_ref(), &sent(&[one.clone(), two.clone(), copy])), "duplicate_field");
+    }
+}
+
+/// A code that is none of ISO 4217 has the decimals that the configuration says, and in smallest units no others.
+#[test]
+fn a_mapped_code_has_decimals_of_its_own() {
+    let event = |more: &str, form: &str| {
+        format!(
+            r#""type":"json:/t","number":"json:/p","amount":{{"value":"json:/a","currency":"json:/c","form":"{form}","currencies":{{"USDC":"USD"}}{more}}},"map":{{"paid":"payment.succeeded"}}"#
+        )
+    };
+    for form in ["minor-int", "minor-string"] {
+        for more in ["", r#","exponents":{"USD":2}"#] {
+            let error = build(&settings(WHOLE, &event(more, form))).err().expect("a guess");
+            assert_eq!((error.key().as_str(), error.word), ("event.amount.currencies", "missing"), "{form} {more}");
+        }
+    }
+    let unknown = build(&settings(WHOLE, &event(r#","exponents":{"USDT":6}"#, "minor-int"))).err().unwrap();
+    assert_eq!(unknown.word, "unknown_word");
+    let minor = |channel: &dyn Channel, amount: &str, code: &str| {
+        let found = read(channel, &signed(&format!(r#"{{"t":"paid","p":"P1","a":{amount},"c":"{code}"}}"#)));
+        match &found.facts[0].amount {
+            Amount::Stated(money) => format!("{} {}", money.currency, money.minor),
+            _ => "?".to_owned(),
+        }
+    };
+    let whole = channel(WHOLE, &event(r#","exponents":{"USDC":6}"#, "minor-int"));
+    assert_eq!(minor(whole.as_ref(), "1000000", "USDC"), "USD 100");
+    assert_eq!(minor(whole.as_ref(), "1000000", "usdc"), "USD 100");
+    assert_eq!(minor(whole.as_ref(), "1000001", "USDC"), "?", "not to be said in cents");
+    assert_eq!(minor(whole.as_ref(), "100", "USD"), "USD 100");
+    let decimal = channel(WHOLE, &event(r#","exponents":{"USDC":6}"#, "decimal-string"));
+    assert_eq!(minor(decimal.as_ref(), "\"100.000000\"", "USDC"), "USD 10000");
+    assert_eq!(minor(decimal.as_ref(), "\"100.000001\"", "USDC"), "?");
+    assert_eq!(minor(decimal.as_ref(), "\"100.000\"", "USD"), "?");
+}
+
+/// One place has one value: what is required of it twice, or against what it must say otherwise, is never there.
+#[test]
+fn a_place_is_required_once() {
+    let event = r#""type":"json:/t","map":{"x":"other"}"#;
+    let built = |more: &str| {
+        build(&settings(&format!("{WHOLE},{more}"), event)).err().map(|error| (error.key(), error.word))
+    };
+    let twice = built(r#""require":{"header:X-Shop":"a","header:x-shop":"b"}"#).unwrap();
+    assert_eq!(twice.1, "relation", "{}", twice.0);
+    let live = |text: &str| {
+        built(&format!(r#""require":{{"json:/live":{text}}},"environment":{{"from":"json:/live","live":true,"sandbox":false}}"#))
+    };
+    assert_eq!(live("true"), None);
+    assert_eq!(live("false"), Some(("verify.environment".to_owned(), "never_matches")));
 }

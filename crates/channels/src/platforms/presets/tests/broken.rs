@@ -42,6 +42,8 @@ fn a_broken_file_says_what_is_wrong() {
         ("docs = \"https://example.com\"\n", "", "preset.preset.docs"),
         ("ladder = [\"5m\"]", "ladder = []", "preset.preset.ladder"),
         ("ladder = [\"5m\"]", "ladder = [\"5 minutes\"]", "preset.preset.ladder"),
+        ("ladder = [\"5m\"]", "ladder = [\"5秒\"]", "preset.preset.ladder"),
+        ("ladder = [\"5m\"]", "ladder = [\"秒\"]", "preset.preset.ladder"),
         ("example = \"acct_1\"\n", "", "preset.preset.account.example"),
         ("[preset.secret]", "[preset.values.secret]", "preset.preset"),
         ("[preset.secret]", "[preset.public_key]", "no [preset.secret]"),

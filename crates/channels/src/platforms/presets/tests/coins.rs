@@ -48,6 +48,8 @@ fn a_checkout_in_dollars_of_a_coin() {
     for (kind, amount, currency, expected) in [
         ("checkout.payment.success", "100.00", "USDC", "payment.succeeded 691 100.00 USD of T1"),
         ("checkout.payment.success", "100", "usdc", "payment.succeeded 691 100.00 USD of T1"),
+        ("checkout.payment.success", "100.000000", "USDC", "payment.succeeded 691 100.00 USD of T1"),
+        ("checkout.payment.success", "100.000001", "USDC", "payment.succeeded 691 ? of T1; held: unreadable_amount"),
         ("checkout.payment.success", "100.00", "EUR", "payment.succeeded 691 100.00 EUR of T1"),
         ("checkout.payment.success", "100.005", "USDC", "payment.succeeded 691 ? of T1; held: unreadable_amount"),
         ("checkout.payment.success", "100.00", "EURC", "payment.succeeded 691 ? of T1; held: unreadable_amount"),

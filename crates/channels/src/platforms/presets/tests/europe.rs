@@ -38,6 +38,11 @@ fn paddle_tells_a_payment_twice() {
             r#""id":"txn_1","currency_code":"USD","custom_data":null"#.to_owned(),
             "payment.succeeded txn_1 ?; held: unreadable_amount",
         ),
+        (
+            "transaction.completed",
+            r#""id":"txn_1","currency_code":"USD","custom_data":null"#.to_owned(),
+            "payment.finalized txn_1 for txn_1; payment.succeeded txn_1 ?; held: unreadable_amount",
+        ),
         ("adjustment.created", adjustment("refund", "pending_approval"), "other"),
         ("adjustment.created", adjustment("refund", "approved"), "refund.succeeded adj_1 1.00 USD for txn_1"),
         ("adjustment.updated", adjustment("refund", "approved"), "refund.succeeded adj_1 1.00 USD for txn_1"),
@@ -131,7 +136,7 @@ fn one_gateway_may_be_anothers_source() {
     let paid = r#""order_no":"T1","platform_no":"P1","amount":{"minor":1000,"currency":"CNY","text":"10.00"}"#;
     for (kind, data, expected) in [
         ("payment.succeeded", paid, "payment.succeeded msg_1 10.00 CNY of T1"),
-        ("refund.succeeded", paid, "refund.succeeded msg_1 10.00 CNY"),
+        ("refund.succeeded", paid, "refund.succeeded msg_1 10.00 CNY of T1"),
         ("payment.failed", r#""order_no":"T1","amount":null"#, "payment.failed msg_1 of T1"),
         ("invoice.paid", paid, "other"),
         ("payment.succeeded", r#""amount":{"value":1}"#, "payment.succeeded msg_1 ?; held: unreadable_amount"),
@@ -139,6 +144,41 @@ fn one_gateway_may_be_anothers_source() {
         for sender in ["standard_webhooks", "standard_webhooks_v1a"] {
             check(sender, "sender-1", &[(&event(kind, data), expected)]);
         }
+    }
+}
+
+/// A test payment of one gateway is none that another one ships for, and every kind of its events has a meaning.
+#[test]
+fn a_gateway_is_read_by_its_own_words() {
+    let event = |kind: &str, environment: &str| {
+        format!(
+            r#"{{"type":"{kind}","timestamp":"2026-11-21T03:59:59Z","data":{{"channel":"shop","platform_no":"P1","order_no":"T1",{environment}"amount":{{"minor":1000,"currency":"CNY"}}}}}}"#
+        )
+    };
+    let (live, sandbox) = (r#""environment":"live","#, r#""environment":"sandbox","#);
+    for sender in ["standard_webhooks", "standard_webhooks_v1a"] {
+        for (own, environment, is_held) in [
+            (Environment::Live, live, false),
+            (Environment::Live, sandbox, true),
+            (Environment::Live, r#""environment":"test","#, true),
+            (Environment::Live, "", false),
+            (Environment::Sandbox, sandbox, false),
+            (Environment::Sandbox, live, true),
+            (Environment::Sandbox, "", false),
+        ] {
+            let request = signed(sender, &event("payment.succeeded", environment));
+            let Verdict::Genuine(proven) = channel(sender, "sender-1", own).verify(&request, now()) else { panic!() };
+            let concerns = proven.into_parts().0.concerns;
+            assert_eq!(concerns.iter().any(|concern| concern.word() == "foreign_environment"), is_held, "{environment}");
+        }
+        for kind in crate::model::EventKind::ALL {
+            let found = read(sender, "sender-1", &event(kind.as_str(), live));
+            assert_eq!((found.facts[0].kind, found.concerns.as_slice()), (*kind, &[][..]), "{sender}: {kind}");
+        }
+        let paid = read(sender, "sender-1", &event("payment.succeeded", live));
+        assert_eq!(shown(&paid), "payment.succeeded shop:P1+msg_1 10.00 CNY of T1");
+        let refund = read(sender, "sender-1", &event("refund.succeeded", live));
+        assert_eq!(shown(&refund), "refund.succeeded msg_1 10.00 CNY of T1", "two refunds may share their payment's number");
     }
 }
 
@@ -175,7 +215,12 @@ fn gocardless_tells_batches_without_amounts() {
         ("payments", "submitted", payment, "payment.pending PM1 of T1"),
         ("payments", "confirmed", payment, "payment.succeeded PM1 of T1"),
         ("payments", "paid_out", payment, "payment.finalized PM1 of T1 for PM1; payment.succeeded PM1 of T1"),
-        ("payments", "failed", payment, "payment.failed PM1 of T1"),
+        (
+            "payments",
+            "failed",
+            payment,
+            "payment.failed PM1 of T1; dispute.opened PM1:failed of T1 for PM1",
+        ),
         ("payments", "cancelled", payment, "payment.closed PM1 of T1"),
         ("payments", "charged_back", payment, "dispute.opened PM1:charged_back of T1 for PM1"),
         ("payments", "late_failure_settled", payment, "dispute.closed PM1:late_failure_settled of T1 for PM1"),
