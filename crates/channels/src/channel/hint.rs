@@ -21,6 +21,8 @@ pub struct Hint {
 enum Standing {
     /// The sender knows the channel's secret.
     Vouched,
+    /// The platform signed something, but what is named is not covered by it.
+    Signed,
     /// The protocol has nothing to show.
     Anybody,
     /// What the sender showed is worth nothing.
@@ -37,6 +39,12 @@ impl Hint {
     /// says (a status that is not under the signature, a token instead of a signature).
     pub fn from_platform(number: HintNumber, _knows: &Verified) -> Self {
         Self { number, standing: Standing::Vouched }
+    }
+
+    /// From a message whose signature was checked and does not cover what it names: whoever has seen one delivery can put
+    /// another number under it. It counts as said by anybody, and shows all the same which key it goes by.
+    pub fn from_signed(number: HintNumber, _shows: &Verified) -> Self {
+        Self { number, standing: Standing::Signed }
     }
 
     /// From a message that was proven, and that the platform is to confirm all the same.
@@ -57,6 +65,11 @@ impl Hint {
     /// Whether its sender knows the channel's secret, so that nobody else can invent it.
     pub fn is_vouched(&self) -> bool {
         self.standing == Standing::Vouched
+    }
+
+    /// Whether a key was shown: the message is not one that anybody could have sent who never saw another.
+    pub fn is_shown(&self) -> bool {
+        matches!(self.standing, Standing::Vouched | Standing::Signed)
     }
 
     /// Whether what its sender showed is worth nothing.

@@ -22,6 +22,9 @@ fn the_event_is_asked_for_with_the_applications_credentials() {
     let channel = build(&asking()).unwrap();
     let hint = hint(&paid());
     assert!(!hint.is_vouched(), "whoever captured a delivery can put any number under its signature");
+    assert!(hint.is_shown(), "a key was needed all the same");
+    assert!(channel.signed_alone().is_empty(), "what is brought on is the platform's answer");
+    assert_eq!(super::channel().signed_alone(), [TRANSMISSION_ID, TRANSMISSION_TIME]);
     let question = channel.fetch_back().unwrap().ask(&hint, now());
     let id = "WH-58D329510W468432D-8HN650336L201105X";
     assert_eq!(question.ask().url, format!("https://api-m.paypal.com/v1/notifications/webhooks-events/{id}"));
