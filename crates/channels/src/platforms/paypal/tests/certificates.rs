@@ -48,6 +48,15 @@ fn issue(of: &RsaKeyPair, subject: Name, by: (&RsaKeyPair, Name), valid: [&str; 
     Draft { serial: 7, subject, key: &key, issuer: by.1, not_before, not_after, is_authority }.sign(by.0)
 }
 
+/// The platform's certificate with these names for its hosts, each behind the tag of its form.
+fn of_hosts(authority: &Authority, hosts: &[(u8, &str)]) -> String {
+    let key = PublicKey::of_pair("key", &PAIR).unwrap();
+    let [not_before, not_after] = VALID.map(|text| text.parse().unwrap());
+    let draft =
+        Draft { serial: 7, subject: LEAF, key: &key, issuer: MIDDLE, not_before, not_after, is_authority: false };
+    draft.sign_for(&authority.middle, hosts)
+}
+
 fn needed() -> KeyRequest {
     KeyRequest { serial: "CERT-360caa42-fca2a594-a5cafa77".into() }
 }
@@ -163,6 +172,14 @@ fn a_certificate_of_anybody_else_is_not() {
     ] {
         assert_eq!(authority.read(&named(common)), issuer, "{common}");
     }
+    // The platform's by its common name, and issued to no host, or to something that is none.
+    for hosts in
+        [&[][..], &[(0x82, COMMON_NAME), (0x82, "www.shop.example")], &[(0x82, COMMON_NAME), (0x81, "a@b.example")]]
+    {
+        let leaf = of_hosts(&authority, hosts) + &authority.middle();
+        assert_eq!(authority.read(&leaf), issuer, "{hosts:?}");
+    }
+    assert!(authority.read(&(of_hosts(&authority, &[(0x82, COMMON_NAME)]) + &authority.middle())).is_ok());
     // Another authority of the same name, none in between, or one that is none.
     assert_eq!(authority.read(&(stranger.leaf(LEAF, VALID) + &stranger.middle())), issuer);
     assert_eq!(authority.read(&(stranger.leaf(LEAF, VALID) + &authority.middle())), issuer);
@@ -244,4 +261,31 @@ fn a_kept_certificate_is_checked_again() {
     let late: Timestamp = "2040-01-01T00:00:01Z".parse().unwrap();
     assert_eq!(source.check(&key, late), Err(KeyRefused::Validity));
     assert_eq!(source.renew_at(&[key], now()), None);
+}
+
+/// While one webhook takes another's place, what the old one signs is asked about as well, although the certificate was
+/// learned after the channel was made.
+#[test]
+fn a_webhook_of_before_goes_on_with_what_was_learned() {
+    use crate::succession::{Former, Succession};
+    let authority = Authority::new();
+    let by = |webhook: &str| {
+        let ids = Settings::new(Environment::Live).with("webhook_id", words(&[webhook]));
+        let api = ids.with("merchant_id", words(&[MERCHANT_ID])).with("ca_certs", secret(&authority.root()));
+        let api = api.with("client_id", line("AeA1QIZXiflr1_-r0U2UbW"));
+        let built = build(&api.with("client_secret", secret("EGnHDxD_qRPdaLdZz8iCr8N7"))).unwrap();
+        Arc::<dyn Channel>::from(built)
+    };
+    let former = Former { channel: by(WEBHOOK_ID), until: now() + Duration::from_hours(1) };
+    let channel = Succession::of(by("9JE4291016473214C"), vec![former]);
+    assert!(matches!(channel.verify(&signed(&paid()), now()), Verdict::NeedsKey(_)));
+    let keys = authority.read(&(authority.leaf(LEAF, VALID) + &authority.middle())).unwrap();
+    let channel = channel.key_source().unwrap().with_keys(&keys, now()).unwrap();
+    match channel.verify(&signed(&paid()), now()) {
+        Verdict::Hint(hint) => assert!(hint.is_shown() && !hint.is_vouched()),
+        other => panic!("{other:?}"),
+    }
+    let body = paid();
+    let stranger = request(body.as_bytes(), &headers(&PAIR, "0JE4291016473214C", body.as_bytes()));
+    assert_eq!(refused(&*channel, &stranger), Rejection::Signature);
 }
