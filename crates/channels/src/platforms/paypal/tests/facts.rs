@@ -76,10 +76,10 @@ fn approval_and_authorisation_are_no_payment() {
     assert_eq!(
         of(&two),
         "payment.authorized 10.00 USD 5O190127TN364715T:0 order=20261121001 payment=-; \
-         payment.authorized 10.00 USD 5O190127TN364715T:1 order=B payment=-"
+         payment.authorized 10.00 USD 5O190127TN364715T:1 order=B payment=- | ambiguous"
     );
     let foreign = changed(&unit, "/payee/merchant_id", json!("9ZZ9ZZZ9ZZZ99"));
-    assert!(of(&changed(&order, "/purchase_units", json!([unit, foreign]))).ends_with("| foreign_payee"));
+    assert!(of(&changed(&order, "/purchase_units", json!([unit, foreign]))).contains("| foreign_payee"));
     for units in [json!([]), json!({}), json!(null), json!(vec![unit; 51])] {
         assert_eq!(of(&changed(&order, "/purchase_units", units)), held("missing_field"));
     }
