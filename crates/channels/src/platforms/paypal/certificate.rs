@@ -21,6 +21,7 @@ use pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use super::PayPal;
+use super::settings::AUTHORITIES;
 use crate::channel::{
     Channel, FETCHED_KEYS_MAX, FetchedKey, HttpAnswer, HttpAsk, KeyNote, KeyRefused, KeyRequest, KeySource,
 };
@@ -263,8 +264,11 @@ impl PayPal {
             return Err(KeyRefused::Validity);
         }
         let is_platforms = !own.is_authority() && is_issued_to_platform(own);
-        if !is_platforms || !self.config.authorities.vouch(own, others, now) {
+        if !is_platforms {
             return Err(KeyRefused::Issuer);
+        }
+        if !self.config.authorities.vouch(own, others, now) {
+            return Err(KeyRefused::Authority { setting: AUTHORITIES });
         }
         Ok(())
     }
