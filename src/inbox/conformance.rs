@@ -259,6 +259,7 @@ macro_rules! conformance_suite {
             events_of_one_message_are_decided_one_by_one
             a_delivery_is_released_alone
             a_hold_without_deliveries_ends_too
+            under_a_number_that_tells_one_thing_another_is_held
             a_refusal_is_kept_with_its_request
             the_same_bytes_are_one_rejection
             a_network_has_its_share_and_the_rest_is_counted

@@ -159,7 +159,7 @@ impl Channel for Succession {
     }
 }
 
-/// Keys are fetched by the channel as it is; what it has learned goes on beside the keys of before.
+/// Keys are fetched by the channel as it is; what it has learned is known to the channels of before, too.
 impl KeySource for Succession {
     fn ask(&self, needed: Option<&KeyRequest>, chance: [u8; 16], now: Timestamp) -> Option<HttpAsk> {
         self.current.key_source()?.ask(needed, chance, now)
@@ -180,7 +180,13 @@ impl KeySource for Succession {
 
     fn with_keys(&self, keys: &[FetchedKey], now: Timestamp) -> Result<Arc<dyn Channel>, KeyRefused> {
         let current = self.current.key_source().ok_or(KeyRefused::Absent)?.with_keys(keys, now)?;
-        Ok(Arc::new(Self { current, former: self.former.clone() }))
+        // What the platform signs with is the same for the ids and secrets of before; one that does not believe these keys
+        // goes on with what it has.
+        let learned = |former: &Former| {
+            let taught = former.channel.key_source().and_then(|source| source.with_keys(keys, now).ok());
+            Former { channel: taught.unwrap_or_else(|| former.channel.clone()), until: former.until }
+        };
+        Ok(Arc::new(Self { current, former: self.former.iter().map(learned).collect() }))
     }
 
     fn renew_at(&self, known: &[FetchedKey], now: Timestamp) -> Option<Timestamp> {

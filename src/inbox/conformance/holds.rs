@@ -152,3 +152,27 @@ pub(crate) async fn a_hold_without_deliveries_ends_too(keeper: &dyn Keeper) {
     }
     assert!(open_holds(keeper).await.is_empty());
 }
+
+/// A message whose number alone is proven can be made to say anything, of any kind: it tells one thing.
+pub(crate) async fn under_a_number_that_tells_one_thing_another_is_held(keeper: &dyn Keeper) {
+    let by_number = |number: &str, fact: Fact| Fact { aliases: vec![name(&format!("transmission:{number}"))], ..fact };
+    let store = async |number: &str, fact: Fact| match keeper
+        .store(letter(keeper.now(), number, vec![fact], &[event_target("shop")]))
+        .await
+        .unwrap()
+    {
+        Stored::New { is_held, events, .. } => (is_held, events.len()),
+        Stored::Repeated { is_held, .. } => (is_held, 0),
+    };
+    let paid = by_number("T1", payment("P1", 1000));
+    assert_eq!(store("T1", paid.clone()).await, (false, 1));
+    assert_eq!(store("T1", paid).await, (false, 0), "its repetition");
+    assert_eq!(store("T1", by_number("T1", payment("P2", 9900))).await, (true, 1), "of the same kind");
+    assert_eq!(store("T1", by_number("T1", refund("R1", "P1", 1000))).await, (true, 1), "of another kind");
+    // What told nothing of money first is told again by nobody.
+    assert_eq!(store("T2", before_payment(EventKind::Other, "N2")).await, (false, 1));
+    assert_eq!(store("T2", by_number("T2", payment("P3", 9900))).await, (true, 1));
+    // Without such a name one number may tell several things.
+    assert_eq!(store("T3", payment("P4", 1000)).await, (false, 1));
+    assert_eq!(store("T3", payment("P5", 1000)).await, (false, 1));
+}

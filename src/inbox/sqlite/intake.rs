@@ -91,9 +91,12 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
     if let Some(repeated) = repetition(session, scope, parts, now_ms)? {
         return Ok(repeated);
     }
+    // Under a number that tells one thing, another kind of fact would share no name with what was told.
+    let is_told_otherwise = parts.notification.tells_one_thing() && is_number_known(session, scope, parts)?;
     let is_too_old = parts.notification.sent_at.is_some_and(|sent_at| sent_at < moment.remembered_from);
     let mut concerns = parts.notification.concerns.clone();
     concerns.extend(is_too_old.then_some(Concern::TooOld));
+    concerns.extend(is_told_otherwise.then(|| Concern::Contradiction { field: "platform_id".to_owned() }));
     let (notification, id) = session.next_notification(now_ms)?;
     insert_body(session, parts, notification)?;
 
@@ -167,6 +170,15 @@ fn place(notification: i64, position: usize) -> Result<i64, Fault> {
         return Err(Error::Unavailable(format!("more than {PLACES_MAX} events or deliveries of one message")).into());
     }
     Ok((notification << PLACE_BITS) | place)
+}
+
+/// Whether a message of this number is stored, whatever it tells.
+fn is_number_known(session: &Session, scope: i64, parts: &Parts) -> Result<bool, Fault> {
+    let known = session
+        .conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM notifications WHERE scope = ?1 AND platform_id = ?2)")?
+        .query_row((scope, &parts.notification.platform_id), |row| row.get(0))?;
+    Ok(known)
 }
 
 /// Recognises a notification that is stored, and counts it without writing.

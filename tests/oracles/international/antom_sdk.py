@@ -122,8 +122,10 @@ def story(rnd, capture):
         if status == "?":
             return body, held
         success = "payment.authorized" if is_card and capture != "immediate" else "payment.succeeded"
+        # Nobody can say whether it is a card's.
+        is_unknown = not is_card and "paymentMethodType" not in body and capture != "immediate"
         events = {"S": success if kind == "payment" else "payment.pending", "F": "payment.failed", "U": "payment.pending"}
-        return body, told(events[status], payment)
+        return body, told(events[status], payment, held=is_unknown and kind == "payment" and status == "S")
     if kind == "capture":
         body = {
             "notifyType": "CAPTURE_RESULT", "result": result, "captureRequestId": "C" + order, "paymentId": payment,
@@ -169,7 +171,7 @@ def story(rnd, capture):
             end = "opened"
         if what == "DISPUTE_ODD" or end is None:
             return body, held
-        return body, told("dispute." + end, other + ":" + state, follows=payment)
+        return body, told("dispute." + end, other + ":" + state, follows=None if capture == "in_parts" else payment)
     if kind == "subscription":
         what, state = rnd.choice([
             ("CREATE", "ACTIVE"), ("CANCEL", "CANCELLED"), ("TERMINATE", "TERMINATED"), ("CHANGE", "ACTIVE"), ("ODD", "ACTIVE"),

@@ -69,7 +69,7 @@ def meaning(kind, number):
         "local_payment_completed": ("payment.pending", "1", "order1234", None, True),
         "local_payment_funded": ("payment.succeeded", "1", "order1234", None, True),
         "local_payment_expired": ("payment.closed", "local_payment:a-payment-id", None, None, False),
-        "local_payment_reversed": ("payment.closed", "local_payment:a-payment-id", None, None, False),
+        "local_payment_reversed": ("payment.closed", "local_payment:a-payment-id", None, None, True),
         "disbursement": ("transfer.succeeded", number, None, 10000, True),
         "disbursement_exception": ("transfer.failed", number, None, 10000, True),
     }.get(kind, OTHER)

@@ -123,11 +123,12 @@ def certificates():
     keys = [fresh() for _ in range(3)]
     good = [
         (issue(right, keys[0], "Demo Root", authority, names=[right]), keys[0]),
-        (issue("other.sandbox.paypal.com", keys[1], "Demo Root", authority), keys[1]),
+        (issue("other.sandbox.paypal.com", keys[1], "Demo Root", authority, names=["other.sandbox.paypal.com"]), keys[1]),
     ]
     bad = [
         (issue("www.shop.example", keys[2], "Demo Root", authority, names=["www.shop.example"]), keys[2]),
         (issue("notpaypal.com", keys[2], "Demo Root", authority), keys[2]),
+        (issue(right, keys[2], "Demo Root", authority), keys[2]),
         (issue(right, keys[2], "Demo Root", other, names=[right]), keys[2]),
         (issue(right, keys[2], "Demo Root", authority, names=[right], ended=True), keys[2]),
         (issue(right, keys[2], right, keys[2], names=[right]), keys[2]),

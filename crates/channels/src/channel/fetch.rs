@@ -179,6 +179,12 @@ pub enum KeyRefused {
     /// Not issued by the platform, or not to it.
     #[error("a certificate was not issued by the platform to itself")]
     Issuer,
+    /// No path leads from it to an authority that is trusted.
+    #[error("no path leads from a certificate to a trusted authority; `{setting}` says which ones are")]
+    Authority {
+        /// The setting that names the trusted ones.
+        setting: &'static str,
+    },
 }
 
 impl KeyRefused {
@@ -193,7 +199,7 @@ impl KeyRefused {
             Self::Undecryptable => "undecryptable",
             Self::Serial => "serial",
             Self::Validity => "validity",
-            Self::Issuer => "issuer",
+            Self::Issuer | Self::Authority { .. } => "issuer",
         }
     }
 }

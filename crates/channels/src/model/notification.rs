@@ -134,7 +134,17 @@ pub struct NotificationKey {
     pub assertion: [u8; 8],
 }
 
+/// Before a notification's own number where that is a name of its fact: a message of this number tells one thing.
+pub const TRANSMISSION: &str = "transmission:";
+
 impl Notification {
+    /// Whether a message of this number can tell one thing only, so that another one of the same number contradicts it: its
+    /// fact goes by the number as well. So it is where the number is proven and the rest of the message is not.
+    pub fn tells_one_thing(&self) -> bool {
+        let is_number = |name: &str| name.strip_prefix(TRANSMISSION) == Some(self.platform_id.as_str());
+        self.facts.iter().any(|fact| fact.identities().any(|name| is_number(name.as_str())))
+    }
+
     /// The key under which a repetition is recognised, within [`Notification::scope`].
     pub fn key(&self) -> NotificationKey {
         let mut text = String::with_capacity(256);

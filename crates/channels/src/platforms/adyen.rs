@@ -9,7 +9,7 @@
 //! held; the date only lets an old capture be held.
 //!
 //! A kind of item that Adyen never signs is taken only with the user and password of the endpoint, and never as anything
-//! about money. Sources: Adyen's documents on webhooks, its `OpenAPI` files, its PHP, Node and Python kits.
+//! about money; another kind without a signature is held, and refused when it is about money. Sources: Adyen's documents on webhooks, its `OpenAPI` files, its PHP, Node and Python kits.
 
 pub(super) mod amount;
 mod facts;
@@ -109,6 +109,29 @@ const UNCONFIRMED: &[Text] = &[
         zh: "设置 `capture = [\"in_parts\"]` 时每次请款各为一笔付款,退款与争议无法对应到其中一笔,因此不等待付款的投递",
     },
     Text {
+        en: "with `capture = [\"later\"]` a second capture of one payment with the same amount cannot be told from a repetition of \
+             the first, and is not seen; one of another amount is held. Whoever captures in several pieces sets [\"in_parts\"]",
+        zh: "设置 `capture = [\"later\"]` 时,同一付款的第二次请款若金额相同,无法与第一次的重复通知区分,不会被发现;金额不同则会被挂起。\
+             多次请款的商户请设置 [\"in_parts\"]",
+    },
+    Text {
+        en: "with `capture = [\"in_parts\"]` CANCELLATION, EXPIRE and the like do not say whether a part was captured before: they \
+             are held",
+        zh: "设置 `capture = [\"in_parts\"]` 时,CANCELLATION、EXPIRE 等通知未说明此前是否已有部分请款:一律挂起",
+    },
+    Text {
+        en: "an order that is paid in several payments (a gift card and a card): each of them is a payment of its own under one \
+             order number, and none of them says whether the order is paid in full",
+        zh: "由多笔付款共同支付的订单(如礼品卡加银行卡):各笔为同一订单号下的独立付款,任何一笔都不代表订单已付清",
+    },
+    Text {
+        en: "two equal items in one message are taken for one", zh: "同一消息中两个完全相同的条目按一个处理"
+    },
+    Text {
+        en: "kinds that Adyen does not sign, other than REPORT_AVAILABLE: they are held, or refused when they are about money",
+        zh: "除 REPORT_AVAILABLE 外未签名的类型:挂起;涉及资金的一律拒绝",
+    },
+    Text {
         en: "two items of one payment whose `success` differs are two facts; which one is the later cannot be proven",
         zh: "同一付款先后收到 `success` 不同的通知时按两个事实处理;时间不在签名范围内,无法证明先后",
     },
@@ -177,10 +200,26 @@ impl Channel for Adyen {
         Json::parse(&proven.body).map(|message| item::fields(&message)).unwrap_or_default()
     }
 
+    fn signed_alone(&self) -> Vec<&str> {
+        SIGNED.to_vec()
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         self.config.notes()
     }
 }
+
+/// The values of an item under its signature, in their order there.
+const SIGNED: &[&str] = &[
+    "pspReference",
+    "originalReference",
+    "merchantAccountCode",
+    "merchantReference",
+    "amount.value",
+    "amount.currency",
+    "eventCode",
+    "success",
+];
 
 impl Adyen {
     fn read(&self, request: &RawRequest) -> Result<(Notification, Verified), Rejection> {
@@ -201,7 +240,7 @@ impl Adyen {
             }
         }
         let verified = first.or(sender).ok_or(Rejection::Signature)?;
-        Ok((facts::read(&self.config, &envelope), verified))
+        Ok((facts::read(&self.config, &envelope.without_twins()), verified))
     }
 
     /// The user and password of the endpoint, where they are configured.

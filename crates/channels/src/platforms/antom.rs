@@ -85,9 +85,18 @@ const UNCONFIRMED: &[Text] = &[
     },
     Text {
         en: "which notifications are of cards: one with `authExpiryTime`, with `paymentMethodType` CARD, APPLEPAY or GOOGLEPAY, \
-             or with a card's number, brand or token in `paymentResultInfo` counts as an authorisation, see `capture`",
+             with a card's number, brand or token in `paymentResultInfo`, or with anything there and no `paymentMethodType`, counts \
+             as an authorisation, see `capture`. One that says nothing of either is held unless `capture` is [\"immediate\"]",
         zh: "如何识别银行卡支付:带有 `authExpiryTime`,或 `paymentMethodType` 为 CARD、APPLEPAY、GOOGLEPAY,或 `paymentResultInfo` \
-             中有卡号、卡组织、卡令牌的,按预授权处理,见 `capture`",
+             中有卡号、卡组织、卡令牌,或未写明支付方式但 `paymentResultInfo` 不为空的,按预授权处理,见 `capture`。二者均未写明的会被挂起,\
+             除非 `capture` 为 [\"immediate\"]",
+    },
+    Text {
+        en: "with `capture = [\"later\"]` a second capture of one payment with the same amount cannot be told from a repetition of \
+             the first, and is not seen; one of another amount is held. Whoever captures in several pieces sets [\"in_parts\"], \
+             with which refunds and disputes wait for no payment",
+        zh: "设置 `capture = [\"later\"]` 时,同一付款的第二次请款若金额相同,无法与第一次的重复通知区分,不会被发现;金额不同则会被挂起。\
+             多次请款的商户请设置 [\"in_parts\"],此时退款与争议不等待付款",
     },
     Text {
         en: "whether a notification's path is signed with its query: it is taken so, as the documents say of all requests",

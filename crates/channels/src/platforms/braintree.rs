@@ -89,8 +89,13 @@ const UNCONFIRMED: &[Text] = &[
              列有多笔交易时以最后创建的一笔为准",
     },
     Text {
-        en: "local_payment_reversed is taken for a payment that was closed; when it is known to have been paid, it is held",
-        zh: "local_payment_reversed 视为付款关闭;若该付款此前已成功则挂起",
+        en: "local_payment_reversed does not say whether the payment was paid before: it is always held",
+        zh: "local_payment_reversed 未说明该付款此前是否已成功:一律挂起",
+    },
+    Text {
+        en: "disputes and refunds wait for their payment, for 24 hours: an account that subscribes neither to \
+             transaction_disbursed nor to transaction_settled is told of them that much later",
+        zh: "争议与退款会等待其付款最多 24 小时:未订阅 transaction_disbursed 与 transaction_settled 的账户会因此延迟收到",
     },
     Text {
         en: "dispute_expired is told as a change of the dispute, not as its end",
@@ -184,8 +189,12 @@ impl Braintree {
     fn read(&self, request: &RawRequest) -> Result<(Notification, Verified), Rejection> {
         let envelope = Envelope::read(request).map_err(|rejection| named(rejection, request))?;
         let verified = envelope.verify(&self.config)?;
-        let (document, tree) = envelope.tree()?;
-        Ok((facts::read(&self.config, &tree, &document), verified))
+        // It is the platform's, which would repeat for a day what is refused, and then never again.
+        let notification = match envelope.tree() {
+            Ok((document, tree)) => facts::read(&self.config, &tree, &document),
+            Err(_) => facts::unreadable(&self.config, envelope.payload()),
+        };
+        Ok((notification, verified))
     }
 }
 

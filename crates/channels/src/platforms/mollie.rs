@@ -100,6 +100,11 @@ const UNCONFIRMED: &[Text] = &[
         zh: "`payment-link.paid` 未说明对应哪笔支付:一律挂起;资金以该笔支付的经典 Webhook 为准",
     },
     Text {
+        en: "disputes (`dispute.*`) and every other type of event that is not known here are held; of those that are, \
+             `sales-invoice.*`, `profile.*`, `balance-transaction.*` and payouts on their way are stored as `other`",
+        zh: "争议事件(`dispute.*`)与所有未知类型一律挂起;`sales-invoice.*`、`profile.*`、`balance-transaction.*` 及处理中的打款只保存为 `other`",
+    },
+    Text {
         en: "the fields of payouts in events: one without an amount that can be read is held",
         zh: "事件中打款(payout)的字段;金额无法读取时会被挂起",
     },

@@ -13,9 +13,10 @@
 //!   event by its id, and only that answer makes facts, under the proof of the API. The signature keeps out those who never
 //!   saw a delivery; for the rest a hint is as good as one by anybody.
 //! * Without them there is no channel, unless `confirm = "never"` says that the operator takes the risk. Then a notification is
-//!   named by its transmission, which is signed, and not by the event's id, which is not; the transmission is a name of its
-//!   fact as well, so that a captured delivery with another body meets the fact that it once told, and is no second one
-//!   or a conflict that is held; and what was sent longer ago than the platform repeats is held.
+//!   named by its transmission, which is signed, and not by the event's id, which is not. The transmission is a name of its
+//!   fact as well, which says that it tells one thing: whatever else a captured delivery is made to tell, of the same kind
+//!   or another, is a contradiction and held. A message with several facts is held, for they cannot share the name;
+//!   and so is what was sent longer ago than the platform repeats. What remains: whoever sees a delivery before it arrives, or one that never arrived, can put one body of his own in its place.
 
 mod amount;
 mod api;
@@ -151,6 +152,23 @@ const UNCONFIRMED: &[Text] = &[
         zh: "旧版接口与订阅的付款事件(`PAYMENT.SALE.…`)以及没有资料说明的付款类事件会被挂起",
     },
     Text {
+        en: "a payment that does not name its payee at all is taken for the account's own, since the webhook is. With `confirm \
+             = \"never\"` every event with several payments in it is held",
+        zh: "完全未写明收款方(payee)的付款视为本账户的款项。`confirm = \"never\"` 时,一个事件含多笔付款会被挂起",
+    },
+    Text {
+        en: "an authorisation that was captured in part and then voided: the event does not say that a part was paid, so \
+             payment.closed of an authorisation says nothing about the captures of the same order",
+        zh: "部分请款后又作废的授权:事件未说明已有部分请款成功,因此授权的 payment.closed 不代表同一订单已请款的部分未付款",
+    },
+    Text {
+        en: "whether the list of authorities that browsers trust, as it is compiled in, leads to every certificate of PayPal's \
+             (some roots of DigiCert have left it), and whether its address answers with the certificates in between: where \
+             certificates are refused (`issuer`), put those of their authorities into `ca_certs`",
+        zh: "内置的浏览器根证书列表是否涵盖 PayPal 的全部证书(部分 DigiCert 根证书已被移除),以及其地址是否附带中间证书:\
+             如提示证书签发者不被信任(`issuer`),请将其颁发机构的证书填入 `ca_certs`",
+    },
+    Text {
         en: "payouts that are unclaimed, held or blocked may still arrive: they are stored as `other`",
         zh: "未领取、被暂扣或被冻结的打款仍可能到账:只保存为 `other`",
     },
@@ -186,6 +204,11 @@ impl Channel for PayPal {
 
     fn verify(&self, request: &RawRequest, now: Timestamp) -> Verdict {
         self.judge(request, now).unwrap_or_else(Verdict::Refused)
+    }
+
+    /// Where the signature is all the proof, it covers the transmission, and of the body a sum that anybody can match.
+    fn signed_alone(&self) -> Vec<&str> {
+        if self.config.confirms { Vec::new() } else { vec![TRANSMISSION_ID, TRANSMISSION_TIME] }
     }
 
     /// Any 2xx will do, and only the status counts.
@@ -243,7 +266,7 @@ impl PayPal {
         }
         let verified = self.verified(&sent, &keys)?;
         if self.config.confirms {
-            return asked(request).map(Verdict::Hint);
+            return asked(request, &verified).map(Verdict::Hint);
         }
         let (event, concern) = parse(&request.body, "body");
         let alone = Sent { id: sent.id, at: sent.at };
@@ -281,11 +304,11 @@ impl PayPal {
 /// What is asked about: the event that the body names, which nothing else of the body is needed for. The signature stands
 /// for no number: whoever captured one delivery can put any number under it. So this counts as said by anybody, and is
 /// bounded like that; the platform's own networks earn their places by numbers that exist.
-fn asked(request: &RawRequest) -> Result<Hint, Rejection> {
+fn asked(request: &RawRequest, verified: &Verified) -> Result<Hint, Rejection> {
     let malformed = |field: &str| Rejection::Malformed { field: field.to_owned() };
     let event = Json::parse(&request.body).map_err(|_| malformed("body"))?;
     let number = api::number(&event).ok_or_else(|| malformed("id"))?;
-    Ok(Hint::from_anybody(number))
+    Ok(Hint::from_bearer(number, verified))
 }
 
 /// Whether a delivery was sent longer ago than the platform repeats, or in a future that no clock explains.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::asn1_rs::Oid;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
@@ -197,6 +198,17 @@ impl Certificate {
     /// Its public key, kept alone.
     pub fn into_key(self) -> PublicKey {
         self.key
+    }
+
+    /// The hosts that it is issued to (subjectAltName); none when it has no such list, or one with anything else in it.
+    pub fn hosts(&self) -> Option<Vec<String>> {
+        let (_, certificate) = X509Certificate::from_der(&self.der).ok()?;
+        let names = certificate.subject_alternative_name().ok()??;
+        let host = |name: &GeneralName<'_>| match name {
+            GeneralName::DNSName(host) => Some((*host).to_owned()),
+            _ => None,
+        };
+        names.value.general_names.iter().map(host).collect()
     }
 
     /// What it says beside its key.

@@ -10,16 +10,21 @@ use crate::signature::digest::{DigestHash, HexCase};
 
 /// Kinds of items about money: never taken without a signature.
 const MONEY: &[&str] = &[
+    "ADVICE_OF_DEBIT",
     "AUTHORISATION",
     "AUTHORISATION_ADJUSTMENT",
+    "AUTHORISATION_PENDING",
+    "AUTHORISE_REFERRAL",
     "CANCELLATION",
     "CANCEL_OR_REFUND",
     "CAPTURE",
     "CAPTURE_FAILED",
+    "CAPTURE_WITH_EXTERNAL_AUTH",
     "CHARGEBACK",
     "CHARGEBACK_REVERSED",
     "DISPUTE_DEFENSE_PERIOD_ENDED",
     "EXPIRE",
+    "FUND_TRANSFER",
     "HANDLED_EXTERNALLY",
     "INFORMATION_SUPPLIED",
     "ISSUER_COMMENTS",
@@ -63,6 +68,10 @@ const NOTICES: &[&str] = &[
     "REPORT_AVAILABLE",
     "VOID_PENDING_REFUND",
 ];
+
+/// Kinds that Adyen sends without a signature, to an endpoint with a user and a password. Any other kind that comes without
+/// one is somebody's to look at.
+const UNSIGNED: &[&str] = &["REPORT_AVAILABLE"];
 
 /// Every kind that is known here.
 #[cfg(test)]
@@ -144,6 +153,9 @@ impl Reader<'_> {
         }
         // Nobody's signature: whatever it says of itself, it says nothing about money.
         if item.signature.is_none() {
+            if !UNSIGNED.contains(&item.event_code) {
+                self.concern(Concern::UnknownValue { field: item.path("eventCode"), value: quote(item.event_code) });
+            }
             return self.other(item);
         }
         let is_nothing = amount_is_nothing(item);
@@ -234,7 +246,12 @@ impl Reader<'_> {
     }
 
     /// The end of a payment that no money came of: of the original one, or of what never was one.
+    /// Taken in parts, a part of it may be paid: that the rest will not be taken is no end which we have a word for.
     fn closed(&mut self, item: &Item<'_>) -> Fact {
+        if self.config.capture == Capture::InParts {
+            self.concern(Concern::Ambiguous { field: item.path("eventCode") });
+            return self.other(item);
+        }
         let (field, number) = match item.original_reference {
             "" => ("pspReference", item.psp_reference),
             original => ("originalReference", original),

@@ -43,14 +43,16 @@ impl<'m> Envelope<'m> {
         if list.len() > ITEMS_MAX {
             return Err(Rejection::TooManyFields { limit: ITEMS_MAX });
         }
-        let items: Vec<Item<'_>> =
-            list.iter().enumerate().map(|(at, item)| Item::read(at, item)).collect::<Result<_, _>>()?;
+        let items = list.iter().enumerate().map(|(at, item)| Item::read(at, item)).collect::<Result<_, _>>()?;
+        Ok(Self { is_live, items })
+    }
+
+    /// Takes away each item that says the same as one before it. A batch with twins, once refused, would be refused for
+    /// ever, and everything behind it.
+    pub(super) fn without_twins(mut self) -> Self {
         let mut seen = HashSet::new();
-        let twin = items.iter().find(|item| !seen.insert(item.signed_text())).map(|item| item.path("pspReference"));
-        match twin {
-            Some(field) => Err(Rejection::Duplicate { field }),
-            None => Ok(Self { is_live, items }),
-        }
+        self.items.retain(|item| seen.insert((item.signed_text(), item.signature.is_some())));
+        self
     }
 }
 

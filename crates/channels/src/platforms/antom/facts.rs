@@ -122,8 +122,7 @@ impl Reader<'_> {
     /// The end of a payment, or of a card's authorisation.
     fn payment(&mut self) -> Vec<Fact> {
         let kind = match self.notice.get(STATUS) {
-            Some("S") if self.is_authorisation() => EventKind::PaymentAuthorized,
-            Some("S") => EventKind::PaymentSucceeded,
+            Some("S") => self.taken(),
             Some("F") => EventKind::PaymentFailed,
             Some("U") => EventKind::PaymentPending,
             _ => return self.notice.not_understood(STATUS),
@@ -155,14 +154,30 @@ impl Reader<'_> {
         vec![Fact { order_no, platform_no, occurred_at, ..self.notice.fact(kind, identity, amount) }]
     }
 
-    /// Whether a payment that succeeded is only a card's authorisation.
-    fn is_authorisation(&self) -> bool {
-        let is_card = || {
-            let method = self.notice.get("paymentMethodType");
-            method.is_some_and(|method| CARDS.contains(&method))
-                || OF_A_CARD.iter().any(|field| self.notice.has(&format!("paymentResultInfo.{field}")))
+    /// Whether a payment that succeeded is paid, or only a card's authorisation. Where the method is not named, what is said
+    /// of the payment beside its number is that of a card; where nothing is, nobody can say, and a person looks.
+    fn taken(&mut self) -> EventKind {
+        if self.config.capture == Capture::Immediate {
+            return EventKind::PaymentSucceeded;
+        }
+        let method = self.notice.get("paymentMethodType");
+        let is_told = match self.message.get("paymentResultInfo") {
+            Some(Json::Object(members)) => members.iter().any(|(_, value)| *value != Json::Null),
+            _ => false,
         };
-        self.config.capture != Capture::Immediate && (self.notice.has("authExpiryTime") || is_card())
+        let is_card = self.notice.has("authExpiryTime")
+            || method.is_some_and(|method| CARDS.contains(&method))
+            || OF_A_CARD.iter().any(|field| self.notice.has(&format!("paymentResultInfo.{field}")))
+            || (method.is_none() && is_told);
+        if !is_card && method.is_none() {
+            self.notice.missing("paymentMethodType");
+        }
+        if is_card { EventKind::PaymentAuthorized } else { EventKind::PaymentSucceeded }
+    }
+
+    /// The payment that a refund or dispute waits for. Where a card's payment is taken in parts it has no fact of its own.
+    fn awaited(&self, payment: Option<Identity>) -> Option<Identity> {
+        payment.filter(|_| self.config.capture != Capture::InParts)
     }
 
     /// A card's money. In one piece it is the payment's fact, in several each is one of its own.
@@ -223,6 +238,7 @@ impl Reader<'_> {
         let is_named = self.notice.has(field);
         let amount = if is_named { self.amount(field) } else { self.amount("refundAmount") };
         let payment = self.identity_if("paymentId", "");
+        let payment = self.awaited(payment);
         let occurred_at = self.time("refundTime");
         let platform_no = Some(identity.as_str().to_owned());
         let aliases = own.into_iter().collect();
@@ -264,6 +280,7 @@ impl Reader<'_> {
             ["disputeJudgedTime", "disputeCancelledTime", "disputeAcceptTime", "defenseSuppliedTime", "disputeTime"];
         let occurred_at = times.iter().find_map(|field| self.time(field));
         let payment = self.identity("paymentId", "");
+        let payment = self.awaited(payment);
         let order_no = self.notice.name("paymentRequestId");
         let platform_no = Some(number);
         vec![Fact { order_no, platform_no, occurred_at, payment, ..self.notice.fact(kind, identity, amount) }]

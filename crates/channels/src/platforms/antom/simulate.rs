@@ -117,6 +117,7 @@ fn message(story: &Story) -> Value {
             "paymentRequestId": story.order_no,
             "paymentId": payment(story.serial),
             "paymentAmount": amount(story.amount_minor),
+            "paymentMethodType": "ALIPAY_CN",
             "paymentCreateTime": time,
             "paymentTime": time,
         })

@@ -110,6 +110,7 @@ fn paid() -> Value {
         "paymentRequestId": "T1",
         "paymentId": "2026112119401080010018800000001",
         "paymentAmount": { "currency": "USD", "value": "1099" },
+        "paymentMethodType": "ALIPAY_CN",
         "paymentCreateTime": "2026-11-21T11:59:00+08:00",
         "paymentTime": "2026-11-21T11:59:30+08:00",
     })

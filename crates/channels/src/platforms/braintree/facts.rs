@@ -96,6 +96,22 @@ pub(super) fn read(config: &Config, tree: &Tree, document: &[u8]) -> Notificatio
     }
 }
 
+/// A message whose signature was checked and whose payload is no document that can be read: a person looks.
+pub(super) fn unreadable(config: &Config, payload: &[u8]) -> Notification {
+    let scope = Scope { environment: config.environment, family: FAMILY, account: config.merchant.clone() };
+    let name = DigestHash::Sha256.hex_of(&[payload], HexCase::Lower);
+    let reader = Reader { config, scope, at: None, concerns: Concerns::default(), name };
+    let facts = vec![reader.other()];
+    Notification {
+        scope: reader.scope,
+        platform_id: reader.name,
+        platform_kind: "notification".to_owned(),
+        sent_at: None,
+        facts,
+        concerns: vec![Concern::UnreadableText { field: super::payload::PAYLOAD.into() }],
+    }
+}
+
 /// The number of what a kind is about; none where it has none.
 fn number<'t>(kind: &str, subject: &Part<'t>, concerns: &mut Concerns) -> Option<&'t str> {
     let (part, name) = match kind {
@@ -155,7 +171,11 @@ impl Reader<'_> {
             "local_payment_completed" => self.local_completed(subject),
             "local_payment_funded" => self.local_funded(subject),
             "local_payment_expired" => self.local_ended(subject, "local-payment-expired"),
-            "local_payment_reversed" => self.local_ended(subject, "local-payment-reversed"),
+            "local_payment_reversed" => {
+                // It may have been settled, under the number of a transaction that this message does not have.
+                root.contradicts("kind", &mut self.concerns);
+                self.local_ended(subject, "local-payment-reversed")
+            }
             "disbursement" => self.disbursement(subject, EventKind::TransferSucceeded, "true"),
             "disbursement_exception" => self.disbursement(subject, EventKind::TransferFailed, "false"),
             "subscription_charged_successfully" => self.charged(subject, Charge::Succeeded),
@@ -265,8 +285,7 @@ impl Reader<'_> {
         Some(Fact { aliases: vec![own], ..fact })
     }
 
-    /// Expired before it was paid, or gone back to the payer. One that is known to have been paid is a contradiction, and
-    /// the inbox holds it.
+    /// Expired before it was paid, or gone back to the payer.
     fn local_ended(&mut self, subject: &Part<'_>, name: &str) -> Option<Fact> {
         let local = self.part(subject, name)?;
         let own = self.local(&local)?;

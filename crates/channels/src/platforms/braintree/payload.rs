@@ -114,6 +114,11 @@ impl Envelope {
         verified.ok_or(Rejection::Signature)
     }
 
+    /// What is signed, as it came but for the line ends, which say nothing.
+    pub(super) fn payload(&self) -> &[u8] {
+        self.payload.trim_ascii_end()
+    }
+
     /// The document, exactly. Standard alphabet, padded at its end and nowhere else; line ends say nothing.
     pub(super) fn document(&self) -> Option<Vec<u8>> {
         let text: Vec<u8> = self.payload.iter().copied().filter(|byte| *byte != b'\n').collect();

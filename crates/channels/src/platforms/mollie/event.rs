@@ -3,7 +3,7 @@
 use super::facts::{self, Told};
 use super::settings::Config;
 use super::{Verdict, payment_id};
-use crate::channel::{Hint, HintNumber, Rejection};
+use crate::channel::{Hint, HintNumber, Rejection, quote};
 use crate::json::Json;
 use crate::model::{Concern, Notification, Proven, RawRequest};
 use crate::platforms::accounts::parse;
@@ -133,6 +133,9 @@ fn read(config: &Config, event: &Json, concern: Option<Concern>, body: &[u8], ve
                 // Only its name was sent: whoever could be told what happened must be.
                 None if facts::is_money(kind) => {
                     told.concerns.push(Concern::MissingField { field: "_embedded.entity".into() });
+                }
+                None if !facts::is_quiet(kind) => {
+                    told.concerns.push(Concern::UnknownValue { field: "type".into(), value: quote(kind) });
                 }
                 None => {}
             }

@@ -14,12 +14,32 @@ pub(super) const EMBEDDED_MAX: usize = 250;
 const LINK_PAID: &str = "payment-link.paid";
 
 /// How the types of events begin that are about money of orders or payouts.
-const MONEY: &[&str] =
-    &["payment.", LINK_PAID, "refund.", "chargeback.", "payout.completed", "payout.failed", "payout.canceled"];
+const MONEY: &[&str] = &[
+    "payment.",
+    LINK_PAID,
+    "refund.",
+    "chargeback.",
+    "dispute.",
+    "payout.completed",
+    "payout.failed",
+    "payout.canceled",
+];
+
+/// What the events are about that change nothing which anybody should be told: invoices of the merchant's own, the profile,
+/// what is booked to the balance for things that are told by themselves, and the platform's test.
+const QUIET: &[&str] = &["sales-invoice", "profile", "balance-transaction", "hook"];
+
+/// A payout on its way.
+const ON_ITS_WAY: &[&str] = &["payout.initiated", "payout.processing-at-bank"];
 
 /// Whether a type of event is about money.
 pub(super) fn is_money(kind: &str) -> bool {
     MONEY.iter().any(|family| kind.starts_with(family))
+}
+
+/// Whether a type of event, or the name of an entity that comes alone, is known to say nothing that anybody should be told.
+pub(super) fn is_quiet(kind: &str) -> bool {
+    ON_ITS_WAY.contains(&kind) || kind.split('.').next().is_some_and(|about| QUIET.contains(&about))
 }
 
 /// What an entity says.
@@ -82,8 +102,9 @@ pub(super) fn entity(config: &Config, kind: &str, entity: &Json, told: &mut Told
         Some("refund") => refund(config, entity, None, told),
         Some("chargeback") => chargeback(config, entity, None, told),
         Some("payout") => payout(config, kind, entity, told),
-        // Money came, and which payment brought it is not said: a person looks, since nothing else may tell it.
-        _ if kind == LINK_PAID => {
+        // Money came, and which payment brought it is not said; or it is about something that we do not know: a person
+        // looks, since nothing else may tell it.
+        _ if !is_quiet(kind) => {
             told.concerns.push(Concern::UnknownValue { field: "type".into(), value: quote(kind) });
             foreign_profile(config, entity, told);
         }
@@ -132,8 +153,10 @@ pub(super) fn payment(config: &Config, payment: &Json, told: &mut Told) {
     };
     if let Some(kind) = kind {
         let amount = if kind == EventKind::Other { Amount::None } else { amount(payment, "amount", told) };
+        let is_captured = payment.get("amountCaptured").is_some_and(|captured| *captured != Json::Null);
         if kind == EventKind::PaymentSucceeded
-            && payment.get("amountCaptured").is_some_and(|captured| Some(captured) != payment.get("amount"))
+            && is_captured
+            && money(payment, "amountCaptured") != money(payment, "amount")
         {
             told.concerns.push(Concern::Contradiction { field: "amountCaptured".into() });
         }
@@ -214,7 +237,8 @@ fn payout(config: &Config, kind: &str, payout: &Json, told: &mut Told) {
     let kind = match kind {
         "payout.completed" => EventKind::TransferSucceeded,
         "payout.failed" | "payout.canceled" => EventKind::TransferFailed,
-        _ => return,
+        _ if is_quiet(kind) => return,
+        _ => return told.concerns.push(Concern::UnknownValue { field: "type".into(), value: quote(kind) }),
     };
     let Some(id) = text("id") else { return missing("payout.id", told) };
     let amount = amount(payout, "amount", told);
@@ -254,28 +278,30 @@ fn missing(field: &str, told: &mut Told) {
     told.concerns.push(Concern::MissingField { field: field.to_owned() });
 }
 
-/// `{"currency":"EUR","value":"10.00"}`: exactly as many decimals as the currency has.
+/// An amount of an entity, which a person must see where it cannot be read.
 fn amount(entity: &Json, name: &str, told: &mut Told) -> Amount {
-    let read = || {
-        let amount = entity.get(name)?;
-        let currency = amount.get("currency")?.text()?;
-        if !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
-            return None;
-        }
-        let currency = Currency::parse(currency).ok()?;
-        let Json::Text(value) = amount.get("value")? else { return None };
-        let exponent = currency.iso_exponent();
-        let decimals = value.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-        if decimals != usize::from(exponent) {
-            return None;
-        }
-        Money::from_decimal(value, currency, exponent).ok()
-    };
-    if let Some(money) = read() {
+    if let Some(money) = money(entity, name) {
         return Amount::Stated(money);
     }
     told.concerns.push(Concern::UnreadableAmount { field: name.to_owned() });
     Amount::Unreadable
+}
+
+/// `{"currency":"EUR","value":"10.00"}`: exactly as many decimals as the currency has.
+fn money(entity: &Json, name: &str) -> Option<Money> {
+    let amount = entity.get(name)?;
+    let currency = amount.get("currency")?.text()?;
+    if !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
+        return None;
+    }
+    let currency = Currency::parse(currency).ok()?;
+    let Json::Text(value) = amount.get("value")? else { return None };
+    let exponent = currency.iso_exponent();
+    let decimals = value.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    if decimals != usize::from(exponent) {
+        return None;
+    }
+    Money::from_decimal(value, currency, exponent).ok()
 }
 
 /// The merchant's order number; none where there is none at its place.

@@ -301,7 +301,19 @@ fn refunds_and_chargebacks_come_with_their_payment() {
     // A payment that was captured in part.
     let mut part = payment("paid");
     part["amountCaptured"] = json!({ "currency": "EUR", "value": "4.00" });
-    assert_eq!(told(&part).concerns, [Concern::Contradiction { field: "amountCaptured".into() }]);
+    let differs = [Concern::Contradiction { field: "amountCaptured".into() }];
+    assert_eq!(told(&part).concerns, differs);
+    part["amountCaptured"] = json!("10.00");
+    assert_eq!(told(&part).concerns, differs);
+    // The same money, in whichever order it is written, and with more beside it.
+    for same in [
+        json!({ "value": "10.00", "currency": "EUR" }),
+        json!({ "currency": "EUR", "value": "10.00", "x": 1 }),
+        Value::Null,
+    ] {
+        part["amountCaptured"] = same;
+        assert_eq!(told(&part).concerns, []);
+    }
 }
 
 #[test]
@@ -398,14 +410,33 @@ fn an_event_says_what_its_entity_says() {
     let unknown = Concern::UnknownValue { field: "type".into(), value: "payment-link.paid".into() };
     assert_eq!((paid.facts[0].kind, paid.concerns), (EventKind::Other, vec![unknown]));
     let bare = |kind: &str| read(&json!({ "resource": "event", "id": "whev_1", "type": kind, "entityId": "x_1" }));
-    for kind in ["payment-link.paid", "refund.refunded", "chargeback.received", "payout.completed", "payout.failed"] {
+    for kind in [
+        "payment-link.paid",
+        "refund.refunded",
+        "chargeback.received",
+        "payout.completed",
+        "payout.failed",
+        "dispute.created",
+    ] {
         let found = bare(kind);
         assert_eq!(found.facts[0].kind, EventKind::Other);
         assert_eq!(found.concerns, [Concern::MissingField { field: "_embedded.entity".into() }], "{kind}");
     }
-    for kind in ["payout.initiated", "sales-invoice.paid", "profile.verified"] {
+    for kind in
+        ["payout.initiated", "sales-invoice.paid", "profile.verified", "balance-transaction.created", "hook.ping"]
+    {
         assert_eq!(bare(kind).concerns, [], "{kind}");
+        assert_eq!(read(&event(kind, &json!({ "resource": "x", "id": "x_1" }))).concerns, [], "{kind}");
     }
+    // Also with an entity: what is not known may be money.
+    let unknown = |kind: &str| [Concern::UnknownValue { field: "type".into(), value: kind.into() }];
+    for kind in ["dispute.created", "dispute.resolved", "transfer.completed", "payout.odd", "x"] {
+        let entity = json!({ "resource": "dispute", "id": "dsp_1", "amount": { "currency": "EUR", "value": "1.00" } });
+        assert_eq!(read(&event(kind, &entity)).concerns, unknown(kind), "{kind}");
+    }
+    assert_eq!(read(&event("payout.odd", &payout)).concerns, unknown("payout.odd"));
+    assert_eq!(bare("transfer.completed").concerns, unknown("transfer.completed"));
+    assert_eq!(read(&json!({ "resource": "transfer", "id": "x_1" })).concerns, unknown("transfer"));
     // What does not fit together is held.
     let mut odd = event("payment.paid", &payment("paid"));
     odd["entityId"] = json!("tr_other");

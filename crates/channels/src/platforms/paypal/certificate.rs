@@ -5,7 +5,7 @@
 //! the request goes to the address that the configuration says, not to the one in the message. No redirect is followed.
 //!
 //! What is believed:
-//! * the first certificate of the answer, when it is issued to one name under `paypal.com`, is no authority, and a path
+//! * the first certificate of the answer, when it is issued to hosts under `paypal.com` alone, is no authority, and a path
 //!   leads from it to the configured authorities, else to those that browsers trust, at the present time;
 //! * the same again whenever a certificate is read that was kept.
 //!
@@ -21,6 +21,7 @@ use pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use super::PayPal;
+use super::settings::AUTHORITIES;
 use crate::channel::{
     Channel, FETCHED_KEYS_MAX, FetchedKey, HttpAnswer, HttpAsk, KeyNote, KeyRefused, KeyRequest, KeySource,
 };
@@ -125,13 +126,16 @@ pub(super) fn note(label: &str, certificate: &Certificate) -> KeyNote {
     }
 }
 
-/// Whether a certificate is issued to the platform: to one common name under its domain, and to no name elsewhere.
+/// Whether a certificate is issued to the platform: to one common name under its domain, to one host there at least, and
+/// to no name elsewhere.
 pub(super) fn is_issued_to_platform(certificate: &Certificate) -> bool {
     let is_common = certificate.description().common_name.as_deref().is_some_and(is_platforms_name);
     let der = CertificateDer::from(certificate.der());
     // What is no certificate to this stricter reader is none.
-    let Ok(strict) = EndEntityCert::try_from(&der) else { return false };
-    is_common && strict.valid_dns_names().all(is_platforms_name)
+    let is_read = EndEntityCert::try_from(&der).is_ok();
+    // A name that is no host's could be anything.
+    let hosts = certificate.hosts().unwrap_or_default();
+    is_read && is_common && !hosts.is_empty() && hosts.iter().all(|host| is_platforms_name(host))
 }
 
 /// A host under the platform's domain: plain labels, and no wildcard.
@@ -260,8 +264,11 @@ impl PayPal {
             return Err(KeyRefused::Validity);
         }
         let is_platforms = !own.is_authority() && is_issued_to_platform(own);
-        if !is_platforms || !self.config.authorities.vouch(own, others, now) {
+        if !is_platforms {
             return Err(KeyRefused::Issuer);
+        }
+        if !self.config.authorities.vouch(own, others, now) {
+            return Err(KeyRefused::Authority { setting: AUTHORITIES });
         }
         Ok(())
     }

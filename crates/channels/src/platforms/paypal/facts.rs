@@ -10,6 +10,7 @@ use super::settings::Config;
 use crate::channel::quote;
 use crate::json::Json;
 use crate::model::fact::NAME_BYTES_MAX;
+use crate::model::notification::TRANSMISSION;
 use crate::model::{Amount, Concern, EventKind, Fact, Identity, Notification, Scope, Timestamp};
 
 /// How the types begin that are about money of orders. A type of these that is not known may have a meaning that we do
@@ -36,9 +37,6 @@ const LIST_MAX: usize = 50;
 /// The path of a capture, before its id, in a refund's link to it.
 const CAPTURES: &str = "/v2/payments/captures/";
 
-/// Before the id of a transmission where it is a name of a fact, so that no number of the platform's is taken for one.
-const TRANSMISSION: &str = "transmission:";
-
 /// The transmission that brought a message, where nothing else vouches for it.
 #[derive(Clone, Copy)]
 pub(super) struct Sent<'r> {
@@ -59,11 +57,14 @@ pub(super) fn read(config: &Config, event: &Json, platform_id: String, alone: Op
         Some(kind) => reader.facts(kind, text(event, "resource_type").as_deref()),
         None => vec![reader.other()],
     };
-    // One transmission tells one thing: another body under its signature meets the fact that the first one told.
-    if let (Some(sent), [fact]) = (alone, facts.as_mut_slice())
-        && fact.kind != EventKind::Other
-    {
-        fact.aliases.extend(Identity::new(format!("{TRANSMISSION}{}", sent.id)));
+    // One transmission tells one thing: another body under its signature meets what the first one told.
+    match (alone, facts.as_mut_slice()) {
+        (Some(sent), [fact]) if fact.kind != EventKind::Other => {
+            fact.aliases.extend(Identity::new(format!("{TRANSMISSION}{}", sent.id)));
+        }
+        // Several share no name, which would make them one: a person looks.
+        (Some(_), [_, _, ..]) => reader.concern(Concern::Ambiguous { field: "resource".into() }),
+        _ => {}
     }
     Notification {
         scope: reader.scope,
@@ -113,7 +114,7 @@ impl<'e> Reader<'e> {
             "PAYMENT.AUTHORIZATION.CREATED" => self.authorized(),
             "PAYMENT.AUTHORIZATION.VOIDED" => self.bare_payment(EventKind::PaymentClosed, &["VOIDED"]),
             "PAYMENT.CAPTURE.PENDING" => self.bare_payment(EventKind::PaymentPending, &["PENDING"]),
-            "PAYMENT.CAPTURE.COMPLETED" => self.captured(resource, "resource"),
+            "PAYMENT.CAPTURE.COMPLETED" => self.captured(resource, "resource", None),
             "PAYMENT.CAPTURE.DECLINED" | "PAYMENT.CAPTURE.DENIED" => self.declined(),
             "PAYMENT.CAPTURE.REFUNDED" => self.refund(EventKind::RefundSucceeded, &["COMPLETED"], resource_type),
             "PAYMENT.CAPTURE.REVERSED" => {
@@ -140,14 +141,18 @@ impl<'e> Reader<'e> {
     }
 
     /// A capture: money that the merchant has. What was refunded of it since does not undo that it was paid.
-    fn captured(&mut self, capture: &Json, path: &str) -> Vec<Fact> {
+    /// In an order it leaves to its purchase unit what it does not say itself.
+    fn captured(&mut self, capture: &Json, path: &str, unit: Option<&Json>) -> Vec<Fact> {
         if !self.says(capture, path, "status", &["COMPLETED", "PARTIALLY_REFUNDED", "REFUNDED"]) {
             return vec![self.other()];
         }
         let Some(identity) = self.identity(capture, path, "id") else { return vec![self.other()] };
         let amount = self.amount(capture.get("amount"), &format!("{path}.amount"));
-        let order_no = self.order_no(capture, path, self.config.order_no.field());
-        let payee = self.payee(capture.get("payee"));
+        let field = self.config.order_no.field();
+        let of_unit = |name: &str| unit.and_then(|unit| unit.get(name));
+        let order_no = self.order_no(capture, path, field);
+        let order_no = order_no.or_else(|| self.order_no(unit?, "resource.purchase_units", field));
+        let payee = self.payee(capture.get("payee").or_else(|| of_unit("payee")), path);
         let occurred_at = time(capture, "create_time").or(self.at);
         vec![Fact { order_no, payee, occurred_at, ..self.fact(EventKind::PaymentSucceeded, identity, amount) }]
     }
@@ -161,7 +166,8 @@ impl<'e> Reader<'e> {
         let Some(identity) = self.identity(resource, "resource", "id") else { return vec![self.other()] };
         let amount = self.amount(resource.get("amount"), "resource.amount");
         let order_no = self.order_no(resource, "resource", self.config.order_no.field());
-        vec![Fact { order_no, ..self.fact(EventKind::PaymentFailed, identity, amount) }]
+        let payee = self.payee(resource.get("payee"), "resource");
+        vec![Fact { order_no, payee, ..self.fact(EventKind::PaymentFailed, identity, amount) }]
     }
 
     /// Money that is set aside.
@@ -173,7 +179,7 @@ impl<'e> Reader<'e> {
         let Some(identity) = self.identity(resource, "resource", "id") else { return vec![self.other()] };
         let amount = self.amount(resource.get("amount"), "resource.amount");
         let order_no = self.order_no(resource, "resource", self.config.order_no.field());
-        let payee = self.payee(resource.get("payee"));
+        let payee = self.payee(resource.get("payee"), "resource");
         vec![Fact { order_no, payee, ..self.fact(EventKind::PaymentAuthorized, identity, amount) }]
     }
 
@@ -185,7 +191,8 @@ impl<'e> Reader<'e> {
         }
         let Some(identity) = self.identity(resource, "resource", "id") else { return vec![self.other()] };
         let order_no = self.order_no(resource, "resource", self.config.order_no.field());
-        vec![Fact { order_no, ..self.fact(kind, identity, Amount::None) }]
+        let payee = self.payee(resource.get("payee"), "resource");
+        vec![Fact { order_no, payee, ..self.fact(kind, identity, Amount::None) }]
     }
 
     /// An order: the payer agreed, and no money was taken; or, when it is completed, the captures in it.
@@ -213,6 +220,9 @@ impl<'e> Reader<'e> {
                 facts.extend(self.approved(unit, &path, &own));
             }
         }
+        if is_completed {
+            facts = self.each_once(facts);
+        }
         if facts.is_empty() {
             self.missing_at("resource.purchase_units");
             return vec![self.other()];
@@ -224,7 +234,7 @@ impl<'e> Reader<'e> {
         let identity = Identity::new(own)?;
         let amount = self.amount(unit.get("amount"), &format!("{path}.amount"));
         let order_no = self.order_no(unit, path, self.config.order_no.field());
-        let payee = self.payee(unit.get("payee"));
+        let payee = self.payee(unit.get("payee"), path);
         let platform_no = own.split(':').next().map(str::to_owned);
         Some(Fact { order_no, platform_no, payee, ..self.fact(EventKind::PaymentAuthorized, identity, amount) })
     }
@@ -233,6 +243,10 @@ impl<'e> Reader<'e> {
     fn captures_of(&mut self, unit: &Json, path: &str) -> Vec<Fact> {
         let captures = match unit.get("payments").and_then(|payments| payments.get("captures")) {
             Some(Json::List(captures)) if captures.len() <= LIST_MAX => captures,
+            Some(Json::List(_)) => {
+                self.concern(Concern::UnreadableText { field: format!("{path}.payments.captures") });
+                return Vec::new();
+            }
             _ => return Vec::new(),
         };
         let path = format!("{path}.payments.captures");
@@ -240,20 +254,23 @@ impl<'e> Reader<'e> {
         for (at, capture) in captures.iter().enumerate() {
             // The others are told by events of their own.
             if matches!(text(capture, "status").as_deref(), Some("COMPLETED" | "PARTIALLY_REFUNDED" | "REFUNDED")) {
-                let told = self.captured(capture, &format!("{path}[{at}]"));
-                facts.extend(told.into_iter().map(|fact| self.with_unit(fact, unit)));
+                facts.extend(self.captured(capture, &format!("{path}[{at}]"), Some(unit)));
             }
         }
         facts
     }
 
-    /// What a capture in an order leaves to its purchase unit.
-    fn with_unit(&mut self, fact: Fact, unit: &Json) -> Fact {
-        let payee = if fact.payee.is_some() { None } else { self.payee(unit.get("payee")) };
-        let field = self.config.order_no.field();
-        let order_no =
-            if fact.order_no.is_some() { None } else { self.order_no(unit, "resource.purchase_units", field) };
-        Fact { order_no: fact.order_no.or(order_no), payee: fact.payee.or(payee), ..fact }
+    /// The captures of an order, of which one that stands there twice is told once, and looked at.
+    fn each_once(&mut self, facts: Vec<Fact>) -> Vec<Fact> {
+        let mut kept: Vec<Fact> = Vec::new();
+        for fact in facts {
+            if kept.iter().any(|known| known.kind == fact.kind && known.identity == fact.identity) {
+                self.concern(Concern::Contradiction { field: "resource.purchase_units".into() });
+            } else {
+                kept.push(fact);
+            }
+        }
+        kept
     }
 
     /// A refund, or what the platform took back. It has its own number, and links to its capture; where the object is the
@@ -277,7 +294,8 @@ impl<'e> Reader<'e> {
         let Some(identity) = identity else { return vec![self.other()] };
         let amount = self.amount(resource.get("amount"), "resource.amount");
         let order_no = self.order_no(resource, "resource", self.config.order_no.field());
-        vec![Fact { order_no, payment, ..self.fact(kind, identity, amount) }]
+        let payee = self.payee(resource.get("payee"), "resource");
+        vec![Fact { order_no, payment, payee, ..self.fact(kind, identity, amount) }]
     }
 
     /// The capture that a refund is of: among the related ids, or behind the link upwards. An error when they differ.
@@ -341,7 +359,8 @@ impl<'e> Reader<'e> {
         }
         let field = self.config.order_no.field_of_dispute();
         let order_no = self.order_no(transaction, "resource.disputed_transactions[0]", field);
-        let payee = self.payee(transaction.get("seller"));
+        let payee = name(transaction.get("seller").unwrap_or(&Json::Null), "merchant_id");
+        let payee = payee.map(|merchant| self.expected(merchant));
         let platform_no = Some(own.as_str().to_owned());
         vec![Fact { order_no, platform_no, payee, payment, ..self.fact(kind, identity, amount) }]
     }
@@ -381,13 +400,23 @@ impl<'e> Reader<'e> {
         Fact { platform_no: None, ..self.fact(EventKind::Other, identity, Amount::None) }
     }
 
-    /// Who got the money, by its number with the platform. One that is not expected is a concern.
-    fn payee(&mut self, payee: Option<&Json>) -> Option<String> {
-        let merchant = name(payee?, "merchant_id")?;
+    /// Who got the money, by its number with the platform. One that is not expected is a concern, and so is one that is
+    /// named without its number. Where none is named at all, the webhook's own account is meant.
+    fn payee(&mut self, payee: Option<&Json>, path: &str) -> Option<String> {
+        let named = payee.filter(|payee| **payee != Json::Null);
+        let merchant = name(named?, "merchant_id");
+        if merchant.is_none() {
+            self.missing_at(&format!("{path}.payee.merchant_id"));
+        }
+        merchant.map(|merchant| self.expected(merchant))
+    }
+
+    /// An account, which is a concern where money for it is not expected.
+    fn expected(&mut self, merchant: String) -> String {
         if !self.config.is_own(&merchant) {
             self.concern(Concern::ForeignPayee { payee: quote(&merchant) });
         }
-        Some(merchant)
+        merchant
     }
 
     fn order_no(&mut self, object: &Json, path: &str, field: &str) -> Option<String> {

@@ -87,10 +87,12 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "whether PayPal is asked about events. `always` (the default) needs client_id and client_secret. `never` \
-                 believes the signature alone; but PayPal signs only a CRC-32 of the body, so whoever gets hold of one \
-                 delivery (a log, a backup, a proxy) can put another body under its signature and invent payments",
+                 believes the signature alone; but PayPal signs only a CRC-32 of the body. What a transmission told before is \
+                 remembered, and anything else under it is held; but whoever sees a delivery before it arrives here (a \
+                 proxy, a load balancer), or one that never arrived, can put a payment of his own in its place",
             zh: "是否向 PayPal 确认事件。`always`(默认)需要 client_id 和 client_secret;`never` 仅凭签名采信。注意:PayPal 只对正文的 \
-                 CRC-32 签名,任何拿到一份完整回调的人(日志、备份、代理)都能换上另一份正文而签名依然有效,从而伪造付款",
+                 CRC-32 签名。同一 transmission 已告知的内容会被记住,换成其他内容会被挂起;但能在回调到达之前看到它的人\
+                 (代理、负载均衡),或拿到从未送达的回调的人,仍可用自己的正文替换它,伪造一笔付款",
         },
         example: "always",
     },

@@ -180,9 +180,16 @@ impl<'e> Reader<'e> {
             ("payout.", _) => Some(self.payout(kind, what, event)),
             // Somebody else tells this payment.
             ("payment_intent.", _) if !from.payment_intent && PAYMENT_INTENTS.contains(&what) => {
-                Some(vec![self.other()])
+                let is_paid = what == "succeeded";
+                let is_told = from.charge && self.has("latest_charge");
+                self.told_elsewhere(kind, is_paid && !is_told).or_else(|| self.payment_intent(what))
             }
-            ("charge.", _) if !from.charge && CHARGES.contains(&what) => Some(vec![self.other()]),
+            ("charge.", _) if !from.charge && CHARGES.contains(&what) => {
+                let is_paid =
+                    matches!(what, "succeeded" | "captured") && self.object.get("captured") != Some(&Json::Flag(false));
+                let is_told = from.payment_intent && self.has("payment_intent");
+                self.told_elsewhere(kind, is_paid && !is_told).or_else(|| self.charge(what))
+            }
             ("checkout.session.", _) if !from.checkout_session && SESSIONS.contains(&what) => Some(vec![self.other()]),
             ("payment_intent.", _) => self.payment_intent(what),
             ("charge.", _) => self.charge(what),
@@ -190,6 +197,17 @@ impl<'e> Reader<'e> {
             _ => None,
         };
         fact.unwrap_or_else(|| self.unknown("type", kind))
+    }
+
+    /// What another object tells, as far as `payments_from` says so. A payment that no object of those is sure to tell is
+    /// told where its invoice ties it to the Checkout session (none here), as every renewal of a subscription is; without an
+    /// invoice nobody can say whether a session tells it, and it is held.
+    fn told_elsewhere(&mut self, kind: &str, is_untold: bool) -> Option<Vec<Fact>> {
+        match is_untold {
+            true if self.has("invoice") => None,
+            true => Some(self.unknown("type", kind)),
+            false => Some(vec![self.other()]),
+        }
     }
 
     /// A `PaymentIntent`: the name of a payment. None when the type is not known.

@@ -114,9 +114,10 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "which objects tell payments; all three unless you say otherwise. When only the Checkout session carries your \
-                 order number, write [\"checkout_session\"], or write the number into `payment_intent_data[metadata]` as well",
-            zh: "由哪些对象告知付款结果,默认三种都认。如果只有 Checkout Session 带订单号,请写 [\"checkout_session\"],\
-                 或在 `payment_intent_data[metadata]` 中同样写入订单号",
+                 order number, and everything is paid through Checkout and once, write [\"checkout_session\"]: other payments \
+                 without an invoice are held then. Otherwise write the number into `payment_intent_data[metadata]` as well",
+            zh: "由哪些对象告知付款结果,默认三种都认。如果只有 Checkout Session 带订单号,且全部通过 Checkout 一次性付款,\
+                 可写 [\"checkout_session\"](此时其他不含账单编号的付款会被挂起);否则请在 `payment_intent_data[metadata]` 中同样写入订单号",
         },
         example: "[\"payment_intent\", \"charge\", \"checkout_session\"]",
     },
@@ -129,7 +130,7 @@ pub(super) const SETTINGS: &[Setting] = &[
                  `charge.refunded`, which only states a running total; not both, since nothing ties the two together. Unless \
                  you say it, a `charge.refunded` without a list of refunds is held",
             zh: "由哪类事件告知退款:[\"refund\"] 表示 `refund.*`(逐笔有编号),[\"charge\"] 表示 `charge.refunded`(只有累计金额);\
-                 二者无法关联,只能选一种。未设置时,不带退款列表的 `charge.refunded` 会被挂起",
+                 二者无法关联,只能选一种,建议 [\"refund\"]。未设置时,不带退款列表的 `charge.refunded` 会被挂起",
         },
         example: "[\"refund\"]",
     },

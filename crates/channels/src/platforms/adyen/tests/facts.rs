@@ -35,6 +35,11 @@ fn an_end_without_money_names_the_payment() {
         assert_eq!(told(modification(code, false)), format!("other - - M1:{code}:false |"), "{code}");
     }
     assert_eq!(told(item("OFFER_CLOSED", true)), "payment.closed T1 - P1 |");
+    // A part of it may be paid.
+    for code in ["CANCELLATION", "EXPIRE", "TECHNICAL_CANCEL"] {
+        let rest = told_by(&by("in_parts"), &message(&[signed(modification(code, true))]));
+        assert_eq!(rest, format!("other - - M1:{code}:true | ambiguous"), "{code}");
+    }
     assert_eq!(told(item("ORDER_CLOSED", false)), "payment.closed T1 - P1 |");
     assert_eq!(told(item("ORDER_CLOSED", true)), "other - - P1:ORDER_CLOSED:true |");
     // Which of the two it was stands beside the signature.

@@ -166,9 +166,40 @@ fn a_cards_result_is_an_authorisation_unless_it_is_said_to_be_the_payment() {
         ("paymentMethodType", json!("ALIPAY_CN")),
         ("paymentMethodType", json!("GCASH")),
         ("paymentResultInfo", json!({ "cardNo": "", "rrn": "1" })),
+        ("paymentResultInfo", json!({})),
     ] {
         let wallet = with(paid(), &format!("/{field}"), value);
         assert_eq!(told(&wallet), format!("payment.succeeded T1 1099USD {ID} - |"), "{wallet}");
+    }
+}
+
+/// A card's result that is taken for a payment would be paid once more by its capture.
+#[test]
+fn a_result_without_a_method_is_no_payment_before_somebody_looked() {
+    let unnamed = with(paid(), "/paymentMethodType", Value::Null);
+    let held = format!("payment.succeeded T1 1099USD {ID} - | missing_field:paymentMethodType");
+    for capture in ["later", "in_parts"] {
+        assert_eq!(told_by(capture, &unnamed), held);
+        assert_eq!(told_by(capture, &with(unnamed.clone(), "/paymentResultInfo", json!({}))), held);
+        let told = with(unnamed.clone(), "/paymentResultInfo", json!({ "avsResultRaw": "A" }));
+        assert_eq!(told_by(capture, &told), format!("payment.authorized T1 1099USD {ID} - |"));
+    }
+    assert_eq!(told_by("immediate", &unnamed), format!("payment.succeeded T1 1099USD {ID} - |"));
+    assert_eq!(told(&status(unnamed, "F")), format!("payment.failed T1 1099USD {ID} - |"));
+}
+
+/// In parts, no fact goes by the payment's number: what waited for one would wait for a day.
+#[test]
+fn in_parts_nothing_waits_for_the_whole() {
+    let mut refund = refunded();
+    refund["paymentId"] = json!(ID);
+    for message in [refund, disputed("DISPUTE_CREATED")] {
+        let payment = |capture: &str| read_by(capture, &message).facts[0].payment.clone();
+        for capture in ["later", "immediate"] {
+            assert_eq!(payment(capture), Identity::new(ID), "{message}");
+        }
+        assert_eq!(payment("in_parts"), None, "{message}");
+        assert_eq!(read_by("in_parts", &message).concerns, []);
     }
 }
 

@@ -101,21 +101,26 @@ fn the_key_is_derived() {
     }
 }
 
+/// The platform signed it, and would not send it again after a day of refusals.
 #[test]
-fn what_is_signed_and_no_document_is_refused() {
+fn what_is_signed_and_no_document_is_held() {
+    let mut names = Vec::new();
+    let mut check = |request: &RawRequest| {
+        let (notification, _) = proven(request);
+        assert_eq!((notification.facts.len(), notification.facts[0].kind), (1, EventKind::Other));
+        assert_eq!(notification.concerns, [Concern::UnreadableText { field: "bt_payload".into() }]);
+        assert!(!names.contains(&notification.platform_id));
+        names.push(notification.platform_id);
+    };
     for payload in [
-        "",
-        "\n",
         "=",
         "PG5vdGlmaWNhdGlvbi8",
         "PG5vdGlmaWNhdGlvbi8+=",
         "PG5v=dGlmaWNhdGlvbi8+",
         "PG5vdGlmaWNhdGlvbi8+PA==",
-        "PG5vdGlmaWNhdGlvbi8-",
         "bm90aWZpY2F0aW9u",
     ] {
-        let found = refused(&form_of(&signed(payload), payload));
-        assert!(["malformed", "missing"].contains(&found.word()), "{payload:?}: {found}");
+        check(&form_of(&signed(payload), payload));
     }
     for document in [
         "<note/>",
@@ -124,14 +129,18 @@ fn what_is_signed_and_no_document_is_refused() {
         "<notification><!-- --></notification>",
         "<notification><kind>check</notification>",
         "{}",
-        "",
         "\u{feff}",
     ] {
-        let found = refused(&sent(document));
-        assert!(["malformed", "missing"].contains(&found.word()), "{document:?}: {found}");
+        check(&sent(document));
     }
-    let many = format!("<notification>{}</notification>", "<a/>".repeat(ELEMENTS_MAX + 1));
-    assert_eq!(refused(&sent(&many)), Rejection::TooManyFields { limit: ELEMENTS_MAX });
+    check(&sent(&format!("<notification>{}</notification>", "<a/>".repeat(ELEMENTS_MAX + 1))));
+    // What is no payload is none, and neither is what we sign for anybody who asks.
+    for payload in
+        ["", "PG5vdGlmaWNhdGlvbi8-", "20f9f8ed05f77439fe955c977e4c8a53", "20f9f8ed05f77439fe955c977e4c8a53\n"]
+    {
+        let found = refused(&form_of(&signed(payload), payload));
+        assert!(["malformed", "missing"].contains(&found.word()), "{payload:?}: {found}");
+    }
 }
 
 #[test]

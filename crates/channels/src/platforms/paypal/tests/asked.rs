@@ -41,7 +41,11 @@ fn answered(status: u16, body: &str) -> Result<Fetched, FetchRefused> {
 
 #[test]
 fn the_token_is_asked_for_with_the_applications_credentials() {
-    assert!(!hint(&paid()).is_vouched(), "whoever captured a delivery can put any number under its signature");
+    let (hint, channel) = (hint(&paid()), build(&asking()).unwrap());
+    assert!(!hint.is_vouched(), "whoever captured a delivery can put any number under its signature");
+    assert!(hint.is_by_key(), "a key was needed all the same");
+    assert!(channel.signed_alone().is_empty(), "what is brought on is the platform's answer");
+    assert_eq!(super::channel().signed_alone(), [TRANSMISSION_ID, TRANSMISSION_TIME]);
     let login = login(&asking());
     let ask = login.ask();
     assert_eq!((ask.method.as_str(), ask.url.as_str()), ("POST", "https://api-m.paypal.com/v1/oauth2/token"));

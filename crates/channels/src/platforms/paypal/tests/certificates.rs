@@ -48,6 +48,15 @@ fn issue(of: &RsaKeyPair, subject: Name, by: (&RsaKeyPair, Name), valid: [&str; 
     Draft { serial: 7, subject, key: &key, issuer: by.1, not_before, not_after, is_authority }.sign(by.0)
 }
 
+/// The platform's certificate with these names for its hosts, each behind the tag of its form.
+fn of_hosts(authority: &Authority, hosts: &[(u8, &str)]) -> String {
+    let key = PublicKey::of_pair("key", &PAIR).unwrap();
+    let [not_before, not_after] = VALID.map(|text| text.parse().unwrap());
+    let draft =
+        Draft { serial: 7, subject: LEAF, key: &key, issuer: MIDDLE, not_before, not_after, is_authority: false };
+    draft.sign_for(&authority.middle, hosts)
+}
+
 fn needed() -> KeyRequest {
     KeyRequest { serial: "CERT-360caa42-fca2a594-a5cafa77".into() }
 }
@@ -151,7 +160,8 @@ fn a_chain_to_the_authority_is_believed() {
 fn a_certificate_of_anybody_else_is_not() {
     let (authority, stranger) = (Authority::new(), Authority::new());
     let named = |common| authority.leaf(Name { common, ..LEAF }, VALID) + &authority.middle();
-    let issuer = Err(KeyRefused::Issuer);
+    let read = |body: &str| authority.read(body).map_err(|refused| refused.word());
+    let issuer = Err("issuer");
     for common in [
         "www.shop.example",
         "paypal.com",
@@ -161,29 +171,37 @@ fn a_certificate_of_anybody_else_is_not() {
         "x.paypal.com.",
         "",
     ] {
-        assert_eq!(authority.read(&named(common)), issuer, "{common}");
+        assert_eq!(read(&named(common)), issuer, "{common}");
     }
+    // The platform's by its common name, and issued to no host, or to something that is none.
+    for hosts in
+        [&[][..], &[(0x82, COMMON_NAME), (0x82, "www.shop.example")], &[(0x82, COMMON_NAME), (0x81, "a@b.example")]]
+    {
+        let leaf = of_hosts(&authority, hosts) + &authority.middle();
+        assert_eq!(read(&leaf), issuer, "{hosts:?}");
+    }
+    assert!(read(&(of_hosts(&authority, &[(0x82, COMMON_NAME)]) + &authority.middle())).is_ok());
     // Another authority of the same name, none in between, or one that is none.
-    assert_eq!(authority.read(&(stranger.leaf(LEAF, VALID) + &stranger.middle())), issuer);
-    assert_eq!(authority.read(&(stranger.leaf(LEAF, VALID) + &authority.middle())), issuer);
-    assert_eq!(authority.read(&(stranger.leaf(LEAF, VALID) + &stranger.middle() + &stranger.root())), issuer);
-    assert_eq!(authority.read(&authority.leaf(LEAF, VALID)), issuer);
+    assert_eq!(read(&(stranger.leaf(LEAF, VALID) + &stranger.middle())), issuer);
+    assert_eq!(read(&(stranger.leaf(LEAF, VALID) + &authority.middle())), issuer);
+    assert_eq!(read(&(stranger.leaf(LEAF, VALID) + &stranger.middle() + &stranger.root())), issuer);
+    assert_eq!(read(&authority.leaf(LEAF, VALID)), issuer);
     let no_authority = issue(&authority.middle, MIDDLE, (&authority.root, ROOT), VALID, false);
-    assert_eq!(authority.read(&(authority.leaf(LEAF, VALID) + &no_authority)), issuer);
+    assert_eq!(read(&(authority.leaf(LEAF, VALID) + &no_authority)), issuer);
     // The authority itself, its own name or the platform's on it.
-    assert_eq!(authority.read(&authority.middle()), issuer);
+    assert_eq!(read(&authority.middle()), issuer);
     let as_authority = issue(&PAIR, LEAF, (&authority.root, ROOT), VALID, true);
-    assert_eq!(authority.read(&as_authority), issuer);
+    assert_eq!(read(&as_authority), issuer);
     // Self-signed, and the order turned round.
-    assert_eq!(authority.read(&issue(&PAIR, LEAF, (&PAIR, LEAF), VALID, false)), issuer);
-    assert_eq!(authority.read(&(authority.middle() + &authority.leaf(LEAF, VALID))), issuer);
+    assert_eq!(read(&issue(&PAIR, LEAF, (&PAIR, LEAF), VALID, false)), issuer);
+    assert_eq!(read(&(authority.middle() + &authority.leaf(LEAF, VALID))), issuer);
     // Not begun, or ended; a link of the path as well.
     let past = ["2020-01-01T00:00:00Z", "2021-01-01T00:00:00Z"];
     let future = ["2039-01-01T00:00:00Z", "2040-01-01T00:00:00Z"];
     for valid in [past, future] {
-        assert_eq!(authority.read(&(authority.leaf(LEAF, valid) + &authority.middle())), Err(KeyRefused::Validity));
+        assert_eq!(read(&(authority.leaf(LEAF, valid) + &authority.middle())), Err("validity"));
         let middle = issue(&authority.middle, MIDDLE, (&authority.root, ROOT), valid, true);
-        assert_eq!(authority.read(&(authority.leaf(LEAF, VALID) + &middle)), issuer);
+        assert_eq!(read(&(authority.leaf(LEAF, VALID) + &middle)), issuer);
     }
 }
 
@@ -193,7 +211,9 @@ fn the_public_authorities_do_not_know_us() {
     let authority = Authority::new();
     let channel = build(&ids().with("confirm", words(&["never"]))).unwrap();
     let chain = authority.leaf(LEAF, VALID) + &authority.middle() + &authority.root();
-    assert_eq!(read(&*channel, 200, &chain, now()), Err(KeyRefused::Issuer));
+    let refused = read(&*channel, 200, &chain, now()).unwrap_err();
+    assert_eq!(refused, KeyRefused::Authority { setting: "ca_certs" });
+    assert!(refused.to_string().contains("`ca_certs`"), "{refused}");
     assert!(webpki_root_certs::TLS_SERVER_ROOT_CERTS.len() > 50);
 }
 
@@ -228,20 +248,48 @@ fn a_kept_certificate_is_checked_again() {
     let source = channel.key_source().unwrap();
     assert_eq!(source.check(&key, now()), Ok(()));
     let theirs = stranger.read(&(stranger.leaf(LEAF, VALID) + &stranger.middle())).unwrap().remove(0);
+    let untrusted = KeyRefused::Authority { setting: "ca_certs" };
     for (spoiled, why) in [
         (FetchedKey { serial: "CERT-2".into(), ..key.clone() }, KeyRefused::Serial),
         (FetchedKey { serial: "../x".into(), evidence: b"../x\n".to_vec(), ..key.clone() }, KeyRefused::Serial),
         (FetchedKey { evidence: Vec::new(), ..key.clone() }, KeyRefused::Malformed { field: "evidence" }),
-        (FetchedKey { evidence: theirs.evidence.clone(), ..key.clone() }, KeyRefused::Issuer),
+        (FetchedKey { evidence: theirs.evidence.clone(), ..key.clone() }, untrusted.clone()),
         (
             FetchedKey { certificate: theirs.certificate.clone(), ..key.clone() },
             KeyRefused::Malformed { field: "certificate" },
         ),
-        (theirs, KeyRefused::Issuer),
+        (theirs, untrusted),
     ] {
         assert_eq!(source.check(&spoiled, now()), Err(why));
     }
     let late: Timestamp = "2040-01-01T00:00:01Z".parse().unwrap();
     assert_eq!(source.check(&key, late), Err(KeyRefused::Validity));
     assert_eq!(source.renew_at(&[key], now()), None);
+}
+
+/// While one webhook takes another's place, what the old one signs is asked about as well, although the certificate was
+/// learned after the channel was made.
+#[test]
+fn a_webhook_of_before_goes_on_with_what_was_learned() {
+    use crate::succession::{Former, Succession};
+    let authority = Authority::new();
+    let by = |webhook: &str| {
+        let ids = Settings::new(Environment::Live).with("webhook_id", words(&[webhook]));
+        let api = ids.with("merchant_id", words(&[MERCHANT_ID])).with("ca_certs", secret(&authority.root()));
+        let api = api.with("client_id", line("AeA1QIZXiflr1_-r0U2UbW"));
+        let built = build(&api.with("client_secret", secret("EGnHDxD_qRPdaLdZz8iCr8N7"))).unwrap();
+        Arc::<dyn Channel>::from(built)
+    };
+    let former = Former { channel: by(WEBHOOK_ID), until: now() + Duration::from_hours(1) };
+    let channel = Succession::of(by("9JE4291016473214C"), vec![former]);
+    assert!(matches!(channel.verify(&signed(&paid()), now()), Verdict::NeedsKey(_)));
+    let keys = authority.read(&(authority.leaf(LEAF, VALID) + &authority.middle())).unwrap();
+    let channel = channel.key_source().unwrap().with_keys(&keys, now()).unwrap();
+    match channel.verify(&signed(&paid()), now()) {
+        Verdict::Hint(hint) => assert!(hint.is_by_key() && !hint.is_vouched()),
+        other => panic!("{other:?}"),
+    }
+    let body = paid();
+    let stranger = request(body.as_bytes(), &headers(&PAIR, "0JE4291016473214C", body.as_bytes()));
+    assert_eq!(refused(&*channel, &stranger), Rejection::Signature);
 }

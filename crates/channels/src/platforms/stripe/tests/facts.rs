@@ -86,6 +86,35 @@ fn a_subscriptions_first_payment_is_told_once_or_held() {
     assert_eq!(told_by(&alone, &completed("2025-03-31.basil")), "payment.succeeded T1 1000USD cs_1,in_1 |");
 }
 
+/// A subscription's renewals have no session: whoever lets sessions tell payments must not lose them.
+#[test]
+fn what_no_session_tells_is_told_or_held() {
+    let by = |words: &[&str]| settings().with("payments_from", texts(words));
+    let session = by(&["checkout_session"]);
+    let mut renewal = intent("succeeded");
+    renewal["invoice"] = json!("in_2");
+    let told = told_by(&session, &event("payment_intent.succeeded", &renewal));
+    assert_eq!(told, "payment.succeeded T1 1000USD pi_1,ch_1,in_2 |");
+    let mut renewal = charge(&json!(true));
+    renewal["invoice"] = json!("in_2");
+    let told = told_by(&session, &event("charge.succeeded", &renewal));
+    assert_eq!(told, "payment.succeeded T1 1000USD pi_1,ch_1,in_2 |");
+    // An object that the other one of the two is sure to tell.
+    let mut alone = charge(&json!(true));
+    alone["payment_intent"] = Value::Null;
+    for (words, event, told) in [
+        (["charge"], paid(), "other - - evt_1 |"),
+        (["payment_intent"], event("charge.succeeded", &charge(&json!(true))), "other - - evt_1 |"),
+        (["payment_intent"], event("charge.succeeded", &alone), "other - - evt_1 | unknown_value"),
+        (["payment_intent"], event("charge.succeeded", &charge(&Value::Null)), "other - - evt_1 |"),
+    ] {
+        assert_eq!(told_by(&by(&words), &event), told, "{words:?} {event}");
+    }
+    let chargeless = with(intent("succeeded"), "/latest_charge", Value::Null);
+    let told = told_by(&by(&["charge"]), &event("payment_intent.succeeded", &chargeless));
+    assert_eq!(told, "other - - evt_1 | unknown_value");
+}
+
 /// Whichever comes first, and in whatever order the others follow: all that is told of one payment shares a name with what
 /// was told before it, in each of its states.
 #[test]
@@ -187,8 +216,11 @@ fn what_nobody_tells_here_is_kept_and_nothing_more() {
         assert_eq!(told(&event(kind, &json!({ "id": "x" }))), "other - - evt_1 |", "{kind}");
     }
     let by = settings().with("payments_from", texts(&["checkout_session"]));
-    assert_eq!(told_by(&by, &paid()), "other - - evt_1 |");
-    assert_eq!(told_by(&by, &event("charge.succeeded", &charge(&json!(true)))), "other - - evt_1 |");
+    // Whether the session tells these nobody can say.
+    assert_eq!(told_by(&by, &paid()), "other - - evt_1 | unknown_value");
+    assert_eq!(told_by(&by, &event("charge.succeeded", &charge(&json!(true)))), "other - - evt_1 | unknown_value");
+    assert_eq!(told_by(&by, &event("charge.succeeded", &charge(&json!(false)))), "other - - evt_1 |");
+    assert_eq!(told_by(&by, &event("payment_intent.payment_failed", &intent("x"))), "other - - evt_1 |");
     assert_eq!(
         told_by(&by, &event("checkout.session.completed", &session(&json!("paid")))),
         "payment.succeeded T1 1000USD pi_1,cs_1 |"
