@@ -63,6 +63,10 @@ impl FetchBack for PayPal {
         })
     }
 
+    fn makes_callbacks(&self) -> bool {
+        true
+    }
+
     fn pace(&self) -> Pace {
         Pace::USUAL
     }
