@@ -311,6 +311,7 @@ fn build(
         if let Some(channel) = channel {
             ack::check(channel, sink, &targets, &routes, &names, catalogue);
             signature::check(channel, place, sink, &targets, &routes);
+            asks::check(channel, place, sink, &targets, &routes);
         }
     }
     let channels = unique_channels(channels);

@@ -227,10 +227,8 @@ impl Deliverer {
         // What it takes by now, which may not be what it took when the delivery was made.
         let format = line.target.demands().format;
         if format == Format::Raw && leased.way != Way::Callback && envelope.request.is_none() {
-            return Attempted::without_answer(Outcome::RetryLater {
-                reason: Reason::new("no_callback", ""),
-                after: None,
-            });
+            // Waiting makes none: a person mends the cause and replays it.
+            return Attempted::without_answer(Outcome::Declined { reason: Reason::new("no_callback", "") });
         }
         if format == Format::Raw
             && line.signature == Signature::Resigned

@@ -249,6 +249,31 @@ fn what_the_platform_does_not_confirm_waits_for_a_person() {
 }
 
 #[test]
+fn a_message_about_a_real_payment_that_names_another_order_is_not_told() {
+    let case = Case::new();
+    let mut world = case.world("proven = \"ask\"");
+    let _gateway = world.start();
+    // The thief paid for C-15 himself, and signs with the stolen secret that it was the victim's order.
+    let forged = world.payment("C-16", 1000);
+    let mut paid = object(&forged);
+    let metadata = paid["metadata"].as_object_mut().unwrap();
+    for value in metadata.values_mut().filter(|value| **value == "C-16") {
+        *value = json!("C-15");
+    }
+    case.api.knows(&paid);
+    assert_eq!(world.send(&forged).unwrap().status, 200);
+    wait_for_question(&world, &id(&forged), "told");
+    // What the platform told is an event of its own, and has no request of the platform.
+    wait_for("its end", || world.delivery_states().contains(&"dead".to_owned()).then_some(()));
+    let orders: Vec<(Value, Value)> =
+        world.events().iter().map(|event| (event["data"]["order_no"].clone(), event["held"].clone())).collect();
+    assert_eq!(orders.len(), 2, "{orders:?}");
+    assert_eq!(world.json(&["holds"]).len(), 1);
+    assert!(case.runs().is_empty(), "nothing was told of C-16");
+    assert!(String::from_utf8(world.cli(&["holds"]).stdout).unwrap().contains("C-16"));
+}
+
+#[test]
 fn an_interface_that_is_away_delays_and_loses_nothing() {
     let case = Case::new();
     let mut world = case.world("proven = \"ask\"");

@@ -1,9 +1,12 @@
 //! `proven` and `unproven` of a channel: what its platform is asked beyond what the protocol needs.
 
-use tollbell_channels::channel::Channel;
+use std::ops::Range;
 
-use super::AckConfig;
-use super::reader::Section;
+use tollbell_channels::channel::{Channel, FetchBack};
+use tollbell_channels::model::{Environment, EventKind};
+
+use super::reader::{Section, Sink};
+use super::{AckConfig, Carries, ChannelConfig, Routes, TargetConfig};
 use crate::messages::Message;
 
 /// What a channel asks its platform about, beyond what its protocol needs.
@@ -41,7 +44,35 @@ impl AsksConfig {
         if about_proven && matches!(ack, Some(AckConfig::Delivered(_))) {
             section.problem("proven", Message::new("config.proven_ack"));
         }
+        if matches!(ack, Some(AckConfig::Delivered(_))) && channel.is_some_and(Channel::gives_only_hints) {
+            section.problem("ack", Message::new("config.hints_ack"));
+        }
         Self { about_proven, about_unproven }
+    }
+}
+
+/// Warns of a target that wants the platform's own requests, on a channel whose answers make none: what is learned by
+/// asking alone can never reach it.
+pub(super) fn check(
+    channel: &ChannelConfig,
+    place: &Range<usize>,
+    sink: &Sink,
+    targets: &[TargetConfig],
+    routes: &Routes,
+) {
+    if channel.channel.fetch_back().is_none_or(FetchBack::makes_callbacks) {
+        return;
+    }
+    let is_sandbox = channel.environment == Environment::Sandbox;
+    let raw = targets.iter().find(|target| {
+        target.carries == Carries::Requests
+            && !target.retired
+            && (!is_sandbox || target.accept_sandbox)
+            && EventKind::ALL.iter().any(|kind| routes.targets_for(&channel.id, *kind, targets).contains(&target.id))
+    });
+    if let Some(target) = raw {
+        let message = Message::new("config.no_callbacks").with("target", &target.id).with("channel", &channel.id);
+        sink.warning(Some(place.clone()), "channel.id", message);
     }
 }
 

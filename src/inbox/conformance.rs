@@ -293,6 +293,11 @@ macro_rules! conformance_suite {
             what_the_platform_says_otherwise_stays_held
             a_success_ends_what_waited_before_it
             what_is_known_needs_no_second_confirmation
+            what_the_answer_does_not_say_is_not_confirmed
+            what_is_forged_swallows_nothing_genuine
+            one_payment_of_two_messages_is_confirmed_once
+            every_message_about_what_waits_is_asked_about
+            what_a_person_released_is_known
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(

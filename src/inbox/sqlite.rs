@@ -32,6 +32,7 @@ mod standby;
 mod superseded;
 #[cfg(test)]
 mod tests;
+mod unconfirmed;
 mod waits;
 mod work;
 mod writer;

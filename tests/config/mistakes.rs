@@ -44,6 +44,8 @@ const ELSEWHERE: &[&str] = &[
     "config.bad_credential",
     "config.not_here",
     "config.until_of_nothing",
+    "config.hints_ack",
+    "config.no_callbacks",
 ];
 
 #[test]

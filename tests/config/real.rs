@@ -72,6 +72,47 @@ fn only_a_channel_that_can_ask_asks_for_more() {
 }
 
 #[test]
+fn what_is_learned_by_asking_reaches_no_raw_target_where_nobody_makes_its_callback() {
+    const TARGETS: &str =
+        "[[target]]\nid = \"php\"\nkind = \"fastcgi\"\naddress = \"127.0.0.1:9000\"\nscript = \"/x.php\"\n";
+    let folder = Folder::new(&[("webhook", b"whsec_0123456789abcdef".as_slice())]);
+    folder.write("api", b"sk_live_0123456789abcdef", 0o600);
+    let load = |more: &str| {
+        let channel = "[[channel]]\nid = \"s\"\nkind = \"stripe\"\naccount = \"acct_1\"\nsecret_file = \"webhook\"";
+        folder.write("tollbell.toml", format!("{channel}\n{more}\n{TARGETS}").as_bytes(), 0o600);
+        with_warnings(folder.load_real()).1
+    };
+    let found = |more: &str| summary(&load(more)).contains("channel.id config.no_callbacks");
+    assert!(!found(""), "it asks nothing");
+    assert!(found("api_key_file = \"api\""));
+    assert!(!found("environment = \"sandbox\""), "the target takes nothing of it");
+    let shown = rendered(&load("api_key_file = \"api\""));
+    assert!(shown.contains("`php`") && shown.contains("no_callback") && shown.contains("投递目标"), "{shown}");
+}
+
+#[test]
+fn what_is_only_named_is_answered_before_anything_could_be_delivered() {
+    const TARGETS: &str =
+        "[[target]]\nid = \"php\"\nkind = \"fastcgi\"\naddress = \"127.0.0.1:9000\"\nscript = \"/x.php\"\n";
+    let folder = Folder::new(&[("api", b"live_0123456789abcdefABCDEF01234567".as_slice())]);
+    folder.write("webhook", b"0123456789abcdefABCDEF0123456789", 0o600);
+    let load = |more: &str| {
+        let channel =
+            "[[channel]]\nid = \"m\"\nkind = \"mollie\"\nprofile_id = \"pfl_QkEhN94Ba1\"\napi_key_file = \"api\"";
+        folder.write("tollbell.toml", format!("{channel}\n{more}\n{TARGETS}").as_bytes(), 0o600);
+        folder.load_real()
+    };
+    assert!(
+        !summary(&with_warnings(load("")).1).contains("no_callbacks"),
+        "its callback names the payment and no more"
+    );
+    let refused = problems(load("ack = { delivered = \"php\" }"));
+    assert_eq!(summary(&refused).trim_end(), "6:7 channel.ack config.hints_ack");
+    let shown = rendered(&refused);
+    assert!(shown.contains("write ack = \"stored\"") && shown.contains("请写 ack = \"stored\""), "{shown}");
+}
+
+#[test]
 fn an_answer_may_wait_for_what_can_confirm() {
     let ack =
         |text: &str| good(load(&text.replace("CHANNEL", CHANNEL).replace("TARGET", TARGET).replace("QUEUE", QUEUE)));

@@ -98,6 +98,11 @@ pub trait Channel: Send + Sync {
         None
     }
 
+    /// Whether every message of this channel is a [`Verdict::Hint`], so that nothing of it can be told before the reply.
+    fn gives_only_hints(&self) -> bool {
+        false
+    }
+
     /// What signs this channel's requests afresh with a private key of the gateway's own.
     ///
     /// # Errors

@@ -150,6 +150,10 @@ impl Channel for Lifetimes {
         self.whole.fetch_back().map(|_| self as &dyn FetchBack)
     }
 
+    fn gives_only_hints(&self) -> bool {
+        self.whole.gives_only_hints()
+    }
+
     /// The gateway's own key must be none that is believed at any time.
     fn resigner(&self, key: &[u8]) -> Result<Box<dyn Resigner>, SettingsError> {
         self.whole.resigner(key)
@@ -216,6 +220,10 @@ impl FetchBack for Lifetimes {
 
     fn callback(&self, kept: &RawRequest) -> Option<RawRequest> {
         self.all().find_map(|channel| channel.fetch_back().and_then(|source| source.callback(kept)))
+    }
+
+    fn makes_callbacks(&self) -> bool {
+        self.all().any(|channel| channel.fetch_back().is_some_and(FetchBack::makes_callbacks))
     }
 
     fn pace(&self) -> Pace {

@@ -145,6 +145,10 @@ impl Channel for Succession {
         self.current.fetch_back()
     }
 
+    fn gives_only_hints(&self) -> bool {
+        self.current.gives_only_hints()
+    }
+
     fn key_source(&self) -> Option<&dyn KeySource> {
         self.current.key_source().map(|_| self as &dyn KeySource)
     }

@@ -1,7 +1,7 @@
 //! Messages that are told only when the platform confirms them, and hints from messages that do not prove themselves.
 
 use tollbell_channels::channel::Hint;
-use tollbell_channels::model::{Concern, EventKind};
+use tollbell_channels::model::{Amount, Concern, Currency, EventKind};
 
 use super::hints::{Hinted, PLATFORM, number};
 use super::*;
@@ -154,6 +154,148 @@ pub(crate) async fn what_is_known_needs_no_second_confirmation(keeper: &dyn Keep
     let late = keeper.store(waiting(keeper, "evt_late", "pi_2", vec![payment("pi_2", 500)])).await.unwrap();
     assert!(matches!(late, Stored::New { is_held: false, .. }), "{late:?}");
     assert_eq!(stand.world.claim().await.len(), 2);
+}
+
+/// The fact with another order number.
+fn of_order(order_no: &str, fact: Fact) -> Fact {
+    Fact { order_no: Some(order_no.to_owned()), ..fact }
+}
+
+/// The fact with one more name.
+fn also(alias: &str, fact: Fact) -> Fact {
+    Fact { aliases: vec![name(alias)], ..fact }
+}
+
+/// Whoever stole the secret says something else of a payment that he really made.
+pub(crate) async fn what_the_answer_does_not_say_is_not_confirmed(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    let forged = [
+        of_order("victim's", payment("pi_0", 1000)),
+        also("ch_of_another", payment("pi_1", 1000)),
+        refund("re_2", "pi_of_another", 1000),
+        Fact { platform_no: Some("another".to_owned()), ..payment("pi_3", 1000) },
+        Fact { payee: Some("another".to_owned()), ..payment("pi_4", 1000) },
+        payment("pi_5", 1000),
+        payment("pi_6", 1000),
+    ];
+    let said = [
+        payment("pi_0", 1000),
+        payment("pi_1", 1000),
+        refund("re_2", "pi_2", 1000),
+        payment("pi_3", 1000),
+        // What the answer says nothing of is not confirmed either.
+        Fact { payee: None, ..payment("pi_4", 1000) },
+        Fact { order_no: None, ..payment("pi_5", 1000) },
+        Fact { amount: Amount::Unreadable, ..payment("pi_6", 1000) },
+    ];
+    for (index, (forged, said)) in forged.into_iter().zip(said).enumerate() {
+        let (id, _) = stand.told(&format!("evt_{index}"), &format!("pi_{index}"), vec![forged]).await;
+        stand.answered(vec![said], &format!("answer_{index}")).await;
+        assert_eq!(stand.world.states(id).await, [DeliveryState::Held], "{index}");
+        assert_eq!(stand.world.claim().await.iter().filter(|leased| leased.notification == id).count(), 0, "{index}");
+    }
+}
+
+/// A forged message must not stand in the way of the genuine payment that it names.
+pub(crate) async fn what_is_forged_swallows_nothing_genuine(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    // The platform's answer is another fact than the forged one, and goes out by itself.
+    let (forged, _) = stand.told("evt_f1", "pi_1", vec![of_order("victim's", payment("pi_1", 1000))]).await;
+    let stored = stand.answered(vec![payment("pi_1", 1000)], "pi_1/paid").await;
+    let Stored::New { id: answer, events, is_held: false } = stored else { panic!("{stored:?}") };
+    assert_eq!((events.len(), stand.world.states(answer).await), (1, vec![DeliveryState::Pending]));
+    let genuine = keeper.store(waiting(keeper, "evt_g1", "pi_1", vec![payment("pi_1", 1000)])).await.unwrap();
+    let Stored::New { events, is_held: false, .. } = genuine else { panic!("{genuine:?}") };
+    assert!(events.is_empty(), "it was told");
+    // The forged one names the victim's charge; the victim's own message comes after it, and before any answer.
+    let (alias, _) = stand.told("evt_f2", "pi_2", vec![also("ch_3", payment("pi_2", 1000))]).await;
+    stand.answered(vec![payment("pi_2", 1000)], "pi_2/paid").await;
+    let (victims, events) = stand.told("evt_g3", "pi_3", vec![also("ch_3", payment("pi_3", 1000))]).await;
+    assert!(events.len() == 1 && events[0].is_unconfirmed, "{events:?}");
+    stand.answered(vec![also("ch_3", payment("pi_3", 1000))], "pi_3/paid").await;
+    assert_eq!(stand.world.states(victims).await, [DeliveryState::Pending]);
+    // Also where it says that it is that payment, by another object of the thief's own.
+    let (other, _) = stand.told("evt_f4", "ch_mine", vec![also("ch_mine", payment("pi_4", 1000))]).await;
+    stand.answered(vec![also("ch_mine", payment("pi_mine", 1000))], "ch_mine/paid").await;
+    let (paid, _) = stand.told("evt_g4", "pi_4", vec![payment("pi_4", 1000)]).await;
+    stand.answered(vec![payment("pi_4", 1000)], "pi_4/paid").await;
+    assert_eq!(stand.world.states(paid).await, [DeliveryState::Pending]);
+    // A second forged message does not give the told payment another's names.
+    keeper.store(waiting(keeper, "evt_f5", "pi_1", vec![also("ch_6", payment("pi_1", 1000))])).await.unwrap();
+    let (late, events) = stand.told("evt_g6", "pi_6", vec![also("ch_6", payment("pi_6", 1000))]).await;
+    assert_eq!(events.len(), 1);
+    stand.answered(vec![also("ch_6", payment("pi_6", 1000))], "pi_6/paid").await;
+    assert_eq!(stand.world.states(late).await, [DeliveryState::Pending]);
+    for id in [forged, alias, other] {
+        assert_eq!(stand.world.states(id).await, [DeliveryState::Held]);
+    }
+    // Nor does a total that nobody confirmed change what a genuine one means.
+    let refunds = total_refund("re_forged", "pi_7", 900, true);
+    keeper.store(waiting(keeper, "evt_f7", "pi_7", vec![refunds])).await.unwrap();
+    let paid = Fact { baseline: Some((series("pi_7"), Currency::CNY)), ..payment("pi_7", 1000) };
+    stand.world.store("evt_7", vec![paid]).await;
+    let (_, refunded) = stand.world.store("evt_7r", vec![total_refund("re_7", "pi_7", 300, true)]).await;
+    assert_eq!(stand.world.event(&refunded[0]).await.amount, Some(cny(300)));
+}
+
+pub(crate) async fn one_payment_of_two_messages_is_confirmed_once(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    // A session knows the order, the payment itself does not; each is asked about by its own number.
+    let bare = Fact { order_no: None, ..payment("pi_1", 1000) };
+    let whole = also("cs_1", payment("pi_1", 1000));
+    let (first, _) = stand.told("evt_pi", "pi_1", vec![bare.clone()]).await;
+    let (second, events) = stand.told("evt_cs", "cs_1", vec![whole.clone()]).await;
+    assert_eq!(events.len(), 1, "it says more, and nobody has confirmed any of it");
+    stand.answered(vec![bare], "pi_1/paid").await;
+    assert_eq!(stand.world.states(first).await, [DeliveryState::Pending]);
+    stand.answered(vec![whole], "cs_1/complete").await;
+    assert_eq!(stand.world.states(second).await, [DeliveryState::Discarded], "the payment was told");
+    assert_eq!((stand.open_holds().await, stand.world.claim().await.len()), (0, 1));
+}
+
+pub(crate) async fn every_message_about_what_waits_is_asked_about(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    let (first, _) = stand.told("evt_1", "pi_1", vec![payment("pi_1", 1000)]).await;
+    let leased = stand.hinted.claim().await;
+    stand.hinted.end(&leased, Learned::Unknown, None).await;
+    keeper.advance(Duration::from_mins(11));
+    // Another message about the same, which was stored and not asked about when the node died, and comes again.
+    let other = waiting(keeper, "evt_2", "pi_1", vec![payment("pi_1", 1000)]);
+    let stored = keeper.store(other.clone()).await.unwrap();
+    let Stored::New { events, is_held: true, .. } = stored else { panic!("{stored:?}") };
+    assert!(events.is_empty());
+    let again = keeper.store(other.clone()).await.unwrap();
+    assert!(matches!(again, Stored::Repeated { is_held: true, .. }), "{again:?}");
+    assert_eq!(stand.open_holds().await, 1, "there is one thing to decide");
+    stand.hinted.told("pi_1", PLATFORM).await;
+    stand.answered(vec![payment("pi_1", 1000)], "pi_1/paid").await;
+    assert_eq!((stand.world.states(first).await, stand.open_holds().await), (vec![DeliveryState::Pending], 0));
+    let again = keeper.store(other).await.unwrap();
+    assert!(matches!(again, Stored::Repeated { is_held: false, .. }), "{again:?}");
+}
+
+pub(crate) async fn what_a_person_released_is_known(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    let (first, events) = stand.told("evt_1", "pi_1", vec![payment("pi_1", 1000)]).await;
+    let (refunded, _) = stand.world.store("evt_r", vec![refund("re_1", "pi_1", 100)]).await;
+    assert_eq!(stand.world.states(refunded).await, [DeliveryState::Waiting]);
+    let end = crate::inbox::holds::EndHold {
+        what: crate::inbox::holds::HoldWhat::Event(events[0].id),
+        end: crate::inbox::holds::HoldEnd::Release,
+        by: "test".to_owned(),
+        why: None,
+        at: keeper.now(),
+    };
+    keeper.inbox().end_hold(end).await.unwrap();
+    assert_eq!(stand.world.states(first).await, [DeliveryState::Pending]);
+    // The answer that comes late, and a message that is believed, tell nothing new.
+    let stored = stand.answered(vec![payment("pi_1", 1000)], "pi_1/paid").await;
+    assert!(matches!(&stored, Stored::New { events, .. } if events.is_empty()), "{stored:?}");
+    assert!(stand.world.store("evt_2", vec![payment("pi_1", 1000)]).await.1.is_empty());
+    let leased = stand.world.claim().await;
+    assert_eq!((leased.len(), leased[0].notification), (1, first));
+    stand.world.finish(&leased[0], Next::Delivered).await;
+    assert_eq!(stand.world.states(refunded).await, [DeliveryState::Pending], "its payment is told");
 }
 
 pub(crate) async fn what_does_not_prove_itself_goes_last_and_earns_nothing(keeper: &dyn Keeper) {

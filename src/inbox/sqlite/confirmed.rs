@@ -1,18 +1,18 @@
 //! What the platform's answer confirms: events of channels that ask before anything is told.
 //!
-//! * An event that is held for nothing but this goes out when an answer tells the same fact with the same money.
+//! * An event that is held for nothing but this goes out when an answer tells the same fact: every name of it, the order and
+//!   the payment that it names, its number, payee and sum. Where another event tells that fact, it is discarded instead.
 //! * An answer that a payment succeeded ends what was waiting under the same number and came before it on the way: a
 //!   pending, failed or authorized one. A close and a success are never both true, so a close stays for a person.
 //! * Whatever else an answer says, or does not say, releases nothing.
 
-use rusqlite::OptionalExtension as _;
 use tollbell_channels::channel::HintNumber;
 use tollbell_channels::model::{Concern, EventKind, Notification, Timestamp};
 
 use super::fault::Fault;
-use super::rows::{concerns_of, concerns_text};
+use super::rows::concerns_text;
 use super::session::Session;
-use super::{facts, holds};
+use super::{facts, holds, unconfirmed};
 use crate::inbox::holds::{BY_PLATFORM, EndHold, HoldEnd, HoldWhat};
 use crate::inbox::{EventId, NotificationId};
 
@@ -37,9 +37,12 @@ pub(super) fn release(
     let mut confirmed = Vec::new();
     for fact in &answer.facts {
         let scope = session.scope(&fact.scope)?;
-        let Some(event) = facts::agreeing(session, scope, fact)? else { continue };
-        if let Some(event) = unconfirmed(session, event)? {
-            confirmed.push((event, HoldEnd::Release));
+        let Some(told) = facts::agreeing(session, scope, fact)? else { continue };
+        for event in unconfirmed::said_by(session, scope, fact)? {
+            if unconfirmed::is_awaited(session, event)? {
+                let end = if event == told { HoldEnd::Release } else { HoldEnd::Discard };
+                confirmed.push((event_id(session, event)?, end));
+            }
         }
         if fact.kind == EventKind::PaymentSucceeded {
             for event in stale(session, scope, number)? {
@@ -60,16 +63,10 @@ pub(super) fn release(
     Ok(())
 }
 
-/// The event, if its hold is open and has no other reason than that nobody confirmed it.
-fn unconfirmed(session: &Session, event: i64) -> Result<Option<EventId>, Fault> {
-    let found: Option<([u8; 16], String)> = session
-        .conn
-        .prepare_cached("SELECT id, concerns FROM events WHERE seq = ?1 AND concerns IS NOT NULL AND hold_end IS NULL")?
-        .query_row([event], |row| Ok((row.get(0)?, row.get(1)?)))
-        .optional()?;
-    let Some((id, concerns)) = found else { return Ok(None) };
-    let is_all = concerns_of(Some(&concerns))?.iter().all(|concern| matches!(concern, Concern::Unconfirmed { .. }));
-    Ok(is_all.then(|| EventId::from_bytes(id)))
+fn event_id(session: &Session, event: i64) -> Result<EventId, Fault> {
+    let id =
+        session.conn.prepare_cached("SELECT id FROM events WHERE seq = ?1")?.query_row([event], |row| row.get(0))?;
+    Ok(EventId::from_bytes(id))
 }
 
 /// Events that wait for an answer about this number and for nothing else, and that a success makes old.

@@ -9,7 +9,7 @@ use super::rows::{
     self, DELIVERY_SELECT, EVENT_COLUMNS, EVENT_TABLES, delivery_seq, event_seq, notification_seq, state_code, to_ms,
 };
 use super::session::Session;
-use super::{SqliteInbox, audit, search, waits};
+use super::{SqliteInbox, audit, search, unconfirmed, waits};
 use crate::inbox::holds::{EndHold, EndedHold, HoldEnd, HoldRecord, HoldWhat, Holds};
 use crate::inbox::{AuditRecord, DeliveryId, DeliveryState, Error, EventId, NotificationId, PAGE_MAX};
 
@@ -106,6 +106,9 @@ pub(super) fn end_hold(session: &mut Session, end: &EndHold) -> Result<EndedHold
                  AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq BETWEEN (e.seq >> 16) << 16 AND (e.seq | 65535) AND d.state = 1 AND {COVERED})"
             ))?
             .execute((delivery_seq(id), code, notification))?;
+    }
+    if end.end == HoldEnd::Release {
+        unconfirmed::take_names(session, notification, now_ms)?;
     }
     let closed = session
         .conn

@@ -5,14 +5,14 @@ use std::sync::Arc;
 use rusqlite::OptionalExtension as _;
 use tollbell_channels::model::{Concern, Fact, Notification, Proof, RawRequest, Timestamp};
 
-use super::facts::{self, NewFact, Outcome};
+use super::facts::{self, NewFact, Outcome, Voice};
 use super::fault::Fault;
 use super::rows::{
     PLACE_BITS, PLACES_MAX, address_bytes, basis_code, concerns_text, from_ms, headers_bytes, state_code, to_ms,
     way_code,
 };
 use super::session::Session;
-use super::{shadow, superseded, waits};
+use super::{shadow, superseded, unconfirmed, waits};
 use crate::inbox::{
     Arrival, DeliveryState, Error, EventId, NewEvent, NotificationId, RoutedTarget, Stored, Way, redact,
 };
@@ -97,6 +97,8 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
     let mut concerns = parts.notification.concerns.clone();
     concerns.extend(is_too_old.then_some(Concern::TooOld));
     concerns.extend(is_told_otherwise.then(|| Concern::Contradiction { field: "platform_id".to_owned() }));
+    let awaits_answer = awaits_answer(&concerns);
+    let voice = if parts.way == Way::Hint && concerns.is_empty() { Voice::Answer } else { Voice::Message };
     let (notification, id) = session.next_notification(now_ms)?;
     insert_body(session, parts, notification)?;
 
@@ -104,11 +106,23 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
     let mut events: Vec<(Inserted, &[RoutedTarget])> = Vec::with_capacity(parts.notification.facts.len());
     let mut sources = Vec::new();
     let mut known = Vec::new();
+    let mut is_known_awaited = false;
     for (index, fact) in parts.notification.facts.iter().enumerate() {
         let fact_scope = session.scope(&fact.scope)?;
-        let Outcome::New(new) = facts::resolve(session, fact_scope, fact, now_ms, &mut learned)? else {
-            known.push((fact_scope, index));
-            continue;
+        let outcome = if awaits_answer {
+            unconfirmed::resolve(session, fact_scope, fact)?
+        } else {
+            facts::resolve(session, fact_scope, fact, voice, now_ms, &mut learned)?
+        };
+        let new = match outcome {
+            Outcome::New(new) => new,
+            Outcome::Known(event) => {
+                known.push((fact_scope, index));
+                if let (true, Some(event)) = (awaits_answer, event) {
+                    is_known_awaited = is_known_awaited || unconfirmed::is_awaited(session, event)?;
+                }
+                continue;
+            }
         };
         let doubt = superseded::contradiction(session, fact_scope, fact)?;
         let routes = parts.routes.get(index).map_or(&[][..], Vec::as_slice);
@@ -122,6 +136,9 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
         };
         let event = insert_event(session, &event, &concerns, doubt)?;
         facts::name_event(session, fact_scope, fact, &new, event.seq, &mut learned)?;
+        if awaits_answer && new.conflict.is_none() {
+            unconfirmed::claim(session, fact_scope, fact, event.seq)?;
+        }
         events.push((event, routes));
         sources.push((fact_scope, index));
     }
@@ -154,7 +171,29 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
             is_unconfirmed: event.is_unconfirmed,
         })
         .collect();
-    Ok(Stored::New { id, events, is_held })
+    // The holds are those of the event's own message; whoever asks the platform asks for this one too.
+    Ok(Stored::New { id, events, is_held: is_held || is_known_awaited })
+}
+
+/// Whether nothing of a message is told before the platform's answer.
+fn awaits_answer(concerns: &[Concern]) -> bool {
+    concerns.iter().any(|concern| matches!(concern, Concern::Unconfirmed { .. }))
+}
+
+/// Whether an event of a repeated message, its own or another one's, still waits for the platform's answer.
+fn is_any_awaited(session: &mut Session, notification: &Notification) -> Result<bool, Fault> {
+    if !awaits_answer(&notification.concerns) {
+        return Ok(false);
+    }
+    for fact in &notification.facts {
+        let scope = session.scope(&fact.scope)?;
+        if let Outcome::Known(Some(event)) = unconfirmed::resolve(session, scope, fact)?
+            && unconfirmed::is_awaited(session, event)?
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether there is a concern, and none that the platform's own answer would not end.
@@ -195,7 +234,7 @@ fn repetition(session: &mut Session, scope: i64, parts: &Parts, now_ms: i64) -> 
                 row.get::<_, i64>(1)?,
                 row.get::<_, u32>(2)?,
                 row.get::<_, bool>(3)?,
-                row.get(4)?,
+                row.get::<_, bool>(4)?,
                 row.get::<_, bool>(5)?,
                 row.get::<_, i64>(6)?,
             ))
@@ -205,6 +244,7 @@ fn repetition(session: &mut Session, scope: i64, parts: &Parts, now_ms: i64) -> 
     if was_shadow && !parts.is_shadow {
         shadow::leave(session, seq, now_ms)?;
     }
+    let is_held = is_held || is_any_awaited(session, &parts.notification)?;
     let is_after_ack = is_acked || session.lazy.acks.contains_key(&seq);
     let waiting = session.count_repetition(seq, is_after_ack, now_ms);
     Ok(Some(Stored::Repeated {

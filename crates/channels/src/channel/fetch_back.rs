@@ -50,6 +50,12 @@ pub trait FetchBack: Send + Sync {
     /// this, made from the answer as [`Answered::kept`] keeps it; none when that cannot be read (any more).
     fn callback(&self, kept: &RawRequest) -> Option<RawRequest>;
 
+    /// Whether [`FetchBack::callback`] makes callbacks at all. Where it does not, what an answer tells reaches no application
+    /// that wants the platform's own request.
+    fn makes_callbacks(&self) -> bool {
+        false
+    }
+
     /// How often the platform may be asked.
     fn pace(&self) -> Pace;
 

@@ -220,6 +220,10 @@ impl Channel for Custom {
         self.recipe.notes()
     }
 
+    fn gives_only_hints(&self) -> bool {
+        self.asked.is_some()
+    }
+
     fn fetch_back(&self) -> Option<&dyn FetchBack> {
         self.asked.as_ref().map(|asked| asked as &dyn FetchBack)
     }

@@ -191,6 +191,10 @@ impl Channel for Mollie {
         self.config.notes.clone()
     }
 
+    fn gives_only_hints(&self) -> bool {
+        self.config.secrets.is_empty()
+    }
+
     fn fetch_back(&self) -> Option<&dyn FetchBack> {
         self.config.api.is_some().then_some(self)
     }

@@ -242,6 +242,10 @@ impl Channel for PayPal {
         self.config.downloads.is_some().then_some(self)
     }
 
+    fn gives_only_hints(&self) -> bool {
+        self.config.confirms
+    }
+
     fn fetch_back(&self) -> Option<&dyn FetchBack> {
         self.config.api.is_some().then_some(self)
     }

@@ -62,6 +62,10 @@ impl FetchBack for Asked {
         Some(draft.request(&self.recipe.verify, kept.received_at))
     }
 
+    fn makes_callbacks(&self) -> bool {
+        true
+    }
+
     fn pace(&self) -> Pace {
         Pace::USUAL
     }

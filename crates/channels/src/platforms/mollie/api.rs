@@ -80,6 +80,10 @@ impl FetchBack for Mollie {
         })
     }
 
+    fn makes_callbacks(&self) -> bool {
+        true
+    }
+
     fn pace(&self) -> Pace {
         Pace::USUAL
     }

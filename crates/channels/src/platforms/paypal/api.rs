@@ -116,6 +116,10 @@ impl FetchBack for PayPal {
         })
     }
 
+    fn makes_callbacks(&self) -> bool {
+        true
+    }
+
     fn pace(&self) -> Pace {
         Pace::USUAL
     }
