@@ -97,6 +97,11 @@ impl Channel for Lifetimes {
         Verdict::Refused(Rejection::UnknownKey { serial })
     }
 
+    /// With the keys of the time at which it was asked: a secret that has ended is not shown to be known.
+    fn challenge(&self, request: &RawRequest) -> Option<Reply> {
+        self.now(request.received_at)?.challenge(request)
+    }
+
     fn answer(&self, answer: Answer, to: Option<&RawRequest>) -> Reply {
         self.whole.answer(answer, to)
     }
@@ -120,6 +125,10 @@ impl Channel for Lifetimes {
 
     fn freshness(&self) -> Option<Duration> {
         self.whole.freshness()
+    }
+
+    fn signed_alone(&self) -> Vec<&str> {
+        self.whole.signed_alone()
     }
 
     /// Each key ends where it is not there any more.
