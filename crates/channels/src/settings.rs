@@ -132,6 +132,8 @@ pub struct Settings {
     values: BTreeMap<&'static str, SettingValue>,
     marks: BTreeMap<(&'static str, usize), KeyMark>,
     ended: BTreeSet<&'static str>,
+    /// Places of lists from which key material was taken because it has ended, as they were before.
+    gaps: BTreeSet<(&'static str, usize)>,
 }
 
 impl Settings {
@@ -142,7 +144,8 @@ impl Settings {
 
     /// No values yet.
     pub fn new(environment: Environment) -> Self {
-        Self { environment, values: BTreeMap::new(), marks: BTreeMap::new(), ended: BTreeSet::new() }
+        let (values, marks) = (BTreeMap::new(), BTreeMap::new());
+        Self { environment, values, marks, ended: BTreeSet::new(), gaps: BTreeSet::new() }
     }
 
     /// Adds a value that the configuration resolved.
