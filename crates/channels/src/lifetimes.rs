@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::channel::{
     Answer, Answered, Channel, FetchBack, FetchRefused, Fetched, FetchedKey, Hint, HintNumber, HttpAnswer, HttpAsk,
-    KeyNote, KeyRefused, KeyRequest, KeySource, Likeness, Pace, Question, Rejection, Verdict, quote,
+    KeyNote, KeyRefused, KeyRequest, KeySource, Likeness, Pace, Question, Rejection, USUAL_CREDENTIAL, Verdict, quote,
 };
 use crate::model::{AckMatch, AppReply, RawRequest, Reply, Timestamp};
 use crate::resign::Resigner;
@@ -21,9 +21,6 @@ pub const ENDS_MAX: usize = 16;
 
 /// What a channel lacks when its last key has ended. Two of which it takes either were found in the whole already.
 const LACKING: &[&str] = &["missing", "empty_list", "no_key_for_algorithm", "either_or"];
-
-/// Status that a refused credential is told as, when ours has ended.
-const UNAUTHORISED: u16 = 401;
 
 /// A channel for each stretch of time.
 pub struct Lifetimes {
@@ -131,6 +128,10 @@ impl Channel for Lifetimes {
         self.whole.signed_alone()
     }
 
+    fn checksum(&self) -> Option<&'static str> {
+        self.all().find_map(|channel| channel.checksum())
+    }
+
     /// Each key ends where it is not there any more.
     fn keys(&self) -> Vec<KeyNote> {
         let is_same =
@@ -209,6 +210,15 @@ impl KeySource for Lifetimes {
 }
 
 impl FetchBack for Lifetimes {
+    fn credential(&self) -> &'static str {
+        self.whole.fetch_back().map_or(USUAL_CREDENTIAL, FetchBack::credential)
+    }
+
+    /// What has ended is shown to nobody any more, not even to its platform.
+    fn can_ask(&self, now: Timestamp) -> bool {
+        self.now(now).and_then(|channel| channel.fetch_back()).is_some_and(|source| source.can_ask(now))
+    }
+
     fn ask(&self, hint: &Hint, now: Timestamp) -> Question {
         let current = self.now(now).and_then(|channel| channel.fetch_back());
         let source = current.or_else(|| self.whole.fetch_back());
@@ -219,7 +229,7 @@ impl FetchBack for Lifetimes {
     fn read(&self, answered: Answered, now: Timestamp) -> Result<Fetched, FetchRefused> {
         match self.now(now).and_then(|channel| channel.fetch_back()) {
             Some(source) => source.read(answered, now),
-            None => Err(FetchRefused::Credential { status: UNAUTHORISED }),
+            None => Err(FetchRefused::CredentialEnded),
         }
     }
 

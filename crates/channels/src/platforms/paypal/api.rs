@@ -23,6 +23,10 @@ pub(super) fn number(event: &Json) -> Option<HintNumber> {
 }
 
 impl FetchBack for PayPal {
+    fn credential(&self) -> &'static str {
+        super::settings::SECRET
+    }
+
     fn ask(&self, hint: &Hint, _: Timestamp) -> Question {
         let api = self.config.api.as_ref().expect("a channel without credentials does not ask");
         Question::get(hint, &api.interface, &format!("{PATH}{}", hint.number()), &api.credential)
