@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 mod flood;
+#[cfg(test)]
+mod late;
 mod pace;
 mod settle;
 
@@ -77,7 +79,7 @@ enum Step {
     Asked,
     /// Nothing to do before this time, or a wake-up.
     Idle(Duration),
-    /// The channel gives no hints, or is not configured any more, or the stop signal came.
+    /// The stop signal came.
     Over,
 }
 
@@ -119,8 +121,9 @@ impl Asker {
 
     /// Asks one question, if one may be asked now.
     async fn step(&self, turns: &mut Turns, takes_over: bool, stop: &mut Stop) -> Step {
-        let Some(asked) = (self.channel_of)(&self.id) else { return Step::Over };
-        let Some(pace) = asked.channel.fetch_back().map(FetchBack::pace) else { return Step::Over };
+        // Who asks for it no more is told so: until then it may come (back) into force.
+        let Some(asked) = (self.channel_of)(&self.id) else { return Step::Idle(SCAN) };
+        let Some(pace) = asked.channel.fetch_back().map(FetchBack::pace) else { return Step::Idle(SCAN) };
         let grounds = match turns.open(Instant::now(), pace) {
             Ok(grounds) => grounds,
             Err(wait) => return Step::Idle(wait),
@@ -196,6 +199,9 @@ impl Asker {
     /// Carries the question, and has the channel read the answer.
     async fn ask(&self, asked: &Asked, leased: &LeasedHint) -> Result<(Fetched, RawRequest), Unanswered> {
         let back = asked.channel.fetch_back().ok_or_else(|| Unanswered::Unreachable("no interface".to_owned()))?;
+        if !back.can_ask((self.clock)()) {
+            return Err(Unanswered::Refused(FetchRefused::CredentialEnded));
+        }
         let question = back.ask(&Hint::from_anybody(leased.number.clone()), (self.clock)());
         let deadline = Instant::now() + QUESTION_MAX;
         let answer = timeout_at(deadline, self.fetch.fetch(question.ask().clone(), deadline))
@@ -234,7 +240,7 @@ impl Asker {
                 warn!(channel = %self.id, %number, again, "the platform does not know a number that it may have named itself; is the credential of the same account and environment?");
             }
             Ok(_) => debug!(channel = %self.id, %number, ground, outcome = settled.outcome, again, "asked"),
-            Err(why @ Unanswered::Refused(FetchRefused::Credential { .. })) => {
+            Err(why @ Unanswered::Refused(FetchRefused::Credential { .. } | FetchRefused::CredentialEnded)) => {
                 error!(channel = %self.id, %number, %why, again, "nothing can be asked until the credential is mended; hints are kept");
             }
             Err(why @ Unanswered::Refused(FetchRefused::Throttled { .. } | FetchRefused::Status { .. })) => {
