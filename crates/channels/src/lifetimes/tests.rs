@@ -161,8 +161,7 @@ fn no_method_of_a_channel_is_left_to_its_default() {
         ("KeySource", include_str!("../channel/fetch.rs")),
         ("FetchBack", include_str!("../channel/fetch_back.rs")),
     ];
-    let wrappers =
-        [("Lifetimes", include_str!("../lifetimes.rs")), ("Succession", include_str!("../succession.rs"))];
+    let wrappers = [("Lifetimes", include_str!("../lifetimes.rs")), ("Succession", include_str!("../succession.rs"))];
     for (name, source) in traits {
         let wanted = functions(source, &format!("pub trait {name}: Send + Sync {{\n"));
         assert!(wanted.len() >= 5, "{name}: {wanted:?}");
