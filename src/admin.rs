@@ -309,10 +309,10 @@ impl Admin {
             Ok(rows) => {
                 let configured = self.control.node.as_ref().map(|node| (node.channels)());
                 for row in rows {
-                    let is_asked = configured.as_ref().is_none_or(|ids| ids.contains(&row.channel));
+                    let is_configured = configured.as_ref().is_none_or(|ids| ids.contains(&row.channel));
                     let label = ByChannel { channel: row.channel.into() };
-                    if !is_asked {
-                        // Nobody asks for a channel that was removed.
+                    if !is_configured && row.open == 0 {
+                        // Nothing waits for a channel that was removed.
                         self.metrics.oldest_hint_seconds.remove(&label);
                         self.metrics.open_hints.remove(&label);
                         continue;

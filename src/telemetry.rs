@@ -6,9 +6,10 @@
 mod lines;
 mod network;
 
+use std::collections::HashSet;
 use std::io::IsTerminal as _;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -170,6 +171,8 @@ pub struct Metrics {
     pub platform_key_expires: Family<ByChannel, Gauge<f64, AtomicU64>>,
     /// When each key of a channel ends, where it does.
     pub key_expires: Family<ByKey, Gauge<f64, AtomicU64>>,
+    /// Which of them are shown, so that a key that has gone takes its series with it.
+    pub shown_keys: Mutex<HashSet<ByKey>>,
     /// When each certificate of a target ends.
     pub target_key_expires: Family<ByTargetKey, Gauge<f64, AtomicU64>>,
     /// Keys that are weak (1), and by what.
@@ -248,6 +251,7 @@ impl Metrics {
             key_downloads: Family::default(),
             platform_key_expires: Family::default(),
             key_expires: Family::default(),
+            shown_keys: Mutex::default(),
             target_key_expires: Family::default(),
             weak_keys: Family::default(),
             hints: Family::default(),

@@ -443,6 +443,34 @@ fn a_node_killed_before_it_asks_asks_later_and_makes_one_event() {
 }
 
 #[test]
+fn a_channel_with_open_hints_does_not_go_unnoticed() {
+    for world in worlds() {
+        let kind = world.platform.kind;
+        world.server.mood(Mood::Answers(ApiConduct::Denied));
+        let gateway = world.start();
+        let hint = world.paid("H-9");
+        assert_eq!(world.send(&hint), 200, "{kind}");
+        wait_for("the refusal", || (world.questions("credential") >= 1.0).then_some(()));
+        // Under another name nobody would ask about what was accepted under this one.
+        world.reconfigure("id = \"pay\"", "id = \"renamed\"");
+        let told = world.cli(&["reload"]);
+        let shown = format!("{told:?}");
+        assert!(shown.contains("channel.pay") && shown.contains("refused"), "{kind}: {shown}");
+        assert!(world.metric("tollbell_open_hints", "\"pay\"") > 0.0, "{kind}");
+        // Who restarts is told.
+        gateway.terminate();
+        let _gateway = world.start();
+        assert!(world.log().contains("accepted hints wait for a channel"), "{kind}: {}", world.log());
+        assert!(world.metric("tollbell_open_hints", "\"pay\"") > 0.0, "{kind}: it is still seen");
+        // Under the old name it is asked about.
+        world.server.mood(Mood::Answers(ApiConduct::Honest));
+        world.reconfigure("id = \"renamed\"", "id = \"pay\"");
+        world.cli(&["reload"]);
+        world.wait_for_events(1);
+    }
+}
+
+#[test]
 fn a_hanging_platform_delays_neither_replies_nor_the_end_of_the_node() {
     for world in worlds() {
         let kind = world.platform.kind;

@@ -15,7 +15,7 @@ use serde_json::Value;
 use support::gateway::TOKEN;
 use tempfile::TempDir;
 use tollbell::app::security::{KEY_AGE_MAX, WORDS};
-use tollbell_channels::platforms::by_kind;
+use tollbell_channels::platforms::{PLATFORMS, by_kind};
 use tollbell_channels::settings::SettingValue;
 use tollbell_channels::simulate::OtherSide;
 
@@ -103,6 +103,7 @@ impl Shop {
             .args(["--lang", lang, "--config"])
             .arg(self.path("tollbell.toml"))
             .args(args)
+            .env("CREDENTIALS_DIRECTORY", self.path("credentials"))
             .output()
             .unwrap()
     }
@@ -214,6 +215,91 @@ fn files_that_others_may_read_or_change_are_found() {
 }
 
 #[test]
+fn every_folder_on_the_way_to_a_file_is_looked_at() {
+    let shop = Shop::of("wechat_pay");
+    shop.lacks("folder_writable");
+    // The key is a link into a folder below one that everybody writes.
+    let open = shop.path("open");
+    fs::create_dir_all(open.join("closed")).unwrap();
+    fs::rename(shop.path("admin.key"), open.join("closed/admin.key")).unwrap();
+    std::os::unix::fs::symlink(open.join("closed/admin.key"), shop.path("admin.key")).unwrap();
+    for (mode, is_found) in [(0o755, false), (0o777, true), (0o1777, false)] {
+        shop.mode("open", mode);
+        if is_found {
+            let finding = shop.still_has("folder_writable", "serious");
+            assert!(finding["file"].as_str().unwrap().ends_with("/open"), "{finding:#?}");
+        } else {
+            shop.still_lacks("folder_writable");
+        }
+    }
+    // So is the folder of the database, which may be elsewhere.
+    let mut shop = Shop::of("wechat_pay");
+    fs::create_dir(shop.path("data")).unwrap();
+    shop.target.push_str("[inbox]\npath = \"data/inbox.db\"\n");
+    shop.mode("data", 0o700);
+    shop.lacks("folder_writable");
+    shop.mode("data", 0o777);
+    let finding = shop.still_has("folder_writable", "serious");
+    assert!(finding["file"].as_str().unwrap().ends_with("/data"), "{finding:#?}");
+}
+
+#[test]
+fn what_belongs_to_another_user_is_found() {
+    let shop = Shop::of("wechat_pay");
+    shop.lacks("foreign_owner");
+    // Only the administrator can give files away; for everybody else the administrator's own are right.
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    std::os::unix::fs::chown(shop.path("admin.key"), Some(54_321), None).unwrap();
+    let finding = shop.still_has("foreign_owner", "serious");
+    assert!(finding["file"].as_str().unwrap().ends_with("admin.key"), "{finding:#?}");
+    // Who owns the database runs the gateway.
+    shop.secret("tollbell.db", b"");
+    std::os::unix::fs::chown(shop.path("tollbell.db"), Some(54_321), None).unwrap();
+    shop.still_lacks("foreign_owner");
+}
+
+#[test]
+fn a_credential_that_everybody_reads_is_found() {
+    let mut shop = Shop::of("wechat_pay");
+    fs::create_dir(shop.path("credentials")).unwrap();
+    shop.secret("credentials/hook", b"whsec_q7Yx2mVb9KdT4wRz8LpN6sHc3JfG5aQe");
+    shop.target = "url = \"http://127.0.0.1:3000/\"\nsecret_credential = \"hook\"\n".to_owned();
+    shop.write();
+    for (folder, file, is_found) in
+        [(0o755, 0o644, true), (0o755, 0o600, false), (0o755, 0o440, false), (0o700, 0o644, false)]
+    {
+        shop.mode("credentials", folder);
+        shop.mode("credentials/hook", file);
+        if is_found {
+            let finding = shop.still_has("config.key_readable", "serious");
+            assert_eq!(finding["line"], shop.line_of("secret_credential"), "{finding:#?}");
+        } else {
+            shop.still_lacks("config.key_readable");
+        }
+    }
+}
+
+#[test]
+fn a_signature_over_a_checksum_is_found_unless_the_platform_is_asked() {
+    let mut tried = 0;
+    for platform in PLATFORMS.iter().filter(|one| one.settings.iter().any(|setting| setting.name == "confirm")) {
+        let mut shop = Shop::of(platform.kind);
+        let asks = shop.channels[0].clone();
+        let without = |word: &str| {
+            let kept: Vec<&str> = asks.lines().filter(|line| !line.starts_with("confirm")).collect();
+            format!("{}\nconfirm = [\"{word}\"]\n", kept.join("\n"))
+        };
+        shop.channels[0] = without("never");
+        drop(shop.has("checksum_only", "serious"));
+        tried += 1;
+    }
+    assert!(tried > 0);
+    Shop::of("wechat_pay").lacks("checksum_only");
+}
+
+#[test]
 fn a_secret_in_the_file_itself_is_worse_when_others_read_it() {
     let mut shop = Shop::of("wechat_pay");
     shop.lacks("config.literal_secret");
@@ -239,8 +325,9 @@ fn listeners_that_are_open_are_found() {
     shop.server = "listen = \"0.0.0.0:8080\"\n".to_owned();
     let finding = shop.has("plain_public", "warning");
     assert_eq!((&finding["line"], &finding["key"]), (&2.into(), &"server.listen".into()), "{finding:#?}");
+    // A proxy stands beside an address that stays open.
     shop.server = "listen = \"0.0.0.0:8080\"\ntrusted_proxies = [\"10.0.0.1\"]\n".to_owned();
-    shop.lacks("plain_public");
+    shop.has("plain_public", "notice");
     shop.server = "listen = \"0.0.0.0:8080\"\ntrusted_proxies = [\"0.0.0.0/0\"]\n".to_owned();
     shop.has("network.everyone", "serious");
     shop.server = "listen = \"[::ffff:127.0.0.1]:8080\"\n".to_owned();
@@ -350,11 +437,26 @@ fn what_is_believed_only_when_asked_is_told() {
         shop.channels.push(asking(shown));
         shop.server = "listen = \"127.0.0.1:8080\"\n".to_owned();
         shop.has("asked_only", "notice");
+        shop.still_lacks("one_network");
+        shop.server = "listen = \"10.1.2.3:8080\"\n".to_owned();
+        shop.has("one_network", "warning");
+        shop.server = "listen = \"10.1.2.3:8080\"\ntrusted_proxies = [\"10.0.0.1\"]\n".to_owned();
+        shop.lacks("one_network");
+        shop.server = "listen = \"127.0.0.1:8080\"\n".to_owned();
+        shop.write();
         shop.still_lacks("token_in_clear");
         shop.server = "listen = \"0.0.0.0:8080\"\n".to_owned();
+        // A credential of before proves no message either.
+        shop.secret("old.key", b"q9Yx2mVb9KdT4wRz8LpN6sHc3JfG5aQf");
+        let now = shop.channels[1].clone();
+        shop.channels[1].push_str("[[channel.former]]\nuntil = \"2999-01-01T00:00:00Z\"\napi_key_file = \"old.key\"\n");
+        shop.has("asked_only", "notice");
+        shop.channels[1] = now;
         if shown {
             drop(shop.has("token_in_clear", "serious"));
             shop.still_lacks("plain_public");
+            shop.server = "listen = \"0.0.0.0:8080\"\ntrusted_proxies = [\"10.0.0.1\"]\n".to_owned();
+            drop(shop.has("token_in_clear", "warning"));
         } else {
             drop(shop.has("plain_public", "warning"));
             shop.still_lacks("token_in_clear");

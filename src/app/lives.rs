@@ -2,7 +2,7 @@
 //! runs.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -12,6 +12,7 @@ use tollbell_channels::channel::strength::{SECRET_BYTES_MIN, Weakness, secrets};
 use tollbell_channels::model::{Environment, Timestamp};
 use tollbell_channels::settings::{Setting, SettingKind, SettingValue, Settings};
 use tollbell_channels::signature::x509::Certificate;
+use tollbell_channels::succession::former_prefix;
 use tracing::{error, warn};
 
 use super::node::Keepers;
@@ -161,12 +162,14 @@ pub(super) fn weak_text(weak: &Weak) -> Message {
 
 /// Shows the keys of a configuration that is taken into use, and no others.
 pub(super) fn announce(metrics: &Metrics, config: &Config, keepers: &Keepers) {
-    metrics.key_expires.clear();
     metrics.target_key_expires.clear();
     metrics.weak_keys.clear();
+    let notes = |channel: &ChannelConfig| {
+        keepers.get(&channel.id).map_or_else(|| channel.channel.keys(), |keeper| keeper.channel().keys())
+    };
+    let known: Vec<_> = config.channels.iter().map(|channel| (channel.id.clone(), notes(channel))).collect();
+    show_ends(metrics, &known);
     for channel in &config.channels {
-        let notes = keepers.get(&channel.id).map_or_else(|| channel.channel.keys(), |keeper| keeper.channel().keys());
-        show_ends(metrics, &channel.id, &notes);
         for weak in weak_keys(channel) {
             let weakness = weak.weakness.word();
             metrics
@@ -187,17 +190,27 @@ pub(super) fn announce(metrics: &Metrics, config: &Config, keepers: &Keepers) {
 fn metric_label(note: &KeyNote, notes: &[KeyNote]) -> String {
     let is_alone = notes.iter().filter(|other| other.label == note.label).count() == 1;
     match &note.fingerprint {
-        Some(number) if !is_alone => number.clone(),
+        Some(number) if !is_alone => format!("{}{number}", former_prefix(&note.label)),
         _ => note.label.clone(),
     }
 }
 
-fn show_ends(metrics: &Metrics, channel: &Arc<str>, notes: &[KeyNote]) {
-    for note in notes {
-        if let Some(end) = note.not_after {
-            let label = ByKey { channel: channel.clone(), key: metric_label(note, notes) };
-            metrics.key_expires.get_or_create(&label).set(end.as_duration().as_secs_f64());
+/// Shows the ends of these channels' keys, and no others.
+fn show_ends(metrics: &Metrics, channels: &[(Arc<str>, Vec<KeyNote>)]) {
+    let mut shown = metrics.shown_keys.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = std::mem::take(&mut *shown);
+    for (channel, notes) in channels {
+        for note in notes {
+            if let Some(end) = note.not_after {
+                let label = ByKey { channel: channel.clone(), key: metric_label(note, notes) };
+                metrics.key_expires.get_or_create(&label).set(end.as_duration().as_secs_f64());
+                shown.insert(label);
+            }
         }
+    }
+    // A key that was fetched goes when its platform has another.
+    for label in before.difference(&shown) {
+        metrics.key_expires.remove(label);
     }
 }
 
@@ -218,11 +231,12 @@ pub(super) async fn watch(receiver: Arc<ArcSwap<Receiver>>, clock: Clock, mut st
 }
 
 fn look(receiver: &Receiver, now: Timestamp, warns: bool) {
-    for door in receiver.doors.iter() {
-        let notes = door.channel().keys();
-        show_ends(&receiver.metrics, &door.id, &notes);
-        for note in notes.iter().filter(|_| warns) {
-            let (channel, key) = (&*door.id, &note.label);
+    let known: Vec<(Arc<str>, Vec<KeyNote>)> =
+        receiver.doors.iter().map(|door| (door.id.clone(), door.channel().keys())).collect();
+    show_ends(&receiver.metrics, &known);
+    for (id, notes) in known.iter().filter(|_| warns) {
+        for note in notes {
+            let (channel, key) = (&**id, &note.label);
             match stage(note.not_after, now) {
                 Some(Stage::Ended(at)) => error!(channel, key, %at, "a key has ended: it proves nothing any more"),
                 Some(Stage::EndsSoon(at)) => warn!(channel, key, %at, "a key ends soon"),
@@ -235,6 +249,33 @@ fn look(receiver: &Receiver, now: Timestamp, warns: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_keys_that_are_there_have_an_end() {
+        let metrics = Metrics::new();
+        let note = |fingerprint: &str, end: &str| KeyNote {
+            label: "cert".to_owned(),
+            algorithm: "RSA 2048".to_owned(),
+            fingerprint: Some(fingerprint.to_owned()),
+            not_after: Some(end.parse().unwrap()),
+        };
+        let (old, new) = (note("4D00", "2026-12-01T00:00:00Z"), note("5E01", "2027-12-01T00:00:00Z"));
+        let other: (Arc<str>, _) = ("other".into(), vec![note("6F02", "2027-01-01T00:00:00Z")]);
+        let shown = || {
+            let text = metrics.render();
+            let own = text.lines().filter(|line| line.starts_with("tollbell_key_expires_timestamp_seconds{"));
+            own.map(|line| line.split('"').nth(3).unwrap().to_owned()).collect::<std::collections::BTreeSet<_>>()
+        };
+        show_ends(&metrics, &[("pay".into(), vec![old.clone()]), other.clone()]);
+        assert_eq!(shown(), ["cert".to_owned()].into());
+        show_ends(&metrics, &[("pay".into(), vec![old, new.clone()]), other]);
+        assert_eq!(shown(), ["4D00", "5E01", "cert"].map(str::to_owned).into());
+        // The old one has gone, and so has the other channel: nobody is told of their ends.
+        show_ends(&metrics, &[("pay".into(), vec![new])]);
+        assert_eq!(shown(), ["cert".to_owned()].into());
+        let text = metrics.render();
+        assert_eq!(text.lines().filter(|line| line.starts_with("tollbell_key_expires_timestamp_seconds{")).count(), 1);
+    }
 
     #[test]
     fn an_end_is_told_in_time() {

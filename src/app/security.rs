@@ -2,9 +2,10 @@
 //! it stands, why it matters, and what to do.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::IpAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ const READABLE: u32 = 0o044;
 const OPEN: u32 = 0o077;
 /// Only the owner of a file may remove it from the folder.
 const STICKY: u32 = 0o1000;
+/// The user to whom the machine belongs.
+const ADMINISTRATOR: u32 = 0;
 /// Largest file that is looked into for a certificate, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
 
@@ -84,13 +87,16 @@ pub const WORDS: &[&str] = &[
     "config_writable",
     "config_readable",
     "folder_writable",
+    "foreign_owner",
     "key_writable",
     "inbox_open",
     "key_old",
     "plain_public",
     "token_in_clear",
     "metrics_open",
+    "one_network",
     "unproven",
+    "checksum_only",
     "asked_only",
     "no_time",
     "no_source_check",
@@ -133,7 +139,7 @@ fn is_literal(warning: &Problem) -> bool {
 fn of_warning(warning: Problem) -> Finding {
     let word = warning.message.key().to_owned();
     let severity = match word.as_str() {
-        "check.test_keys" | "network.everyone" => Severity::Serious,
+        "check.test_keys" | "config.key_readable" | "network.everyone" | "network.tls_key_open" => Severity::Serious,
         word => word.strip_prefix("weakness.").map_or(Severity::Warning, |word| severity_of(word, None)),
     };
     Finding {
@@ -196,11 +202,10 @@ impl Report<'_> {
     fn files(&mut self, config: &Config, literal: &[PathBuf], now: Timestamp) {
         let own: Vec<PathBuf> = self.places.files().map(Path::to_owned).collect();
         let sources = config::sources(self.path, &|name| std::env::var(name).ok());
-        let mut folders: Vec<PathBuf> = Vec::new();
+        let owners = Owners::of(&config.inbox.path);
         for file in &sources {
-            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            if !folders.iter().any(|known| known == folder) {
-                folders.push(folder.to_owned());
+            if owners.is_foreign(file) {
+                self.push_file(Severity::Serious, "foreign_owner", file, |message| message);
             }
             let Some(mode) = mode_of(file) else { continue };
             let told = |message: Message| message.with("mode", format!("{mode:o}"));
@@ -220,7 +225,11 @@ impl Report<'_> {
                 self.push_file(Severity::Notice, "key_old", file, |message| message.with("since", &day));
             }
         }
-        for folder in folders {
+        let led_to: Vec<&Path> = sources.iter().map(PathBuf::as_path).chain([&*config.inbox.path]).collect();
+        for folder in folders_of(&led_to) {
+            if owners.is_foreign(&folder) {
+                self.push_file(Severity::Serious, "foreign_owner", &folder, |message| message);
+            }
             let Some(mode) = mode_of(&folder).filter(|mode| mode & WRITABLE != 0 && mode & STICKY == 0) else {
                 continue;
             };
@@ -243,16 +252,33 @@ impl Report<'_> {
         let plain = network::addresses(&config.server)
             .into_iter()
             .find(|(address, has_tls)| !has_tls && !address.ip().to_canonical().is_loopback());
-        if let Some((address, _)) = plain.filter(|_| config.server.network.trusted_proxies.is_empty()) {
+        if let Some((address, _)) = plain {
+            // A named proxy may encrypt, and whoever reaches this address goes past it.
+            let is_behind = !config.server.network.trusted_proxies.is_empty();
+            let lower = |open, behind| if is_behind { behind } else { open };
             let shown = config.channels.iter().find(|channel| proof_of(channel) == ProofOf::Shown);
             let place = self.places.section("server", "listen");
             match shown {
-                Some(channel) => self.push(Severity::Serious, "token_in_clear", (place, "server.listen"), |message| {
+                Some(channel) => {
+                    let severity = lower(Severity::Serious, Severity::Warning);
+                    self.push(severity, "token_in_clear", (place, "server.listen"), |message| {
+                        message.with("address", address).with("channel", &channel.id)
+                    });
+                }
+                None => {
+                    let severity = lower(Severity::Warning, Severity::Notice);
+                    self.push(severity, "plain_public", (place, "server.listen"), |message| {
+                        message.with("address", address)
+                    });
+                }
+            }
+            let asked = config.channels.iter().find(|channel| channel.channel.fetch_back().is_some());
+            if let Some(channel) = asked.filter(|_| !is_behind) {
+                let severity = if is_private(address.ip()) { Severity::Warning } else { Severity::Notice };
+                let place = self.places.section("server", "listen");
+                self.push(severity, "one_network", (place, "server.listen"), |message| {
                     message.with("address", address).with("channel", &channel.id)
-                }),
-                None => self.push(Severity::Warning, "plain_public", (place, "server.listen"), |message| {
-                    message.with("address", address)
-                }),
+                });
             }
         }
         if config.admin.open_metrics {
@@ -284,6 +310,11 @@ impl Report<'_> {
             ProofOf::Shown | ProofOf::Nothing => {
                 self.push(Severity::Serious, "unproven", (at(self, "verify"), "channel"), told);
             }
+        }
+        if let Some(checksum) = channel.channel.checksum() {
+            self.push(Severity::Serious, "checksum_only", (at(self, "confirm"), "channel"), |message| {
+                told(message).with("checksum", checksum)
+            });
         }
         if !is_asked && channel.channel.freshness().is_none() && channel.platform.freshness.is_none() {
             self.push(Severity::Notice, "no_time", (at(self, "verify"), "channel"), told);
@@ -334,12 +365,12 @@ enum ProofOf {
 
 /// Algorithms of what is shown with a message.
 const SHOWN: &[&str] = &["token", "Basic"];
-/// The label of the credential with which a platform is asked, and its usual algorithm: it proves no message.
-const ASKED_WITH: (&str, &str) = ("api_key", "Bearer");
-
 fn proof_of(channel: &ChannelConfig) -> ProofOf {
     let mut notes = channel.channel.keys();
-    notes.retain(|note| note.label != ASKED_WITH.0 && note.algorithm != ASKED_WITH.1);
+    // What we ask with proves no message.
+    if let Some(back) = channel.channel.fetch_back() {
+        notes.retain(|note| note.label != back.credential());
+    }
     let is_shown = |note: &KeyNote| SHOWN.contains(&note.algorithm.as_str());
     if notes.iter().any(|note| !is_shown(note)) || channel.channel.key_source().is_some() {
         ProofOf::Signed
@@ -367,6 +398,63 @@ fn plain_addresses(target: &TargetConfig) -> Vec<(&'static str, String)> {
         (!is_here).then(|| (setting.name, machine.to_owned()))
     };
     addresses.filter_map(plain).collect()
+}
+
+/// Who may own what a configuration is made of.
+struct Owners(Vec<u32>);
+
+impl Owners {
+    /// The machine's administrator and whoever runs this. Where those are the same, the service runs as somebody else, as a
+    /// rule as him whose the inbox is.
+    fn of(inbox: &Path) -> Self {
+        let me = rustix::process::geteuid().as_raw();
+        let mut owners = vec![ADMINISTRATOR, me];
+        if me == ADMINISTRATOR {
+            let is_there = |path: &&Path| path.exists();
+            let folder = inbox.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            owners.extend([inbox, folder].iter().find(|path| is_there(path)).and_then(|path| owner_of(path)));
+        }
+        Self(owners)
+    }
+
+    /// Whether somebody else owns it, who can then change it whatever its mode says.
+    fn is_foreign(&self, path: &Path) -> bool {
+        owner_of(path).is_some_and(|owner| !self.0.contains(&owner))
+    }
+}
+
+fn owner_of(path: &Path) -> Option<u32> {
+    Some(fs::metadata(path).ok()?.uid())
+}
+
+/// Every folder on the way to these files, as their names say it and as links lead: who can write one of them can put
+/// others in their place.
+fn folders_of(files: &[&Path]) -> Vec<PathBuf> {
+    let mut folders = BTreeSet::new();
+    for file in files {
+        let named = std::path::absolute(file).ok();
+        // A file that is not there yet has a folder all the same.
+        let led = file.canonicalize().ok();
+        let led_folder = named.as_deref().and_then(Path::parent).and_then(|folder| folder.canonicalize().ok());
+        for path in [named, led].into_iter().flatten() {
+            folders.extend(path.ancestors().skip(1).map(Path::to_owned));
+        }
+        folders.extend(led_folder.iter().flat_map(|folder| folder.ancestors()).map(Path::to_owned));
+    }
+    // The same folder under two names is told of once.
+    let is_itself = |folder: &PathBuf| folder.canonicalize().is_ok_and(|canonical| canonical == **folder);
+    let (own, linked): (Vec<PathBuf>, Vec<PathBuf>) = folders.into_iter().partition(is_itself);
+    let is_new = |folder: &PathBuf| folder.canonicalize().is_ok_and(|canonical| !own.contains(&canonical));
+    let linked: Vec<PathBuf> = linked.into_iter().filter(is_new).collect();
+    own.into_iter().chain(linked).collect()
+}
+
+/// An address inside somebody's network, at which a proxy or a container's gateway stands in front.
+fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
 }
 
 fn mode_of(path: &Path) -> Option<u32> {

@@ -12,6 +12,7 @@ use crate::inbox::KeyUses;
 use crate::messages::Message;
 use tollbell_channels::channel::KeyNote;
 use tollbell_channels::model::Timestamp;
+use tollbell_channels::succession::former_prefix;
 
 /// Notifications that are looked at unless said otherwise: some tenths of a second of reading.
 pub(super) const NEWEST: usize = 100_000;
@@ -28,6 +29,13 @@ struct Row {
 }
 
 impl Row {
+    /// Whether proofs call it so: certificates go by their numbers.
+    fn is_called(&self, key: &str) -> bool {
+        let number = self.note.as_ref().and_then(|note| note.fingerprint.as_deref());
+        let is_number = |number: &str| key.strip_prefix(former_prefix(&self.label)) == Some(number);
+        self.label == key || number.is_some_and(is_number)
+    }
+
     fn state(&self, now: Timestamp) -> &'static str {
         match &self.note {
             None => "gone",
@@ -67,12 +75,7 @@ pub(super) async fn run(context: &mut Context<'_>, args: &KeysArgs) -> anyhow::R
         if !is_meant(&used.channel) {
             continue;
         }
-        // Certificates go by their numbers.
-        let is_key = |row: &&mut Row| {
-            let fingerprint = row.note.as_ref().and_then(|note| note.fingerprint.as_ref());
-            row.channel == used.channel && (row.label == used.key || fingerprint == Some(&used.key))
-        };
-        match rows.iter_mut().find(is_key) {
+        match rows.iter_mut().find(|row| row.channel == used.channel && row.is_called(&used.key)) {
             Some(row) => {
                 row.count += used.count;
                 row.last_at = row.last_at.max(Some(used.last_at));
@@ -134,4 +137,29 @@ pub(super) async fn run(context: &mut Context<'_>, args: &KeysArgs) -> anyhow::R
     };
     context.tell(&message)?;
     Ok(OK)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(label: &str, fingerprint: Option<&str>) -> Row {
+        let note = KeyNote {
+            label: label.to_owned(),
+            algorithm: "RSA 2048".to_owned(),
+            fingerprint: fingerprint.map(str::to_owned),
+            not_after: None,
+        };
+        Row { channel: "pay".to_owned(), label: label.to_owned(), note: Some(note), count: 0, last_at: None }
+    }
+
+    #[test]
+    fn certificates_go_by_their_numbers_also_when_they_are_of_before() {
+        let (now, before) = (row("cert", Some("5E01")), row("former cert", Some("5E01")));
+        let older = row("former 2 cert", Some("4D00"));
+        assert!(now.is_called("5E01") && now.is_called("cert") && !now.is_called("former 5E01"));
+        assert!(before.is_called("former 5E01") && !before.is_called("5E01") && !before.is_called("former 4D00"));
+        assert!(older.is_called("former 2 4D00") && !older.is_called("former 4D00"));
+        assert!(row("former key", None).is_called("former key") && !row("former key", None).is_called("former "));
+    }
 }

@@ -13,9 +13,9 @@ use tollbell_channels::model::{AckMatch, AppReply};
 
 use super::context::{Context, visible};
 use super::{ExitCode, FAILED, OK, ShadowArgs};
-use crate::inbox::hints::{HintFilter, HintRecord};
+use crate::inbox::NotificationId;
+use crate::inbox::hints::HintSums;
 use crate::inbox::shadow::{ShadowNote, ShadowVerdict};
-use crate::inbox::{NotificationId, PAGE_MAX};
 use crate::messages::Message;
 
 /// Longest line of the log in bytes; the format that the documentation gives makes some 150.
@@ -59,20 +59,8 @@ struct Hinted {
     accepted: u64,
     /// Refused by it.
     refused: u64,
-    /// Numbers of which the platform told us what happened, among those looked at.
-    told: u64,
-    /// Numbers about which the last question had no answer, among those looked at.
-    unanswered: u64,
-}
-
-impl Hinted {
-    /// What the questions came to, by the hints that are kept of a channel, the open ones first.
-    fn count(&mut self, records: &[HintRecord]) {
-        let is_told = |record: &&HintRecord| record.notification.is_some();
-        let is_unanswered = |record: &&HintRecord| record.failures > 0;
-        self.told = records.iter().filter(is_told).count() as u64;
-        self.unanswered = records.iter().filter(is_unanswered).count() as u64;
-    }
+    /// What asking came to.
+    sums: HintSums,
 }
 
 impl Comparison {
@@ -80,13 +68,17 @@ impl Comparison {
     fn is_good(&self) -> bool {
         self.only_app_accepted.is_empty()
             && self.not_seen.is_empty()
-            && self.hints.unanswered == 0
+            && self.hints.sums.unanswered == 0
+            // Strangers invent numbers. What the platform or a known sender named exists, unless we ask in another account
+            // or environment than theirs.
+            && self.hints.sums.unknown_proven == 0
+            && (self.hints.accepted == 0 || self.hints.sums.told > 0)
             && self.shows_something()
     }
 
     /// Something was accepted on both sides, and where that was a hint, the platform told what it was about.
     fn shows_something(&self) -> bool {
-        self.both_accepted > 0 || (self.hints.accepted > 0 && self.hints.told > 0)
+        self.both_accepted > 0 || (self.hints.accepted > 0 && self.hints.sums.told > 0)
     }
 }
 
@@ -101,9 +93,8 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ShadowArgs) -> anyhow:
     let (answered, unreadable_lines) = read_log(&args.log)
         .with_context(|| context.text(&Message::new("doing.read_log").with("path", args.log.display())))?;
     let mut comparison = Comparison { unreadable_lines, ..compare(&notes, answered, &*channel.channel) };
-    let filter = HintFilter { channel: Some(args.channel.clone()), limit: PAGE_MAX, ..HintFilter::default() };
-    let hints = inbox.hints(filter).await.with_context(|| context.text(&Message::new("doing.read_inbox")))?;
-    comparison.hints.count(&hints);
+    let sums = inbox.hint_sums(&args.channel).await;
+    comparison.hints.sums = sums.with_context(|| context.text(&Message::new("doing.read_inbox")))?;
     if context.is_json {
         context.say_json(&to_json(&comparison))?;
     } else {
@@ -222,10 +213,11 @@ fn tell(context: &mut Context<'_>, found: &Comparison) -> anyhow::Result<()> {
     for (request, at) in found.not_seen.iter().take(LISTED_MAX) {
         context.say(&format!("  {}  {}", visible(request), visible(at)))?;
     }
-    let Hinted { accepted, refused, told, unanswered } = found.hints;
+    let Hinted { accepted, refused, sums } = found.hints;
     if accepted + refused > 0 {
         context.tell(&Message::new("shadow.hints").with("accepted", accepted).with("refused", refused))?;
-        context.tell(&Message::new("shadow.asked").with("told", told).with("unanswered", unanswered))?;
+        let asked = Message::new("shadow.asked").with("told", sums.told).with("unanswered", sums.unanswered);
+        context.tell(&asked.with("unknown", sums.unknown).with("proven", sums.unknown_proven))?;
     }
     if found.not_logged > 0 {
         context.tell(&Message::new("shadow.not_logged").with("count", found.not_logged))?;
@@ -235,7 +227,7 @@ fn tell(context: &mut Context<'_>, found: &Comparison) -> anyhow::Result<()> {
     }
     let verdict = match (found.is_good(), found.shows_something()) {
         (true, _) => "shadow.good",
-        (false, false) if unanswered == 0 => "shadow.nothing",
+        (false, false) if sums.unanswered == 0 && sums.unknown == 0 => "shadow.nothing",
         (false, _) => "shadow.not_yet",
     };
     context.tell(&Message::new(verdict))
@@ -256,8 +248,10 @@ fn to_json(found: &Comparison) -> Value {
         "hints": {
             "accepted": found.hints.accepted,
             "refused": found.hints.refused,
-            "told": found.hints.told,
-            "unanswered": found.hints.unanswered,
+            "told": found.hints.sums.told,
+            "unanswered": found.hints.sums.unanswered,
+            "unknown": found.hints.sums.unknown,
+            "unknown_of_known_senders": found.hints.sums.unknown_proven,
         },
         "unreadable_lines": found.unreadable_lines,
         "ready_to_switch": found.is_good(),
@@ -266,17 +260,78 @@ fn to_json(found: &Comparison) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tollbell_channels::channel::{Hint, HintNumber};
+    use tollbell_channels::signature::hmac::{HmacHash, HmacKey};
+
     use super::*;
+    use crate::inbox::Admin as _;
+    use crate::inbox::hints::{Ground, HintClaim, HintClaimed, HintEnd, Hints as _, Learned, Told};
+    use crate::inbox::sqlite::{Options, SqliteInbox};
 
     #[test]
     fn hints_speak_for_the_switch_only_by_what_the_platform_told() {
-        let of = |told, unanswered| Comparison {
-            hints: Hinted { accepted: 3, refused: 0, told, unanswered },
-            ..Comparison::default()
-        };
+        let with =
+            |sums: HintSums| Comparison { hints: Hinted { accepted: 3, refused: 0, sums }, ..Comparison::default() };
+        let of = |told, unanswered| with(HintSums { told, unanswered, ..HintSums::default() });
+        let unknown = |unknown, unknown_proven| with(HintSums { told: 1, unanswered: 0, unknown, unknown_proven });
+        assert!(unknown(100, 0).is_good(), "strangers invent numbers");
+        assert!(!unknown(1, 1).is_good(), "the platform does not know what it named itself");
+        let beside = Comparison { both_accepted: 1, ..of(0, 0) };
+        assert!(!beside.is_good(), "what is signed says nothing about what is asked");
         assert!(of(1, 0).is_good());
         assert!(!of(0, 0).is_good(), "nobody knows yet whether asking works");
         assert!(!of(1, 1).is_good(), "a question has no answer");
+    }
+
+    /// A hint whose sender knows the channel's secret.
+    fn vouched(text: &str) -> Hint {
+        let key = HmacKey::new(b"secret", HmacHash::Sha256, "key");
+        let verified = key.verify_any(b"m", &[key.sign(b"m").as_slice()], "plain").unwrap();
+        Hint::from_platform(HintNumber::new(text).unwrap(), &verified)
+    }
+
+    #[tokio::test]
+    async fn numbers_that_the_platform_does_not_know_are_counted_however_many_there_are() {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let now = crate::clock::system()();
+        let inbox = SqliteInbox::open(folder.path().join("inbox.db"), Options::new(crate::clock::system())).unwrap();
+        let source = |index: u8| Some(std::net::IpAddr::from([10, index, 0, 1]));
+        for index in 0..20_u8 {
+            let invented = Hint::from_anybody(HintNumber::new(&format!("x{index}")).unwrap());
+            let hint = if index == 0 { vouched("real") } else { invented };
+            let told = Told { channel: "pay".to_owned(), hint, source: source(index), at: now, gap: Duration::ZERO };
+            inbox.note_hint(told).await.unwrap();
+        }
+        let mut ended = 0;
+        loop {
+            let claim = HintClaim {
+                channel: "pay".to_owned(),
+                grounds: Ground::ALL.to_vec(),
+                now,
+                lease: Duration::from_secs(20),
+                takes_over: false,
+            };
+            let HintClaimed::Leased(leased) = inbox.claim_hint(claim).await.unwrap() else { break };
+            let end = HintEnd {
+                channel: "pay".to_owned(),
+                number: leased.number,
+                token: leased.token,
+                now,
+                gap: Duration::ZERO,
+                learned: Learned::Unknown,
+                outcome: "unknown",
+                again: None,
+            };
+            inbox.end_hint(end).await.unwrap();
+            ended += 1;
+        }
+        let sums = inbox.hint_sums("pay").await.unwrap();
+        assert_eq!((ended, sums.unknown, sums.unknown_proven), (20, 20, 1), "{sums:?}");
+        assert_eq!((sums.told, sums.unanswered), (0, 0));
+        assert_eq!(inbox.hint_sums("other").await.unwrap(), HintSums::default());
+        inbox.close().await;
     }
 
     #[test]

@@ -182,7 +182,14 @@ pub(super) fn key(
             None => Err(Message::new("config.no_variable")),
         },
         _ => match variable(CREDENTIALS) {
-            Some(credentials) if is_plain_name(&value) => read_key_file(Path::new(&credentials), &value, false),
+            Some(credentials) if is_plain_name(&value) => {
+                let folder = Path::new(&credentials);
+                if let Some(mode) = world_readable(&folder.join(&*value)).filter(|_| is_secret) {
+                    let message = Message::new("config.key_readable").with("name", name);
+                    section.warning(&key, message.with("mode", format!("{mode:o}")));
+                }
+                read_key_file(folder, &value, false)
+            }
             Some(_) => Err(Message::new("config.bad_credential")),
             None => Err(Message::new("config.no_credentials").with("variable", CREDENTIALS)),
         },
@@ -198,6 +205,16 @@ pub(super) fn key(
             None
         }
     }
+}
+
+/// The mode of a file that everybody on the machine can read: it and its folder are open to all. The group counts not:
+/// who manages credentials gives the service its right by an access list, which shows as the group's.
+fn world_readable(path: &Path) -> Option<u32> {
+    const READ: u32 = 0o004;
+    const PASS: u32 = 0o001;
+    let mode = |path: &Path| Some(fs::metadata(path).ok()?.permissions().mode() & 0o777);
+    let is_reached = mode(path.parent()?)? & PASS != 0;
+    mode(path).filter(|mode| is_reached && mode & READ != 0)
 }
 
 fn is_plain_name(name: &str) -> bool {

@@ -38,6 +38,9 @@ pub trait Hints: Send + Sync {
     /// How many hints of each channel are open, and since when.
     async fn hint_backlog(&self) -> Result<Vec<HintBacklog>, Error>;
 
+    /// What asking about the hints of a channel came to, counted over all that are remembered.
+    async fn hint_sums(&self, channel: &str) -> Result<HintSums, Error>;
+
     /// Changes whenever a hint became due. A lost wake-up costs latency, never data.
     fn hint_wakes(&self) -> watch::Receiver<u64>;
 }
@@ -292,6 +295,20 @@ pub struct HintBacklog {
     pub open: u64,
     /// Since when the oldest of them has been known.
     pub oldest_at: Option<Timestamp>,
+}
+
+/// What asking about the hints of a channel came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HintSums {
+    /// Numbers of which the platform told what happened.
+    pub told: u64,
+    /// Numbers about which the last question had no answer.
+    pub unanswered: u64,
+    /// Numbers that the platform does not know, whoever named them.
+    pub unknown: u64,
+    /// Those of them that stand on [`Ground::Proven`]: whoever named them knows the channel's secret, or has named
+    /// numbers before that exist.
+    pub unknown_proven: u64,
 }
 
 /// Open hints of a channel from which on nothing new is taken from networks that proved nothing.

@@ -8,6 +8,8 @@
 
 #[cfg(test)]
 mod flood;
+#[cfg(test)]
+mod late;
 mod pace;
 mod settle;
 
@@ -85,7 +87,7 @@ enum Step {
     Asked,
     /// Nothing to do before this time, or a wake-up.
     Idle(Duration),
-    /// The channel gives no hints, or is not configured any more, or the stop signal came.
+    /// The stop signal came.
     Over,
 }
 
@@ -127,6 +129,7 @@ impl Asker {
     }
 
     /// Asks one question, if one may be asked now.
+<<<<<<< HEAD
     async fn step(
         &self,
         turns: &mut Turns,
@@ -136,6 +139,12 @@ impl Asker {
     ) -> Step {
         let Some(asked) = (self.channel_of)(&self.id) else { return Step::Over };
         let Some(pace) = asked.channel.fetch_back().map(FetchBack::pace) else { return Step::Over };
+=======
+    async fn step(&self, turns: &mut Turns, takes_over: bool, stop: &mut Stop) -> Step {
+        // Who asks for it no more is told so: until then it may come (back) into force.
+        let Some(asked) = (self.channel_of)(&self.id) else { return Step::Idle(SCAN) };
+        let Some(pace) = asked.channel.fetch_back().map(FetchBack::pace) else { return Step::Idle(SCAN) };
+>>>>>>> part-m3
         let grounds = match turns.open(Instant::now(), pace) {
             Ok(grounds) => grounds,
             Err(wait) => return Step::Idle(wait),
@@ -226,7 +235,14 @@ impl Asker {
         sent: &mut Sent,
     ) -> Result<(Fetched, RawRequest), Unanswered> {
         let back = asked.channel.fetch_back().ok_or_else(|| Unanswered::Unreachable("no interface".to_owned()))?;
+<<<<<<< HEAD
         let hint = Hint::from_anybody(leased.number.clone());
+=======
+        if !back.can_ask((self.clock)()) {
+            return Err(Unanswered::Refused(FetchRefused::CredentialEnded));
+        }
+        let question = back.ask(&Hint::from_anybody(leased.number.clone()), (self.clock)());
+>>>>>>> part-m3
         let deadline = Instant::now() + QUESTION_MAX;
         if let NextAsk::Question(question) = back.ask(&hint, credential.as_ref(), (self.clock)()) {
             let result = self.carry(back, question, deadline, sent).await;
@@ -306,10 +322,14 @@ impl Asker {
                 warn!(channel = %self.id, %number, again, "the platform does not know a number that it may have named itself; is the credential of the same account and environment?");
             }
             Ok(_) => debug!(channel = %self.id, %number, ground, outcome = settled.outcome, again, "asked"),
+<<<<<<< HEAD
             Err(
                 why @ (Unanswered::Refused(FetchRefused::Credential { .. })
                 | Unanswered::Login(FetchRefused::Credential { .. })),
             ) => {
+=======
+            Err(why @ Unanswered::Refused(FetchRefused::Credential { .. } | FetchRefused::CredentialEnded)) => {
+>>>>>>> part-m3
                 error!(channel = %self.id, %number, %why, again, "nothing can be asked until the credential is mended; hints are kept");
             }
             Err(

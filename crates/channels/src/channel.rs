@@ -17,6 +17,7 @@ pub use fetch::{
 
 pub use fetch_back::{
     Answered, ApiCredential, FETCH_REFUSED_WORDS, FetchBack, FetchRefused, Fetched, Pace, Question, RETRY_AFTER_MAX,
+    USUAL_CREDENTIAL,
 };
 pub use hint::{HINT_BYTES_MAX, Hint, HintNumber};
 pub use login::{
@@ -81,6 +82,12 @@ pub trait Channel: Send + Sync {
     /// is brought the whole must be told so. Empty where everything that is brought on is covered.
     fn signed_alone(&self) -> Vec<&str> {
         Vec::new()
+    }
+
+    /// What stands for a message under its signature where that is no cryptographic digest, and the platform is not asked
+    /// either: whoever has seen one such message can put another under the same signature. None where all is well.
+    fn checksum(&self) -> Option<&'static str> {
+        None
     }
 
     /// Public facts about the configured keys (fingerprints, sizes, expiry), for people.

@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::channel::{
     Answer, Answered, Channel, Credential, FetchBack, FetchRefused, Fetched, FetchedKey, Hint, HintNumber, HttpAnswer,
-    HttpAsk, KeyNote, KeyRefused, KeyRequest, KeySource, Likeness, NextAsk, Pace, Rejection, Verdict, quote,
+    HttpAsk, KeyNote, KeyRefused, KeyRequest, KeySource, Likeness, NextAsk, Pace, Rejection, USUAL_CREDENTIAL, Verdict,
+    quote,
 };
 use crate::model::{AckMatch, AppReply, RawRequest, Reply, Timestamp};
 use crate::resign::Resigner;
@@ -21,9 +22,6 @@ pub const ENDS_MAX: usize = 16;
 
 /// What a channel lacks when its last key has ended. Two of which it takes either were found in the whole already.
 const LACKING: &[&str] = &["missing", "empty_list", "no_key_for_algorithm", "either_or"];
-
-/// Status that a refused credential is told as, when ours has ended.
-const UNAUTHORISED: u16 = 401;
 
 /// A channel for each stretch of time.
 pub struct Lifetimes {
@@ -97,6 +95,11 @@ impl Channel for Lifetimes {
         Verdict::Refused(Rejection::UnknownKey { serial })
     }
 
+    /// With the keys of the time at which it was asked: a secret that has ended is not shown to be known.
+    fn challenge(&self, request: &RawRequest) -> Option<Reply> {
+        self.now(request.received_at)?.challenge(request)
+    }
+
     fn answer(&self, answer: Answer, to: Option<&RawRequest>) -> Reply {
         self.whole.answer(answer, to)
     }
@@ -120,6 +123,14 @@ impl Channel for Lifetimes {
 
     fn freshness(&self) -> Option<Duration> {
         self.whole.freshness()
+    }
+
+    fn signed_alone(&self) -> Vec<&str> {
+        self.whole.signed_alone()
+    }
+
+    fn checksum(&self) -> Option<&'static str> {
+        self.all().find_map(|channel| channel.checksum())
     }
 
     /// Each key ends where it is not there any more.
@@ -204,6 +215,15 @@ impl KeySource for Lifetimes {
 }
 
 impl FetchBack for Lifetimes {
+    fn credential_label(&self) -> &'static str {
+        self.whole.fetch_back().map_or(USUAL_CREDENTIAL, FetchBack::credential_label)
+    }
+
+    /// What has ended is shown to nobody any more, not even to its platform.
+    fn can_ask(&self, now: Timestamp) -> bool {
+        self.now(now).and_then(|channel| channel.fetch_back()).is_some_and(|source| source.can_ask(now))
+    }
+
     fn ask(&self, hint: &Hint, credential: Option<&Credential>, now: Timestamp) -> NextAsk {
         let current = self.now(now).and_then(|channel| channel.fetch_back());
         let source = current.or_else(|| self.whole.fetch_back());
@@ -214,7 +234,7 @@ impl FetchBack for Lifetimes {
     fn read(&self, answered: Answered, now: Timestamp) -> Result<Fetched, FetchRefused> {
         match self.now(now).and_then(|channel| channel.fetch_back()) {
             Some(source) => source.read(answered, now),
-            None => Err(FetchRefused::Credential { status: UNAUTHORISED }),
+            None => Err(FetchRefused::CredentialEnded),
         }
     }
 

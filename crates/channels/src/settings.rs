@@ -134,6 +134,8 @@ pub struct Settings {
     ended: BTreeSet<&'static str>,
     /// What came from the settings that were laid over others.
     laid_over: BTreeSet<&'static str>,
+    /// Places of lists from which key material was taken because it has ended, as they were before.
+    gaps: BTreeSet<(&'static str, usize)>,
 }
 
 impl Settings {
@@ -144,7 +146,9 @@ impl Settings {
 
     /// No values yet.
     pub fn new(environment: Environment) -> Self {
-        Self { environment, values: BTreeMap::new(), marks: BTreeMap::new(), ended: BTreeSet::new(), laid_over: BTreeSet::new() }
+        let (values, marks) = (BTreeMap::new(), BTreeMap::new());
+        let (ended, laid_over, gaps) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { environment, values, marks, ended, laid_over, gaps }
     }
 
     /// Adds a value that the configuration resolved.

@@ -42,12 +42,26 @@ impl Succession {
     }
 }
 
+/// How the name of a key of before begins.
+const FORMER: &str = "former ";
+
 /// What a key of before is called in proofs and for people, so that it is seen who still signs with it.
 fn former_label(place: usize, label: &str) -> String {
     match place {
-        0 => format!("former {label}"),
-        _ => format!("former {} {label}", place + 1),
+        0 => format!("{FORMER}{label}"),
+        _ => format!("{FORMER}{} {label}", place + 1),
     }
+}
+
+/// How the name of a key begins that says it is of before; empty for the others. Certificates go by their numbers in
+/// proofs, and those of before by this and their numbers.
+pub fn former_prefix(label: &str) -> &str {
+    let Some(rest) = label.strip_prefix(FORMER) else { return "" };
+    let name = match rest.split_once(' ') {
+        Some((place, name)) if place.parse::<usize>().is_ok() => name,
+        _ => rest,
+    };
+    label.strip_suffix(name).unwrap_or_default()
 }
 
 /// Whether another key could make a difference.
@@ -125,9 +139,17 @@ impl Channel for Succession {
         self.current.signed_alone()
     }
 
+    /// What was signed with a key of before is as weak as that was.
+    fn checksum(&self) -> Option<&'static str> {
+        self.current.checksum().or_else(|| self.former.iter().find_map(|former| former.channel.checksum()))
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         let mut notes = self.current.keys();
         for (place, former) in self.former.iter().enumerate() {
+            // Nobody asks with a credential of before.
+            let credential = former.channel.fetch_back().map(FetchBack::credential_label);
+            let proves = |note: &KeyNote| Some(note.label.as_str()) != credential;
             // A shared secret has no fingerprint: two of them may look the same and be others.
             let known: Vec<KeyNote> = notes.iter().filter(|note| note.fingerprint.is_some()).cloned().collect();
             let ends = |note: KeyNote| KeyNote {
@@ -135,7 +157,9 @@ impl Channel for Succession {
                 not_after: Some(note.not_after.map_or(former.until, |own| own.min(former.until))),
                 ..note
             };
-            notes.extend(former.channel.keys().into_iter().filter(|note| !known.contains(note)).map(ends));
+            notes.extend(
+                former.channel.keys().into_iter().filter(|note| proves(note) && !known.contains(note)).map(ends),
+            );
         }
         notes
     }
@@ -281,6 +305,34 @@ mod tests {
             assert!(!is_genuine(&spoiled, at()), "{}", platform.kind);
         }
         assert!(others.len() < PLATFORMS.len() / 2, "{others:?}");
+    }
+
+    #[test]
+    fn a_name_tells_that_its_key_is_of_before() {
+        for (place, prefix) in [(0, "former "), (1, "former 2 "), (3, "former 4 ")] {
+            assert_eq!(former_prefix(&former_label(place, "public_key")), prefix);
+        }
+        assert_eq!((former_prefix("public_key"), former_prefix("former "), former_prefix("")), ("", "former ", ""));
+    }
+
+    #[test]
+    fn nobody_asks_with_a_credential_of_before() {
+        let mut tried = 0;
+        for platform in PLATFORMS {
+            let Some(office) = (platform.simulate)().api_office() else { continue };
+            let empty = crate::settings::Settings::new(crate::model::Environment::Sandbox);
+            let written = office.written_settings("http://127.0.0.1:9").into_iter();
+            let settings = written.fold(empty, |all, one| all.with(one.name, one.value));
+            let build = || -> Arc<dyn Channel> { Arc::from((platform.build)(&settings).unwrap()) };
+            let Some(credential) = build().fetch_back().map(FetchBack::credential_label) else { continue };
+            tried += 1;
+            assert!(build().keys().iter().any(|note| note.label == credential), "{}: {credential}", platform.kind);
+            let former = vec![Former { channel: build(), until: at() + Duration::from_hours(1) }];
+            let notes = Succession::of(build(), former).keys();
+            let of_before = format!("former {credential}");
+            assert!(notes.iter().all(|note| note.label != of_before), "{}: {notes:?}", platform.kind);
+        }
+        assert!(tried > 0);
     }
 
     #[test]

@@ -18,8 +18,8 @@ use super::session::Session;
 use super::{SqliteInbox, confirmed};
 use crate::inbox::hints::{
     ANSWERED_FOR, CLOSED_MAX, Ground, HISTORY_MAX, HintBacklog, HintClaim, HintClaimed, HintEnd, HintEnded, HintFilter,
-    HintRecord, HintState, Hints, Learned, LeasedHint, NETWORKS_MAX, Noted, OPEN_FOR, OPEN_MAX, OPEN_STRANGERS_MAX,
-    QUIET_AFTER, Told, UNKNOWN_FOR, WAIT_MAX, busy_wait, places,
+    HintRecord, HintState, HintSums, Hints, Learned, LeasedHint, NETWORKS_MAX, Noted, OPEN_FOR, OPEN_MAX,
+    OPEN_STRANGERS_MAX, QUIET_AFTER, Told, UNKNOWN_FOR, WAIT_MAX, busy_wait, places,
 };
 use crate::inbox::rejections::Network;
 use crate::inbox::{Error, LeaseToken};
@@ -92,6 +92,11 @@ impl Hints for SqliteInbox {
 
     async fn hint_backlog(&self) -> Result<Vec<HintBacklog>, Error> {
         self.shared.readers.read(look::backlog).await
+    }
+
+    async fn hint_sums(&self, channel: &str) -> Result<HintSums, Error> {
+        let channel = channel.to_owned();
+        self.shared.readers.read(move |conn| look::sums(conn, &channel)).await
     }
 
     fn hint_wakes(&self) -> watch::Receiver<u64> {

@@ -53,6 +53,7 @@ pub(super) const OUTCOMES: &[&str] = &[
     "unknown",
     "unreachable",
     "credential",
+    "credential_ended",
     "throttled",
     "status",
     "too_large",
@@ -95,7 +96,7 @@ pub(super) fn settle(
         }
         Err(Unanswered::Refused(refused)) => {
             let (again, ended) = match refused {
-                FetchRefused::Credential { .. } => (failed(FAILED_MAX), Ended::Denied),
+                FetchRefused::Credential { .. } | FetchRefused::CredentialEnded => (failed(FAILED_MAX), Ended::Denied),
                 FetchRefused::Throttled { after } => (failed(FAILED_MAX), Ended::Throttled(*after)),
                 FetchRefused::Status { .. } => (failed(FAILED_MAX), Ended::Unavailable),
                 FetchRefused::TooLarge { .. }
@@ -161,6 +162,8 @@ mod tests {
             assert!(again.is_some_and(|at| at <= 600), "{again:?}");
             assert_eq!(ended, Ended::Denied);
         }
+        let ended = Err(Unanswered::Refused(FetchRefused::CredentialEnded));
+        assert_eq!(wait(&ended, &leased(1, 0, false)), (Some(10), Ended::Denied));
         let odd = Err(Unanswered::Refused(FetchRefused::OtherNumber));
         assert_eq!(wait(&odd, &leased(1, 0, false)), (Some(10), Ended::Answered));
         assert_eq!(wait(&odd, &leased(99, 99, false)), (Some(6 * 3600), Ended::Answered));

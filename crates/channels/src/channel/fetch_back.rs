@@ -24,6 +24,9 @@ use super::hint::{Hint, HintNumber};
 use super::login::{Credential, NextAsk};
 use crate::model::{Notification, Proven, RawRequest, Timestamp};
 
+/// What the credential is called on most platforms that are asked.
+pub const USUAL_CREDENTIAL: &str = "api_key";
+
 /// Longest wait that a platform's answer can impose.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_hours(1);
 
@@ -32,6 +35,17 @@ pub(super) const AGENT: &str = concat!("tollbell/", env!("CARGO_PKG_VERSION"));
 
 /// A channel that can ask its platform about a number. Pure: bytes and the time go in, bytes and facts come out.
 pub trait FetchBack: Send + Sync {
+    /// The label of the credential among [`crate::channel::Channel::keys`]: it lets us ask, and proves no message.
+    fn credential_label(&self) -> &'static str {
+        USUAL_CREDENTIAL
+    }
+
+    /// Whether there is a credential to ask with at this time. Where there is none, nothing is sent: the platform would
+    /// learn a secret that was given up, and somebody has to look anyway.
+    fn can_ask(&self, _now: Timestamp) -> bool {
+        true
+    }
+
     /// What to send next: the question, or the login whose credential it needs. `credential` is what the last login
     /// gave, if any; a channel that needs none passes it over.
     fn ask(&self, hint: &Hint, credential: Option<&Credential>, now: Timestamp) -> NextAsk;
@@ -241,6 +255,10 @@ pub enum FetchRefused {
         /// The status code.
         status: u16,
     },
+    /// Our credential has ended by our own configuration, so the platform was not asked: somebody must look, and the
+    /// question stays open.
+    #[error("the configured credential has ended, so the platform was not asked")]
+    CredentialEnded,
     /// The platform wants to be asked less often.
     #[error("the platform wants to be asked later")]
     Throttled {
@@ -278,6 +296,7 @@ impl FetchRefused {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Credential { .. } => "credential",
+            Self::CredentialEnded => "credential_ended",
             Self::Throttled { .. } => "throttled",
             Self::Status { .. } => "status",
             Self::TooLarge { .. } => "too_large",
@@ -289,8 +308,16 @@ impl FetchRefused {
 }
 
 /// Every word of [`FetchRefused::word`].
-pub const FETCH_REFUSED_WORDS: &[&str] =
-    &["credential", "throttled", "status", "too_large", "malformed", "other_number", "other_environment"];
+pub const FETCH_REFUSED_WORDS: &[&str] = &[
+    "credential",
+    "credential_ended",
+    "throttled",
+    "status",
+    "too_large",
+    "malformed",
+    "other_number",
+    "other_environment",
+];
 
 /// What a channel shows the platform when it asks: a header with a secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -444,6 +471,7 @@ mod tests {
     fn every_word_is_listed() {
         let all = [
             FetchRefused::Credential { status: 401 },
+            FetchRefused::CredentialEnded,
             FetchRefused::Throttled { after: None },
             FetchRefused::Status { status: 500 },
             FetchRefused::TooLarge { limit: 1 },

@@ -234,6 +234,11 @@ impl Channel for PayPal {
         fields
     }
 
+    /// A CRC-32 is linear: only the platform's own word says whose the body is.
+    fn checksum(&self) -> Option<&'static str> {
+        (!self.config.confirms).then_some("CRC-32")
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         self.config.notes.iter().chain(&self.fetched_notes).cloned().collect()
     }

@@ -59,6 +59,12 @@ impl Settings {
         self.ended.contains(setting)
     }
 
+    /// Whether the key material that stood at a place of a list has ended and was taken away: what another setting says
+    /// at the same place belongs to nothing any more.
+    pub fn is_gap(&self, setting: &'static str, place: usize) -> bool {
+        self.gaps.contains(&(setting, place))
+    }
+
     /// These settings without the keys that have ended at a time. A list of which nothing is left is not there.
     #[must_use]
     pub fn at(&self, now: Timestamp) -> Self {
@@ -72,6 +78,9 @@ impl Settings {
                 _ if over(0) => Vec::new(),
                 _ => vec![0],
             };
+            if let SettingValue::Keys(keys) = value {
+                left.gaps.extend((0..keys.len()).filter(|place| over(*place)).map(|place| (*name, place)));
+            }
             for (new, old) in places.iter().enumerate() {
                 if let Some(mark) = self.marks.get(&(*name, *old)) {
                     left.marks.insert((*name, new), mark.clone());
@@ -117,6 +126,8 @@ mod tests {
         let left: Vec<&[u8]> = then.keys("many").unwrap().iter().map(|key| key.as_slice()).collect();
         assert_eq!(left, [b"new".as_slice(), b"plain"]);
         assert_eq!((then.key_label("many", 0).as_str(), then.key("one").is_some()), ("new.key", true));
+        assert_eq!([0, 1, 2].map(|place| then.is_gap("many", place)), [true, false, false]);
+        assert!(!before.is_gap("many", 0));
         assert!(!then.has_ended("one") && !then.has_ended("many"));
         let last = settings.at(second);
         assert!(last.key("one").is_none() && last.has_ended("one") && last.ends().is_empty());

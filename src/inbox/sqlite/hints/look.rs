@@ -4,8 +4,8 @@ use rusqlite::{Connection, Row};
 
 use super::super::fault::Fault;
 use super::super::rows::from_ms;
-use super::{ground_of, state_code};
-use crate::inbox::hints::{HintBacklog, HintFilter, HintRecord, HintState};
+use super::{class_code, ground_of, state_code};
+use crate::inbox::hints::{Ground, HintBacklog, HintFilter, HintRecord, HintState, HintSums};
 use crate::inbox::{NotificationId, PAGE_MAX};
 
 /// The rows of a filter.
@@ -63,4 +63,20 @@ pub(super) fn backlog(conn: &Connection) -> Result<Vec<HintBacklog>, Fault> {
         found.push(HintBacklog { channel: row.get(0)?, open, oldest_at: oldest.map(from_ms).transpose()? });
     }
     Ok(found)
+}
+
+/// What the questions of a channel came to. A number that is not known is asked about again before it is given up, and
+/// counts as unknown from the first time.
+pub(super) fn sums(conn: &Connection, channel: &str) -> Result<HintSums, Fault> {
+    let mut select = conn.prepare_cached(
+        "SELECT count(h.notification), count(*) FILTER (WHERE h.failures > 0),
+             count(*) FILTER (WHERE h.is_missed AND NOT h.is_known),
+             count(*) FILTER (WHERE h.is_missed AND NOT h.is_known AND (h.is_vouched OR h.class = ?2))
+         FROM hints h WHERE h.channel = (SELECT id FROM words WHERE text = ?1)",
+    )?;
+    let sums = select.query_row((channel, class_code(Ground::Proven)), |row| {
+        let count = |place| row.get::<_, i64>(place).map(|count| u64::try_from(count).unwrap_or(0));
+        Ok(HintSums { told: count(0)?, unanswered: count(1)?, unknown: count(2)?, unknown_proven: count(3)? })
+    })?;
+    Ok(sums)
 }

@@ -162,6 +162,10 @@ fn pairs(settings: &Settings) -> Result<Vec<KeyPair>, SettingsError> {
     if files.is_empty() {
         return Err(SettingsError::new(name, "empty_list"));
     }
+    // A private half that has ended takes its public half with it.
+    let ended = |place: usize| settings.is_gap(PRIVATE_FILES, place);
+    let publics: Vec<String> =
+        publics.into_iter().enumerate().filter(|(place, _)| !ended(*place)).map(|(_, public)| public).collect();
     if files.len() != publics.len() {
         let counts = format!("{} / {}", files.len(), publics.len());
         return Err(SettingsError::new(name, "relation").because(format!("{PUBLIC}: {counts}")));

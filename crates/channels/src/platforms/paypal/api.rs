@@ -74,6 +74,10 @@ fn grant(body: &[u8]) -> Result<Grant, FetchRefused> {
 }
 
 impl FetchBack for PayPal {
+    fn credential_label(&self) -> &'static str {
+        super::settings::SECRET
+    }
+
     fn ask(&self, hint: &Hint, credential: Option<&Credential>, now: Timestamp) -> NextAsk {
         let api = self.config.api.as_ref().expect("a channel without credentials does not ask");
         NextAsk::behind(login(api), credential, now, |token| {

@@ -1,5 +1,7 @@
 //! The check of an address.
 
+use std::time::Duration;
+
 use super::*;
 use crate::platforms::braintree::challenge;
 
@@ -105,6 +107,33 @@ fn of_several_key_pairs_the_first_answers() {
     // Either proves a message.
     let document = document("check", "<check type=\"boolean\">true</check>");
     assert!(matches!(channel.verify(&sent(&document), now()), Verdict::Genuine(_)));
+}
+
+#[test]
+fn a_private_half_that_ends_takes_its_public_half_with_it() {
+    use crate::lifetimes::Lifetimes;
+    use crate::settings::KeyMark;
+
+    let until = now() + Duration::from_hours(1);
+    let files = [PRIVATE.as_bytes().to_vec(), b"another_private_key".to_vec()].map(zeroize::Zeroizing::new);
+    let settings = Settings::new(Environment::Live)
+        .with("merchant_id", SettingValue::Text("gateway1".into()))
+        .with("merchant_accounts", SettingValue::Texts(vec!["shop_usd".into()]))
+        .with("public_key", SettingValue::Texts(vec![PUBLIC.into(), "new".into()]))
+        .with("private_key_files", SettingValue::Keys(files.to_vec()))
+        .with_mark("private_key_files", 0, KeyMark { name: None, until: Some(until) });
+    let channel = Lifetimes::build(build, &settings).unwrap();
+    let answered = |at| {
+        let asked = RawRequest { received_at: at, ..asked("bt_challenge=20f9f8ed05f77439fe955c977e4c8a53") };
+        String::from_utf8(channel.challenge(&asked).unwrap().body.to_vec()).unwrap()
+    };
+    assert!(answered(now()).starts_with(&format!("{PUBLIC}|")));
+    assert!(answered(until).starts_with("new|"), "the pair that is left answers");
+    let document = document("check", "<check type=\"boolean\">true</check>");
+    assert!(matches!(channel.verify(&sent(&document), now()), Verdict::Genuine(_)));
+    assert!(matches!(channel.verify(&sent(&document), until), Verdict::Refused(_)), "its end has come");
+    let ends: Vec<_> = channel.keys().into_iter().map(|note| (note.label, note.not_after)).collect();
+    assert_eq!(ends, [(PUBLIC.to_owned(), Some(until)), ("new".to_owned(), None)]);
 }
 
 #[test]
