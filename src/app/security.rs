@@ -369,7 +369,7 @@ fn proof_of(channel: &ChannelConfig) -> ProofOf {
     let mut notes = channel.channel.keys();
     // What we ask with proves no message.
     if let Some(back) = channel.channel.fetch_back() {
-        notes.retain(|note| note.label != back.credential());
+        notes.retain(|note| note.label != back.credential_label());
     }
     let is_shown = |note: &KeyNote| SHOWN.contains(&note.algorithm.as_str());
     if notes.iter().any(|note| !is_shown(note)) || channel.channel.key_source().is_some() {

@@ -129,7 +129,6 @@ impl Asker {
     }
 
     /// Asks one question, if one may be asked now.
-<<<<<<< HEAD
     async fn step(
         &self,
         turns: &mut Turns,
@@ -137,14 +136,9 @@ impl Asker {
         takes_over: bool,
         stop: &mut Stop,
     ) -> Step {
-        let Some(asked) = (self.channel_of)(&self.id) else { return Step::Over };
-        let Some(pace) = asked.channel.fetch_back().map(FetchBack::pace) else { return Step::Over };
-=======
-    async fn step(&self, turns: &mut Turns, takes_over: bool, stop: &mut Stop) -> Step {
         // Who asks for it no more is told so: until then it may come (back) into force.
         let Some(asked) = (self.channel_of)(&self.id) else { return Step::Idle(SCAN) };
         let Some(pace) = asked.channel.fetch_back().map(FetchBack::pace) else { return Step::Idle(SCAN) };
->>>>>>> part-m3
         let grounds = match turns.open(Instant::now(), pace) {
             Ok(grounds) => grounds,
             Err(wait) => return Step::Idle(wait),
@@ -235,14 +229,10 @@ impl Asker {
         sent: &mut Sent,
     ) -> Result<(Fetched, RawRequest), Unanswered> {
         let back = asked.channel.fetch_back().ok_or_else(|| Unanswered::Unreachable("no interface".to_owned()))?;
-<<<<<<< HEAD
-        let hint = Hint::from_anybody(leased.number.clone());
-=======
         if !back.can_ask((self.clock)()) {
             return Err(Unanswered::Refused(FetchRefused::CredentialEnded));
         }
-        let question = back.ask(&Hint::from_anybody(leased.number.clone()), (self.clock)());
->>>>>>> part-m3
+        let hint = Hint::from_anybody(leased.number.clone());
         let deadline = Instant::now() + QUESTION_MAX;
         if let NextAsk::Question(question) = back.ask(&hint, credential.as_ref(), (self.clock)()) {
             let result = self.carry(back, question, deadline, sent).await;
@@ -322,14 +312,10 @@ impl Asker {
                 warn!(channel = %self.id, %number, again, "the platform does not know a number that it may have named itself; is the credential of the same account and environment?");
             }
             Ok(_) => debug!(channel = %self.id, %number, ground, outcome = settled.outcome, again, "asked"),
-<<<<<<< HEAD
             Err(
-                why @ (Unanswered::Refused(FetchRefused::Credential { .. })
+                why @ (Unanswered::Refused(FetchRefused::Credential { .. } | FetchRefused::CredentialEnded)
                 | Unanswered::Login(FetchRefused::Credential { .. })),
             ) => {
-=======
-            Err(why @ Unanswered::Refused(FetchRefused::Credential { .. } | FetchRefused::CredentialEnded)) => {
->>>>>>> part-m3
                 error!(channel = %self.id, %number, %why, again, "nothing can be asked until the credential is mended; hints are kept");
             }
             Err(

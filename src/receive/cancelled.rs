@@ -23,7 +23,8 @@ use crate::cancelled::{at_every_await, polled};
 use crate::inbox::hints::HintFilter;
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::inbox::{
-    Admin as _, AttemptRecord, Claim, EventFilter, EventId, Finish, Next, RoutedTarget, Search as _, Work as _,
+    Admin as _, AttemptRecord, Claim, EventFilter, EventId, Finish, Hints as _, Next, RoutedTarget, Search as _,
+    Work as _,
 };
 use crate::keys::{self, Fetch, FetchError};
 use crate::stop::{Stopper, stop_pair};
