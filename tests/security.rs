@@ -235,7 +235,7 @@ fn every_folder_on_the_way_to_a_file_is_looked_at() {
     // So is the folder of the database, which may be elsewhere.
     let mut shop = Shop::of("wechat_pay");
     fs::create_dir(shop.path("data")).unwrap();
-    shop.target.push_str("[inbox]\npath = \"data/inbox.db\"\n");
+    shop.target.push_str("[inbox]\nurl = \"sqlite:data/inbox.db\"\n");
     shop.mode("data", 0o700);
     shop.lacks("folder_writable");
     shop.mode("data", 0o777);

@@ -41,6 +41,7 @@ const ELSEWHERE: &[&str] = &[
     "config.no_target",
     "config.role_missing",
     "config.literal_secret",
+    "config.key_readable",
     "config.bad_credential",
     "config.not_here",
     "config.until_of_nothing",
