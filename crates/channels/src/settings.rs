@@ -144,7 +144,13 @@ impl Settings {
 
     /// No values yet.
     pub fn new(environment: Environment) -> Self {
-        Self { environment, values: BTreeMap::new(), marks: BTreeMap::new(), ended: BTreeSet::new(), laid_over: BTreeSet::new() }
+        Self {
+            environment,
+            values: BTreeMap::new(),
+            marks: BTreeMap::new(),
+            ended: BTreeSet::new(),
+            laid_over: BTreeSet::new(),
+        }
     }
 
     /// Adds a value that the configuration resolved.

@@ -144,7 +144,9 @@ impl Template {
         let is_value = |part: &Part| matches!(part, Part::Value(_));
         let is_body = |part: &Part| matches!(part, Part::Value(reference) if reference.place == Place::Body);
         match (self.0.iter().position(is_body), self.0.iter().rposition(is_body)) {
-            (Some(first), Some(last)) => (self.0[..first].iter().any(is_value), self.0[last + 1..].iter().any(is_value)),
+            (Some(first), Some(last)) => {
+                (self.0[..first].iter().any(is_value), self.0[last + 1..].iter().any(is_value))
+            }
             _ => (false, false),
         }
     }

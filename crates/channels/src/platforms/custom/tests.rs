@@ -267,7 +267,11 @@ fn a_signature_is_read_strictly() {
         assert_eq!(refused(channel.as_ref(), &with(&[bad])), "malformed", "{bad}");
     }
     for other in [&tag[2..], &format!("{tag}00")] {
-        assert_eq!(refused(channel.as_ref(), &with(&[other])), "signature", "another key's, as far as is seen: {other}");
+        assert_eq!(
+            refused(channel.as_ref(), &with(&[other])),
+            "signature",
+            "another key's, as far as is seen: {other}"
+        );
     }
     assert_eq!(refused(channel.as_ref(), &with(&[&"0".repeat(64)])), "signature");
 }

@@ -53,7 +53,8 @@ pub(in crate::platforms) fn newest(settings: &Settings) -> Settings {
     }
     let mut older: Vec<&str> = FORMS.into_iter().filter(|name| !settings.is_laid_over(name)).collect();
     // Each of several keys has an id of its own.
-    let are_several = settings.is_laid_over("secret_files") && settings.keys("secret_files").is_some_and(|all| all.len() > 1);
+    let are_several =
+        settings.is_laid_over("secret_files") && settings.keys("secret_files").is_some_and(|all| all.len() > 1);
     let has_ids = settings.is_laid_over("key") || are_several;
     if has_ids && !settings.is_laid_over("key_id") {
         older.push("key_id");

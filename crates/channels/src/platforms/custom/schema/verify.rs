@@ -78,7 +78,15 @@ struct Reader<'s> {
 impl Reader<'_> {
     fn read(&self, node: &Node<'_>) -> Result<Verify, SettingsError> {
         let plain = [
-            "method", "content_type", "body", "algorithm", "secret", "public_key", "items", "require", "environment",
+            "method",
+            "content_type",
+            "body",
+            "algorithm",
+            "secret",
+            "public_key",
+            "items",
+            "require",
+            "environment",
             "mine",
         ];
         let known: Vec<&str> = plain.into_iter().chain(OF_SIGNATURES).collect();
@@ -453,7 +461,8 @@ impl Reader<'_> {
     /// that looks like one names nobody.
     fn names_me(&self, keys: &Keys<'_>, node: &Node<'_>) -> bool {
         let mine = keys.get("mine").and_then(|node| node.one_or_many(LIST_MAX).ok()).unwrap_or_default();
-        let is_mine = |name: &&str| *name == ACCOUNT || mine.iter().any(|mine| mine.text().is_ok_and(|own| own == *name));
+        let is_mine =
+            |name: &&str| *name == ACCOUNT || mine.iter().any(|mine| mine.text().is_ok_and(|own| own == *name));
         node.text().is_ok_and(|text| configured_names(text).iter().any(is_mine))
     }
 
@@ -676,7 +685,10 @@ fn check_places(keys: &Keys<'_>, verify: &Verify) -> Result<(), SettingsError> {
         && let Some((_, text)) = required(live)
         && !live.own.contains(text)
     {
-        return Err(keys.required("environment")?.error("never_matches").because(format!("{}: {text}", live.from.shown)));
+        return Err(keys
+            .required("environment")?
+            .error("never_matches")
+            .because(format!("{}: {text}", live.from.shown)));
     }
     // A word that anybody may change would turn a test into money.
     if let Some(live) = verify.live.as_ref().filter(|live| !verify.covers(&live.from)) {
@@ -700,9 +712,8 @@ fn check_cuts(keys: &Keys<'_>, body: BodyForm, signed: &Signed) -> Result<(), Se
             return Err(node.error("not_separated").because(format!("{{{}}}{{{}}}", first.shown, second.shown)));
         }
         let same = |other: &Template| other.without_ends() == template.without_ends();
-        let is_kept_apart = |other: &Template| {
-            other.is_closed(shape) && template.is_closed(shape) && !template.is_mirrored(other)
-        };
+        let is_kept_apart =
+            |other: &Template| other.is_closed(shape) && template.is_closed(shape) && !template.is_mirrored(other);
         if !signed.templates.iter().all(|other| same(other) || is_kept_apart(other)) {
             return Err(node.error("not_separated").because("message = [ … ]"));
         }

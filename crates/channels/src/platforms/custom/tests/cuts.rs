@@ -183,9 +183,7 @@ fn alternatives_differ_in_blanks_at_their_ends_and_nowhere_else() {
 #[test]
 fn nothing_of_anybodys_stands_on_both_sides_of_a_body() {
     let event = r#""type":"json:/t","map":{"x":"other"}"#;
-    let verify = |message: &str| {
-        format!(r#""signature":{{"from":"header:s","parse":"whole"}},"message":{message}"#)
-    };
+    let verify = |message: &str| format!(r#""signature":{{"from":"header:s","parse":"whole"}},"message":{message}"#);
     for message in [
         r#""{header:x-note}|{body}|{header:x-trace}""#,
         r#""{header:x-note}{body}{header:x-trace}""#,
@@ -215,7 +213,8 @@ fn nothing_of_anybodys_stands_on_both_sides_of_a_body() {
 #[test]
 fn a_method_between_values_is_a_fixed_text() {
     let event = EVENT.replace("json:/o", "header:x-o");
-    let verify = r#""signature":{"from":"header:s","parse":"whole"},"message":"{header:x-o}|{method}|{header:x-n}|{body}""#;
+    let verify =
+        r#""signature":{"from":"header:s","parse":"whole"},"message":"{header:x-o}|{method}|{header:x-n}|{body}""#;
     let channel = channel(verify, &event);
     let body = r#"{"t":"paid","id":"P1","a":"1.00"}"#;
     let request = |order: &str, nonce: &str| {

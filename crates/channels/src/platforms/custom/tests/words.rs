@@ -98,9 +98,13 @@ fn an_environment_has_one_or_more_words() {
     };
     let event = r#""type":"json:/t","map":{"x":"other"}"#;
     let optional = channel(&verify(r#"[false,""]"#, "true"), event);
-    for (test, is_held) in
-        [(r#","test":false"#, false), ("", false), (r#","test":null"#, false), (r#","test":true"#, true), (r#","test":{}"#, true)]
-    {
+    for (test, is_held) in [
+        (r#","test":false"#, false),
+        ("", false),
+        (r#","test":null"#, false),
+        (r#","test":true"#, true),
+        (r#","test":{}"#, true),
+    ] {
         let found = read(optional.as_ref(), &signed(&format!(r#"{{"t":"x"{test}}}"#))).concerns;
         assert_eq!(!found.is_empty(), is_held, "{test}: {found:?}");
     }
@@ -249,7 +253,8 @@ fn a_list_of_items_is_signed() {
     assert_eq!((error.key().as_str(), error.word), ("verify.items", "not_signed"));
     let whole = verify.replace("{json:/id},{json:/type},{json:/amount}", "{body}");
     channel(&whole, event);
-    let each = verify.replace("header:s", "item:/s").replace("json:/id},{json:/type},{json:/amount", "item:/id},{item:/type");
+    let each =
+        verify.replace("header:s", "item:/s").replace("json:/id},{json:/type},{json:/amount", "item:/id},{item:/type");
     channel(&each, &event.replace("json:", "item:"));
 }
 
@@ -268,8 +273,7 @@ fn a_fact_of_a_batch_is_named_by_what_it_says() {
     assert_eq!(names(named.as_ref(), &[two, one]), ["EV2", "EV1"]);
     assert_eq!(names(named.as_ref(), &[two, one, two]), ["EV2", "EV1"]);
     let bare = channel(&verify, r#""type":"item:/t","map":{"x":"other"}"#);
-    let [alone, both, turned] =
-        [&[one][..], &[one, two], &[two, one]].map(|items| names(bare.as_ref(), items));
+    let [alone, both, turned] = [&[one][..], &[one, two], &[two, one]].map(|items| names(bare.as_ref(), items));
     assert_eq!((both[0].as_str(), turned[1].as_str(), both.len()), (alone[0].as_str(), alone[0].as_str(), 2));
     assert_eq!(both[1], turned[0]);
     assert_ne!(both[0], both[1]);
@@ -278,11 +282,10 @@ fn a_fact_of_a_batch_is_named_by_what_it_says() {
 /// Whoever has one signed item cannot make another message of it by copying it.
 #[test]
 fn a_signed_item_comes_once() {
-    let verify = r#""signature":{"from":"item:/s","parse":"whole"},"items":{"from":"json:/l"},"message":"{item:/t}|{item:/n}""#;
+    let verify =
+        r#""signature":{"from":"item:/s","parse":"whole"},"items":{"from":"json:/l"},"message":"{item:/t}|{item:/n}""#;
     let channel = channel(verify, r#""type":"item:/t","map":{"x":"other"}"#);
-    let item = |n: u8, more: &str| {
-        format!(r#"{{"t":"x","n":"{n}","s":"{}"{more}}}"#, tag(&format!("x|{n}")))
-    };
+    let item = |n: u8, more: &str| format!(r#"{{"t":"x","n":"{n}","s":"{}"{more}}}"#, tag(&format!("x|{n}")));
     let sent = |items: &[String]| signed(&format!(r#"{{"l":[{}]}}"#, items.join(",")));
     let names = |items: &[String]| {
         let found = read(channel.as_ref(), &sent(items));
@@ -333,13 +336,14 @@ fn a_mapped_code_has_decimals_of_its_own() {
 #[test]
 fn a_place_is_required_once() {
     let event = r#""type":"json:/t","map":{"x":"other"}"#;
-    let built = |more: &str| {
-        build(&settings(&format!("{WHOLE},{more}"), event)).err().map(|error| (error.key(), error.word))
-    };
+    let built =
+        |more: &str| build(&settings(&format!("{WHOLE},{more}"), event)).err().map(|error| (error.key(), error.word));
     let twice = built(r#""require":{"header:X-Shop":"a","header:x-shop":"b"}"#).unwrap();
     assert_eq!(twice.1, "relation", "{}", twice.0);
     let live = |text: &str| {
-        built(&format!(r#""require":{{"json:/live":{text}}},"environment":{{"from":"json:/live","live":true,"sandbox":false}}"#))
+        built(&format!(
+            r#""require":{{"json:/live":{text}}},"environment":{{"from":"json:/live","live":true,"sandbox":false}}"#
+        ))
     };
     assert_eq!(live("true"), None);
     assert_eq!(live("false"), Some(("verify.environment".to_owned(), "never_matches")));

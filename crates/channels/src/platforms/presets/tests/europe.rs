@@ -169,7 +169,11 @@ fn a_gateway_is_read_by_its_own_words() {
             let request = signed(sender, &event("payment.succeeded", environment));
             let Verdict::Genuine(proven) = channel(sender, "sender-1", own).verify(&request, now()) else { panic!() };
             let concerns = proven.into_parts().0.concerns;
-            assert_eq!(concerns.iter().any(|concern| concern.word() == "foreign_environment"), is_held, "{environment}");
+            assert_eq!(
+                concerns.iter().any(|concern| concern.word() == "foreign_environment"),
+                is_held,
+                "{environment}"
+            );
         }
         for kind in crate::model::EventKind::ALL {
             let found = read(sender, "sender-1", &event(kind.as_str(), live));
@@ -178,7 +182,11 @@ fn a_gateway_is_read_by_its_own_words() {
         let paid = read(sender, "sender-1", &event("payment.succeeded", live));
         assert_eq!(shown(&paid), "payment.succeeded shop:P1+msg_1 10.00 CNY of T1");
         let refund = read(sender, "sender-1", &event("refund.succeeded", live));
-        assert_eq!(shown(&refund), "refund.succeeded msg_1 10.00 CNY of T1", "two refunds may share their payment's number");
+        assert_eq!(
+            shown(&refund),
+            "refund.succeeded msg_1 10.00 CNY of T1",
+            "two refunds may share their payment's number"
+        );
     }
 }
 
@@ -215,12 +223,7 @@ fn gocardless_tells_batches_without_amounts() {
         ("payments", "submitted", payment, "payment.pending PM1 of T1"),
         ("payments", "confirmed", payment, "payment.succeeded PM1 of T1"),
         ("payments", "paid_out", payment, "payment.finalized PM1 of T1 for PM1; payment.succeeded PM1 of T1"),
-        (
-            "payments",
-            "failed",
-            payment,
-            "payment.failed PM1 of T1; dispute.opened PM1:failed of T1 for PM1",
-        ),
+        ("payments", "failed", payment, "payment.failed PM1 of T1; dispute.opened PM1:failed of T1 for PM1"),
         ("payments", "cancelled", payment, "payment.closed PM1 of T1"),
         ("payments", "charged_back", payment, "dispute.opened PM1:charged_back of T1 for PM1"),
         ("payments", "late_failure_settled", payment, "dispute.closed PM1:late_failure_settled of T1 for PM1"),
