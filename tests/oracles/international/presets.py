@@ -423,8 +423,13 @@ def story(kind, dice, values, at, number):
         sent, amount = minor(dice, 2)
         event = dice.choice(["payment.succeeded", "payment.failed", "refund.succeeded", "transfer.succeeded"])
         data = {"order_no": order, "amount": {"minor": sent, "currency": "EUR"}, "note": note}
+        name = f"msg_{number}"
+        # A gateway says more than another sender, and its payments go by their own number.
+        if dice.randrange(2):
+            data |= {"environment": "live", "channel": "shop", "platform_no": f"P{number}"}
+            name = f"shop:P{number}" if event.startswith("payment") else name
         body = {"type": event, "timestamp": stamp(at), "data": data}
-        return body, said(event, f"msg_{number}", amount, "EUR", None if event.startswith("refund") else order)
+        return body, said(event, name, amount, "EUR", order)
     if kind == "gocardless":
         resource, action, means = dice.choice(
             [

@@ -192,10 +192,10 @@ fn a_token_vouches_and_proves_nothing() {
 /// A signature over too little: it vouches for the number, and the status beside it is anybody's word.
 #[test]
 fn a_signature_over_a_part_vouches_for_the_number() {
-    let verify = r#"{"algorithm":"sha512","encoding":"hex","body":"form","signature":{"from":"form:key","parse":"whole"},"message":"{form:id}{form:sum}{secret}"}"#;
+    let verify = r#"{"algorithm":"sha512","encoding":"hex","body":"form","signature":{"from":"form:key","parse":"whole"},"message":"{form:id}|{form:sum}{secret}"}"#;
     let settings = asked(verify, FETCH).with("secret", SettingValue::Key(SECRET.as_bytes().to_vec().into()));
     let channel = build(&settings).unwrap();
-    let key = hex(&DigestHash::Sha512.of(&[b"tr_110.00", SECRET.as_bytes()]));
+    let key = hex(&DigestHash::Sha512.of(&[b"tr_1|10.00", SECRET.as_bytes()]));
     assert!(hint(channel.as_ref(), &form(&format!("id=tr_1&sum=10.00&status=paid&key={key}"))).is_vouched());
     assert_eq!(refused(channel.as_ref(), &form(&format!("id=tr_2&sum=10.00&key={key}"))), "signature");
     let unsigned = asked(&verify.replace("{form:id}", "{form:no}"), FETCH)

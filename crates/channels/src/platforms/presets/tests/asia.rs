@@ -64,7 +64,8 @@ fn midtrans_is_asked_whatever_the_notification_says() {
     let request = posted(&[], &midtrans("settlement"));
     assert_eq!(channel.recognise(&request), Likeness::Merchant);
     let found = hint(&*channel, &request);
-    assert_eq!((found.number().as_str(), found.is_vouched()), ("order-1", true));
+    // Its values are joined without separators: whoever has one signed text can name another order with it.
+    assert_eq!((found.number().as_str(), found.is_vouched(), found.is_by_key()), ("order-1", false, true));
     assert_eq!(hint(&*channel, &posted(&[], &midtrans("pending"))), found);
     let url = |channel: &dyn Channel| {
         channel.fetch_back().unwrap().ask(&found, None, now()).question().unwrap().ask().url.clone()

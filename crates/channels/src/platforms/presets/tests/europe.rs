@@ -138,7 +138,7 @@ fn one_gateway_may_be_anothers_source() {
         ("payment.succeeded", paid, "payment.succeeded msg_1 10.00 CNY of T1"),
         ("refund.succeeded", paid, "refund.succeeded msg_1 10.00 CNY of T1"),
         ("payment.failed", r#""order_no":"T1","amount":null"#, "payment.failed msg_1 of T1"),
-        ("invoice.paid", paid, "other"),
+        ("invoice.paid", paid, "other of T1"),
         ("payment.succeeded", r#""amount":{"value":1}"#, "payment.succeeded msg_1 ?; held: unreadable_amount"),
     ] {
         for sender in ["standard_webhooks", "standard_webhooks_v1a"] {
@@ -249,7 +249,7 @@ fn an_event_of_a_batch_is_one_fact_in_every_batch() {
     };
     let batch = |events: &[String]| format!(r#"{{"events":[{}],"meta":{{"webhook_id":"WB1"}}}}"#, events.join(","));
     let first = read("gocardless", "CR1", &batch(&[event("1", "confirmed"), event("2", "failed")]));
-    assert_eq!(shown(&first), "payment.succeeded PM1; payment.failed PM2");
+    assert_eq!(shown(&first), "payment.succeeded PM1; payment.failed PM2; dispute.opened PM2:failed for PM2");
     let again = read("gocardless", "CR1", &batch(&[event("3", "cancelled"), event("1", "confirmed")]));
     assert_ne!(first.key(), again.key());
     assert_eq!(first.facts[0].identity, again.facts[1].identity);
