@@ -295,7 +295,7 @@ impl<'e> Reader<'e> {
         let amount = self.amount(resource.get("amount"), "resource.amount");
         let order_no = self.order_no(resource, "resource", self.config.order_no.field());
         let payee = self.payee(resource.get("payee"), "resource");
-        vec![Fact { order_no, payment, payee, ..self.fact(kind, identity, amount) }]
+        vec![Fact { order_no, payee, payment, ..self.fact(kind, identity, amount) }]
     }
 
     /// The capture that a refund is of: among the related ids, or behind the link upwards. An error when they differ.
