@@ -140,9 +140,10 @@ impl Asker {
                 return Step::Idle(INBOX_WAIT);
             }
         };
+        let answers_others = turns.answers();
         turns.begin(Instant::now(), leased.ground);
         tokio::select! {
-            pause = self.question(&asked, &leased) => {
+            pause = self.question(&asked, &leased, answers_others) => {
                 turns.end(Instant::now(), pause);
                 Step::Asked
             }
@@ -156,10 +157,10 @@ impl Asker {
     }
 
     /// One question, from the request to the commit of what it brought. Says how the channel's next ones are delayed.
-    async fn question(&self, asked: &Asked, leased: &LeasedHint) -> Ended {
+    async fn question(&self, asked: &Asked, leased: &LeasedHint, answers_others: bool) -> Ended {
         let result = self.ask(asked, leased).await;
         let now = (self.clock)();
-        let settled = settle(&result, leased, now, (self.chance)());
+        let settled = settle(&result, leased, now, answers_others, (self.chance)());
         self.count(settled.outcome);
         self.report(leased, &result, &settled);
         let pace = asked.channel.fetch_back().map(FetchBack::pace).unwrap_or_default();
@@ -167,6 +168,7 @@ impl Asker {
             Ok((Fetched::Notification(proven), kept)) => Learned::Told(Box::new(self.arrival(asked, proven, kept))),
             Ok((Fetched::Nothing, _)) => Learned::Nothing,
             Ok((Fetched::Unknown, _)) => Learned::Unknown,
+            Err(_) if settled.is_disowned => Learned::Unknown,
             Err(_) => Learned::NoAnswer,
         };
         let end = HintEnd {
@@ -230,7 +232,7 @@ impl Asker {
     fn report(&self, leased: &LeasedHint, result: &Result<(Fetched, RawRequest), Unanswered>, settled: &Settled) {
         let (number, ground, again) = (&leased.number, leased.ground.as_str(), settled.again.map(|at| at.to_string()));
         match result {
-            Ok((Fetched::Unknown, _)) if leased.ground != Ground::Doubtful => {
+            Ok((Fetched::Unknown, _)) if leased.is_trusted || leased.ground != Ground::Doubtful => {
                 warn!(channel = %self.id, %number, again, "the platform does not know a number that it may have named itself; is the credential of the same account and environment?");
             }
             Ok(_) => debug!(channel = %self.id, %number, ground, outcome = settled.outcome, again, "asked"),
