@@ -239,7 +239,9 @@ fn ask_sooner(
     teller: &Teller,
     now: i64,
 ) -> Result<(), Fault> {
-    if row.asks == 0 || row.due_at <= now || (row.failures > 0 && teller.is_counted) {
+    // What was opened and is not asked about yet waits as long as it must, but for who is believed.
+    let is_planned = row.asks == 0 && !is_believed(teller);
+    if is_planned || row.due_at <= now || (row.failures > 0 && teller.is_counted) {
         return Ok(());
     }
     let (busy, sooner) = match row.asked_at {
