@@ -4,12 +4,15 @@
 CREATE TABLE hints (
     channel      INTEGER NOT NULL,
     number       TEXT NOT NULL,
-    -- The network that named it first; empty where it is not known.
+    -- The network that named it first, or one that named it on better ground since; empty where it is not known.
     network      BLOB NOT NULL,
     -- Its sender knew the channel's secret.
     is_vouched   INTEGER NOT NULL,
     -- What its sender showed was worth nothing: it stays in the last class, whatever its network is known for.
     is_doubtful  INTEGER NOT NULL DEFAULT 0,
+    -- Its sender knew the secret, the platform knew something that its network named, or it knew the number itself: when it
+    -- does not know it now, it is asked for hours.
+    is_trusted   INTEGER NOT NULL DEFAULT 0,
     -- Whether it stands for one of the places that its network has.
     is_counted   INTEGER NOT NULL,
     -- Whose turn comes when: 0 proven ground, 1 new networks, 2 networks that mostly named what does not exist.
@@ -17,6 +20,10 @@ CREATE TABLE hints (
     state        INTEGER NOT NULL CHECK (state BETWEEN 0 AND 3),
     -- When it is due, its lease ends, or it is forgotten.
     due_at       INTEGER NOT NULL,
+    -- Since when there is no answer: since it was due first, or after the last answer.
+    waits_since  INTEGER NOT NULL,
+    -- Since when it may be forgotten although it is open.
+    over_since   INTEGER,
     -- Within a class the lowest goes first, so that networks take turns.
     turn         INTEGER NOT NULL,
     -- The platform once said something about it.
@@ -27,6 +34,8 @@ CREATE TABLE hints (
     is_told_again INTEGER NOT NULL DEFAULT 0,
     -- How often it was named; within a second counts once.
     told         INTEGER NOT NULL DEFAULT 1,
+    -- Answers since it was opened by which the platform did not know it.
+    misses       INTEGER NOT NULL DEFAULT 0,
     -- Questions since it became due, and of these the last ones that failed.
     asks         INTEGER NOT NULL DEFAULT 0,
     failures     INTEGER NOT NULL DEFAULT 0,
@@ -67,7 +76,9 @@ CREATE TABLE hint_totals (
     open     INTEGER NOT NULL DEFAULT 0,
     closed   INTEGER NOT NULL DEFAULT 0,
     networks INTEGER NOT NULL DEFAULT 0,
-    turn     INTEGER NOT NULL DEFAULT 0
+    turn     INTEGER NOT NULL DEFAULT 0,
+    -- When a hint was leased last; a clock that tells less has been set back.
+    looked_at INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
 -- Held events, by their reasons: those that wait for an answer about one number have one text.

@@ -288,6 +288,16 @@ macro_rules! conformance_suite {
             a_flood_from_everywhere_leaves_room_for_who_proved_something
             what_was_answered_is_forgotten_and_what_is_open_is_not
             a_clock_that_is_set_back_delays_no_question_for_ever
+            success_always_has_a_question_behind_it
+            what_is_named_while_the_platform_does_not_know_it_is_asked_again
+            what_is_named_again_does_not_wait_for_a_late_look
+            a_number_stands_on_the_best_ground_of_all_who_named_it
+            known_numbers_that_strangers_name_take_their_places
+            a_new_credential_is_tried_at_once
+            a_clock_that_is_set_back_makes_hints_due
+            a_jump_of_the_clock_forgets_nothing_at_one_look
+            what_strangers_named_in_vain_gives_its_place_back
+            what_waits_is_what_was_asked_in_vain
             what_does_not_prove_itself_goes_last_and_earns_nothing
             what_waits_for_the_platform_goes_out_when_it_says_the_same
             what_the_platform_says_otherwise_stays_held

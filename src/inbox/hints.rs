@@ -67,7 +67,7 @@ pub enum Noted {
     Kept,
     /// It was going to be asked about anyway.
     Again,
-    /// The platform said a moment ago that it does not know the number: it is not asked again.
+    /// The platform said a moment ago that it does not know the number: it will be asked again when that may have changed.
     Unknown,
     /// There is no room: the sender must come again.
     Full,
@@ -164,8 +164,11 @@ pub struct LeasedHint {
     pub asks: u32,
     /// Failures in a row before this question.
     pub failures: u32,
-    /// Whether the platform did not know it when it was asked before.
-    pub is_missed: bool,
+    /// Answers since it was opened by which the platform did not know it.
+    pub misses: u32,
+    /// Whether somebody named it whose word was worth something before, or the platform knew it once: when it does not know
+    /// it now, that may be its fault, or the credential's.
+    pub is_trusted: bool,
     /// When it was named first.
     pub first_at: Timestamp,
 }
@@ -293,7 +296,8 @@ pub struct HintBacklog {
     pub channel: String,
     /// Due or being asked.
     pub open: u64,
-    /// Since when the oldest of them has been known.
+    /// Since when the one that waits longest has had no answer, of those that were asked in vain, or were not asked although
+    /// they stand on proven ground.
     pub oldest_at: Option<Timestamp>,
 }
 
@@ -316,6 +320,8 @@ pub const OPEN_STRANGERS_MAX: i64 = 20_000;
 /// Open hints of a channel from which on nothing new is taken at all: two hours of questions at four a second, which
 /// is how long an interface may be away.
 pub const OPEN_MAX: i64 = 40_000;
+/// Open hints of a channel from which on only senders that know its secret are heard.
+pub const OPEN_UNVOUCHED_MAX: i64 = 36_000;
 /// Places that any network has. Whoever names what does not exist from one network fills no more than these.
 pub const PLACES_OF_NETWORK: u32 = 32;
 /// Places that a network has beside them for each number by which the known ones outweigh the unknown ones.
@@ -326,19 +332,24 @@ pub const CLOSED_MAX: i64 = 50_000;
 pub const NETWORKS_MAX: i64 = 20_000;
 /// From this sum on the counts of a network are halved.
 pub const HISTORY_MAX: u32 = 1024;
-/// How long a number that the platform does not know is not asked again.
+/// How long a number that the platform does not know is not asked again, whoever names it on no good ground.
 pub const UNKNOWN_FOR: Duration = Duration::from_mins(10);
 /// How long an answered number is remembered, and one that does not exist is shown to people.
 pub const ANSWERED_FOR: Duration = Duration::from_hours(7 * 24);
 /// How long something open is kept without being named again. Nobody asked for it all that time: the channel is gone, or
 /// its credential was never mended.
 pub const OPEN_FOR: Duration = Duration::from_hours(90 * 24);
+/// How long something open is kept that strangers named and that was asked in vain all the time: no platform repeats its
+/// messages much longer, so neither would a genuine sender have waited.
+pub const OPEN_STRANGERS_FOR: Duration = Duration::from_hours(72);
+/// How long before it is forgotten something open is found to be over, so that a clock that jumps loses nothing at once.
+pub const SILENT_FOR: Duration = Duration::from_hours(24);
 /// After this time without a question a number counts as quiet again.
 pub const QUIET_AFTER: Duration = Duration::from_hours(1);
 /// Longest wait that being asked too often makes.
 pub const BUSY_WAIT_MAX: Duration = Duration::from_mins(10);
 /// Longest wait that anything plans: what lies further ahead was planned by a clock that has been set back.
-pub const WAIT_MAX: Duration = Duration::from_hours(24);
+pub const WAIT_MAX: Duration = Duration::from_hours(7);
 
 /// Places that a network may have taken.
 pub fn places(known: u32, unknown: u32) -> u32 {

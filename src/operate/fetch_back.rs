@@ -158,10 +158,11 @@ impl Asker {
                 return Step::Idle(INBOX_WAIT);
             }
         };
+        let answers_others = turns.answers();
         turns.begin(Instant::now(), leased.ground);
         let mut sent = Sent::default();
         tokio::select! {
-            ended = self.question(&asked, &leased, credential, &mut sent) => {
+            ended = self.question(&asked, &leased, credential, answers_others, &mut sent) => {
                 turns.more(sent.requests.saturating_sub(1), pace);
                 turns.end(Instant::now(), ended);
                 Step::Asked
@@ -181,11 +182,12 @@ impl Asker {
         asked: &Asked,
         leased: &LeasedHint,
         credential: &mut Option<Credential>,
+        answers_others: bool,
         sent: &mut Sent,
     ) -> Ended {
         let result = self.ask(asked, leased, credential, sent).await;
         let now = (self.clock)();
-        let settled = settle(&result, leased, now, (self.chance)());
+        let settled = settle(&result, leased, now, answers_others, (self.chance)());
         self.count(settled.outcome);
         self.report(leased, &result, &settled);
         let pace = asked.channel.fetch_back().map(FetchBack::pace).unwrap_or_default();
@@ -193,6 +195,7 @@ impl Asker {
             Ok((Fetched::Notification(proven), kept)) => Learned::Told(Box::new(self.arrival(asked, proven, kept))),
             Ok((Fetched::Nothing, _)) => Learned::Nothing,
             Ok((Fetched::Unknown, _)) => Learned::Unknown,
+            Err(_) if settled.is_disowned => Learned::Unknown,
             Err(_) => Learned::NoAnswer,
         };
         let end = HintEnd {
@@ -308,7 +311,7 @@ impl Asker {
     fn report(&self, leased: &LeasedHint, result: &Result<(Fetched, RawRequest), Unanswered>, settled: &Settled) {
         let (number, ground, again) = (&leased.number, leased.ground.as_str(), settled.again.map(|at| at.to_string()));
         match result {
-            Ok((Fetched::Unknown, _)) if leased.ground != Ground::Doubtful => {
+            Ok((Fetched::Unknown, _)) if leased.is_trusted || leased.ground != Ground::Doubtful => {
                 warn!(channel = %self.id, %number, again, "the platform does not know a number that it may have named itself; is the credential of the same account and environment?");
             }
             Ok(_) => debug!(channel = %self.id, %number, ground, outcome = settled.outcome, again, "asked"),

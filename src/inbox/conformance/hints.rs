@@ -11,7 +11,8 @@ use tollbell_channels::model::{Fact, Proof, Proven, Timestamp};
 use super::{Keeper, event_target, letter, payment};
 use crate::inbox::hints::{
     ANSWERED_FOR, Ground, HintClaim, HintClaimed, HintEnd, HintEnded, HintFilter, HintRecord, HintState, Learned,
-    LeasedHint, Noted, OPEN_FOR, OPEN_STRANGERS_MAX, PLACES_OF_NETWORK, PLACES_PER_KNOWN, Told, UNKNOWN_FOR, WAIT_MAX,
+    LeasedHint, Noted, OPEN_FOR, OPEN_STRANGERS_FOR, OPEN_STRANGERS_MAX, PLACES_OF_NETWORK, PLACES_PER_KNOWN,
+    SILENT_FOR, Told, UNKNOWN_FOR, WAIT_MAX,
 };
 use crate::inbox::{Arrival, LeaseToken, Retention, Stored, Way};
 
@@ -88,6 +89,26 @@ impl Hinted<'_> {
 
     async fn list(&self) -> Vec<HintRecord> {
         self.0.inbox().hints(HintFilter { limit: 500, ..HintFilter::default() }).await.unwrap()
+    }
+
+    pub(super) async fn record(&self, text: &str) -> HintRecord {
+        self.list().await.into_iter().find(|record| record.number == text).expect("a row")
+    }
+
+    /// As `claim`, at another time and perhaps by one who begins.
+    async fn claim_at(&self, now: Timestamp, takes_over: bool) -> HintClaimed {
+        let grounds = Ground::ALL.to_vec();
+        let claim = HintClaim { channel: CHANNEL.to_owned(), grounds, now, lease: LEASE, takes_over };
+        self.0.inbox().claim_hint(claim).await.unwrap()
+    }
+
+    async fn retain(&self) {
+        let retention = Retention { bodies: OPEN_FOR, identities: OPEN_FOR, rejections: OPEN_FOR, slice: 100 };
+        while !self.0.inbox().retain(retention, self.0.now()).await.unwrap().is_done {}
+    }
+
+    async fn waits_since(&self) -> Option<Timestamp> {
+        self.0.inbox().hint_backlog().await.unwrap().iter().find_map(|row| row.oldest_at)
     }
 
     pub(super) async fn state(&self, text: &str) -> Option<HintState> {
@@ -207,9 +228,10 @@ pub(crate) async fn what_the_platform_does_not_know_is_not_asked_again_for_a_whi
     let leased = world.claim().await;
     assert_eq!((leased.asks, leased.ground), (2, Ground::Doubtful));
     world.end(&leased, Learned::Unknown, None).await;
-    for _ in 0..3 {
-        assert_eq!(world.told("tr_no", "192.0.2.1").await, Noted::Unknown);
-        assert_eq!(world.nothing_until().await, None);
+    let later = keeper.now().checked_add(UNKNOWN_FOR).unwrap();
+    for noted in [Noted::Unknown, Noted::Again, Noted::Again] {
+        assert_eq!(world.told("tr_no", "192.0.2.1").await, noted);
+        assert_eq!(world.nothing_until().await, Some(later), "whoever heard success has a question before him");
     }
     // Who knows the secret is believed at once.
     let key = tollbell_channels::signature::hmac::HmacKey::new(
@@ -218,7 +240,8 @@ pub(crate) async fn what_the_platform_does_not_know_is_not_asked_again_for_a_whi
         "key",
     );
     let verified = key.verify_any(b"m", &[key.sign(b"m").as_slice()], "plain").unwrap();
-    assert_eq!(world.tell(Hint::from_platform(number("tr_no"), &verified), None).await, Noted::Kept);
+    assert_eq!(world.tell(Hint::from_platform(number("tr_no"), &verified), None).await, Noted::Again);
+    keeper.advance(GAP);
     let leased = world.claim().await;
     assert_eq!(leased.ground, Ground::Proven);
     world.end(&leased, Learned::Unknown, None).await;
@@ -313,11 +336,11 @@ pub(crate) async fn networks_take_turns_and_proven_ground_goes_first(keeper: &dy
     world.told("tr_d", source).await;
     let next = world.claim().await;
     assert_eq!((next.number.as_str(), next.ground), ("tr_d", Ground::Proven));
-    // What the platform knew once is on proven ground, whoever names it again.
+    // What the platform knew once is on no doubtful ground, whoever names it again, and in nobody's way.
     keeper.advance(Duration::from_mins(1));
     world.told(known.number.as_str(), "192.0.2.1").await;
-    let HintClaimed::Leased(again) = world.claim_on(&[Ground::Proven]).await else { panic!("not proven") };
-    assert!([known.number.as_str(), "tr_d"].contains(&again.number.as_str()));
+    let record = world.record(known.number.as_str()).await;
+    assert_eq!((record.state, record.ground), (HintState::Due, Ground::New));
     // The order of the grounds is the caller's.
     let HintClaimed::Leased(doubtful) = world.claim_on(&[Ground::Doubtful, Ground::Proven]).await else { panic!() };
     assert_eq!(doubtful.ground, Ground::Doubtful);
@@ -381,6 +404,9 @@ pub(crate) async fn what_was_answered_is_forgotten_and_what_is_open_is_not(keepe
     assert_eq!((world.state("tr_open").await, world.open().await), (Some(HintState::Due), 1), "what is open stays");
     keeper.advance(OPEN_FOR + Duration::from_secs(1));
     retain().await;
+    assert_eq!(world.open().await, 1, "the clock may have jumped");
+    keeper.advance(SILENT_FOR);
+    retain().await;
     assert_eq!((world.list().await.len(), world.open().await), (0, 0));
 }
 
@@ -393,4 +419,207 @@ pub(crate) async fn a_clock_that_is_set_back_delays_no_question_for_ever(keeper:
     assert_eq!(world.nothing_until().await, Some(latest));
     keeper.advance(WAIT_MAX);
     world.claim().await;
+}
+
+/// A stranger names a number before it exists, so that the platform does not know it.
+async fn is_disowned(world: &Hinted<'_>, text: &str) {
+    assert_eq!(world.told(text, "192.0.2.1").await, Noted::Kept);
+    let leased = world.claim().await;
+    assert_eq!(leased.number.as_str(), text);
+    world.end(&leased, Learned::Unknown, None).await;
+    assert_eq!(world.state(text).await, Some(HintState::Unknown));
+}
+
+pub(crate) async fn success_always_has_a_question_behind_it(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    world.proves("tr_real", PLATFORM).await;
+    is_disowned(&world, "tr_soon").await;
+    keeper.advance(Duration::from_mins(2));
+    // Who is known is believed, however often others invented the number.
+    assert_eq!(world.told("tr_soon", PLATFORM).await, Noted::Kept);
+    let leased = world.claim().await;
+    assert_eq!((leased.number.as_str(), leased.ground, leased.is_trusted), ("tr_soon", Ground::Proven, true));
+    world.end(&leased, Learned::Nothing, None).await;
+    // Who has no place hears "busy", and the number is not forgotten.
+    is_disowned(&world, "tr_late").await;
+    for index in 0..PLACES_OF_NETWORK {
+        assert_eq!(world.told(&format!("tr_x{index}"), "192.0.2.1").await, Noted::Kept);
+    }
+    assert_eq!(world.told("tr_late", "192.0.2.1").await, Noted::Full);
+    assert_eq!(world.state("tr_late").await, Some(HintState::Unknown));
+}
+
+pub(crate) async fn what_is_named_while_the_platform_does_not_know_it_is_asked_again(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    world.told("tr_1", "192.0.2.1").await;
+    let leased = world.claim().await;
+    assert_eq!(world.told("tr_1", "203.0.113.1").await, Noted::Again);
+    world.end(&leased, Learned::Unknown, None).await;
+    let later = keeper.now().checked_add(UNKNOWN_FOR).unwrap();
+    assert_eq!(world.nothing_until().await, Some(later));
+    // Somebody who is known names it too.
+    world.proves("tr_real", PLATFORM).await;
+    assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+    keeper.advance(GAP);
+    let leased = world.claim().await;
+    assert_eq!((leased.number.as_str(), leased.ground), ("tr_1", Ground::Proven));
+    assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+    world.end(&leased, Learned::Unknown, None).await;
+    assert!(world.record("tr_1").await.due_at < later);
+}
+
+pub(crate) async fn what_is_named_again_does_not_wait_for_a_late_look(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    world.told("tr_1", PLATFORM).await;
+    let leased = world.claim().await;
+    world.end(&leased, Learned::Nothing, Some(Duration::from_hours(1))).await;
+    assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+    keeper.advance(GAP);
+    assert_eq!(world.claim().await.number.as_str(), "tr_1");
+}
+
+pub(crate) async fn a_number_stands_on_the_best_ground_of_all_who_named_it(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    world.proves("tr_real", PLATFORM).await;
+    is_disowned(&world, "tr_no").await;
+    for index in 0..PLACES_OF_NETWORK {
+        assert_eq!(world.told(&format!("tr_x{index}"), "192.0.2.1").await, Noted::Kept);
+    }
+    assert_eq!(world.told("tr_x31", PLATFORM).await, Noted::Again);
+    let leased = world.claim_on(&[Ground::Proven]).await;
+    let HintClaimed::Leased(leased) = leased else { panic!("it stands where its first sender stands") };
+    assert_eq!((leased.number.as_str(), leased.is_trusted), ("tr_x31", true));
+    // Its place is another's now.
+    assert_eq!(world.told("tr_next", "192.0.2.1").await, Noted::Kept);
+    assert_eq!(world.told("tr_none", "192.0.2.1").await, Noted::Full);
+    // A doubtful message first does not keep it back either.
+    assert_eq!(world.tell(Hint::from_doubtful(number("tr_d")), None).await, Noted::Kept);
+    assert_eq!(world.told("tr_d", PLATFORM).await, Noted::Again);
+    assert_eq!(world.record("tr_d").await.ground, Ground::Proven);
+}
+
+pub(crate) async fn known_numbers_that_strangers_name_take_their_places(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    for index in 0..PLACES_OF_NETWORK + 8 {
+        world.proves(&format!("tr_{index}"), PLATFORM).await;
+    }
+    keeper.advance(Duration::from_hours(2));
+    let mut noted = Vec::new();
+    for index in 0..PLACES_OF_NETWORK + 8 {
+        noted.push(world.told(&format!("tr_{index}"), "192.0.2.1").await);
+    }
+    let kept = noted.iter().filter(|noted| **noted == Noted::Kept).count();
+    assert_eq!(u32::try_from(kept).unwrap(), PLACES_OF_NETWORK);
+    assert!(matches!(world.claim_on(&[Ground::Proven]).await, HintClaimed::Nothing(_)), "they are in nobody's way");
+    let HintClaimed::Leased(leased) = world.claim_on(&[Ground::New]).await else { panic!("none is asked about") };
+    world.end(&leased, Learned::Nothing, None).await;
+    assert_eq!(world.told("tr_39", "192.0.2.1").await, Noted::Kept, "its place is free again");
+    // The platform's own naming is on proven ground as ever.
+    assert_eq!(world.told("tr_5", PLATFORM).await, Noted::Again);
+    assert_eq!(world.record("tr_5").await.ground, Ground::Proven);
+}
+
+pub(crate) async fn a_new_credential_is_tried_at_once(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    world.told("tr_1", PLATFORM).await;
+    let leased = world.claim().await;
+    world.end(&leased, Learned::NoAnswer, Some(Duration::from_hours(6))).await;
+    keeper.advance(Duration::from_mins(1));
+    assert!(matches!(world.claim_at(keeper.now(), false).await, HintClaimed::Nothing(Some(_))));
+    assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+    assert!(matches!(world.claim_at(keeper.now(), false).await, HintClaimed::Nothing(_)), "naming it mends nothing");
+    let HintClaimed::Leased(leased) = world.claim_at(keeper.now(), true).await else { panic!("it waits") };
+    world.end(&leased, Learned::NoAnswer, Some(Duration::from_hours(6))).await;
+    // Nor does it wait when a sender that knows the secret names it.
+    keeper.advance(Duration::from_mins(1));
+    assert_eq!(world.tell(vouched("tr_1"), None).await, Noted::Again);
+    assert_eq!(world.claim().await.ground, Ground::Proven);
+}
+
+fn vouched(text: &str) -> Hint {
+    let key = tollbell_channels::signature::hmac::HmacKey::new(
+        b"secret",
+        tollbell_channels::signature::hmac::HmacHash::Sha256,
+        "key",
+    );
+    Hint::from_platform(number(text), &key.verify_any(b"m", &[key.sign(b"m").as_slice()], "plain").unwrap())
+}
+
+pub(crate) async fn a_clock_that_is_set_back_makes_hints_due(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    let before = keeper.now();
+    keeper.advance(Duration::from_hours(2));
+    world.told("tr_1", PLATFORM).await;
+    world.told("tr_2", PLATFORM).await;
+    let leased = world.claim().await;
+    world.end(&leased, Learned::NoAnswer, Some(Duration::from_mins(1))).await;
+    // Two hours back: neither waits for two hours, and the one that failed keeps the wait that is planned now.
+    let mut asked = Vec::new();
+    for _ in 0..2 {
+        let claimed = world.claim_at(before, false).await;
+        let leased = match claimed {
+            HintClaimed::Leased(leased) => leased,
+            HintClaimed::Nothing(next) => {
+                assert_eq!(next, Some(before));
+                let HintClaimed::Leased(leased) = world.claim_at(before, false).await else { panic!("it is not due") };
+                leased
+            }
+        };
+        asked.push(leased.number.as_str().to_owned());
+        assert!(!asked[..asked.len() - 1].contains(&asked[asked.len() - 1]), "{asked:?}");
+    }
+}
+
+pub(crate) async fn a_jump_of_the_clock_forgets_nothing_at_one_look(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    world.told("tr_1", PLATFORM).await;
+    keeper.advance(OPEN_FOR * 2);
+    world.retain().await;
+    assert_eq!(world.state("tr_1").await, Some(HintState::Due));
+    // It is named meanwhile, or the clock is mended: it begins anew.
+    assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+    world.retain().await;
+    keeper.advance(SILENT_FOR);
+    world.retain().await;
+    assert_eq!(world.state("tr_1").await, Some(HintState::Due));
+}
+
+pub(crate) async fn what_strangers_named_in_vain_gives_its_place_back(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    for index in 0..PLACES_OF_NETWORK {
+        assert_eq!(world.told(&format!("tr_x{index}"), "192.0.2.1").await, Noted::Kept);
+    }
+    // All but one are asked in vain; one is never asked.
+    for _ in 1..PLACES_OF_NETWORK {
+        let leased = world.claim().await;
+        world.end(&leased, Learned::NoAnswer, Some(Duration::from_hours(6))).await;
+    }
+    keeper.advance(OPEN_STRANGERS_FOR + Duration::from_secs(1));
+    world.retain().await;
+    assert_eq!(world.told("tr_y", "192.0.2.1").await, Noted::Full);
+    keeper.advance(SILENT_FOR);
+    world.retain().await;
+    assert_eq!(world.open().await, 1, "what was never asked about stays");
+    assert_eq!(world.told("tr_y", "192.0.2.1").await, Noted::Kept);
+    assert_eq!(world.record("tr_y").await.ground, Ground::Doubtful, "it was charged");
+}
+
+pub(crate) async fn what_waits_is_what_was_asked_in_vain(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    world.told("tr_x", "192.0.2.1").await;
+    keeper.advance(Duration::from_hours(3));
+    assert_eq!(world.waits_since().await, None, "a stranger's number waits on purpose");
+    let leased = world.claim().await;
+    world.end(&leased, Learned::Nothing, None).await;
+    keeper.advance(Duration::from_hours(24));
+    world.told("tr_x", "192.0.2.1").await;
+    let opened = keeper.now();
+    let leased = world.claim().await;
+    world.end(&leased, Learned::NoAnswer, Some(Duration::from_mins(10))).await;
+    assert_eq!(world.waits_since().await, Some(opened), "not since it was named first");
+    keeper.advance(Duration::from_mins(10));
+    let leased = world.claim().await;
+    assert_eq!(world.waits_since().await, Some(opened));
+    world.end(&leased, Learned::Nothing, Some(Duration::from_hours(1))).await;
+    assert_eq!(world.waits_since().await, None, "it was answered");
 }

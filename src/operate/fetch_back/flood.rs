@@ -78,7 +78,7 @@ impl World {
         self.asked.push((leased.number.as_str().to_owned(), self.since(), leased.ground));
         let is_known = leased.number.as_str().starts_with("tr_real");
         let result = Ok((if is_known { Fetched::Nothing } else { Fetched::Unknown }, kept()));
-        let settled = settle(&result, &leased, now, 0.0);
+        let settled = settle(&result, &leased, now, true, 0.0);
         self.turns.end(at, settled.ended);
         let end = HintEnd {
             channel: CHANNEL.to_owned(),

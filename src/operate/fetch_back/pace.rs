@@ -46,14 +46,26 @@ impl Turns {
             return Err(wait_all);
         }
         let mut grounds = Vec::with_capacity(3);
+        // A platform that could not answer is tried with what counts: otherwise numbers that bring errors, first in every
+        // turn, would pause it for ever.
+        if !self.answers() {
+            grounds.push(Ground::Proven);
+        }
         if self.wait_doubtful(now, pace).is_zero() {
             grounds.push(Ground::Doubtful);
         }
         if self.wait_new(now, pace).is_zero() {
             grounds.push(Ground::New);
         }
-        grounds.push(Ground::Proven);
+        if self.answers() {
+            grounds.push(Ground::Proven);
+        }
         Ok(grounds)
+    }
+
+    /// Whether the last question had an answer.
+    pub(super) fn answers(&self) -> bool {
+        self.pauses == 0
     }
 
     /// How long until another ground than now may be asked about.
@@ -175,5 +187,26 @@ mod tests {
         assert_eq!(turns.pause(now), PAUSE_MAX);
         turns.end(now, Ended::Denied);
         assert_eq!(turns.pause(now), DENIED_MAX);
+    }
+
+    #[test]
+    fn numbers_that_bring_errors_do_not_starve_those_that_are_known() {
+        let (mut turns, begin) = (Turns::default(), Instant::now());
+        let (mut now, mut proven) = (begin, 0);
+        // Every ground always has something, and all but proven ground ends in an error.
+        while now < begin + Duration::from_hours(1) {
+            match turns.open(now, PACE) {
+                Ok(grounds) => {
+                    turns.begin(now, grounds[0]);
+                    let is_proven = grounds[0] == Ground::Proven;
+                    proven += i32::from(is_proven);
+                    turns.end(now, if is_proven { Ended::Answered } else { Ended::Unavailable });
+                }
+                Err(wait) => now += wait,
+            }
+        }
+        assert!(proven > 1000, "{proven}");
+        turns.end(now, Ended::Unavailable);
+        assert_eq!(turns.open(now + PAUSE_MAX, PACE).unwrap()[0], Ground::Proven);
     }
 }

@@ -52,7 +52,8 @@ fn record(row: &Row<'_>) -> Result<HintRecord, Fault> {
 /// What is open of each channel that ever had a hint.
 pub(super) fn backlog(conn: &Connection) -> Result<Vec<HintBacklog>, Fault> {
     let mut select = conn.prepare_cached(
-        "SELECT w.text, t.open, (SELECT min(h.first_at) FROM hints h WHERE h.channel = t.channel AND h.state <= 1)
+        "SELECT w.text, t.open, (SELECT min(h.waits_since) FROM hints h WHERE h.channel = t.channel AND h.state <= 1
+                 AND (h.failures > 0 OR (h.class = 0 AND h.asks = 0)))
          FROM hint_totals t CROSS JOIN words w ON w.id = t.channel ORDER BY w.text",
     )?;
     let mut rows = select.query([])?;

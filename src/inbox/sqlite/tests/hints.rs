@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use tokio::task::JoinSet;
 use tollbell_channels::channel::{Hint, HintNumber};
+use tollbell_channels::signature::hmac::{HmacHash, HmacKey};
 
 use super::super::super::hints::{
     CLOSED_MAX, Ground, HintClaim, HintClaimed, HintEnd, HintFilter, HintState, Hints as _, Learned, NETWORKS_MAX,
-    Noted, OPEN_STRANGERS_MAX, PLACES_OF_NETWORK, Told,
+    Noted, OPEN_STRANGERS_MAX, OPEN_UNVOUCHED_MAX, PLACES_OF_NETWORK, Told,
 };
 use super::super::rows::to_ms;
 use super::*;
@@ -43,9 +44,9 @@ async fn what_does_not_exist_is_forgotten_before_what_was_answered() {
         .execute(
             "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < ?1 + 9)
              INSERT INTO hints (channel, number, network, is_vouched, is_counted, class, state, due_at, turn, is_known,
-                 first_at, last_at)
+                 first_at, last_at, waits_since)
              SELECT (SELECT id FROM words WHERE text = 'test'), 'tr_' || i, x'', 0, 0, 0, CASE WHEN i < 10 THEN 2 ELSE 3 END,
-                 ?2 + 100000 + i, 0, i < 10, ?2, ?2 FROM n",
+                 ?2 + 100000 + i, 0, i < 10, ?2, ?2, ?2 FROM n",
             (CLOSED_MAX, now),
         )
         .unwrap();
@@ -184,13 +185,31 @@ async fn a_flood_of_a_hundred_thousand_fills_the_bounds_and_no_more() {
     let filter = HintFilter { state: Some(HintState::Unknown), limit: 500, ..HintFilter::default() };
     let unknown: Vec<String> = world.inbox.hints(filter).await.unwrap().into_iter().map(|row| row.number).collect();
     let became = world.flood(unknown.into_iter().map(|number| (number, crowd))).await;
-    assert_eq!(became, HashMap::from([("unknown", 500)]), "the negative cache answers");
+    assert_eq!(became, HashMap::from([("unknown", 1), ("full", 499)]), "who finds no room is told so");
     // More senders than are remembered share the places of one.
     let strangers = usize::try_from(NETWORKS_MAX).unwrap() - SENDERS + 2_000;
     let became = world.flood((0..strangers).map(|index| (format!("tr_c{index}"), sender(SENDERS + index)))).await;
-    assert_eq!(became, HashMap::from([("kept", 500), ("full", strangers - 500)]));
+    assert_eq!(became, HashMap::from([("kept", 499), ("full", strangers - 499)]));
     assert!(world.rows().networks <= NETWORKS_MAX);
     let bytes: u64 =
         std::fs::read_dir(world.directory.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
     assert!(bytes < BYTES_MAX, "{bytes} bytes");
+}
+
+#[tokio::test]
+async fn what_knows_the_secret_has_room_when_all_others_have_none() {
+    let world = Temporary::without_disk();
+    world.told("tr_first").await;
+    assert!(world.disowned(Ground::ALL).await);
+    let conn = rusqlite::Connection::open(world.path()).unwrap();
+    conn.busy_timeout(PATIENCE).unwrap();
+    // Its network is known for good numbers, and the channel is full of others'.
+    conn.execute("UPDATE hint_networks SET known = 100, unknown = 0", []).unwrap();
+    conn.execute("UPDATE hint_totals SET open = ?1", [OPEN_UNVOUCHED_MAX]).unwrap();
+    assert_eq!(world.told("tr_second").await, Noted::Full);
+    let key = HmacKey::new(b"secret", HmacHash::Sha256, "key");
+    let verified = key.verify_any(b"m", &[key.sign(b"m").as_slice()], "plain").unwrap();
+    let hint = Hint::from_platform(HintNumber::new("tr_second").unwrap(), &verified);
+    let told = Told { channel: "test".to_owned(), hint, source: None, at: world.now(), gap: Duration::from_secs(5) };
+    assert_eq!(world.inbox.note_hint(told).await.unwrap(), Noted::Kept);
 }
