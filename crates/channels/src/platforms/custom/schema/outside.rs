@@ -4,7 +4,7 @@ use http::Method;
 
 use crate::platforms::custom::message::BodyForm;
 use crate::settings::SettingsError;
-use crate::settings::tree::{Keys, Node};
+use crate::settings::tree::Keys;
 
 /// Most media types.
 const MEDIA_TYPES_MAX: usize = 16;
