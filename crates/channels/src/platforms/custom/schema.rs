@@ -2,6 +2,7 @@
 //! here, at the place in the file where it stands.
 
 mod keys;
+mod outside;
 mod verify;
 
 use http::Method;

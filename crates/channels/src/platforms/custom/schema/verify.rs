@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use http::Method;
 use jiff::SignedDuration;
 
 use super::keys::{NONE, PUBLICS, SECRETS, refuse};
+use super::outside::{body_form, media_types, method};
 use super::{Evidence, Items, LiveWord, Signed, TEMPLATES_MAX, Token, Trust, Verify, exists};
 use crate::channel::quote;
 use crate::json::Pointer;
@@ -600,49 +600,6 @@ fn tolerance(node: &Node<'_>) -> Result<SignedDuration, SettingsError> {
         return Err(node.error("out_of_range").because(format!("1 s to {} s", TOLERANCE_MAX.as_secs())));
     }
     i64::try_from(seconds).map(SignedDuration::from_secs).map_err(|_| node.error("out_of_range"))
-}
-
-fn method(keys: &Keys<'_>, body: BodyForm) -> Result<Method, SettingsError> {
-    type Named = (&'static str, fn() -> Method);
-    let known: &[Named] = match body {
-        BodyForm::Query => &[("GET", || Method::GET), ("POST", || Method::POST)],
-        BodyForm::Json | BodyForm::Form => {
-            &[("POST", || Method::POST), ("PUT", || Method::PUT), ("PATCH", || Method::PATCH)]
-        }
-    };
-    keys.get("method").map_or(Ok(known[0].1), |node| node.word(known)).map(|method| method())
-}
-
-fn body_form(keys: &Keys<'_>) -> Result<BodyForm, SettingsError> {
-    let known = [("json", BodyForm::Json), ("form", BodyForm::Form), ("query", BodyForm::Query)];
-    keys.get("body").map(|node| node.word(&known)).transpose().map(|body| body.unwrap_or(BodyForm::Json))
-}
-
-fn media_types(keys: &Keys<'_>, body: BodyForm) -> Result<Vec<String>, SettingsError> {
-    let Some(node) = keys.get("content_type") else {
-        let usual = match body {
-            BodyForm::Json => "application/json",
-            BodyForm::Form => "application/x-www-form-urlencoded",
-            // There is no body to have a type.
-            BodyForm::Query => return Ok(Vec::new()),
-        };
-        return Ok(vec![usual.to_owned()]);
-    };
-    if body == BodyForm::Query {
-        return Err(node.error("relation").because("body"));
-    }
-    let mut types = Vec::new();
-    for node in node.one_or_many(LIST_MAX)? {
-        let text = node.text()?.to_ascii_lowercase();
-        if text == "*" {
-            return Ok(Vec::new());
-        }
-        if !text.contains('/') || text.contains(|c: char| c == ';' || c.is_whitespace()) {
-            return Err(node.error("malformed").because("application/json"));
-        }
-        types.push(text);
-    }
-    Ok(types)
 }
 
 /// Every reference must fit the body and the carrier.
