@@ -258,19 +258,16 @@ impl Report<'_> {
             let lower = |open, behind| if is_behind { behind } else { open };
             let shown = config.channels.iter().find(|channel| proof_of(channel) == ProofOf::Shown);
             let place = self.places.section("server", "listen");
-            match shown {
-                Some(channel) => {
-                    let severity = lower(Severity::Serious, Severity::Warning);
-                    self.push(severity, "token_in_clear", (place, "server.listen"), |message| {
-                        message.with("address", address).with("channel", &channel.id)
-                    });
-                }
-                None => {
-                    let severity = lower(Severity::Warning, Severity::Notice);
-                    self.push(severity, "plain_public", (place, "server.listen"), |message| {
-                        message.with("address", address)
-                    });
-                }
+            if let Some(channel) = shown {
+                let severity = lower(Severity::Serious, Severity::Warning);
+                self.push(severity, "token_in_clear", (place, "server.listen"), |message| {
+                    message.with("address", address).with("channel", &channel.id)
+                });
+            } else {
+                let severity = lower(Severity::Warning, Severity::Notice);
+                self.push(severity, "plain_public", (place, "server.listen"), |message| {
+                    message.with("address", address)
+                });
             }
             let asked = config.channels.iter().find(|channel| channel.channel.fetch_back().is_some());
             if let Some(channel) = asked.filter(|_| !is_behind) {

@@ -20,7 +20,7 @@ use crate::keys::FetchError;
 use crate::stop::{Stopper, stop_pair};
 
 /// Longest wait for something that happens at once.
-const WAIT_MAX: Duration = Duration::from_secs(60);
+const WAIT_MAX: Duration = Duration::from_mins(1);
 
 /// The platform's interface without a network between.
 struct Direct {

@@ -46,7 +46,7 @@ pub const ITEMS_MAX: usize = 64;
 pub static PLATFORM: Platform = Platform {
     kind: "adyen",
     family: FAMILY,
-    name: Text { en: "Adyen (payments)", zh: "Adyen(支付)" },
+    name: Text { en: "Adyen (payments)", zh: "Adyen（支付）" },
     settings: SETTINGS,
     ladder: LADDER,
     patience: Some(Duration::from_secs(10)),
@@ -91,49 +91,49 @@ pub(super) const LADDER: Ladder = &[
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "CANCEL_OR_REFUND says only beside the signature which of the two happened: it is held",
-        zh: "CANCEL_OR_REFUND 究竟是撤销还是退款只写在未签名的字段中:一律挂起",
+        zh: "CANCEL_OR_REFUND 究竟是撤销还是退款只写在未签名的字段中：一律挂起",
     },
     Text {
         en: "payment methods that are captured at once although the account captures later send no CAPTURE, and the method is \
              not signed: their payments stay authorised here",
-        zh: "账户设为延迟或手动请款时,个别支付方式仍会立即请款而不发送 CAPTURE;支付方式不在签名范围内,此类付款停留在「已授权」",
+        zh: "账户设为延迟或手动请款时，个别支付方式仍会立即请款而不发送 CAPTURE；支付方式不在签名范围内，此类付款停留在「已授权」",
     },
     Text {
         en: "a modification with a reference of its own: that reference is taken for the order's number, so give refunds and \
              captures the payment's reference",
-        zh: "退款、请款等操作如使用自己的 reference,会被当作订单号;请沿用原付款的 reference",
+        zh: "退款、请款等操作如使用自己的 reference，会被当作订单号；请沿用原付款的 reference",
     },
     Text {
         en: "with `capture = [\"in_parts\"]` each capture is a payment of its own, and no refund says of which one it is: refunds \
              and disputes wait for none of them",
-        zh: "设置 `capture = [\"in_parts\"]` 时每次请款各为一笔付款,退款与争议无法对应到其中一笔,因此不等待付款的投递",
+        zh: "设置 `capture = [\"in_parts\"]` 时每次请款各为一笔付款，退款与争议无法对应到其中一笔，因此不等待付款的投递",
     },
     Text {
         en: "with `capture = [\"later\"]` a second capture of one payment with the same amount cannot be told from a repetition of \
              the first, and is not seen; one of another amount is held. Whoever captures in several pieces sets [\"in_parts\"]",
-        zh: "设置 `capture = [\"later\"]` 时,同一付款的第二次请款若金额相同,无法与第一次的重复通知区分,不会被发现;金额不同则会被挂起。\
+        zh: "设置 `capture = [\"later\"]` 时，同一付款的第二次请款若金额相同，无法与第一次的重复通知区分，不会被发现；金额不同则会被挂起。\
              多次请款的商户请设置 [\"in_parts\"]",
     },
     Text {
         en: "with `capture = [\"in_parts\"]` CANCELLATION, EXPIRE and the like do not say whether a part was captured before: they \
              are held",
-        zh: "设置 `capture = [\"in_parts\"]` 时,CANCELLATION、EXPIRE 等通知未说明此前是否已有部分请款:一律挂起",
+        zh: "设置 `capture = [\"in_parts\"]` 时，CANCELLATION、EXPIRE 等通知未说明此前是否已有部分请款：一律挂起",
     },
     Text {
         en: "an order that is paid in several payments (a gift card and a card): each of them is a payment of its own under one \
              order number, and none of them says whether the order is paid in full",
-        zh: "由多笔付款共同支付的订单(如礼品卡加银行卡):各笔为同一订单号下的独立付款,任何一笔都不代表订单已付清",
+        zh: "由多笔付款共同支付的订单（如礼品卡加银行卡）：各笔为同一订单号下的独立付款，任何一笔都不代表订单已付清",
     },
     Text {
         en: "two equal items in one message are taken for one", zh: "同一消息中两个完全相同的条目按一个处理"
     },
     Text {
         en: "kinds that Adyen does not sign, other than REPORT_AVAILABLE: they are held, or refused when they are about money",
-        zh: "除 REPORT_AVAILABLE 外未签名的类型:挂起;涉及资金的一律拒绝",
+        zh: "除 REPORT_AVAILABLE 外未签名的类型：挂起；涉及资金的一律拒绝",
     },
     Text {
         en: "two items of one payment whose `success` differs are two facts; which one is the later cannot be proven",
-        zh: "同一付款先后收到 `success` 不同的通知时按两个事实处理;时间不在签名范围内,无法证明先后",
+        zh: "同一付款先后收到 `success` 不同的通知时按两个事实处理；时间不在签名范围内，无法证明先后",
     },
     Text {
         en: "ORDER_CLOSED with success=false is taken for a payment that was closed",
@@ -142,12 +142,12 @@ const UNCONFIRMED: &[Text] = &[
     Text {
         en: "an application's 200 confirms with the word `[accepted]` alone, as older documents ask; 202 or 204 confirm without. \
              For a script that answers 200 and nothing else, give its target `success = { status = 200 }`",
-        zh: "应用返回 200 时,须按旧版文档输出 `[accepted]` 才算确认;返回 202 或 204 则无需正文。若脚本只返回 200 而无正文,\
+        zh: "应用返回 200 时，须按旧版文档输出 `[accepted]` 才算确认；返回 202 或 204 则无需正文。若脚本只返回 200 而无正文，\
              请为该投递目标设置 `success = { status = 200 }`",
     },
     Text {
         en: "how long an answer may take (10 seconds, by integration guides)",
-        zh: "等待应答的时长(集成指南称 10 秒)",
+        zh: "等待应答的时长（集成指南称 10 秒）",
     },
 ];
 

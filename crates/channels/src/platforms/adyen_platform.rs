@@ -32,7 +32,7 @@ use crate::signature::{Verified, decode_base64};
 pub static PLATFORM: Platform = Platform {
     kind: "adyen_platform",
     family: FAMILY,
-    name: Text { en: "Adyen (platforms)", zh: "Adyen(平台账户)" },
+    name: Text { en: "Adyen (platforms)", zh: "Adyen（平台账户）" },
     settings: SETTINGS,
     ladder: LADDER,
     patience: Some(Duration::from_secs(10)),
@@ -60,17 +60,17 @@ const TEXT: &str = "text/plain";
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "the gaps between attempts and how long an answer may take: those of payments' webhooks are taken",
-        zh: "重发间隔与等待应答的时长:按支付类通知处理",
+        zh: "重发间隔与等待应答的时长：按支付类通知处理",
     },
     Text {
         en: "the states of a transfer: `booked` to a bank counts as done, `failed`, `refused`, `cancelled`, `expired` and \
              `error` as failed, `returned` as returned; a state that is not known is held",
-        zh: "划转状态:银行类 `booked` 视为成功,`failed`、`refused`、`cancelled`、`expired`、`error` 视为失败,`returned` 视为退回;\
+        zh: "划转状态：银行类 `booked` 视为成功，`failed`、`refused`、`cancelled`、`expired`、`error` 视为失败，`returned` 视为退回；\
              未知状态会被挂起",
     },
     Text {
         en: "everything but transfers to a bank (payments of cards, top-ups, reports, accounts) is stored as `other`",
-        zh: "除转出到银行以外的消息(卡消费、充值、报表、账户变更等)只保存为 `other`",
+        zh: "除转出到银行以外的消息（卡消费、充值、报表、账户变更等）只保存为 `other`",
     },
 ];
 

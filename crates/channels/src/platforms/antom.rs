@@ -40,7 +40,7 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 pub static PLATFORM: Platform = Platform {
     kind: "antom",
     family: FAMILY,
-    name: Text { en: "Antom (Alipay+)", zh: "Antom(Alipay+ 国际支付)" },
+    name: Text { en: "Antom (Alipay+)", zh: "Antom（Alipay+ 国际支付）" },
     settings: SETTINGS,
     ladder: LADDER,
     patience: None,
@@ -81,36 +81,36 @@ const UNCONFIRMED: &[Text] = &[
     Text {
         en: "how long an answer may take; and what Antom does with an answer that says F or U: it is taken as a failure, after \
              which it repeats, like after any answer but the fixed one",
-        zh: "等待应答的时长;以及对应答 F 或 U 的处理:按失败理解,与任何非固定应答一样会重发",
+        zh: "等待应答的时长；以及对应答 F 或 U 的处理：按失败理解，与任何非固定应答一样会重发",
     },
     Text {
         en: "which notifications are of cards: one with `authExpiryTime`, with `paymentMethodType` CARD, APPLEPAY or GOOGLEPAY, \
              with a card's number, brand or token in `paymentResultInfo`, or with anything there and no `paymentMethodType`, counts \
              as an authorisation, see `capture`. One that says nothing of either is held unless `capture` is [\"immediate\"]",
-        zh: "如何识别银行卡支付:带有 `authExpiryTime`,或 `paymentMethodType` 为 CARD、APPLEPAY、GOOGLEPAY,或 `paymentResultInfo` \
-             中有卡号、卡组织、卡令牌,或未写明支付方式但 `paymentResultInfo` 不为空的,按预授权处理,见 `capture`。二者均未写明的会被挂起,\
+        zh: "如何识别银行卡支付：带有 `authExpiryTime`，或 `paymentMethodType` 为 CARD、APPLEPAY、GOOGLEPAY，或 `paymentResultInfo` \
+             中有卡号、卡组织、卡令牌，或未写明支付方式但 `paymentResultInfo` 不为空的，按预授权处理，见 `capture`。二者均未写明的会被挂起，\
              除非 `capture` 为 [\"immediate\"]",
     },
     Text {
         en: "with `capture = [\"later\"]` a second capture of one payment with the same amount cannot be told from a repetition of \
              the first, and is not seen; one of another amount is held. Whoever captures in several pieces sets [\"in_parts\"], \
              with which refunds and disputes wait for no payment",
-        zh: "设置 `capture = [\"later\"]` 时,同一付款的第二次请款若金额相同,无法与第一次的重复通知区分,不会被发现;金额不同则会被挂起。\
-             多次请款的商户请设置 [\"in_parts\"],此时退款与争议不等待付款",
+        zh: "设置 `capture = [\"later\"]` 时，同一付款的第二次请款若金额相同，无法与第一次的重复通知区分，不会被发现；金额不同则会被挂起。\
+             多次请款的商户请设置 [\"in_parts\"]，此时退款与争议不等待付款",
     },
     Text {
         en: "whether a notification's path is signed with its query: it is taken so, as the documents say of all requests",
-        zh: "通知签名的路径是否包含查询串:按文档对所有请求的说明,视为包含",
+        zh: "通知签名的路径是否包含查询串：按文档对所有请求的说明，视为包含",
     },
     Text {
         en: "UPDATE_AMOUNT_RESULT (another authorised amount), authorisations of wallets (`authorizationNotifyType`) and stored \
              payment methods are kept as `other`",
-        zh: "UPDATE_AMOUNT_RESULT(预授权金额变更)、钱包授权(`authorizationNotifyType`)、支付方式留存只保存为 `other`",
+        zh: "UPDATE_AMOUNT_RESULT（预授权金额变更）、钱包授权（`authorizationNotifyType`）、支付方式留存只保存为 `other`",
     },
     Text {
         en: "refunds and captures carry no order number, and refunds no payment either: an application finds them by \
              `refundRequestId` and `paymentId`",
-        zh: "退款与请款通知不含订单号,退款通知也不含支付单号:程序应按 `refundRequestId`、`paymentId` 查找",
+        zh: "退款与请款通知不含订单号，退款通知也不含支付单号：程序应按 `refundRequestId`、`paymentId` 查找",
     },
 ];
 

@@ -67,43 +67,43 @@ const UNCONFIRMED: &[Text] = &[
     Text {
         en: "how long an answer may take (30 seconds, as integrators remember it), and when it repeats (hourly for 24 hours, \
              in the sandbox for 3, by their notes)",
-        zh: "等待应答的时长(集成者记忆为 30 秒)与重发时间(据其笔记:每小时一次,持续 24 小时;沙箱 3 小时)",
+        zh: "等待应答的时长（集成者记忆为 30 秒）与重发时间（据其笔记：每小时一次，持续 24 小时；沙箱 3 小时）",
     },
     Text {
-        en: "the addresses that it sends from: none is listed here", zh: "发送通知的来源地址:此处未列出"
+        en: "the addresses that it sends from: none is listed here", zh: "发送通知的来源地址：此处未列出"
     },
     Text {
         en: "whether a repetition has the same timestamp: a notification is known by timestamp, kind and number, and its \
              facts by their own numbers in any case",
-        zh: "重发时时间戳是否不变:通知按时间戳、类型与单号识别;事实则始终按自身单号去重",
+        zh: "重发时时间戳是否不变：通知按时间戳、类型与单号识别；事实则始终按自身单号去重",
     },
     Text {
         en: "transaction_disbursed is taken for the payment's success (or a refund's), since only settled money is \
              disbursed; a transaction that does not say that it is settled is held",
-        zh: "transaction_disbursed 视为付款(或退款)成功,因为只有已结算的资金才会打款;交易未写明已结算(settled)时挂起",
+        zh: "transaction_disbursed 视为付款（或退款）成功，因为只有已结算的资金才会打款；交易未写明已结算（settled）时挂起",
     },
     Text {
         en: "a subscription's charge that succeeded is mostly submitted for settlement, not settled: it is told as authorised, \
              and as paid once the transaction is settled or disbursed. Of several transactions the one made last counts",
-        zh: "订阅扣款成功的通知中,交易多为「已提交结算」而非已结算:按「已授权」告知,待结算或打款后才告知付款成功。\
+        zh: "订阅扣款成功的通知中，交易多为「已提交结算」而非已结算：按「已授权」告知，待结算或打款后才告知付款成功。\
              列有多笔交易时以最后创建的一笔为准",
     },
     Text {
         en: "local_payment_reversed does not say whether the payment was paid before: it is always held",
-        zh: "local_payment_reversed 未说明该付款此前是否已成功:一律挂起",
+        zh: "local_payment_reversed 未说明该付款此前是否已成功：一律挂起",
     },
     Text {
         en: "disputes and refunds wait for their payment, for 24 hours: an account that subscribes neither to \
              transaction_disbursed nor to transaction_settled is told of them that much later",
-        zh: "争议与退款会等待其付款最多 24 小时:未订阅 transaction_disbursed 与 transaction_settled 的账户会因此延迟收到",
+        zh: "争议与退款会等待其付款最多 24 小时：未订阅 transaction_disbursed 与 transaction_settled 的账户会因此延迟收到",
     },
     Text {
         en: "dispute_expired is told as a change of the dispute, not as its end",
-        zh: "dispute_expired 按争议状态变化告知,不视为争议结束",
+        zh: "dispute_expired 按争议状态变化告知，不视为争议结束",
     },
     Text {
         en: "a message about money that names no currency is held: the kits' samples of some kinds have none",
-        zh: "涉及金额却没有币种的通知一律挂起:官方 SDK 的部分示例即无币种",
+        zh: "涉及金额却没有币种的通知一律挂起：官方 SDK 的部分示例即无币种",
     },
     Text {
         en: "a disbursement that takes money from your bank account (debit) is held",
@@ -112,7 +112,7 @@ const UNCONFIRMED: &[Text] = &[
     Text {
         en: "card sales send no webhook of their own when they are made: the answer of the API is their only record until they \
              are disbursed",
-        zh: "银行卡收款成功时没有通知:打款之前只有 API 应答可作依据",
+        zh: "银行卡收款成功时没有通知：打款之前只有 API 应答可作依据",
     },
 ];
 

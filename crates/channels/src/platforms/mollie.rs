@@ -84,37 +84,37 @@ const LADDER: Ladder = &[
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "how often the API may be asked: no limit is published, four questions a second are asked at most",
-        zh: "API 的调用频率上限未公布;本网关每秒最多查询 4 次",
+        zh: "API 的调用频率上限未公布；本网关每秒最多查询 4 次",
     },
     Text {
         en: "the gaps between attempts to bring a signed event (about ten in 26 hours); those of classic calls are taken",
-        zh: "签名事件的重发间隔(26 小时内约 10 次);按经典 Webhook 的间隔处理",
+        zh: "签名事件的重发间隔（26 小时内约 10 次）；按经典 Webhook 的间隔处理",
     },
     Text {
         en: "events without their entity: those of payments are asked about, those of other money are held",
-        zh: "不带实体的事件:支付类会再向 API 查询,其他涉及资金的会被挂起",
+        zh: "不带实体的事件：支付类会再向 API 查询，其他涉及资金的会被挂起",
     },
     Text {
         en: "`payment-link.paid` does not say which payment it was: it is held; the classic webhook of that payment tells the \
              money",
-        zh: "`payment-link.paid` 未说明对应哪笔支付:一律挂起;资金以该笔支付的经典 Webhook 为准",
+        zh: "`payment-link.paid` 未说明对应哪笔支付：一律挂起；资金以该笔支付的经典 Webhook 为准",
     },
     Text {
         en: "disputes (`dispute.*`) and every other type of event that is not known here are held; of those that are, \
              `sales-invoice.*`, `profile.*`, `balance-transaction.*` and payouts on their way are stored as `other`",
-        zh: "争议事件(`dispute.*`)与所有未知类型一律挂起;`sales-invoice.*`、`profile.*`、`balance-transaction.*` 及处理中的打款只保存为 `other`",
+        zh: "争议事件（`dispute.*`）与所有未知类型一律挂起；`sales-invoice.*`、`profile.*`、`balance-transaction.*` 及处理中的打款只保存为 `other`",
     },
     Text {
         en: "the fields of payouts in events: one without an amount that can be read is held",
-        zh: "事件中打款(payout)的字段;金额无法读取时会被挂起",
+        zh: "事件中打款（payout）的字段；金额无法读取时会被挂起",
     },
     Text {
         en: "payments that were captured in part: a payment whose captured amount differs from its own is held",
-        zh: "部分请款的支付:已请款金额与支付金额不一致时会被挂起",
+        zh: "部分请款的支付：已请款金额与支付金额不一致时会被挂起",
     },
     Text {
         en: "classic calls about anything but payments (orders, `ord_…`) are refused; only `tr_…` is asked about",
-        zh: "经典 Webhook 只处理支付(tr_…);其他编号(如订单 ord_…)会被拒绝",
+        zh: "经典 Webhook 只处理支付（tr_…）；其他编号（如订单 ord_…）会被拒绝",
     },
 ];
 

@@ -127,12 +127,12 @@ const UNCONFIRMED: &[Text] = &[
     Text {
         en: "the signature covers only a CRC-32 of the body, so it does not protect the body: PayPal is asked about every \
              event, unless `confirm = \"never\"`",
-        zh: "签名只覆盖正文的 CRC-32,无法保护正文:除非设置 `confirm = \"never\"`,每个事件都会向 PayPal 查询确认",
+        zh: "签名只覆盖正文的 CRC-32，无法保护正文：除非设置 `confirm = \"never\"`，每个事件都会向 PayPal 查询确认",
     },
     Text {
         en: "whether a repetition has a new transmission id and time: no age is refused, and facts are told apart by their \
              own numbers. With `confirm = \"never\"` what was sent over four days ago is held",
-        zh: "重发时 transmission id 与时间是否更新未确认:不按时间拒绝,以各笔款项自身的编号去重。`confirm = \"never\"` 时,发送超过四天的回调会被挂起",
+        zh: "重发时 transmission id 与时间是否更新未确认：不按时间拒绝，以各笔款项自身的编号去重。`confirm = \"never\"` 时，发送超过四天的回调会被挂起",
     },
     Text {
         en: "the gaps between the 25 attempts in three days, and how long an answer may take: neither is published",
@@ -140,37 +140,37 @@ const UNCONFIRMED: &[Text] = &[
     },
     Text {
         en: "a delivery without `paypal-auth-version`, or with another one than `v2`, was never seen, and is refused",
-        zh: "未见过缺少 `paypal-auth-version` 或其值不是 `v2` 的回调:一律拒绝",
+        zh: "未见过缺少 `paypal-auth-version` 或其值不是 `v2` 的回调：一律拒绝",
     },
     Text {
         en: "HUF and TWD are said to have no decimals: amounts with any but zeros are held",
-        zh: "据称 HUF、TWD 不带小数:小数部分不为零的金额会被挂起",
+        zh: "据称 HUF、TWD 不带小数：小数部分不为零的金额会被挂起",
     },
     Text {
         en: "payments of the older API and of subscriptions (`PAYMENT.SALE.…`), and other types about payments that no source \
              explains, are held",
-        zh: "旧版接口与订阅的付款事件(`PAYMENT.SALE.…`)以及没有资料说明的付款类事件会被挂起",
+        zh: "旧版接口与订阅的付款事件（`PAYMENT.SALE.…`）以及没有资料说明的付款类事件会被挂起",
     },
     Text {
         en: "a payment that does not name its payee at all is taken for the account's own, since the webhook is. With `confirm \
              = \"never\"` every event with several payments in it is held",
-        zh: "完全未写明收款方(payee)的付款视为本账户的款项。`confirm = \"never\"` 时,一个事件含多笔付款会被挂起",
+        zh: "完全未写明收款方（payee）的付款视为本账户的款项。`confirm = \"never\"` 时，一个事件含多笔付款会被挂起",
     },
     Text {
         en: "an authorisation that was captured in part and then voided: the event does not say that a part was paid, so \
              payment.closed of an authorisation says nothing about the captures of the same order",
-        zh: "部分请款后又作废的授权:事件未说明已有部分请款成功,因此授权的 payment.closed 不代表同一订单已请款的部分未付款",
+        zh: "部分请款后又作废的授权：事件未说明已有部分请款成功，因此授权的 payment.closed 不代表同一订单已请款的部分未付款",
     },
     Text {
         en: "whether the list of authorities that browsers trust, as it is compiled in, leads to every certificate of PayPal's \
              (some roots of DigiCert have left it), and whether its address answers with the certificates in between: where \
              certificates are refused (`issuer`), put those of their authorities into `ca_certs`",
-        zh: "内置的浏览器根证书列表是否涵盖 PayPal 的全部证书(部分 DigiCert 根证书已被移除),以及其地址是否附带中间证书:\
-             如提示证书签发者不被信任(`issuer`),请将其颁发机构的证书填入 `ca_certs`",
+        zh: "内置的浏览器根证书列表是否涵盖 PayPal 的全部证书（部分 DigiCert 根证书已被移除），以及其地址是否附带中间证书：\
+             如提示证书签发者不被信任（`issuer`），请将其颁发机构的证书填入 `ca_certs`",
     },
     Text {
         en: "payouts that are unclaimed, held or blocked may still arrive: they are stored as `other`",
-        zh: "未领取、被暂扣或被冻结的打款仍可能到账:只保存为 `other`",
+        zh: "未领取、被暂扣或被冻结的打款仍可能到账：只保存为 `other`",
     },
 ];
 

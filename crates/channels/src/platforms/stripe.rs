@@ -96,11 +96,11 @@ const UNCONFIRMED: &[Text] = &[
     Text {
         en: "currencies with three decimals (BHD, JOD, KWD, OMR, TND) are no longer on the general list: their amounts are \
              held unless `three_decimal_currencies` is set",
-        zh: "三位小数货币(BHD、JOD、KWD、OMR、TND)已不在公开的货币列表中:未设置 `three_decimal_currencies` 时金额会被挂起",
+        zh: "三位小数货币（BHD、JOD、KWD、OMR、TND）已不在公开的货币列表中：未设置 `three_decimal_currencies` 时金额会被挂起",
     },
     Text {
         en: "a payout that failed counts as returned when the event says that its status was `paid` before, else as failed",
-        zh: "打款失败:事件表明此前状态为 `paid` 时按「退回」处理,否则按「失败」处理",
+        zh: "打款失败：事件表明此前状态为 `paid` 时按「退回」处理，否则按「失败」处理",
     },
     Text {
         en: "a Checkout session of a subscription names no PaymentIntent. Until API version 2025-03-31 the invoice ties the two; \
@@ -108,36 +108,36 @@ const UNCONFIRMED: &[Text] = &[
              payment_intent.succeeded or charge.succeeded that names no invoice is held: it may be a renewal, or paid without \
              Checkout. Whoever sells subscriptions, or not through Checkout alone, names [\"payment_intent\"] and writes the \
              order number into the metadata of PaymentIntents and subscriptions",
-        zh: "订阅模式的 Checkout Session 不含 PaymentIntent。API 版本 2025-03-31 之前可由账单(invoice)关联;此后二者无法关联,\
-             除非 `payments_from` 只写 Session,否则 Session 的付款会被挂起。只写 Session 时,不含账单编号的 payment_intent.succeeded、\
-             charge.succeeded 会被挂起:可能是订阅续费,或未经 Checkout 的付款。有订阅业务或不只用 Checkout 收款的商户,\
-             应写 [\"payment_intent\"],并把订单号写入 PaymentIntent 与订阅的 metadata",
+        zh: "订阅模式的 Checkout Session 不含 PaymentIntent。API 版本 2025-03-31 之前可由账单（invoice）关联；此后二者无法关联，\
+             除非 `payments_from` 只写 Session，否则 Session 的付款会被挂起。只写 Session 时，不含账单编号的 payment_intent.succeeded、\
+             charge.succeeded 会被挂起：可能是订阅续费，或未经 Checkout 的付款。有订阅业务或不只用 Checkout 收款的商户，\
+             应写 [\"payment_intent\"]，并把订单号写入 PaymentIntent 与订阅的 metadata",
     },
     Text {
         en: "an authorisation that is captured in part: whether the rest counts in `amount_refunded`. The running total of such a \
              charge is held; a refund that has a number of its own is believed",
-        zh: "部分请款:剩余的授权金额是否计入 `amount_refunded` 未确认,此类 Charge 的累计退款金额会被挂起;有独立编号的退款照常处理",
+        zh: "部分请款：剩余的授权金额是否计入 `amount_refunded` 未确认，此类 Charge 的累计退款金额会被挂起；有独立编号的退款照常处理",
     },
     Text {
         en: "whether giving up an authorisation also makes a `refund.*` event: it would be told as the refund of a payment that \
              never came",
-        zh: "撤销授权时是否也会产生 `refund.*` 事件未确认:若产生,会作为一笔没有对应付款的退款告知",
+        zh: "撤销授权时是否也会产生 `refund.*` 事件未确认：若产生，会作为一笔没有对应付款的退款告知",
     },
     Text {
         en: "`charge.refunded` is told when a refund begins: with `refunds_from = [\"charge\"]` one that is still pending counts, \
              and a refund that brings the total back to one that was seen before (after another one failed) is not seen: use \
              [\"refund\"], which names each",
-        zh: "`charge.refunded` 在退款发起时告知:设置 `refunds_from = [\"charge\"]` 时,尚未到账的退款也按成功计;\
-             某笔退款失败后再次退款,若累计金额与此前相同,则不会被发现:请使用 [\"refund\"],逐笔有编号",
+        zh: "`charge.refunded` 在退款发起时告知：设置 `refunds_from = [\"charge\"]` 时，尚未到账的退款也按成功计；\
+             某笔退款失败后再次退款，若累计金额与此前相同，则不会被发现：请使用 [\"refund\"]，逐笔有编号",
     },
     Text {
         en: "the objects of one payment may carry different order numbers, or none: the event that arrives first tells the \
              payment with its own. Write the number into all of them, or let one kind of object alone tell payments",
-        zh: "同一付款的各对象可能带有不同的订单号或没有订单号:以先到的事件为准。请在所有对象中写入订单号,或让付款只由一种对象告知",
+        zh: "同一付款的各对象可能带有不同的订单号或没有订单号：以先到的事件为准。请在所有对象中写入订单号，或让付款只由一种对象告知",
     },
     Text {
         en: "a payout that is asked about (thin events) says that it failed, and not that it had been paid: it is told as failed",
-        zh: "经轻量事件查询到的打款只说明已失败,不说明此前是否已到账:按「失败」告知",
+        zh: "经轻量事件查询到的打款只说明已失败，不说明此前是否已到账：按「失败」告知",
     },
     Text {
         en: "transfers to connected accounts, application fees, invoices and subscriptions are stored as `other`",

@@ -34,7 +34,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "your merchant accounts whose webhooks come here (not the company account); Customer Area: the account \
                  switcher at the top. Webhooks of another account are held. The webhook's method must be JSON",
-            zh: "此地址接收哪些商户账户(merchant account,不是公司账户)的通知;见 Customer Area 顶部的账户切换。其他账户的通知会被挂起。\
+            zh: "此地址接收哪些商户账户（merchant account，不是公司账户）的通知；见 Customer Area 顶部的账户切换。其他账户的通知会被挂起。\
                  通知端点的 Method 须选 JSON",
         },
         example: "[\"ExampleShop1ECOM01\"]",
@@ -55,7 +55,7 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "when money is taken: [\"immediate\"] when an authorisation is the payment; [\"later\"] when it is captured \
                  after a delay or by hand, in one piece; [\"in_parts\"] when one payment is captured in several pieces, each \
                  of which is then a payment of its own here. Customer Area: Settings > Account settings > Capture delay",
-            zh: "何时请款:[\"immediate\"] 授权即付款;[\"later\"] 延迟或手动、一次性请款;[\"in_parts\"] 同一付款分多次请款,\
+            zh: "何时请款：[\"immediate\"] 授权即付款；[\"later\"] 延迟或手动、一次性请款；[\"in_parts\"] 同一付款分多次请款，\
                  此时每次请款各算一笔付款。见 Customer Area 的 Settings > Account settings > Capture delay",
         },
         example: "[\"immediate\"]",
@@ -68,8 +68,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "the user name of the webhook's basic authentication; Customer Area: Developers > Webhooks > the webhook > \
                  Security. With it every request must show it. Without it, kinds that Adyen does not sign \
                  (REPORT_AVAILABLE) are refused, and Adyen's queue waits behind them: do not subscribe to those, or set it",
-            zh: "通知端点的 Basic 认证用户名;见 Customer Area 的 Developers > Webhooks > 对应端点 > Security。填写后每个请求都必须携带。\
-                 未填写时,Adyen 不签名的类型(如 REPORT_AVAILABLE)会被拒绝并堵住后续通知:请不要订阅这些类型,或填写此项",
+            zh: "通知端点的 Basic 认证用户名；见 Customer Area 的 Developers > Webhooks > 对应端点 > Security。填写后每个请求都必须携带。\
+                 未填写时，Adyen 不签名的类型（如 REPORT_AVAILABLE）会被拒绝并堵住后续通知：请不要订阅这些类型，或填写此项",
         },
         example: "tollbell",
     },
@@ -79,7 +79,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "the password of the webhook's basic authentication, beside `basic_user`",
-            zh: "通知端点的 Basic 认证密码,与 `basic_user` 一起填写",
+            zh: "通知端点的 Basic 认证密码，与 `basic_user` 一起填写",
         },
         example: "adyen_basic_password",
     },
@@ -89,7 +89,7 @@ pub(super) const SETTINGS: &[Setting] = &[
 pub(in crate::platforms) const KEY_HELP: Text = Text {
     en: "the webhook's HMAC key: 64 hexadecimal digits, shown once when it is generated; Customer Area: Developers > Webhooks \
          > the webhook > Security > HMAC key. Test and live have different ones",
-    zh: "此通知端点的 HMAC 密钥:64 位十六进制,仅在生成时显示一次;见 Customer Area 的 Developers > Webhooks > 对应端点 > \
+    zh: "此通知端点的 HMAC 密钥：64 位十六进制，仅在生成时显示一次；见 Customer Area 的 Developers > Webhooks > 对应端点 > \
          Security > HMAC key。测试与正式环境不同",
 };
 
@@ -97,7 +97,7 @@ pub(in crate::platforms) const KEY_HELP: Text = Text {
 pub(in crate::platforms) const KEY_FILES_HELP: Text = Text {
     en: "instead of `hmac_key` during a rotation: several files, any of them may match. A new key needs some time until Adyen \
          signs with it",
-    zh: "轮换密钥期间代替 `hmac_key`:列出多个密钥文件,任意一个匹配即可。新密钥需要一段时间才会生效",
+    zh: "轮换密钥期间代替 `hmac_key`：列出多个密钥文件，任意一个匹配即可。新密钥需要一段时间才会生效",
 };
 
 /// When money is taken.

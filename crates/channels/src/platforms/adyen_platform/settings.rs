@@ -17,7 +17,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "your balance platform's id, as `data.balancePlatform` in every webhook shows it; Customer Area: the \
                  account switcher at the top. Webhooks of another one are held",
-            zh: "您的 balance platform 编号,即每条通知中的 `data.balancePlatform`;见 Customer Area 顶部的账户切换。\
+            zh: "您的 balance platform 编号，即每条通知中的 `data.balancePlatform`；见 Customer Area 顶部的账户切换。\
                  其他平台的通知会被挂起",
         },
         example: "ExamplePlatform1",

@@ -66,7 +66,7 @@ impl Resigner for AntomResigner {
                 name: "public.txt",
                 what: Text {
                     en: "the public key on one line, as Antom's libraries want it, in place of Antom's public key",
-                    zh: "单行公钥:Antom SDK 使用的格式,用它替换 Antom 公钥",
+                    zh: "单行公钥：Antom SDK 使用的格式，用它替换 Antom 公钥",
                 },
                 content: bare.into_bytes(),
                 id: None,
@@ -75,7 +75,7 @@ impl Resigner for AntomResigner {
                 name: "public.pem",
                 what: Text {
                     en: "the same key as PEM, for programs that read a file",
-                    zh: "同一公钥的 PEM 格式,供读取文件的程序使用",
+                    zh: "同一公钥的 PEM 格式，供读取文件的程序使用",
                 },
                 content: self.public.to_pem().into_bytes(),
                 id: None,

@@ -39,7 +39,7 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "your client id, several if they share this address; Antom Dashboard: Developer > Quick start > Integration \
                  resources and tools > Integration settings > Client ID. One of the sandbox begins with SANDBOX_. A \
                  notification that names another is refused",
-            zh: "客户端编号(Client ID),共用此地址的可填多个;见 Antom Dashboard 的「开发者 > 快速开始 > 集成资源和工具 > 集成设置」。\
+            zh: "客户端编号（Client ID），共用此地址的可填多个；见 Antom Dashboard 的「开发者 > 快速开始 > 集成资源和工具 > 集成设置」。\
                  沙箱的以 SANDBOX_ 开头。写着其他编号的通知会被拒绝",
         },
         example: "5J00000000000001",
@@ -51,7 +51,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "Antom's public key, as the dashboard shows it: base64 of 392 characters or so, beside the client id. It is \
                  not the key that you uploaded there yourself. Sandbox and live have different ones",
-            zh: "Antom 公钥,原样复制(约 392 个字符的 base64),与 Client ID 显示在同一处;不是您自己上传的商户公钥。沙箱与正式环境不同",
+            zh: "Antom 公钥，原样复制（约 392 个字符的 base64），与 Client ID 显示在同一处；不是您自己上传的商户公钥。沙箱与正式环境不同",
         },
         example: "antom_public.pem",
     },
@@ -62,7 +62,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the version of that key: `keyVersion` in the header `signature` of its notifications. Without it the key \
                  counts for every version",
-            zh: "该公钥的版本,即通知请求头 `signature` 中的 `keyVersion`;不填则对任何版本都使用此公钥",
+            zh: "该公钥的版本，即通知请求头 `signature` 中的 `keyVersion`；不填则对任何版本都使用此公钥",
         },
         example: "1",
     },
@@ -72,7 +72,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "while Antom changes its key: the other one. Both keys need their versions then",
-            zh: "Antom 更换公钥期间的另一个公钥;此时两个公钥都必须填写版本",
+            zh: "Antom 更换公钥期间的另一个公钥；此时两个公钥都必须填写版本",
         },
         example: "antom_public_next.pem",
     },
@@ -89,7 +89,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "your own public key, the one that you uploaded to the dashboard: only to notice when it is in place of Antom's",
-            zh: "您上传到 Dashboard 的商户公钥;仅用于发现它被误填为 Antom 公钥",
+            zh: "您上传到 Dashboard 的商户公钥；仅用于发现它被误填为 Antom 公钥",
         },
         example: "merchant_public.pem",
     },
@@ -101,8 +101,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "the notification addresses as Antom knows them (the dashboard's Notification URL, `paymentNotifyUrl`, \
                  `refundNotifyUrl`), whole or from the path on: their path is signed. Needed when a proxy changes the path on \
                  its way here; without it the path of the request itself counts",
-            zh: "Antom 所知的通知地址(Dashboard 的「通知地址」、`paymentNotifyUrl`、`refundNotifyUrl`),可填完整地址或从路径开始:\
-                 其路径参与签名。反向代理改写路径时必填;不填则按收到的请求路径验签",
+            zh: "Antom 所知的通知地址（Dashboard 的「通知地址」、`paymentNotifyUrl`、`refundNotifyUrl`），可填完整地址或从路径开始：\
+                 其路径参与签名。反向代理改写路径时必填；不填则按收到的请求路径验签",
         },
         example: "[\"https://pay.example.com/notify/antom\"]",
     },
@@ -116,8 +116,8 @@ pub(super) const SETTINGS: &[Setting] = &[
                  [\"in_parts\"]: the same, and each of several captures is a payment of its own; [\"immediate\"]: the payment \
                  itself, for whoever lets Antom capture at once and ships then. Wallets and bank transfers are paid in any \
                  case",
-            zh: "银行卡支付成功的 PAYMENT_RESULT 只表示银行已授权,如何处理:[\"later\"] 视为预授权,以 CAPTURE_RESULT 为付款\
-                 (其中只有 `paymentId`,没有订单号);[\"in_parts\"] 同上,且多次请款各算一笔付款;[\"immediate\"] 直接视为付款,\
+            zh: "银行卡支付成功的 PAYMENT_RESULT 只表示银行已授权，如何处理：[\"later\"] 视为预授权，以 CAPTURE_RESULT 为付款\
+                 （其中只有 `paymentId`，没有订单号）；[\"in_parts\"] 同上，且多次请款各算一笔付款；[\"immediate\"] 直接视为付款，\
                  适用于由 Antom 自动请款且授权后即发货的商户。电子钱包与银行转账不受影响",
         },
         example: "[\"later\"]",

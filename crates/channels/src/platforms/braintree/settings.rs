@@ -34,7 +34,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the merchant id of your gateway account: numbers are unique within it, so do not change it later; Control \
                  Panel: Settings > API > API Keys, or the user menu. It is not a merchant account id",
-            zh: "网关账户的 Merchant ID:各类单号在其范围内唯一,启用后不要改动;见 Control Panel 的 Settings > API > API Keys 或\
+            zh: "网关账户的 Merchant ID：各类单号在其范围内唯一，启用后不要改动；见 Control Panel 的 Settings > API > API Keys 或\
                  右上角用户菜单。不是 merchant account id",
         },
         example: "abc123xyz456def7",
@@ -46,7 +46,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "your merchant account ids (one for each currency, as a rule); Control Panel: Business > Merchant Accounts. \
                  Webhooks about another account are held",
-            zh: "您的 merchant account id(通常每个币种一个);见 Control Panel 的 Business > Merchant Accounts。\
+            zh: "您的 merchant account id（通常每个币种一个）；见 Control Panel 的 Business > Merchant Accounts。\
                  涉及其他账户的通知会被挂起",
         },
         example: "[\"exampleshop1\"]",
@@ -59,8 +59,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "the public key of an API key; Control Panel: Settings > API > API Keys. Each webhook is signed with every key \
                  of the account, and only the signature of this one counts. During a rotation a list: the first one answers \
                  when Braintree checks this address",
-            zh: "API key 的 Public Key;见 Control Panel 的 Settings > API > API Keys。每条通知附有账户下所有 key 的签名,只核对这一个。\
-                 轮换期间可写成列表,Braintree 校验本地址时用第一个应答",
+            zh: "API key 的 Public Key；见 Control Panel 的 Settings > API > API Keys。每条通知附有账户下所有 key 的签名，只核对这一个。\
+                 轮换期间可写成列表，Braintree 校验本地址时用第一个应答",
         },
         example: "abcd1234efgh5678",
     },
@@ -70,7 +70,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "the private key of the same API key: \"View\" beside it on the same page. The sandbox has other keys",
-            zh: "同一 API key 的 Private Key:同一页面点「View」查看。沙箱环境的 key 不同",
+            zh: "同一 API key 的 Private Key：同一页面点「View」查看。沙箱环境的 key 不同",
         },
         example: "braintree_private_key",
     },
@@ -80,7 +80,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "instead of `private_key` during a rotation: one file for each entry of `public_key`, in the same order",
-            zh: "轮换期间代替 `private_key`:与 `public_key` 列表一一对应的私钥文件,顺序相同",
+            zh: "轮换期间代替 `private_key`：与 `public_key` 列表一一对应的私钥文件，顺序相同",
         },
         example: "[\"keys/braintree_private_new\", \"keys/braintree_private_old\"]",
     },

@@ -525,7 +525,9 @@ fn canonical(value: &Json, text: &mut Vec<u8>) {
         Json::Text(own) => put('t', own),
         Json::List(items) => {
             put('l', &items.len().to_string());
-            items.iter().for_each(|item| canonical(item, text));
+            for item in items {
+                canonical(item, text);
+            }
         }
         Json::Object(members) => {
             put('o', &members.len().to_string());

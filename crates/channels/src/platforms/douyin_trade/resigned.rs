@@ -30,14 +30,14 @@ impl Resigner for TradeResigner {
                 &self.key.public,
                 Text {
                     en: "the public key, in place of Douyin's platform public key",
-                    zh: "公钥:用它替换抖音平台公钥",
+                    zh: "公钥：用它替换抖音平台公钥",
                 },
             ),
             PublicFile::line(
                 &self.key.public,
                 Text {
                     en: "the same key on one line, for kits that want it without PEM lines",
-                    zh: "同一公钥的单行格式,供不使用 PEM 的 SDK 使用",
+                    zh: "同一公钥的单行格式，供不使用 PEM 的 SDK 使用",
                 },
             ),
         ]

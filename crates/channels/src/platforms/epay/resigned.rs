@@ -66,14 +66,14 @@ impl Resigner for EpayResigner {
                 &self.public,
                 Text {
                     en: "the public key on one line, as the PHP kit wants it, in place of the platform's public key",
-                    zh: "单行公钥:PHP SDK 使用的格式,用它替换平台公钥",
+                    zh: "单行公钥：PHP SDK 使用的格式，用它替换平台公钥",
                 },
             ),
             PublicFile::pem(
                 &self.public,
                 Text {
                     en: "the same key as PEM, for kits that read a file",
-                    zh: "同一公钥的 PEM 格式,供读取文件的 SDK 使用",
+                    zh: "同一公钥的 PEM 格式，供读取文件的 SDK 使用",
                 },
             ),
         ]

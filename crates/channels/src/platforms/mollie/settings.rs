@@ -29,7 +29,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the profile's id (begins with pfl_), in the Mollie dashboard under settings, website profiles; payments of \
                  another profile are held",
-            zh: "网站资料(profile)的 ID,以 pfl_ 开头,见 Mollie 后台「设置 / 网站资料」;其他 profile 的支付会被挂起",
+            zh: "网站资料（profile）的 ID，以 pfl_ 开头，见 Mollie 后台「设置 / 网站资料」；其他 profile 的支付会被挂起",
         },
         example: "pfl_QkEhN94Ba1",
     },
@@ -40,7 +40,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the key with which payments are read that a classic webhook names (begins with live_ or test_), in the \
                  dashboard under developers, API keys. Without it classic webhooks are refused",
-            zh: "API 密钥(live_ 或 test_ 开头),见 Mollie 后台「开发者 / API 密钥」;经典 Webhook 只给出支付编号,要用它查询。不配置则拒绝经典 Webhook",
+            zh: "API 密钥（live_ 或 test_ 开头），见 Mollie 后台「开发者 / API 密钥」；经典 Webhook 只给出支付编号，要用它查询。不配置则拒绝经典 Webhook",
         },
         example: "mollie_api_key",
     },
@@ -51,7 +51,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the signing secret of the webhook subscription, shown when it is made in the dashboard under developers, \
                  webhooks. Without it signed events are refused",
-            zh: "Webhook 订阅的签名密钥,在 Mollie 后台「开发者 / Webhooks」创建时显示。不配置则拒绝签名事件",
+            zh: "Webhook 订阅的签名密钥，在 Mollie 后台「开发者 / Webhooks」创建时显示。不配置则拒绝签名事件",
         },
         example: "mollie_webhook_secret",
     },
@@ -61,7 +61,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "the secret before a change; needed only where the platform signs with the old one alone for a while",
-            zh: "更换前的签名密钥;仅在平台短期内仍只用旧密钥签名时需要",
+            zh: "更换前的签名密钥；仅在平台短期内仍只用旧密钥签名时需要",
         },
         example: "mollie_former_webhook_secret",
     },
@@ -72,7 +72,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "where the order number stands in a payment: `metadata.NAME`, `metadata` when it is a bare text, or \
                  `description`. Default: metadata.order_id",
-            zh: "支付中商户订单号的位置:`metadata.字段名`、`metadata`(其值就是订单号时)或 `description`。默认 metadata.order_id",
+            zh: "支付中商户订单号的位置：`metadata.字段名`、`metadata`（其值就是订单号时）或 `description`。默认 metadata.order_id",
         },
         example: "metadata.order_id",
     },
@@ -83,7 +83,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "another address of the API, for a proxy or a test: https, or http to this machine. Default: \
                  https://api.mollie.com",
-            zh: "API 的其他地址(代理或测试用):须为 https,本机可用 http。默认 https://api.mollie.com",
+            zh: "API 的其他地址（代理或测试用）：须为 https，本机可用 http。默认 https://api.mollie.com",
         },
         example: "https://api.mollie.com",
     },

@@ -44,7 +44,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the webhook's ID, in the PayPal Developer Dashboard under Apps & Credentials, your app, Webhooks; several \
                  while one takes another's place. It is part of the signature and not in the message",
-            zh: "Webhook ID,见 PayPal 开发者后台「Apps & Credentials / 应用 / Webhooks」;更换期间可填多个。它参与签名,但不在消息中",
+            zh: "Webhook ID，见 PayPal 开发者后台「Apps & Credentials / 应用 / Webhooks」；更换期间可填多个。它参与签名，但不在消息中",
         },
         example: "1JE4291016473214C",
     },
@@ -55,7 +55,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the PayPal Merchant ID of the account (13 characters), in PayPal under account settings, business \
                  information; further ones of sellers behind it. Money for anybody else is held",
-            zh: "PayPal 商家编号(Merchant ID,13 位),见 PayPal「账户设置 / 商业信息」;可在其后填写其他卖家的编号。付给其他账户的款项会被挂起",
+            zh: "PayPal 商家编号（Merchant ID,13 位），见 PayPal「账户设置 / 商业信息」；可在其后填写其他卖家的编号。付给其他账户的款项会被挂起",
         },
         example: "7LL5ZTMEKJEA4",
     },
@@ -66,7 +66,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the client ID of the app, in the PayPal Developer Dashboard under Apps & Credentials; live and sandbox have \
                  different ones",
-            zh: "应用的 Client ID,见 PayPal 开发者后台「Apps & Credentials」;live 与 sandbox 各有一个",
+            zh: "应用的 Client ID，见 PayPal 开发者后台「Apps & Credentials」;live 与 sandbox 各有一个",
         },
         example: "AeA1QIZXiflr1_-r0U2UbWTziOWX1GRQer5jkUq4ZfWT5qwb6qQRPq7jDtv57TL4POEEezGLdutcxnkJ",
     },
@@ -77,7 +77,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the secret of the app, beside its client ID. With both, PayPal is asked about every event and its answer is \
                  what counts",
-            zh: "应用的 Secret,与 Client ID 在同一处。两者都配置后,每个事件都会向 PayPal 查询,以其答复为准",
+            zh: "应用的 Secret，与 Client ID 在同一处。两者都配置后，每个事件都会向 PayPal 查询，以其答复为准",
         },
         example: "paypal_client_secret",
     },
@@ -90,9 +90,9 @@ pub(super) const SETTINGS: &[Setting] = &[
                  believes the signature alone; but PayPal signs only a CRC-32 of the body. What a transmission told before is \
                  remembered, and anything else under it is held; but whoever sees a delivery before it arrives here (a \
                  proxy, a load balancer), or one that never arrived, can put a payment of his own in its place",
-            zh: "是否向 PayPal 确认事件。`always`(默认)需要 client_id 和 client_secret;`never` 仅凭签名采信。注意:PayPal 只对正文的 \
-                 CRC-32 签名。同一 transmission 已告知的内容会被记住,换成其他内容会被挂起;但能在回调到达之前看到它的人\
-                 (代理、负载均衡),或拿到从未送达的回调的人,仍可用自己的正文替换它,伪造一笔付款",
+            zh: "是否向 PayPal 确认事件。`always`（默认）需要 client_id 和 client_secret;`never` 仅凭签名采信。注意：PayPal 只对正文的 \
+                 CRC-32 签名。同一 transmission 已告知的内容会被记住，换成其他内容会被挂起；但能在回调到达之前看到它的人\
+                 （代理、负载均衡），或拿到从未送达的回调的人，仍可用自己的正文替换它，伪造一笔付款",
         },
         example: "always",
     },
@@ -103,7 +103,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the field with your order number, as you gave it when you created the PayPal order: `invoice_id` (default) \
                  or `custom_id`",
-            zh: "商户订单号所在字段,即创建 PayPal 订单时填写的字段:`invoice_id`(默认)或 `custom_id`",
+            zh: "商户订单号所在字段，即创建 PayPal 订单时填写的字段：`invoice_id`（默认）或 `custom_id`",
         },
         example: "invoice_id",
     },
@@ -115,7 +115,7 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "only for a machine that may not fetch from api.paypal.com: the certificate that PayPal signs with, from the \
                  address in the header paypal-cert-url. With it nothing is fetched, and a new certificate of PayPal's must \
                  be installed here",
-            zh: "仅用于无法访问 api.paypal.com 的机器:PayPal 的签名证书,从请求头 paypal-cert-url 的地址下载。配置后不再自动获取,PayPal 更换证书时须手工更新",
+            zh: "仅用于无法访问 api.paypal.com 的机器：PayPal 的签名证书，从请求头 paypal-cert-url 的地址下载。配置后不再自动获取，PayPal 更换证书时须手工更新",
         },
         example: "paypal_cert.pem",
     },
@@ -126,7 +126,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the certificate authorities under which fetched certificates are believed, in PEM. Default: those that \
                  browsers trust",
-            zh: "信任哪些证书颁发机构签发的证书(PEM)。默认:浏览器通用的根证书",
+            zh: "信任哪些证书颁发机构签发的证书（PEM）。默认：浏览器通用的根证书",
         },
         example: "paypal_ca.pem",
     },
@@ -137,7 +137,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "another address of the API and of the certificates, for a proxy or a test: https, or http to this machine. \
                  Default: https://api-m.paypal.com and https://api.paypal.com, or those of the sandbox",
-            zh: "API 与证书的其他地址(代理或测试用):须为 https,本机可用 http。默认 https://api-m.paypal.com 与 https://api.paypal.com,或沙箱的对应地址",
+            zh: "API 与证书的其他地址（代理或测试用）：须为 https，本机可用 http。默认 https://api-m.paypal.com 与 https://api.paypal.com，或沙箱的对应地址",
         },
         example: "https://paypal.proxy.example",
     },

@@ -55,8 +55,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "your account's id (acct_…): numbers are unique within it, so do not change it later; dashboard: Settings > \
                  Business > Account details. Webhooks of your own account do not carry it: two accounts need an address \
                  each",
-            zh: "您的账户编号(acct_…):各类单号在其范围内唯一,启用后不要改动;见 Dashboard 的 Settings > Business > Account details。\
-                 自有账户的通知中不含此编号,两个账户须各用一个通知地址",
+            zh: "您的账户编号（acct_…）：各类单号在其范围内唯一，启用后不要改动；见 Dashboard 的 Settings > Business > Account details。\
+                 自有账户的通知中不含此编号，两个账户须各用一个通知地址",
         },
         example: "acct_1000000000000001",
     },
@@ -68,8 +68,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "the endpoint's signing secret (whsec_…), as a whole and as it is shown; dashboard: Workbench > Webhooks > \
                  the endpoint > Signing secret. Each endpoint has its own, and test mode another one than live mode; it is \
                  no API key (sk_…)",
-            zh: "此通知端点的签名密钥(whsec_…),原样完整填写;见 Dashboard 的 Workbench > Webhooks > 对应端点 > Signing secret。\
-                 每个端点不同,测试与正式环境也不同;不是 API 密钥(sk_…)",
+            zh: "此通知端点的签名密钥（whsec_…），原样完整填写；见 Dashboard 的 Workbench > Webhooks > 对应端点 > Signing secret。\
+                 每个端点不同，测试与正式环境也不同；不是 API 密钥（sk_…）",
         },
         example: "stripe_secret",
     },
@@ -80,7 +80,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "instead of `secret` while a secret is rolled (the old one stays valid for up to 24 hours), or when several \
                  endpoints send to this address: any of them may match",
-            zh: "轮换密钥期间(旧密钥最多保留 24 小时)或多个端点指向同一地址时,代替 `secret`:列出多个密钥文件,任意一个匹配即可",
+            zh: "轮换密钥期间（旧密钥最多保留 24 小时）或多个端点指向同一地址时，代替 `secret`：列出多个密钥文件，任意一个匹配即可",
         },
         example: "[\"keys/stripe_secret_new\", \"keys/stripe_secret_old\"]",
     },
@@ -91,7 +91,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "for Connect: accounts whose events are expected here (acct_…), or [\"*\"] for every connected account; \
                  dashboard: Connect > Accounts. Events of any other account are held",
-            zh: "使用 Connect 时:预期会收到其事件的关联账户(acct_…),[\"*\"] 表示全部;见 Dashboard 的 Connect > Accounts。\
+            zh: "使用 Connect 时：预期会收到其事件的关联账户（acct_…），[\"*\"] 表示全部；见 Dashboard 的 Connect > Accounts。\
                  其他账户的事件会被挂起",
         },
         example: "[\"acct_1000000000000002\"]",
@@ -103,8 +103,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the key under which your program writes the order number into `metadata` (of the PaymentIntent, and of the \
                  Checkout session, whose `client_reference_id` serves as well); `order_id` unless you say otherwise",
-            zh: "程序把订单号写入 `metadata` 时所用的键(PaymentIntent 与 Checkout Session 都要写;Session 也可用 \
-                 `client_reference_id`);默认 `order_id`",
+            zh: "程序把订单号写入 `metadata` 时所用的键（PaymentIntent 与 Checkout Session 都要写；Session 也可用 \
+                 `client_reference_id`）；默认 `order_id`",
         },
         example: "order_id",
     },
@@ -116,8 +116,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "which objects tell payments; all three unless you say otherwise. When only the Checkout session carries your \
                  order number, and everything is paid through Checkout and once, write [\"checkout_session\"]: other payments \
                  without an invoice are held then. Otherwise write the number into `payment_intent_data[metadata]` as well",
-            zh: "由哪些对象告知付款结果,默认三种都认。如果只有 Checkout Session 带订单号,且全部通过 Checkout 一次性付款,\
-                 可写 [\"checkout_session\"](此时其他不含账单编号的付款会被挂起);否则请在 `payment_intent_data[metadata]` 中同样写入订单号",
+            zh: "由哪些对象告知付款结果，默认三种都认。如果只有 Checkout Session 带订单号，且全部通过 Checkout 一次性付款，\
+                 可写 [\"checkout_session\"]（此时其他不含账单编号的付款会被挂起）；否则请在 `payment_intent_data[metadata]` 中同样写入订单号",
         },
         example: "[\"payment_intent\", \"charge\", \"checkout_session\"]",
     },
@@ -129,8 +129,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "which events tell refunds: [\"refund\"] for `refund.*`, which name each refund, or [\"charge\"] for \
                  `charge.refunded`, which only states a running total; not both, since nothing ties the two together. Unless \
                  you say it, a `charge.refunded` without a list of refunds is held",
-            zh: "由哪类事件告知退款:[\"refund\"] 表示 `refund.*`(逐笔有编号),[\"charge\"] 表示 `charge.refunded`(只有累计金额);\
-                 二者无法关联,只能选一种,建议 [\"refund\"]。未设置时,不带退款列表的 `charge.refunded` 会被挂起",
+            zh: "由哪类事件告知退款：[\"refund\"] 表示 `refund.*`（逐笔有编号），[\"charge\"] 表示 `charge.refunded`（只有累计金额）；\
+                 二者无法关联，只能选一种，建议 [\"refund\"]。未设置时，不带退款列表的 `charge.refunded` 会被挂起",
         },
         example: "[\"refund\"]",
     },
@@ -141,7 +141,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "whether your account charges currencies with three decimals (BHD, JOD, KWD, OMR, TND), whose last digit is \
                  always 0; their amounts are held otherwise",
-            zh: "账户是否收取三位小数货币(BHD、JOD、KWD、OMR、TND,末位恒为 0);未开启时此类金额会被挂起",
+            zh: "账户是否收取三位小数货币（BHD、JOD、KWD、OMR、TND，末位恒为 0）；未开启时此类金额会被挂起",
         },
         example: "true",
     },
@@ -153,8 +153,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "for thin events: a secret or restricted key (sk_…, rk_…) that may read PaymentIntents, charges, refunds, \
                  disputes and payouts; dashboard: Developers > API keys. Thin events about money are held without it, and \
                  those of connected accounts also with it",
-            zh: "接收轻量(thin)事件时:可读取 PaymentIntent、Charge、退款、争议、打款的密钥或受限密钥(sk_…、rk_…);\
-                 见 Dashboard 的 Developers > API keys。未填写时涉及资金的轻量事件会被挂起;关联账户的轻量事件始终挂起",
+            zh: "接收轻量（thin）事件时：可读取 PaymentIntent、Charge、退款、争议、打款的密钥或受限密钥（sk_…、rk_…）；\
+                 见 Dashboard 的 Developers > API keys。未填写时涉及资金的轻量事件会被挂起；关联账户的轻量事件始终挂起",
         },
         example: "stripe_api_key",
     },
@@ -164,7 +164,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "another address of the interface, for tests and proxies; https, or http to this machine",
-            zh: "接口的其他地址,用于测试或代理;须为 https,或指向本机的 http",
+            zh: "接口的其他地址，用于测试或代理；须为 https，或指向本机的 http",
         },
         example: "https://api.stripe.com",
     },

@@ -53,7 +53,7 @@ impl Resigner for WechatResigner {
                     &self.key.public,
                     Text {
                         en: "the public key, for a kit in public-key mode, in place of WeChat Pay's; its id:",
-                        zh: "公钥:使用“微信支付公钥”模式的 SDK 用它替换微信支付公钥;公钥 ID:",
+                        zh: "公钥：使用“微信支付公钥”模式的 SDK 用它替换微信支付公钥；公钥 ID:",
                     },
                 )
             },
@@ -61,7 +61,7 @@ impl Resigner for WechatResigner {
                 name: "certificate.pem",
                 what: Text {
                     en: "the certificate, for a kit in certificate mode, in place of the platform certificate; its serial:",
-                    zh: "证书:使用“平台证书”模式的 SDK 用它替换平台证书;证书序列号:",
+                    zh: "证书：使用“平台证书”模式的 SDK 用它替换平台证书；证书序列号：",
                 },
                 content: self.certificate.clone(),
                 id: Some(self.serial.clone()),

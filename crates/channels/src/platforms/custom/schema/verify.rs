@@ -144,7 +144,7 @@ impl Reader<'_> {
         let event = self.settings.tree("event").map(|tree| Node::new("event", tree));
         let entries = event.map(|event| event.entries()).transpose()?.unwrap_or_default();
         let is_named = signed.is_told_to
-            || required.iter().any(|(_, node)| self.names_me(keys, node))
+            || required.iter().any(|(_, node)| names_me(keys, node))
             || entries.iter().any(|(key, _)| *key == "account");
         if is_named { Ok(()) } else { Err(keys.required("algorithm")?.error("unowned")) }
     }
@@ -234,7 +234,7 @@ impl Reader<'_> {
         let is_key_mine =
             !is_public || PublicForm::read(keys.get("public_key"), algorithm == Algorithm::Rsa)?.is_mine_alone;
         let messages = keys.required("message")?.one_or_many(TEMPLATES_MAX)?;
-        let is_told_to = messages.iter().all(|node| self.names_me(keys, node));
+        let is_told_to = messages.iter().all(|node| names_me(keys, node));
         if let (Writing::Pairs { pair_sep, kv_sep, .. }, true) = (&carrier.writing, names_key) {
             let is_cut = |id: &&&str| id.contains(pair_sep.as_str()) || id.contains(kv_sep.as_str());
             if let Some(id) = primitive.ids().iter().find(is_cut) {
@@ -457,15 +457,6 @@ impl Reader<'_> {
         Ok(required)
     }
 
-    /// Whether a text names the merchant by a value that is his own: his account, or one that `mine` names. A fixed text
-    /// that looks like one names nobody.
-    fn names_me(&self, keys: &Keys<'_>, node: &Node<'_>) -> bool {
-        let mine = keys.get("mine").and_then(|node| node.one_or_many(LIST_MAX).ok()).unwrap_or_default();
-        let is_mine =
-            |name: &&str| *name == ACCOUNT || mine.iter().any(|mine| mine.text().is_ok_and(|own| own == *name));
-        node.text().is_ok_and(|text| configured_names(text).iter().any(is_mine))
-    }
-
     /// The names in `mine` are those of configured values.
     fn check_mine(&self, keys: &Keys<'_>) -> Result<(), SettingsError> {
         for node in keys.get("mine").map(|node| node.one_or_many(LIST_MAX)).transpose()?.unwrap_or_default() {
@@ -676,4 +667,12 @@ fn check_cuts(keys: &Keys<'_>, body: BodyForm, signed: &Signed) -> Result<(), Se
         }
     }
     Ok(())
+}
+
+/// Whether a text names the merchant by a value that is his own: his account, or one that `mine` names. A fixed text
+/// that looks like one names nobody.
+fn names_me(keys: &Keys<'_>, node: &Node<'_>) -> bool {
+    let mine = keys.get("mine").and_then(|node| node.one_or_many(LIST_MAX).ok()).unwrap_or_default();
+    let is_mine = |name: &&str| *name == ACCOUNT || mine.iter().any(|mine| mine.text().is_ok_and(|own| own == *name));
+    node.text().is_ok_and(|text| configured_names(text).iter().any(is_mine))
 }

@@ -134,10 +134,10 @@ impl Reflection {
         for (reference, expected) in &verify.require {
             draft.set(reference, Doc::text(expected));
         }
-        if let Some(live) = &verify.live {
-            if let Some(own) = live.own.iter().find(|own| !own.is_empty()) {
-                draft.set(&live.from, Doc::bare(own));
-            }
+        if let Some(live) = &verify.live
+            && let Some(own) = live.own.iter().find(|own| !own.is_empty())
+        {
+            draft.set(&live.from, Doc::bare(own));
         }
         for (reference, names) in &verify.algorithms {
             draft.set(reference, Doc::text(names.first().map_or("", String::as_str)));

@@ -267,11 +267,11 @@ fn a_fact_of_a_batch_is_named_by_what_it_says() {
         found.facts.iter().map(|fact| fact.identity.as_str().to_owned()).collect::<Vec<_>>()
     };
     let (one, two) = (r#"{"id":"EV1","t":"x"}"#, r#"{"id":"EV2","t":"x"}"#);
-    let named = channel(&verify, r#""id":"item:/id","type":"item:/t","map":{"x":"other"}"#);
-    assert_eq!(names(named.as_ref(), &[one]), ["EV1"]);
-    assert_eq!(names(named.as_ref(), &[one, two]), ["EV1", "EV2"]);
-    assert_eq!(names(named.as_ref(), &[two, one]), ["EV2", "EV1"]);
-    assert_eq!(names(named.as_ref(), &[two, one, two]), ["EV2", "EV1"]);
+    let numbered = channel(&verify, r#""id":"item:/id","type":"item:/t","map":{"x":"other"}"#);
+    assert_eq!(names(numbered.as_ref(), &[one]), ["EV1"]);
+    assert_eq!(names(numbered.as_ref(), &[one, two]), ["EV1", "EV2"]);
+    assert_eq!(names(numbered.as_ref(), &[two, one]), ["EV2", "EV1"]);
+    assert_eq!(names(numbered.as_ref(), &[two, one, two]), ["EV2", "EV1"]);
     let bare = channel(&verify, r#""type":"item:/t","map":{"x":"other"}"#);
     let [alone, both, turned] = [&[one][..], &[one, two], &[two, one]].map(|items| names(bare.as_ref(), items));
     assert_eq!((both[0].as_str(), turned[1].as_str(), both.len()), (alone[0].as_str(), alone[0].as_str(), 2));
