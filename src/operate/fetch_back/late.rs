@@ -36,8 +36,11 @@ impl Fetch for Direct {
     }
 }
 
+/// A platform's kind, its office, a channel of it, and a hint from it.
+type Asking = (&'static str, Box<dyn ApiOffice>, Arc<dyn Channel>, Hint);
+
 /// Every office of a platform that is asked, with a channel of it: some key material of the channel may have ended.
-fn offices(until: Option<Timestamp>) -> Vec<(&'static str, Box<dyn ApiOffice>, Arc<dyn Channel>, Hint)> {
+fn offices(until: Option<Timestamp>) -> Vec<Asking> {
     let mut found = Vec::new();
     for platform in PLATFORMS {
         let Some(office) = (platform.simulate)().api_office() else { continue };
@@ -77,11 +80,11 @@ impl World {
         let direct = Arc::new(Direct { office, asked: AtomicUsize::new(0) });
         let (looks, is_there) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(is_there)));
         let (looked, there) = (looks.clone(), is_there.clone());
-        let asked =
+        let configured =
             Asked { channel, merchant: "shop".into(), platform, is_shadow: false, routes: Arc::new(|_| Vec::new()) };
         let channel_of = move |_: &str| {
             looked.fetch_add(1, Ordering::SeqCst);
-            there.load(Ordering::SeqCst).then(|| asked.clone())
+            there.load(Ordering::SeqCst).then(|| configured.clone())
         };
         let asker = Asker {
             id: "pay".into(),
