@@ -324,7 +324,7 @@ fn answers_that_are_none_are_asked_for_again_and_nothing_else_is_believed() {
     for order in ["A-404", "A-5xx", "A-other", "A-money", "A-bare", "A-odd", "A-foreign"] {
         assert_eq!(case.send(&[], &midtrans(order, "10000.00", "settlement")).status, 200, "{order}");
     }
-    case.wait_for_outcome("A-404", "unknown");
+    case.wait_for_outcome("A-404", "missing");
     case.wait_for_outcome("A-other", "other_number");
     for (order, expected) in [
         ("A-money", "payment.succeeded 9999.00"),

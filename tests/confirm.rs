@@ -232,7 +232,7 @@ fn what_the_platform_does_not_confirm_waits_for_a_person() {
         }
     }
     case.api.knows(&object_of_dearer);
-    for (event, outcome) in [(&invented, "unknown"), (&dearer, "told")] {
+    for (event, outcome) in [(&invented, "missing"), (&dearer, "told")] {
         assert_eq!(world.send(event).unwrap().status, 200);
         wait_for_question(&world, &id(event), outcome);
     }

@@ -316,7 +316,7 @@ fn what_the_platform_says_is_the_event_and_not_what_the_body_says() {
     let id = event_id(&genuine);
     let invented = forged(&genuine, |body| body.replace(&id, "WH-00000000000000000-00000000000000000"));
     assert_eq!(world.send(&invented), 200);
-    wait_for("the answers", || (world.metric("tollbell_questions_total", "reason=\"unknown\"") >= 1.0).then_some(()));
+    wait_for("the answers", || (world.metric("tollbell_questions_total", "reason=\"missing\"") >= 1.0).then_some(()));
     assert_eq!(world.events(), ["payment.succeeded 10.00"]);
     // Without the platform's signature nothing is asked.
     let before = world.server.asked().len();

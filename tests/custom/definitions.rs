@@ -102,7 +102,7 @@ fn what_a_stranger_to_this_program_signs_is_accepted_and_nothing_else() {
             (true, Some(number), Verdict::Hint(hint)) => {
                 assert_eq!(hint.number().as_str(), number, "{case}");
                 // Whoever can send a bare number is anybody.
-                assert_eq!(hint.is_vouched(), name != "mollie_classic", "{case}");
+                assert_eq!(hint.is_by_key(), name != "mollie_classic", "{case}");
             }
             (false, _, Verdict::Refused(rejection)) => {
                 let way = case["way"].as_str().unwrap().to_owned();

@@ -45,16 +45,16 @@ pub(super) fn read<'m>(
         None => vec![None],
     };
     let account = recipe.account.clone();
-    let mut reader = Reader { recipe, message, parts: parts.clone(), concerns, account };
+    let mut reader = Reader { recipe, message, parts, concerns, account };
+    let parts = reader.each_once();
+    reader.parts.clone_from(&parts);
     let first = parts.first().copied().flatten();
     let own_id = reader.id(first, parts.len(), context);
-    let names = reader.names(&own_id)?;
+    let names = reader.names(&own_id);
     let mut kinds: Vec<String> = Vec::new();
     let mut facts = Vec::new();
     let mut sent_at = context.stamp;
     for (item, name) in parts.iter().zip(&names) {
-        // The same again, in a list that is signed as a whole.
-        let Some(name) = name else { continue };
         let kind = reader.optional(&recipe.rules.kind, *item);
         if kind.is_none() {
             reader.concern(Concern::MissingField { field: recipe.rules.kind.shown.clone() });
@@ -141,30 +141,22 @@ impl<'m> Reader<'m, '_> {
         }
     }
 
-    /// What the facts without a name of their own are called, item by item: by what the item says, and never by where it
-    /// stands, so that a batch in another order or company has the same facts. None for an item that came before.
-    ///
-    /// # Errors
-    /// [`Rejection::Duplicate`] where each item is signed by itself and one comes twice: anybody can copy it.
-    fn names(&self, own_id: &str) -> Result<Vec<Option<String>>, Rejection> {
-        let is_signed_each = self.recipe.verify.signs_items();
+    /// The items without those that came before: a copy says nothing, and where each is signed by itself, anybody can make
+    /// one.
+    fn each_once(&self) -> Vec<Option<&'m Json>> {
         let mut known = HashSet::new();
-        let mut names = Vec::with_capacity(self.parts.len());
-        for item in &self.parts {
-            let Some(json) = item else {
-                names.push(Some(own_id.to_owned()));
-                continue;
-            };
-            let digest = self.item_digest(json);
-            let is_new = known.insert(digest.clone());
-            if !is_new && is_signed_each {
-                let field = self.recipe.verify.items.as_ref().map_or("items", |items| items.from.shown.as_str());
-                return Err(Rejection::Duplicate { field: quote(field) });
-            }
-            let name = || self.item_id(json).unwrap_or(digest);
-            names.push(is_new.then(name));
-        }
-        Ok(names)
+        let mut is_new = |item: Option<&'m Json>| item.is_none_or(|json| known.insert(self.item_digest(json)));
+        self.parts.iter().copied().filter(|item| is_new(*item)).collect()
+    }
+
+    /// What the facts without a name of their own are called, item by item: by what the item says, and never by where it
+    /// stands, so that a batch in another order or company has the same facts.
+    fn names(&self, own_id: &str) -> Vec<String> {
+        let name_of = |item: Option<&'m Json>| match item {
+            Some(json) => self.item_id(json).unwrap_or_else(|| self.item_digest(json)),
+            None => own_id.to_owned(),
+        };
+        self.parts.iter().copied().map(name_of).collect()
     }
 
     /// An item's own number, where the whole of `event.id` is known and a part of it stands in the item.
