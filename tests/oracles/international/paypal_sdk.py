@@ -54,8 +54,8 @@ def kit(headers, webhook, body, pem, root):
     store = crypto.X509Store()
     # Its folder holds the authority between as well, which comes with the certificate here.
     for one in x509.load_pem_x509_certificates((root + pem).encode()):
-        constraints = one.extensions.get_extension_for_class(x509.BasicConstraints).value if one.extensions else None
-        if constraints and constraints.ca:
+        known = [extension.value for extension in one.extensions]
+        if any(isinstance(value, x509.BasicConstraints) and value.ca for value in known):
             store.add_cert(crypto.X509.from_cryptography(one))
     # The kit prints why it refuses, where its answers belong here.
     real, sys.stdout = sys.stdout, sys.stderr
@@ -88,7 +88,13 @@ def verdict(given, webhook, body, pem, root):
         and headers["cert_url"].startswith(PREFIX)
         and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,95}", headers["cert_url"][len(PREFIX):])
     )
-    return bool(is_strict) and kit(headers, webhook, body, pem, root)
+    return bool(is_strict) and has_names(pem) and kit(headers, webhook, body, pem, root)
+
+
+def has_names(pem):
+    """Whether the certificate says which hosts it is for; its common name alone is not enough."""
+    leaf = x509.load_pem_x509_certificates(pem.encode())[0]
+    return any(isinstance(extension.value, x509.SubjectAlternativeName) for extension in leaf.extensions)
 
 
 def name(common):

@@ -154,7 +154,8 @@ fn every_bit_of_an_answer_counts() {
                 assert!(keys.iter().all(|key| key == needed), "{kind}: byte {place}");
             }
         }
-        for cut in [0, 1, 2, honest.body.len() / 3, honest.body.len() - 1] {
+        // Of a text, the last line's end says nothing.
+        for cut in [0, 1, 2, honest.body.len() / 3, honest.body.trim_ascii_end().len() - 1] {
             let answer = HttpAnswer { body: honest.body.slice(..cut), ..honest.clone() };
             assert!(stage.read(&answer).is_err(), "{kind}: cut at {cut}");
         }
