@@ -6,7 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
 
 use super::Verified;
-use super::key::{Content, TAG_BIT_STRING, TAG_OID, TAG_SEQUENCE, Tlv, der_of, hex, sniff, tlv};
+use super::key::{Content, TAG_BIT_STRING, TAG_OID, TAG_SEQUENCE, Tlv, der_of, hex, holds_private, sniff, tlv};
 use crate::measure;
 use crate::settings::SettingsError;
 
@@ -82,6 +82,9 @@ impl Ed25519Verifier {
 /// [`SettingsError`] with `private_key_given`, `certificate_given`, `wrong_algorithm` or `not_a_key`.
 pub fn read_public(setting: &'static str, material: &[u8]) -> Result<Vec<u8>, SettingsError> {
     let error = |word| SettingsError::new(setting, word);
+    if holds_private(material) {
+        return Err(error("private_key_given"));
+    }
     let der = der_of(material).ok_or_else(|| error("not_a_key"))?;
     match sniff(&der) {
         Some(Content::Spki) => {}

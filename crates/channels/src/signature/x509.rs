@@ -11,7 +11,7 @@ use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-use super::key::{Content, PublicKey, der_of, hex, pem_blocks, sniff, to_pem};
+use super::key::{Content, PublicKey, der_of, hex, holds_private, pem_blocks, sniff, to_pem};
 use super::rsa::{RsaHash, RsaVerifier};
 use crate::settings::SettingsError;
 
@@ -84,6 +84,9 @@ impl Certificate {
     /// # Errors
     /// [`SettingsError`] with `private_key_given`, `not_a_certificate`, `wrong_algorithm` or `not_a_key`.
     pub fn read(setting: &'static str, material: &[u8]) -> Result<Self, SettingsError> {
+        if holds_private(material) {
+            return Err(SettingsError::new(setting, "private_key_given"));
+        }
         let der = der_of(material).ok_or(SettingsError::new(setting, "not_a_certificate"))?;
         Self::from_der(setting, &der)
     }
@@ -94,7 +97,7 @@ impl Certificate {
     /// As [`Certificate::read`], for the first one that cannot be read.
     pub fn read_all(setting: &'static str, material: &[u8]) -> Result<Vec<Self>, SettingsError> {
         let blocks = pem_blocks(material);
-        if blocks.is_empty() {
+        if blocks.is_empty() || holds_private(material) {
             return Self::read(setting, material).map(|certificate| vec![certificate]);
         }
         blocks.iter().map(|block| Self::from_der(setting, &block.der)).collect()

@@ -204,9 +204,11 @@ impl Reflection {
         for condition in &rule.when {
             draft.set(&condition.from, Doc::text(condition.texts.first().map_or("", String::as_str)));
         }
-        if let Some(amount) = fields.amount.written() {
-            let is_refund = story.kind == EventKind::RefundSucceeded;
-            set_amount(draft, amount, if is_refund { story.refunded_minor } else { story.amount_minor });
+        for told in rule.also.iter().chain([rule]) {
+            if let Some(amount) = told.fields.amount.written() {
+                let is_refund = told.event == EventKind::RefundSucceeded;
+                set_amount(draft, amount, if is_refund { story.refunded_minor } else { story.amount_minor });
+            }
         }
         for reference in fields.number.iter().take(1).flat_map(|name| name.template.references()) {
             if !draft.has_value(reference) {
