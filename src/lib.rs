@@ -6,6 +6,7 @@ pub mod admin;
 pub mod app;
 #[cfg(test)]
 mod cancelled;
+pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("clock", &[]),
     // For tests.
     ("cancelled", &[]),
+    ("capture", &[]),
     ("stop", &[]),
     ("descriptors", &[]),
     ("messages", &[]),

@@ -1,0 +1,247 @@
+//! Requests that somebody kept: a raw HTTP file, a `curl` command, a HAR entry, a line of a PHP log. What was kept may be
+//! less than what came, and a [`Capture`] says how true it is: a signature over bytes that are gone cannot be judged.
+//!
+//! One text may be readable in several ways. [`read`] gives all of them, the likeliest first; who judges them takes
+//! the first that a channel knows.
+
+mod curl;
+mod har;
+mod message;
+mod php;
+mod shell;
+
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use tollbell_channels::form;
+use tollbell_channels::model::{RawRequest, Timestamp};
+
+/// Largest text that is read, in bytes: a HAR file of a short session. A single request is far smaller.
+pub const CAPTURE_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Most requests of one text that are looked at: a HAR file holds every image of a page.
+pub const READINGS_MAX: usize = 256;
+
+/// Most fields of one logged array. PHP itself takes 1,000 (`max_input_vars`).
+pub const FIELDS_MAX: usize = 1_000;
+
+/// A request as it was kept.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// The request, as far as it is known.
+    pub request: RawRequest,
+    /// How it was kept.
+    pub form: Form,
+    /// Whether the body is what came.
+    pub fidelity: Fidelity,
+    /// What the copy shows about itself.
+    pub notes: Vec<Note>,
+}
+
+/// How a request was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Request line, headers, body.
+    Http,
+    /// A `curl` command for a POSIX shell.
+    Curl,
+    /// An entry of a browser's or a proxy's archive (HAR 1.2).
+    Har,
+    /// PHP's `print_r` of the fields.
+    PrintR,
+    /// PHP's `var_export` of the fields.
+    VarExport,
+    /// PHP's `var_dump` of the fields.
+    VarDump,
+    /// The fields as a JSON object, which once were a form.
+    JsonFields,
+    /// A body alone.
+    Body,
+}
+
+/// Whether the body is what came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fidelity {
+    /// These bytes.
+    Bytes,
+    /// Fields that were decoded before they were kept, written anew. What stands over the fields' values can be judged;
+    /// what stands over the body's bytes cannot.
+    Fields,
+}
+
+/// What a copy shows about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// `Content-Length` names another number of bytes than the copy has.
+    Length {
+        /// As the header says.
+        named: u64,
+        /// As they are there.
+        found: u64,
+    },
+    /// A chunked body that has no last chunk.
+    CutChunks,
+    /// The headers' lines end without a carriage return: the copy went through an editor, and the body's may be gone, too.
+    BareLineFeeds,
+    /// Nothing but a body, or fields, was kept: method, path and headers are guesses.
+    NoHeaders,
+    /// Bytes that are no text in the copy's encoding were replaced by `U+FFFD`.
+    Replaced,
+    /// A value goes on over several lines, where nothing marks its end.
+    OpenEnd {
+        /// The field's name.
+        field: String,
+    },
+}
+
+/// Why a text holds no request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CaptureError {
+    /// Nothing is in it.
+    #[error("there is nothing to read")]
+    Empty,
+    /// Beyond [`CAPTURE_BYTES_MAX`] or [`FIELDS_MAX`].
+    #[error("more than {limit} {what}")]
+    TooLarge {
+        /// Of what.
+        what: &'static str,
+        /// The limit.
+        limit: usize,
+    },
+    /// It begins as this form and does not go on so.
+    #[error("line {line}: {why}")]
+    Broken {
+        /// The line, from one.
+        line: usize,
+        /// What is there, and what was expected.
+        why: String,
+    },
+    /// A `curl` command that reads a file or standard input, which is not part of it.
+    #[error("`{0}` is outside of the command: put the content in its place")]
+    Outside(String),
+    /// An option of `curl` that changes the request and is not known here.
+    #[error("the option `{0}` of curl is not known here")]
+    Option(String),
+}
+
+/// The ways to read a text, the likeliest first; never none. `at` is when the request is taken to have come, where the
+/// text does not say.
+///
+/// # Errors
+/// [`CaptureError`] of the likeliest form, when it cannot be read as any.
+pub fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
+    if text.len() > CAPTURE_BYTES_MAX {
+        return Err(CaptureError::TooLarge { what: "bytes", limit: CAPTURE_BYTES_MAX });
+    }
+    let trimmed = text.trim_ascii();
+    if trimmed.is_empty() {
+        return Err(CaptureError::Empty);
+    }
+    if curl::is_command(trimmed) {
+        return curl::read(trimmed, at).map(|capture| vec![capture]);
+    }
+    if message::is_message(text) {
+        return message::read(text, at);
+    }
+    if let Some(entries) = har::read(trimmed, at)? {
+        return Ok(entries);
+    }
+    if let Some(capture) = php::read(trimmed, at)? {
+        return Ok(vec![capture]);
+    }
+    Ok(bodies(text, at))
+}
+
+/// A text that is a body, perhaps behind what a log writes before it.
+fn bodies(text: &[u8], at: Timestamp) -> Vec<Capture> {
+    let mut found: Vec<&[u8]> = vec![text];
+    let trimmed = text.trim_ascii();
+    if trimmed != text {
+        found.push(trimmed);
+    }
+    if let Some(behind) = behind_prefix(trimmed) {
+        found.push(behind);
+    }
+    let fields = found.iter().find_map(|body| php::json(body, at));
+    found.into_iter().map(|body| Capture::of_body(body, at)).chain(fields).collect()
+}
+
+/// What stands behind a log's date, level and words: from the first `{`, `<` or `name=`.
+fn behind_prefix(line: &[u8]) -> Option<&[u8]> {
+    if line.first().is_some_and(|first| matches!(first, b'{' | b'<')) {
+        return None;
+    }
+    let brace = line.iter().position(|byte| matches!(byte, b'{' | b'<'));
+    if let Some(at) = brace {
+        return Some(&line[at..]);
+    }
+    let equals = line.iter().position(|&byte| byte == b'=')?;
+    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'%' | b'[' | b']');
+    let start = line[..equals].iter().rposition(|byte| !is_name(byte))? + 1;
+    (start < equals).then(|| &line[start..])
+}
+
+impl Capture {
+    /// A body of which nothing else is known.
+    fn of_body(body: &[u8], at: Timestamp) -> Self {
+        let request = guessed(Bytes::copy_from_slice(body), media_type_of(body), at);
+        let mut notes = vec![Note::NoHeaders];
+        if has_replacement(body) {
+            notes.push(Note::Replaced);
+        }
+        Self { request, form: Form::Body, fidelity: Fidelity::Bytes, notes }
+    }
+
+    /// Fields that were decoded, as the form that they may have been.
+    fn of_fields(fields: &[(Vec<u8>, Vec<u8>)], form: Form, at: Timestamp) -> Self {
+        let body = form::encode(fields.iter().map(|(name, value)| (name.as_slice(), value.as_slice())));
+        let mut notes = vec![Note::NoHeaders];
+        if fields.iter().any(|(name, value)| has_replacement(name) || has_replacement(value)) {
+            notes.push(Note::Replaced);
+        }
+        Self { request: guessed(body.into(), FORM, at), form, fidelity: Fidelity::Fields, notes }
+    }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// What a body looks like. Requests without their headers must have a type, or no channel would look at them.
+fn media_type_of(body: &[u8]) -> &'static str {
+    match body.trim_ascii_start().first() {
+        Some(b'{' | b'[') => "application/json",
+        Some(b'<') => "text/xml",
+        _ => FORM,
+    }
+}
+
+/// A request of which only the body is known.
+fn guessed(body: Bytes, media_type: &'static str, at: Timestamp) -> RawRequest {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    RawRequest { method: Method::POST, path: "/".into(), query: None, headers, body, source: None, received_at: at }
+}
+
+/// Whether a decoder put `U+FFFD` in the place of bytes that it did not know.
+fn has_replacement(text: &[u8]) -> bool {
+    text.windows(3).any(|three| three == "\u{fffd}".as_bytes())
+}
+
+/// A header from two texts; none when they are none.
+fn header(name: &[u8], value: &[u8]) -> Option<(HeaderName, HeaderValue)> {
+    Some((HeaderName::from_bytes(name).ok()?, HeaderValue::from_bytes(value.trim_ascii()).ok()?))
+}
+
+/// Path and query of a request's target: an origin form, or a whole URL.
+fn target(text: &str) -> (String, Option<String>) {
+    let rest = match text.split_once("://") {
+        Some((_, rest)) => rest.find(['/', '?']).map_or("/", |at| &rest[at..]),
+        None => text,
+    };
+    let rest = rest.split('#').next().unwrap_or_default();
+    let (path, query) = rest.split_once('?').map_or((rest, None), |(path, query)| (path, Some(query.to_owned())));
+    let path = if path.starts_with('/') { path.to_owned() } else { format!("/{path}") };
+    (path, query)
+}
+
+#[cfg(test)]
+mod tests;

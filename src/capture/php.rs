@@ -1,0 +1,348 @@
+//! Fields that a PHP script logged: `print_r`, `var_export`, `var_dump`, or `json_encode` of `$_POST`. The values were decoded
+//! before, so a body made of them is no more than like the one that came.
+
+use serde_json::Value;
+use tollbell_channels::model::Timestamp;
+
+use super::{Capture, CaptureError, FIELDS_MAX, Form, Note};
+
+/// Deepest nesting that is read; `max_input_nesting_level` of PHP is 64, callbacks have none or one.
+const DEPTH_MAX: usize = 16;
+
+type Field = (Vec<u8>, Vec<u8>);
+
+/// Reads what a script logged; none when it is none of these.
+pub(super) fn read(text: &[u8], at: Timestamp) -> Result<Option<Capture>, CaptureError> {
+    if let Some(start) = begins(text, &[b"Array\n(", b"Array\r\n(", b"Array ("]) {
+        let mut open = None;
+        let fields = PrintR { lines: lines(&text[start..]), at: 0, open: &mut open }.read()?;
+        let mut capture = Capture::of_fields(&fields, Form::PrintR, at);
+        capture.notes.extend(open.map(|field| Note::OpenEnd { field }));
+        return Ok(Some(capture));
+    }
+    for (start, form) in [
+        (begins(text, &[b"array (", b"array("]).filter(|&at| !dumped(&text[at..])), Form::VarExport),
+        (begins(text, &[b"array("]).filter(|&at| dumped(&text[at..])), Form::VarDump),
+    ] {
+        let Some(start) = start else { continue };
+        let mut reader = Reader { text, at: start, fields: Vec::new() };
+        match form {
+            Form::VarExport => reader.exported(&[], 0)?,
+            _ => reader.dumped(&[], 0)?,
+        }
+        return Ok(Some(Capture::of_fields(&reader.fields, form, at)));
+    }
+    Ok(None)
+}
+
+/// The fields of a JSON object, as `json_encode($_POST)` writes them; none when its values cannot have been fields.
+pub(super) fn json(text: &[u8], at: Timestamp) -> Option<Capture> {
+    let Ok(Value::Object(members)) = serde_json::from_slice(text) else { return None };
+    if members.is_empty() || members.len() > FIELDS_MAX {
+        return None;
+    }
+    let mut fields = Vec::new();
+    for (name, value) in members {
+        let value = match value {
+            Value::String(text) => text,
+            Value::Number(number) => number.to_string(),
+            Value::Null => String::new(),
+            Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+        };
+        fields.push((name.into_bytes(), value.into_bytes()));
+    }
+    Some(Capture::of_fields(&fields, Form::JsonFields, at))
+}
+
+/// Where the first of these marks stands.
+fn begins(text: &[u8], marks: &[&[u8]]) -> Option<usize> {
+    marks.iter().filter_map(|mark| text.windows(mark.len()).position(|window| window == *mark)).min()
+}
+
+/// `array(3) {` is `var_dump`'s, `array(` or `array (` followed by anything else is `var_export`'s.
+fn dumped(text: &[u8]) -> bool {
+    let rest = text.strip_prefix(b"array(").unwrap_or_default();
+    let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    digits > 0 && rest[digits..].starts_with(b") {")
+}
+
+fn lines(text: &[u8]) -> Vec<&[u8]> {
+    text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect()
+}
+
+/// The name of a field as a form has it: `a[b][c]`.
+fn path(outer: &[u8], name: &[u8]) -> Vec<u8> {
+    if outer.is_empty() { name.to_vec() } else { [outer, b"[", name, b"]"].concat() }
+}
+
+fn too_many() -> CaptureError {
+    CaptureError::TooLarge { what: "fields", limit: FIELDS_MAX }
+}
+
+/// `print_r`. It marks no value's end: one goes on until a line that begins the next field, or closes the array.
+struct PrintR<'t, 'o> {
+    lines: Vec<&'t [u8]>,
+    at: usize,
+    open: &'o mut Option<String>,
+}
+
+impl PrintR<'_, '_> {
+    fn read(mut self) -> Result<Vec<Field>, CaptureError> {
+        let mut fields = Vec::new();
+        // `Array`, and `(` on its own line or on the same.
+        self.at = if self.lines.first().is_some_and(|line| line.contains(&b'(')) { 1 } else { 2 };
+        self.array(&[], 0, &mut fields)?;
+        Ok(fields)
+    }
+
+    fn array(&mut self, outer: &[u8], depth: usize, fields: &mut Vec<Field>) -> Result<(), CaptureError> {
+        let indent = 4 + 8 * depth;
+        let closing = [vec![b' '; 8 * depth], b")".to_vec()].concat();
+        loop {
+            let Some(line) = self.lines.get(self.at).copied() else {
+                return Err(self.broken("the array has no end: the log was cut"));
+            };
+            self.at += 1;
+            if line == closing {
+                return Ok(());
+            }
+            if line.is_empty() {
+                continue;
+            }
+            let (name, first) = entry(line, indent).ok_or_else(|| self.broken("no field, and no end"))?;
+            let name = path(outer, name);
+            if fields.len() >= FIELDS_MAX {
+                return Err(too_many());
+            }
+            let opens = [vec![b' '; 8 * (depth + 1)], b"(".to_vec()].concat();
+            if first == b"Array" && self.lines.get(self.at) == Some(&opens.as_slice()) {
+                if depth + 1 >= DEPTH_MAX {
+                    return Err(CaptureError::TooLarge { what: "levels", limit: DEPTH_MAX });
+                }
+                self.at += 1;
+                self.array(&name, depth + 1, fields)?;
+                continue;
+            }
+            let mut value = first.to_vec();
+            while let Some(next) = self.lines.get(self.at) {
+                if *next == closing || entry(next, indent).is_some() {
+                    break;
+                }
+                value.push(b'\n');
+                value.extend_from_slice(next);
+                self.at += 1;
+                self.open.get_or_insert_with(|| String::from_utf8_lossy(&name).into_owned());
+            }
+            fields.push((name, value));
+        }
+    }
+
+    fn broken(&self, why: &str) -> CaptureError {
+        CaptureError::Broken { line: self.at.min(self.lines.len()), why: why.to_owned() }
+    }
+}
+
+/// `    [name] => value`.
+fn entry(line: &[u8], indent: usize) -> Option<(&[u8], &[u8])> {
+    let (blanks, rest) = line.split_at_checked(indent)?;
+    if blanks.iter().any(|&byte| byte != b' ') {
+        return None;
+    }
+    let rest = rest.strip_prefix(b"[")?;
+    let end = rest.windows(4).position(|window| window == b"] =>")?;
+    let value = &rest[end + 4..];
+    Some((&rest[..end], value.strip_prefix(b" ").unwrap_or(value)))
+}
+
+/// `var_export` and `var_dump`, which mark each value's end.
+struct Reader<'t> {
+    text: &'t [u8],
+    at: usize,
+    fields: Vec<Field>,
+}
+
+impl<'t> Reader<'t> {
+    fn broken(&self, why: &str) -> CaptureError {
+        let line = 1 + self.text[..self.at.min(self.text.len())].iter().filter(|&&byte| byte == b'\n').count();
+        CaptureError::Broken { line, why: why.to_owned() }
+    }
+
+    fn skip_blanks(&mut self) {
+        self.at += self.text[self.at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    }
+
+    /// Passes over these bytes, if they are next.
+    fn is_next(&mut self, word: &[u8]) -> bool {
+        self.skip_blanks();
+        let is_there = self.text[self.at..].starts_with(word);
+        self.at += if is_there { word.len() } else { 0 };
+        is_there
+    }
+
+    fn must(&mut self, word: &str) -> Result<(), CaptureError> {
+        if self.is_next(word.as_bytes()) { Ok(()) } else { Err(self.broken(&format!("`{word}` was expected"))) }
+    }
+
+    fn push(&mut self, name: Vec<u8>, value: Vec<u8>) -> Result<(), CaptureError> {
+        if self.fields.len() >= FIELDS_MAX {
+            return Err(too_many());
+        }
+        self.fields.push((name, value));
+        Ok(())
+    }
+
+    fn deep(depth: usize) -> Result<(), CaptureError> {
+        if depth >= DEPTH_MAX { Err(CaptureError::TooLarge { what: "levels", limit: DEPTH_MAX }) } else { Ok(()) }
+    }
+
+    /// `array ( 'name' => 'value', … )`.
+    fn exported(&mut self, outer: &[u8], depth: usize) -> Result<(), CaptureError> {
+        Self::deep(depth)?;
+        self.must("array")?;
+        self.must("(")?;
+        while !self.is_next(b")") {
+            let name = match self.peek() {
+                Some(b'\'') => self.quoted()?,
+                _ => self.bare()?.to_vec(),
+            };
+            let name = path(outer, &name);
+            self.must("=>")?;
+            self.skip_blanks();
+            match self.peek() {
+                Some(b'\'') | Some(b'"') => {
+                    let value = self.joined()?;
+                    self.push(name, value)?;
+                }
+                Some(b'a') if self.text[self.at..].starts_with(b"array") => self.exported(&name, depth + 1)?,
+                _ => {
+                    let value = match self.bare()? {
+                        b"NULL" | b"null" | b"false" => Vec::new(),
+                        b"true" => b"1".to_vec(),
+                        number => number.to_vec(),
+                    };
+                    self.push(name, value)?;
+                }
+            }
+            self.is_next(b",");
+        }
+        Ok(())
+    }
+
+    fn peek(&mut self) -> Option<u8> {
+        self.skip_blanks();
+        self.text.get(self.at).copied()
+    }
+
+    /// A number or a word.
+    fn bare(&mut self) -> Result<&'t [u8], CaptureError> {
+        self.skip_blanks();
+        let rest = &self.text[self.at..];
+        let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_')).count();
+        if length == 0 {
+            return Err(self.broken("a value was expected; the log may be cut"));
+        }
+        self.at += length;
+        Ok(&rest[..length])
+    }
+
+    /// Pieces with dots between them, as NUL bytes are written: `'a' . "\0" . 'b'`.
+    fn joined(&mut self) -> Result<Vec<u8>, CaptureError> {
+        let mut value = Vec::new();
+        loop {
+            match self.peek() {
+                Some(b'\'') => value.extend(self.quoted()?),
+                Some(b'"') => {
+                    self.must("\"\\0\"")?;
+                    value.push(0);
+                }
+                _ => return Err(self.broken("a text was expected")),
+            }
+            if !self.is_next(b".") {
+                return Ok(value);
+            }
+        }
+    }
+
+    /// `'…'`, in which a backslash stands before a quotation mark or another one.
+    fn quoted(&mut self) -> Result<Vec<u8>, CaptureError> {
+        self.at += 1;
+        let mut value = Vec::new();
+        loop {
+            match self.text.get(self.at..) {
+                Some([b'\'', ..]) => {
+                    self.at += 1;
+                    return Ok(value);
+                }
+                Some([b'\\', byte @ (b'\'' | b'\\'), ..]) => {
+                    value.push(*byte);
+                    self.at += 2;
+                }
+                Some([byte, ..]) => {
+                    value.push(*byte);
+                    self.at += 1;
+                }
+                _ => return Err(self.broken("a text has no end: the log was cut")),
+            }
+        }
+    }
+
+    /// `array(2) { ["name"]=> string(5) "value" … }`.
+    fn dumped(&mut self, outer: &[u8], depth: usize) -> Result<(), CaptureError> {
+        Self::deep(depth)?;
+        self.must("array(")?;
+        self.bare()?;
+        self.must(")")?;
+        self.must("{")?;
+        while !self.is_next(b"}") {
+            self.must("[")?;
+            let name = if self.peek() == Some(b'"') {
+                // The name's length is not written: it ends before `"]=>`.
+                self.at += 1;
+                let end = self.text[self.at..].windows(4).position(|window| window == b"\"]=>");
+                let end = end.ok_or_else(|| self.broken("a name has no end: the log was cut"))?;
+                let name = self.text[self.at..self.at + end].to_vec();
+                self.at += end + 1;
+                name
+            } else {
+                self.bare()?.to_vec()
+            };
+            let name = path(outer, &name);
+            self.must("]=>")?;
+            if self.peek() == Some(b'a') {
+                self.dumped(&name, depth + 1)?;
+                continue;
+            }
+            let value = match self.bare()? {
+                b"NULL" => Vec::new(),
+                kind => {
+                    let kind = kind.to_vec();
+                    self.must("(")?;
+                    let inner = self.bare()?.to_vec();
+                    self.must(")")?;
+                    match kind.as_slice() {
+                        b"string" => self.counted(&inner)?,
+                        b"bool" => if inner == b"true" { b"1".to_vec() } else { Vec::new() },
+                        _ => inner,
+                    }
+                }
+            };
+            self.push(name, value)?;
+        }
+        Ok(())
+    }
+
+    /// A text of so many bytes, in quotation marks.
+    fn counted(&mut self, length: &[u8]) -> Result<Vec<u8>, CaptureError> {
+        let length = std::str::from_utf8(length).ok().and_then(|text| text.parse::<usize>().ok());
+        let length = length.ok_or_else(|| self.broken("a text without its length"))?;
+        self.must("\"")?;
+        let value = self.text[self.at..].get(..length).map(<[u8]>::to_vec);
+        let value = value.ok_or_else(|| self.broken("a text has no end: the log was cut"))?;
+        self.at += length;
+        if self.text.get(self.at) != Some(&b'"') {
+            return Err(self.broken("a text is longer or shorter than it says: the log was written in another encoding"));
+        }
+        self.at += 1;
+        Ok(value)
+    }
+}

@@ -1,0 +1,199 @@
+use super::*;
+
+fn at() -> Timestamp {
+    "2026-11-21T04:00:00Z".parse().unwrap()
+}
+
+fn one(text: &str) -> Capture {
+    let mut found = read(text.as_bytes(), at()).unwrap();
+    assert_eq!(found.len(), 1, "{text}");
+    found.remove(0)
+}
+
+fn first(text: &str) -> Capture {
+    read(text.as_bytes(), at()).unwrap().remove(0)
+}
+
+fn body(capture: &Capture) -> &str {
+    std::str::from_utf8(&capture.request.body).unwrap()
+}
+
+#[test]
+fn a_message_is_read_to_the_byte() {
+    let text = "POST /notify/shop?x=1%2B HTTP/1.1\r\nHost: a.example\r\nX-Two: 1\r\nX-Two: 2\r\nContent-Length: 7\r\n\r\na=1\r\n&b";
+    let capture = one(text);
+    assert_eq!((capture.request.method.as_str(), capture.request.path.as_str()), ("POST", "/notify/shop"));
+    assert_eq!(capture.request.query.as_deref(), Some("x=1%2B"));
+    assert_eq!(capture.request.headers.get_all("x-two").iter().count(), 2);
+    assert_eq!((body(&capture), capture.notes.as_slice()), ("a=1\r\n&b", &[][..]));
+    assert_eq!((capture.form, capture.fidelity), (Form::Http, Fidelity::Bytes));
+}
+
+#[test]
+fn a_message_with_an_editors_line_break_is_read_with_and_without_it() {
+    let found = read(b"POST /n HTTP/1.1\nContent-Length: 3\n\na=1\n", at()).unwrap();
+    assert_eq!(found.iter().map(body).collect::<Vec<_>>(), ["a=1", "a=1\n"]);
+    assert_eq!(found[0].notes, [Note::BareLineFeeds]);
+    assert_eq!(found[1].notes, [Note::BareLineFeeds, Note::Length { named: 3, found: 4 }]);
+}
+
+#[test]
+fn a_message_that_was_cut_says_so() {
+    let capture = one("POST /n HTTP/1.1\r\nContent-Length: 300\r\n\r\na=1");
+    assert_eq!(capture.notes, [Note::Length { named: 300, found: 3 }]);
+    let capture = one("POST /n HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na=1\r\n2;x=y\r\n&b\r\n0\r\n\r\n");
+    assert_eq!((body(&capture), capture.notes.as_slice()), ("a=1&b", &[][..]));
+    let capture = one("POST /n HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\na=1\r\n20\r\n&b");
+    assert_eq!((body(&capture), capture.notes.as_slice()), ("a=1&b", &[Note::CutChunks][..]));
+    // A copy of the decoded body beside the header.
+    let capture = one("POST /n HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n{\"id\":1}");
+    assert_eq!((body(&capture), capture.notes.as_slice()), ("{\"id\":1}", &[][..]));
+}
+
+#[test]
+fn a_broken_message_is_told_with_its_line() {
+    let error = read(b"POST /n HTTP/1.1\r\nHost: x\r\nno header here\r\n\r\n", at()).unwrap_err();
+    assert!(matches!(error, CaptureError::Broken { line: 3, .. }), "{error}");
+}
+
+#[test]
+fn a_command_is_read_as_curl_sends_it() {
+    let capture = one("$ curl -sSi -X PUT 'https://a.example/n/x?y=1' \\\n  -H 'X-Signature: a b' -H \"Content-Type: application/json\" --data-raw $'{\"a\":\"\\u4e2d\\ud83d\\ude00\\n\\'\"}' --compressed");
+    assert_eq!((capture.request.method.as_str(), capture.request.path.as_str()), ("PUT", "/n/x"));
+    assert_eq!((capture.request.query.as_deref(), body(&capture)), (Some("y=1"), "{\"a\":\"中😀\n'\"}"));
+    assert_eq!(capture.request.headers["x-signature"], "a b");
+    let capture = one("curl a.example/n -d a=1 -d 'b=2 3' --data-urlencode 'c=x&y'");
+    assert_eq!((capture.request.method.as_str(), body(&capture)), ("POST", "a=1&b=2 3&c=x%26y"));
+    assert_eq!(capture.request.headers["content-type"], FORM);
+    let capture = one("curl -G http://a.example -d a=1 -d b=2");
+    assert_eq!((capture.request.method.as_str(), capture.request.path.as_str()), ("GET", "/"));
+    assert_eq!(capture.request.query.as_deref(), Some("a=1&b=2"));
+    let capture = one("curl --json '{}' -H 'Accept:' -u me:x http://a.example/n; rm -rf nothing");
+    assert_eq!((capture.request.headers.get("accept"), body(&capture)), (None, "{}"));
+    assert_eq!(capture.request.headers["authorization"], "Basic bWU6eA==");
+    assert_eq!(one("curl -sXDELETE http://a/").request.method, "DELETE");
+}
+
+#[test]
+fn what_is_not_in_the_command_is_asked_for() {
+    for (text, error) in [
+        ("curl -d @body.json http://a/", CaptureError::Outside("@body.json".into())),
+        ("curl --data-urlencode n@file http://a/", CaptureError::Outside("n@file".into())),
+        ("curl --frob http://a/", CaptureError::Option("--frob".into())),
+    ] {
+        assert_eq!(read(text.as_bytes(), at()).unwrap_err(), error, "{text}");
+    }
+    for text in ["curl -d \"$BODY\" http://a/", "curl http://a/ -d 'x", "curl -d x", "curl http://a http://b", "curl -d `x` http://a"] {
+        assert!(matches!(read(text.as_bytes(), at()), Err(CaptureError::Broken { .. })), "{text}");
+    }
+}
+
+#[test]
+fn archives_give_what_has_a_body_first() {
+    let text = r#"{"log":{"entries":[
+        {"startedDateTime":"2026-11-20T10:00:00.000Z","request":{"method":"GET","url":"https://a.example/x.png","headers":[]}},
+        {"startedDateTime":"2026-11-20T10:00:01.000Z","request":{"method":"POST","url":"https://a.example/n?q=1",
+         "headers":[{"name":":path","value":"/n"},{"name":"Content-Length","value":"4"}],
+         "postData":{"mimeType":"application/x-www-form-urlencoded","text":"a=1"}}},
+        {"request":{"method":"POST","url":"https://a.example/f","headers":[],
+         "postData":{"mimeType":"application/x-www-form-urlencoded","params":[{"name":"a b","value":"1+2"}]}}}]}}"#;
+    let found = read(text.as_bytes(), at()).unwrap();
+    assert_eq!(found.iter().map(body).collect::<Vec<_>>(), ["a=1", "a+b=1%2B2", ""]);
+    assert_eq!(found[0].request.received_at.to_string(), "2026-11-20T10:00:01Z");
+    assert_eq!(found[0].notes, [Note::Length { named: 4, found: 3 }]);
+    assert_eq!((found[1].fidelity, found[0].fidelity), (Fidelity::Fields, Fidelity::Bytes));
+}
+
+#[test]
+fn arrays_of_php_are_read_back() {
+    let printed = "[2026-11-21 10:00:00] notify: Array\n(\n    [a] => 1\n    [list] => Array\n        (\n            [0] => x\n            [k] => \n        )\n\n    [text] => one\ntwo [x] => y\n    [last] => ]\n)\n";
+    let capture = one(printed);
+    assert_eq!(body(&capture), "a=1&list%5B0%5D=x&list%5Bk%5D=&text=one%0Atwo+%5Bx%5D+%3D%3E+y&last=%5D");
+    assert_eq!(capture.notes, [Note::NoHeaders, Note::OpenEnd { field: "text".into() }]);
+    let exported = "array (\n  'a' => 'it\\'s \\\\ x',\n  'n' => 5,\n  'none' => NULL,\n  'z' => 'a' . \"\\0\" . '',\n  'in' => \n  array (\n    0 => 'b',\n  ),\n)";
+    assert_eq!(body(&one(exported)), "a=it%27s+%5C+x&n=5&none=&z=a%00&in%5B0%5D=b");
+    let dumped = "array(3) {\n  [\"a\"]=>\n  string(3) \"\"b\"\"\n  [0]=>\n  int(7)\n  [\"in\"]=>\n  array(1) {\n    [\"x\"]=>\n    bool(true)\n  }\n}\n";
+    assert_eq!(body(&one(dumped)), "a=%22b%22&0=7&in%5Bx%5D=1");
+}
+
+#[test]
+fn a_log_that_was_cut_is_an_error_with_its_line() {
+    for text in [
+        "Array\n(\n    [a] => 1\n",
+        "array (\n  'a' => '1",
+        "array(1) {\n  [\"a\"]=>\n  string(30) \"x\"\n}",
+        "array (\n  'a' =>",
+    ] {
+        assert!(matches!(read(text.as_bytes(), at()), Err(CaptureError::Broken { .. })), "{text}");
+    }
+}
+
+#[test]
+fn a_json_object_is_a_body_or_was_a_form() {
+    let found = read(br#"10:00 got {"a":"1 2","b":3}"#, at()).unwrap();
+    let seen: Vec<_> = found.iter().map(|capture| (capture.form, body(capture))).collect();
+    assert_eq!(seen[1..], [(Form::Body, r#"{"a":"1 2","b":3}"#), (Form::JsonFields, "a=1+2&b=3")]);
+    let found = read(br#"{"a":{"b":1}}"#, at()).unwrap();
+    assert_eq!((found.len(), found[0].form), (1, Form::Body));
+}
+
+#[test]
+fn a_body_is_found_behind_what_a_log_writes() {
+    for (text, body_there) in [
+        ("2026-11-21 10:00 INFO notify gmt_create=1&sign=x%3D", "gmt_create=1&sign=x%3D"),
+        ("a=1&b=2", "a=1&b=2"),
+        ("notify: <xml><a>1</a></xml>", "<xml><a>1</a></xml>"),
+    ] {
+        let found = read(text.as_bytes(), at()).unwrap();
+        assert!(found.iter().any(|capture| body(capture) == body_there), "{text}");
+        assert!(found.iter().all(|capture| capture.notes.contains(&Note::NoHeaders)));
+    }
+    assert_eq!(first("a=\u{fffd}").notes, [Note::NoHeaders, Note::Replaced]);
+}
+
+#[test]
+fn bounds_hold() {
+    assert_eq!(read(b" \n", at()).unwrap_err(), CaptureError::Empty);
+    let many: String = (0..=FIELDS_MAX).map(|n| format!("    [{n}] => x\n")).collect();
+    let error = read(format!("Array\n(\n{many})\n").as_bytes(), at()).unwrap_err();
+    assert!(matches!(error, CaptureError::TooLarge { .. }), "{error}");
+    let deep: String = (0..100).map(|_| "array ( 'a' => ").collect();
+    assert!(matches!(read(deep.as_bytes(), at()), Err(CaptureError::TooLarge { .. })));
+}
+
+mod random {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn nothing_panics(text in proptest::collection::vec(any::<u8>(), 0..400)) {
+            drop(read(&text, at()));
+        }
+
+        #[test]
+        fn what_looks_like_something_does_not_panic(
+            head in "(curl |POST /x HTTP/1.1\n|Array\n\\(\n|array \\(|array\\(2\\) \\{|\\{\"log\":|\\{\"method\":)",
+            text in "[a-z0-9\\[\\]='\"\\\\(){} \n\r>:,$@-]{0,200}",
+        ) {
+            drop(read(format!("{head}{text}").as_bytes(), at()));
+        }
+
+        #[test]
+        fn a_message_comes_back(
+            path in "/[a-z0-9/%]{0,20}",
+            value in "[ -~]{0,30}",
+            body_bytes in proptest::collection::vec(any::<u8>(), 0..200),
+        ) {
+            let mut text = format!("POST {path} HTTP/1.1\r\nX-A: {value}\r\nContent-Length: {}\r\n\r\n", body_bytes.len()).into_bytes();
+            text.extend_from_slice(&body_bytes);
+            let found = read(&text, at()).unwrap();
+            prop_assert_eq!(found.len(), 1);
+            prop_assert_eq!(&found[0].request.path, &path);
+            prop_assert_eq!(found[0].request.headers["x-a"].as_bytes(), value.trim_ascii().as_bytes());
+            prop_assert_eq!(&found[0].request.body[..], &body_bytes[..]);
+            prop_assert!(found[0].notes.is_empty());
+        }
+    }
+}
