@@ -117,15 +117,22 @@ pub(super) fn read(text: &[u8], at: Timestamp) -> Result<Capture, CaptureError> 
             command.flag(&option);
             continue;
         }
-        if !option.starts_with("--") && option.len() > 1 && option.bytes().skip(1).all(|byte| QUIET_SHORT.contains(&byte)) {
+        if !option.starts_with("--")
+            && option.len() > 1
+            && option.bytes().skip(1).all(|byte| QUIET_SHORT.contains(&byte))
+        {
             continue;
         }
-        let mut value = || attached.clone().or_else(|| words.next()).ok_or_else(|| broken(&format!("`{option}` has no value")));
+        let mut value =
+            || attached.clone().or_else(|| words.next()).ok_or_else(|| broken(&format!("`{option}` has no value")));
         if QUIET_VALUES.contains(&option.as_str()) {
             value()?;
             continue;
         }
-        let long = SHORT.iter().find(|(short, _)| option.as_bytes() == [b'-', *short]).map_or(option.as_str(), |(_, long)| long);
+        let long = SHORT
+            .iter()
+            .find(|(short, _)| option.as_bytes() == [b'-', *short])
+            .map_or(option.as_str(), |(_, long)| long);
         command.option(long, || value())?;
     }
     command.capture(at)
@@ -187,7 +194,11 @@ impl Command {
     }
 
     /// An option with a value.
-    fn option(&mut self, name: &str, value: impl FnOnce() -> Result<Vec<u8>, CaptureError>) -> Result<(), CaptureError> {
+    fn option(
+        &mut self,
+        name: &str,
+        value: impl FnOnce() -> Result<Vec<u8>, CaptureError>,
+    ) -> Result<(), CaptureError> {
         match name {
             "--request" => {
                 let method = Method::from_bytes(&value()?).map_err(|_| broken("no method of HTTP"))?;
@@ -278,9 +289,12 @@ impl Command {
 
     fn capture(mut self, at: Timestamp) -> Result<Capture, CaptureError> {
         let url = self.url.take().ok_or_else(|| broken("the command names no address"))?;
-        let (path, mut query) = target(if url.contains("://") { &url } else { url.find('/').map_or("/", |slash| &url[slash..]) });
+        let (path, mut query) =
+            target(if url.contains("://") { &url } else { url.find('/').map_or("/", |slash| &url[slash..]) });
         let mut data = self.data.take();
-        if self.is_get && let Some(data) = data.take() {
+        if self.is_get
+            && let Some(data) = data.take()
+        {
             let data = String::from_utf8(data).map_err(|_| broken("the data for the address is no text"))?;
             query = Some(query.map_or(data.clone(), |query| format!("{query}&{data}")));
         }

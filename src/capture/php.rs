@@ -237,7 +237,10 @@ impl<'t> Reader<'t> {
     fn bare(&mut self) -> Result<&'t [u8], CaptureError> {
         self.skip_blanks();
         let rest = &self.text[self.at..];
-        let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_')).count();
+        let length = rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'+' | b'.' | b'_'))
+            .count();
         if length == 0 {
             return Err(self.broken("a value was expected; the log may be cut"));
         }
@@ -321,7 +324,13 @@ impl<'t> Reader<'t> {
                     self.must(")")?;
                     match kind.as_slice() {
                         b"string" => self.counted(&inner)?,
-                        b"bool" => if inner == b"true" { b"1".to_vec() } else { Vec::new() },
+                        b"bool" => {
+                            if inner == b"true" {
+                                b"1".to_vec()
+                            } else {
+                                Vec::new()
+                            }
+                        }
                         _ => inner,
                     }
                 }
@@ -340,7 +349,9 @@ impl<'t> Reader<'t> {
         let value = value.ok_or_else(|| self.broken("a text has no end: the log was cut"))?;
         self.at += length;
         if self.text.get(self.at) != Some(&b'"') {
-            return Err(self.broken("a text is longer or shorter than it says: the log was written in another encoding"));
+            return Err(
+                self.broken("a text is longer or shorter than it says: the log was written in another encoding")
+            );
         }
         self.at += 1;
         Ok(value)

@@ -58,7 +58,9 @@ fn a_broken_message_is_told_with_its_line() {
 
 #[test]
 fn a_command_is_read_as_curl_sends_it() {
-    let capture = one("$ curl -sSi -X PUT 'https://a.example/n/x?y=1' \\\n  -H 'X-Signature: a b' -H \"Content-Type: application/json\" --data-raw $'{\"a\":\"\\u4e2d\\ud83d\\ude00\\n\\'\"}' --compressed");
+    let capture = one(
+        "$ curl -sSi -X PUT 'https://a.example/n/x?y=1' \\\n  -H 'X-Signature: a b' -H \"Content-Type: application/json\" --data-raw $'{\"a\":\"\\u4e2d\\ud83d\\ude00\\n\\'\"}' --compressed",
+    );
     assert_eq!((capture.request.method.as_str(), capture.request.path.as_str()), ("PUT", "/n/x"));
     assert_eq!((capture.request.query.as_deref(), body(&capture)), (Some("y=1"), "{\"a\":\"中😀\n'\"}"));
     assert_eq!(capture.request.headers["x-signature"], "a b");
@@ -83,7 +85,13 @@ fn what_is_not_in_the_command_is_asked_for() {
     ] {
         assert_eq!(read(text.as_bytes(), at()).unwrap_err(), error, "{text}");
     }
-    for text in ["curl -d \"$BODY\" http://a/", "curl http://a/ -d 'x", "curl -d x", "curl http://a http://b", "curl -d `x` http://a"] {
+    for text in [
+        "curl -d \"$BODY\" http://a/",
+        "curl http://a/ -d 'x",
+        "curl -d x",
+        "curl http://a http://b",
+        "curl -d `x` http://a",
+    ] {
         assert!(matches!(read(text.as_bytes(), at()), Err(CaptureError::Broken { .. })), "{text}");
     }
 }

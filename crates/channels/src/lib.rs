@@ -8,6 +8,7 @@
 //! * [`channel`]: the seam that each platform fills, and the table of what we answer.
 //! * [`platforms`]: one entry a platform, and the visible list of them.
 //! * [`recognition`]: whose request is this, when the URL does not say.
+//! * [`explain`]: why a request was refused, each reason proved by recomputation.
 //! * [`resign`]: a proven request signed afresh, for an application that checks the signature later.
 //! * `simulate` (a feature): the platforms' other side.
 //! * [`measure`]: which cryptography a verification did, for who measures it.
@@ -18,6 +19,7 @@
 pub mod channel;
 pub mod charset;
 pub mod cipher;
+pub mod explain;
 pub mod form;
 pub mod json;
 pub mod lifetimes;

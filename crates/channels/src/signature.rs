@@ -13,6 +13,7 @@ pub(crate) mod sealed;
 pub(crate) mod self_signed;
 pub mod sm2;
 pub mod token;
+pub mod trial;
 pub mod x509;
 
 use base64::Engine as _;

@@ -7,6 +7,7 @@ use md5::Digest as _;
 use zeroize::Zeroizing;
 
 use super::Verified;
+use super::trial::{self, Part, Trial};
 use crate::measure;
 
 /// A digest.
@@ -145,15 +146,32 @@ impl SecretDigest {
         let parts = [before, &self.secret, behind];
         self.hash.measured(&parts);
         let own = self.hash.hex_of(&parts, self.case);
-        aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), claimed)
-            .is_ok()
-            .then(|| Verified::new(&self.label, variant))
+        let held = aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), claimed).is_ok();
+        trial::tell(|| {
+            let (secret, hash, case) = (self.secret.clone(), self.hash, self.case);
+            let again = move |parts: &[Part], claimed: &[u8]| {
+                let own = hash.hex_of(&with_secret(parts, &secret), case);
+                aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), claimed).is_ok()
+            };
+            let signed = vec![Part::Text(before.to_vec()), Part::Secret, Part::Text(behind.to_vec())];
+            Trial::new(self.hash.name(), &self.label, variant, again).secret(signed, &[claimed], held)
+        });
+        held.then(|| Verified::new(&self.label, variant))
     }
 
     /// The secret, for rules that need it at another place: where it sorts among values, or as the source of a key.
     pub fn secret(&self) -> &[u8] {
         &self.secret
     }
+}
+
+/// The parts' bytes, with the secret at its places.
+fn with_secret<'p>(parts: &'p [Part], secret: &'p [u8]) -> Vec<&'p [u8]> {
+    let bytes = |part: &'p Part| match part {
+        Part::Text(text) => text.as_slice(),
+        Part::Secret => secret,
+    };
+    parts.iter().map(bytes).collect()
 }
 
 /// A piece of a text in which the secret has its place.
@@ -206,7 +224,21 @@ impl DigestKey {
         let own = self.sign(pieces)?;
         self.hash.measured(&self.parts(pieces));
         let is_match = |digest: &&[u8]| aws_lc_rs::constant_time::verify_slices_are_equal(&own, digest).is_ok();
-        digests.iter().any(is_match).then(|| Verified::new(&self.label, variant))
+        let held = digests.iter().any(is_match);
+        trial::tell(|| {
+            let (secret, hash) = (self.secret.clone(), self.hash);
+            let again = move |parts: &[Part], claimed: &[u8]| {
+                let own = hash.of(&with_secret(parts, &secret));
+                aws_lc_rs::constant_time::verify_slices_are_equal(&own, claimed).is_ok()
+            };
+            let part = |piece: &Piece<'_>| match *piece {
+                Piece::Text(text) => Part::Text(text.to_vec()),
+                Piece::Secret => Part::Secret,
+            };
+            let signed = pieces.iter().map(part).collect();
+            Trial::new(self.hash.name(), &self.label, variant, again).secret(signed, digests, held)
+        });
+        held.then(|| Verified::new(&self.label, variant))
     }
 }
 

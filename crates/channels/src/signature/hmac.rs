@@ -6,6 +6,7 @@ use std::fmt;
 use aws_lc_rs::hmac;
 
 use super::Verified;
+use super::trial::{self, Part, Trial, joined};
 use crate::measure;
 
 /// The hash under the HMAC.
@@ -93,7 +94,17 @@ impl HmacKey {
         measure::step(self.hash.step_name(), message.len(), || hmac::sign(&self.key, message));
         let own = hmac::sign(&self.key, message);
         let is_match = |tag: &&[u8]| aws_lc_rs::constant_time::verify_slices_are_equal(own.as_ref(), tag).is_ok();
-        tags.iter().any(is_match).then(|| Verified::new(&self.label, variant))
+        let held = tags.iter().any(is_match);
+        trial::tell(|| {
+            let key = self.key.clone();
+            let again = move |parts: &[Part], claimed: &[u8]| {
+                let own = hmac::sign(&key, &joined(parts));
+                aws_lc_rs::constant_time::verify_slices_are_equal(own.as_ref(), claimed).is_ok()
+            };
+            let trial = Trial::new(self.hash.step_name(), &self.label, variant, again);
+            trial.secret(vec![Part::Text(message.to_vec())], tags, held)
+        });
+        held.then(|| Verified::new(&self.label, variant))
     }
 }
 

@@ -13,6 +13,7 @@ use crypto_bigint::{BoxedUint, Odd};
 use super::Verified;
 use super::digest::DigestHash;
 use super::key::{KeyAlgorithm, PublicKey};
+use super::trial::{self, Part, Trial, joined};
 use crate::measure;
 use crate::settings::SettingsError;
 
@@ -80,6 +81,7 @@ impl PlainRsa {
             return None;
         }
         measure::step("RSA alone", length, || self.power(signature));
+        trial::spend();
         let block = last_bytes(&self.power(signature)?, length)?;
         Some(Recovered { block, label: &self.label })
     }
@@ -117,13 +119,36 @@ impl Recovered<'_> {
     /// Whether these very bytes were signed, without `DigestInfo`. `variant` names the rule that made them.
     pub fn is_payload(&self, payload: &[u8], variant: &'static str) -> Option<Verified> {
         let expected = padded(payload, self.block.len())?;
-        (self.block == expected).then(|| Verified::new(self.label, variant))
+        let held = self.block == expected;
+        self.tell("RSA without DigestInfo", payload, variant, held, |payload| payload.to_vec());
+        held.then(|| Verified::new(self.label, variant))
     }
 
     /// Whether the message was signed by `MD5withRSA`. `variant` names the rule that made the message.
     pub fn is_md5_of(&self, message: &[u8], variant: &'static str) -> Option<Verified> {
         measure::step("MD5", message.len(), || DigestHash::Md5.of(&[message]));
-        self.is_payload(&md5_payload(message), variant)
+        let expected = padded(&md5_payload(message), self.block.len())?;
+        let held = self.block == expected;
+        self.tell("RSA with MD5", message, variant, held, md5_payload);
+        held.then(|| Verified::new(self.label, variant))
+    }
+
+    /// Tells the check; the signature is what this was recovered from, and no other is asked about.
+    fn tell(
+        &self,
+        algorithm: &'static str,
+        text: &[u8],
+        variant: &'static str,
+        held: bool,
+        payload: fn(&[u8]) -> Vec<u8>,
+    ) {
+        trial::tell(|| {
+            let block = self.block.clone();
+            let again =
+                move |parts: &[Part], _: &[u8]| padded(&payload(&joined(parts)), block.len()).as_ref() == Some(&block);
+            let trial = Trial::new(algorithm, self.label, variant, again);
+            trial.secret(vec![Part::Text(text.to_vec())], &[&[]], held)
+        });
     }
 }
 

@@ -10,6 +10,7 @@ use aws_lc_rs::signature::{
 
 use super::Verified;
 use super::key::{KeyAlgorithm, PublicKey};
+use super::trial::{self, Part, Trial, joined};
 use crate::measure;
 use crate::settings::SettingsError;
 
@@ -88,7 +89,13 @@ impl RsaVerifier {
     /// Checks a signature over the exact bytes. `variant` names the rule that made the bytes.
     pub fn verify(&self, message: &[u8], signature: &[u8], variant: &'static str) -> Option<Verified> {
         measure::step(self.hash.step_name(), message.len(), || self.key.verify_sig(message, signature));
-        self.key.verify_sig(message, signature).ok().map(|()| Verified::new(&self.label, variant))
+        let held = self.key.verify_sig(message, signature).is_ok();
+        trial::tell(|| {
+            let key = self.key.clone();
+            let again = move |parts: &[Part], claimed: &[u8]| key.verify_sig(&joined(parts), claimed).is_ok();
+            Trial::new(self.hash.step_name(), &self.label, variant, again).public_key(message, signature, held)
+        });
+        held.then(|| Verified::new(&self.label, variant))
     }
 }
 

@@ -1,0 +1,305 @@
+//! Why a request was refused: named findings, each proved by recomputation.
+//!
+//! A finding is a mistake with a name. Its probe undoes it: what would have come, had the mistake not been made, or which
+//! channel would have been right. The channel then verifies what was undone, by the same rules and from the same bytes as
+//! every callback, and only its consent is a proof. So a finding is never a guess, and a request in which nothing was
+//! damaged has none.
+//!
+//! Nothing that is found here is accepted: a [`Diagnosis`] holds names and places, and neither a proven message nor a
+//! byte that a secret was part of. How much is tried is bounded by counting, see [`OPERATIONS_MAX`] and [`WORK_MAX`].
+
+mod engine;
+pub mod findings;
+pub mod lint;
+mod shown;
+
+use std::rc::Rc;
+
+use crate::channel::{Channel, Rejection};
+use crate::model::{RawRequest, Timestamp};
+use crate::platforms::Platform;
+use crate::settings::{Settings, Text};
+use crate::signature::trial::{Part, Trial};
+
+pub use engine::explain;
+pub use findings::FINDINGS;
+pub use shown::{SIGNED_SHOWN_MAX, Signed};
+
+/// Most operations with public keys for one request. The dearest, SM2, takes two milliseconds.
+pub const OPERATIONS_MAX: usize = 64;
+
+/// Most bytes that verifications of one request may read together, each counted with [`VERIFICATION_COST`] more.
+pub const WORK_MAX: usize = 16 * 1024 * 1024;
+
+/// What a verification costs beside its bytes, in bytes that are read in the same time.
+pub const VERIFICATION_COST: usize = 4 * 1024;
+
+/// A configured channel, with what it was built from.
+#[derive(Clone, Copy)]
+pub struct Configured<'c> {
+    /// Its id in the configuration.
+    pub id: &'c str,
+    /// Its platform.
+    pub platform: &'static Platform,
+    /// Its settings.
+    pub settings: &'c Settings,
+    /// What was built from them.
+    pub channel: &'c dyn Channel,
+}
+
+/// How much of a request was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kept {
+    /// Method, path and headers are what came. Else they are guesses, and nothing may be concluded from them.
+    pub has_head: bool,
+    /// The body's bytes are what came. Else they were decoded and written anew.
+    pub has_bytes: bool,
+}
+
+impl Kept {
+    /// All of it.
+    pub const WHOLE: Self = Self { has_head: true, has_bytes: true };
+}
+
+/// What is asked.
+#[derive(Clone, Copy)]
+pub struct Question<'q> {
+    /// The request, as far as it was kept.
+    pub request: &'q RawRequest,
+    /// How far that is.
+    pub kept: Kept,
+    /// The channel that refused it.
+    pub own: Configured<'q>,
+    /// All other channels.
+    pub others: &'q [Configured<'q>],
+    /// When it was, or would have been, verified.
+    pub now: Timestamp,
+}
+
+/// What became of the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is genuine.
+    Genuine,
+    /// It proves nothing, and the platform is asked about it.
+    Hint,
+    /// It waits for a key of the platform's.
+    NeedsKey {
+        /// The serial that it names.
+        serial: String,
+    },
+    /// It is refused.
+    Refused(Rejection),
+}
+
+impl Outcome {
+    /// Whether the channel takes it.
+    pub fn is_accepted(&self) -> bool {
+        matches!(self, Self::Genuine | Self::Hint)
+    }
+}
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub struct Diagnosis {
+    /// What became of the request.
+    pub outcome: Outcome,
+    /// What was found, the surest first. Several belong together when they are a pair: only all of them undone make the
+    /// request genuine.
+    pub findings: Vec<Found>,
+    /// What was taken for the signed text, as it may be shown.
+    pub signed: Vec<Signed>,
+    /// How much was tried.
+    pub effort: Effort,
+}
+
+/// How much was tried.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Effort {
+    /// Verifications.
+    pub verifications: usize,
+    /// Operations with public keys, at most [`OPERATIONS_MAX`].
+    pub operations: usize,
+    /// Whether a bound was met before everything had been tried.
+    pub is_bounded: bool,
+}
+
+/// A finding in a request or a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// What it is.
+    pub finding: &'static Finding,
+    /// How it is known.
+    pub proof: Evidence,
+    /// What it says about this request, under the names that its texts use.
+    pub facts: Facts,
+}
+
+/// How something is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// With the mistake undone, the channel's own verification accepts the request.
+    Recomputed,
+    /// The signature holds over another text, under the configured key.
+    Signed,
+    /// It stands in the request.
+    Seen,
+    /// It stands in the configuration.
+    Configured,
+}
+
+/// Names and values for a finding's texts. No value holds a byte of a secret.
+pub type Facts = Vec<(&'static str, String)>;
+
+/// A mistake with a name.
+pub struct Finding {
+    /// Its stable name.
+    pub id: &'static str,
+    /// What it is, in one line. `{name}` stands for a fact.
+    pub title: Text,
+    /// How it comes about.
+    pub cause: Text,
+    /// What to do.
+    pub cure: Text,
+    /// How it is found.
+    pub probes: &'static [Probe],
+}
+
+impl std::fmt::Debug for Finding {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.id)
+    }
+}
+
+impl PartialEq for Finding {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Finding {}
+
+/// How a mistake is found.
+#[derive(Clone, Copy)]
+pub enum Probe {
+    /// What might undo it. Each is verified, and only consent counts. A probe gives nothing where the request shows no
+    /// trace of the mistake and many things would have to be tried.
+    Undo(fn(&Case<'_>) -> Vec<Undo>),
+    /// What may have been signed instead, for a check that did not hold.
+    Sign(fn(&Case<'_>, &Trial) -> Vec<Signing>),
+    /// What can be seen in the request or in the reason of the refusal, and needs no other proof.
+    Look(fn(&Case<'_>) -> Option<Facts>),
+    /// What can be seen in a configuration, before any callback came. Each is one finding.
+    Lint(fn(&Configured<'_>, &[Configured<'_>]) -> Vec<Facts>),
+}
+
+/// A request on its way to a diagnosis: as it came, or with something undone.
+pub struct Case<'c> {
+    /// The request.
+    pub request: RawRequest,
+    /// How much of it was kept.
+    pub kept: Kept,
+    /// The channel's id.
+    pub id: &'c str,
+    /// The channel's platform.
+    pub platform: &'static Platform,
+    /// The channel's settings.
+    pub settings: Settings,
+    /// The channel.
+    pub channel: Held<'c>,
+    /// All other channels.
+    pub others: &'c [Configured<'c>],
+    /// When it is verified.
+    pub now: Timestamp,
+    /// What becomes of it.
+    pub outcome: Outcome,
+    /// The checks that were made.
+    pub trials: Vec<Trial>,
+}
+
+/// A channel as it is configured, or one that was built to try other settings.
+#[derive(Clone)]
+pub enum Held<'c> {
+    /// As it is configured.
+    Configured(&'c dyn Channel),
+    /// Built.
+    Built(Rc<dyn Channel>),
+}
+
+impl<'c> std::ops::Deref for Held<'c> {
+    type Target = dyn Channel + 'c;
+
+    fn deref(&self) -> &Self::Target {
+        match self {
+            Self::Configured(channel) => *channel,
+            Self::Built(channel) => &**channel,
+        }
+    }
+}
+
+impl Case<'_> {
+    /// Why it is refused; none when it is not.
+    pub fn rejection(&self) -> Option<&Rejection> {
+        match &self.outcome {
+            Outcome::Refused(rejection) => Some(rejection),
+            _ => None,
+        }
+    }
+
+    /// The other channels of the same platform.
+    pub fn siblings(&self) -> impl Iterator<Item = (usize, &Configured<'_>)> {
+        self.others.iter().enumerate().filter(|(_, other)| other.platform.kind == self.platform.kind)
+    }
+}
+
+/// A case with one thing undone.
+pub struct Undo {
+    /// What is otherwise.
+    pub otherwise: Otherwise,
+    /// For the finding's texts.
+    pub facts: Facts,
+    /// Whether the request shows a trace of the mistake, so that another one may be looked for behind it.
+    pub is_traced: bool,
+}
+
+impl Undo {
+    /// Undone on a trace.
+    pub fn traced(otherwise: Otherwise, facts: Facts) -> Self {
+        Self { otherwise, facts, is_traced: true }
+    }
+
+    /// Tried without a trace.
+    pub fn tried(otherwise: Otherwise, facts: Facts) -> Self {
+        Self { otherwise, facts, is_traced: false }
+    }
+}
+
+/// What is otherwise.
+pub enum Otherwise {
+    /// Another request.
+    Request(RawRequest),
+    /// A channel of the same platform with other settings.
+    Settings(Box<Settings>),
+    /// Another channel, by its place among the others.
+    Channel(usize),
+    /// Another time.
+    Time(Timestamp),
+}
+
+/// What may have been signed.
+pub struct Signing {
+    /// The text.
+    pub signed: Vec<Part>,
+    /// The signature, where it is read otherwise; none for those that the request offered.
+    pub claimed: Option<Vec<u8>>,
+    /// For the finding's texts.
+    pub facts: Facts,
+}
+
+/// The bytes of a part; a secret's are not counted.
+pub(crate) fn part_bytes(part: &Part) -> usize {
+    match part {
+        Part::Text(text) => text.len(),
+        Part::Secret => 0,
+    }
+}

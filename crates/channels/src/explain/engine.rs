@@ -1,0 +1,254 @@
+//! The search: one mistake, then two.
+
+use std::rc::Rc;
+
+use super::{
+    Case, Configured, Diagnosis, Effort, Evidence, FINDINGS, Facts, Finding, Found, Held, OPERATIONS_MAX, Otherwise,
+    Outcome, Probe, Question, Undo, VERIFICATION_COST, WORK_MAX, shown,
+};
+use crate::channel::{Channel, Rejection, Verdict};
+use crate::model::{RawRequest, Timestamp};
+use crate::signature::trial::{self, Trial};
+
+/// Most operations with public keys that one verification makes: none is begun when fewer are left.
+const OPERATIONS_OF_ONE: usize = 24;
+
+/// Most half-way cases from which a second mistake is looked for.
+const HALF_WAYS_MAX: usize = 16;
+
+/// Explains a request. Of one that the channel takes there is nothing to find.
+pub fn explain(question: &Question<'_>) -> Diagnosis {
+    let mut search = Search::new();
+    let Configured { id, platform, settings, channel } = question.own;
+    let (outcome, trials) = search.verify(channel, question.request, question.now);
+    let case = Case {
+        request: question.request.clone(),
+        kept: question.kept,
+        id,
+        platform,
+        settings: settings.clone(),
+        channel: Held::Configured(channel),
+        others: question.others,
+        now: question.now,
+        outcome,
+        trials,
+    };
+    let findings = if case.outcome.is_accepted() { Vec::new() } else { search.findings(&case) };
+    Diagnosis { outcome: case.outcome.clone(), findings, signed: shown::signed(&case), effort: search.effort() }
+}
+
+/// What was spent.
+struct Search {
+    operations_before: usize,
+    verifications: usize,
+    work: usize,
+    is_bounded: bool,
+}
+
+/// A case with one mistake undone that is not accepted yet.
+struct HalfWay<'c> {
+    found: Found,
+    case: Case<'c>,
+    /// How far it came.
+    stage: u8,
+}
+
+impl Search {
+    fn new() -> Self {
+        Self { operations_before: trial::operations(), verifications: 0, work: 0, is_bounded: false }
+    }
+
+    fn effort(&self) -> Effort {
+        let Self { verifications, is_bounded, .. } = *self;
+        Effort { verifications, operations: self.operations(), is_bounded }
+    }
+
+    fn operations(&self) -> usize {
+        trial::operations() - self.operations_before
+    }
+
+    /// Whether so many operations and a reading of so many bytes may still be made.
+    fn has_room(&mut self, operations: usize, bytes: usize) -> bool {
+        let work = self.work.saturating_add(bytes).saturating_add(VERIFICATION_COST);
+        let has_room = self.operations() + operations <= OPERATIONS_MAX && work <= WORK_MAX;
+        if has_room {
+            self.work = work;
+        }
+        self.is_bounded |= !has_room;
+        has_room
+    }
+
+    fn verify(&mut self, channel: &dyn Channel, request: &RawRequest, now: Timestamp) -> (Outcome, Vec<Trial>) {
+        self.verifications += 1;
+        let (verdict, trials) = trial::listen(|| channel.verify(request, now));
+        let outcome = match verdict {
+            Verdict::Genuine(_) => Outcome::Genuine,
+            Verdict::Hint(_) => Outcome::Hint,
+            Verdict::NeedsKey(needed) => Outcome::NeedsKey { serial: needed.serial },
+            Verdict::Refused(rejection) => Outcome::Refused(rejection),
+        };
+        (outcome, trials)
+    }
+
+    fn findings(&mut self, case: &Case<'_>) -> Vec<Found> {
+        let mut half_ways = Vec::new();
+        if let Some(found) = self.single(case, None, &mut half_ways) {
+            return vec![found];
+        }
+        half_ways.sort_by_key(|half_way| std::cmp::Reverse(half_way.stage));
+        for half_way in half_ways.iter().take(HALF_WAYS_MAX) {
+            if let Some(found) = self.single(&half_way.case, Some(half_way.found.finding), &mut Vec::new()) {
+                return vec![half_way.found.clone(), found];
+            }
+        }
+        let own =
+            Configured { id: case.id, platform: case.platform, settings: &case.settings, channel: &*case.channel };
+        lints(own, case.others)
+    }
+
+    /// The first mistake that is all that is wrong with a case. `but` is undone already.
+    fn single<'c>(
+        &mut self,
+        case: &Case<'c>,
+        but: Option<&Finding>,
+        half_ways: &mut Vec<HalfWay<'c>>,
+    ) -> Option<Found> {
+        for finding in FINDINGS.iter().copied().filter(|finding| Some(*finding) != but) {
+            for probe in finding.probes {
+                let found = match probe {
+                    // A trace is no news once something was undone.
+                    Probe::Look(look) if but.is_none() => look(case).map(|facts| (Evidence::Seen, facts)),
+                    Probe::Sign(signings) => self.signed(case, *signings).map(|facts| (Evidence::Signed, facts)),
+                    Probe::Undo(undone) => {
+                        let undone = undone(case);
+                        self.undone(case, finding, undone, half_ways).map(|facts| (Evidence::Recomputed, facts))
+                    }
+                    Probe::Look(_) | Probe::Lint(_) => None,
+                };
+                if let Some((proof, facts)) = found {
+                    return Some(Found { finding, proof, facts });
+                }
+            }
+        }
+        None
+    }
+
+    fn undone<'c>(
+        &mut self,
+        case: &Case<'c>,
+        finding: &'static Finding,
+        undone: Vec<Undo>,
+        half_ways: &mut Vec<HalfWay<'c>>,
+    ) -> Option<Facts> {
+        let before = stage(&case.outcome);
+        for undo in undone {
+            let Undo { otherwise, facts, is_traced } = undo;
+            let Some(case) = self.otherwise(case, otherwise) else { continue };
+            if case.outcome.is_accepted() {
+                return Some(facts);
+            }
+            let stage = stage(&case.outcome);
+            if stage > before || is_traced && stage == before {
+                let found = Found { finding, proof: Evidence::Recomputed, facts };
+                half_ways.push(HalfWay { found, case, stage });
+            }
+        }
+        None
+    }
+
+    /// The case with something otherwise, verified; none when there is no room, or no such channel.
+    fn otherwise<'c>(&mut self, case: &Case<'c>, otherwise: Otherwise) -> Option<Case<'c>> {
+        let mut other = Case {
+            request: case.request.clone(),
+            kept: case.kept,
+            id: case.id,
+            platform: case.platform,
+            settings: case.settings.clone(),
+            channel: case.channel.clone(),
+            others: case.others,
+            now: case.now,
+            outcome: case.outcome.clone(),
+            trials: Vec::new(),
+        };
+        match otherwise {
+            Otherwise::Request(request) => other.request = request,
+            Otherwise::Time(now) => other.now = now,
+            Otherwise::Channel(index) => {
+                let Configured { id, platform, settings, channel } = *case.others.get(index)?;
+                (other.id, other.platform, other.settings) = (id, platform, settings.clone());
+                other.channel = Held::Configured(channel);
+            }
+            Otherwise::Settings(settings) => {
+                other.channel = Held::Built(Rc::from((case.platform.build)(&settings).ok()?));
+                other.settings = *settings;
+            }
+        }
+        let bytes = other.request.body.len() + other.request.query.as_ref().map_or(0, String::len);
+        if !self.has_room(OPERATIONS_OF_ONE, bytes) {
+            return None;
+        }
+        let (outcome, trials) = self.verify(&*other.channel, &other.request, other.now);
+        (other.outcome, other.trials) = (outcome, trials);
+        Some(other)
+    }
+
+    /// Whether another text was signed.
+    fn signed(&mut self, case: &Case<'_>, signings: fn(&Case<'_>, &Trial) -> Vec<super::Signing>) -> Option<Facts> {
+        for trial in case.trials.iter().filter(|trial| !trial.held) {
+            for signing in signings(case, trial) {
+                let operations = usize::from(trial.is_public_key);
+                let bytes = signing.signed.iter().map(super::part_bytes).sum();
+                let offered = trial.claimed.iter().map(Vec::as_slice);
+                let claimed: Vec<&[u8]> = signing.claimed.as_deref().map_or_else(|| offered.collect(), |own| vec![own]);
+                for claimed in claimed {
+                    if self.has_room(operations, bytes) && trial.would_hold(&signing.signed, claimed) {
+                        return Some(signing.facts);
+                    }
+                }
+            }
+        }
+        None
+    }
+}
+
+/// What a configuration shows by itself.
+pub(super) fn lints(own: Configured<'_>, others: &[Configured<'_>]) -> Vec<Found> {
+    let mut found = Vec::new();
+    for finding in FINDINGS {
+        for probe in finding.probes {
+            let Probe::Lint(lint) = probe else { continue };
+            let all = lint(&own, others).into_iter();
+            found.extend(all.map(|facts| Found { finding, proof: Evidence::Configured, facts }));
+        }
+    }
+    found
+}
+
+/// How far a request came: verification reads the outside first, then the fields, the ids, the key, the signature.
+fn stage(outcome: &Outcome) -> u8 {
+    match outcome {
+        Outcome::Genuine | Outcome::Hint => 7,
+        Outcome::NeedsKey { .. } => 3,
+        Outcome::Refused(rejection) => match rejection {
+            Rejection::Source
+            | Rejection::UnknownChannel { .. }
+            | Rejection::Unrecognised
+            | Rejection::Ambiguous { .. } => 0,
+            Rejection::Method { .. }
+            | Rejection::MediaType { .. }
+            | Rejection::Empty
+            | Rejection::TooLarge { .. }
+            | Rejection::TooManyFields { .. } => 0,
+            Rejection::Missing { .. }
+            | Rejection::Malformed { .. }
+            | Rejection::Duplicate { .. }
+            | Rejection::Unsigned { .. }
+            | Rejection::Charset { .. } => 1,
+            Rejection::UnknownMerchant { .. } => 2,
+            Rejection::Algorithm { .. } | Rejection::UnknownKey { .. } => 3,
+            Rejection::Signature | Rejection::Probe => 4,
+            Rejection::Stale { .. } => 5,
+            Rejection::Undecryptable => 6,
+        },
+    }
+}
