@@ -145,7 +145,11 @@ impl Asker {
         };
         let now = (self.clock)();
         let claim = HintClaim { channel: self.id.to_string(), grounds, now, lease: LEASE, takes_over };
-        let leased = match self.inbox.claim_hint(claim).await {
+        let claimed = self.inbox.claim_hint(claim).await;
+        if !matches!(claimed, Ok(HintClaimed::Leased(_))) {
+            turns.found_nothing(Instant::now());
+        }
+        let leased = match claimed {
             Ok(HintClaimed::Leased(leased)) => leased,
             Ok(HintClaimed::Nothing(None)) => return Step::Idle(SCAN),
             Ok(HintClaimed::Nothing(Some(next))) => {

@@ -4,6 +4,8 @@ mod asked;
 mod forgotten;
 mod look;
 mod noted;
+#[cfg(test)]
+mod plans;
 
 pub(super) use self::forgotten::retain;
 

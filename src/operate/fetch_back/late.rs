@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use tollbell_channels::channel::{HttpAnswer, HttpAsk, Verdict};
+use tollbell_channels::channel::{HttpAnswer, HttpAsk, Pace, Verdict};
 use tollbell_channels::lifetimes::Lifetimes;
 use tollbell_channels::model::Environment;
 use tollbell_channels::platforms::PLATFORMS;
@@ -154,4 +154,65 @@ async fn a_credential_that_has_ended_is_shown_to_nobody() {
         assert_eq!(world.direct.asked.load(Ordering::SeqCst), 0, "{platform}: nothing was sent");
         world.end().await;
     }
+}
+
+/// Who asks for a channel without a task of its own: each look is called.
+struct Looks {
+    _folder: tempfile::TempDir,
+    inbox: Arc<SqliteInbox>,
+    asker: Asker,
+    pace: Pace,
+    hint: Hint,
+}
+
+impl Looks {
+    fn new() -> Self {
+        let (platform, office, channel, hint) = offices(None).remove(0);
+        let pace = channel.fetch_back().unwrap().pace();
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let clock = clock::system();
+        let inbox = SqliteInbox::open(folder.path().join("inbox.db"), Options::new(clock.clone())).unwrap();
+        let configured =
+            Asked { channel, merchant: "shop".into(), platform, is_shadow: false, routes: Arc::new(|_| Vec::new()) };
+        let asker = Asker {
+            id: "pay".into(),
+            channel_of: Arc::new(move |_| Some(configured.clone())),
+            inbox: inbox.clone(),
+            fetch: Arc::new(Direct { office, asked: AtomicUsize::new(0) }),
+            metrics: Arc::new(Metrics::new()),
+            clock,
+            chance: Arc::new(|| 0.0),
+        };
+        Self { _folder: folder, inbox, asker, pace, hint }
+    }
+
+    async fn note(&self) {
+        let (channel, at) = ("pay".to_owned(), clock::system()());
+        let told = Told { channel, hint: self.hint.clone(), source: None, at, gap: Duration::ZERO };
+        assert_eq!(self.inbox.note_hint(told).await.unwrap(), Noted::Kept);
+    }
+
+    async fn look(&self, turns: &mut Turns) -> Step {
+        let (_stopper, mut stop) = stop_pair();
+        self.asker.step(turns, &mut None, false, &mut stop).await
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_found_nothing_is_followed_by_none_within_the_gap() {
+    let (looks, mut turns) = (Looks::new(), Turns::default());
+    let Step::Idle(wait) = looks.look(&mut turns).await else { panic!("there is nothing to ask") };
+    assert_eq!(wait, SCAN);
+    // Whatever wakes it: others' hints wake it too.
+    looks.note().await;
+    tokio::time::pause();
+    let before = Instant::now();
+    let mut waited = Duration::ZERO;
+    while let Step::Idle(wait) = looks.look(&mut turns).await {
+        assert!(!wait.is_zero() && wait <= looks.pace.gap, "{wait:?}");
+        tokio::time::advance(wait).await;
+        waited = before.elapsed();
+    }
+    assert!(!waited.is_zero(), "it looked at once");
+    looks.inbox.close().await;
 }
