@@ -155,7 +155,8 @@ impl Asker {
             Ok(HintClaimed::Nothing(Some(next))) => {
                 let until = Duration::try_from(next.duration_since(now)).unwrap_or_default();
                 // What is due by now stands on ground whose turn comes later.
-                return Step::Idle(until.max(turns.next_ground(Instant::now(), pace)));
+                let is_due = until.is_zero();
+                return Step::Idle(if is_due { turns.next_ground(Instant::now(), pace) } else { until });
             }
             Err(error) => {
                 warn!(channel = %self.id, %error, "cannot see which hints are due");

@@ -216,3 +216,32 @@ async fn a_look_that_found_nothing_is_followed_by_none_within_the_gap() {
     assert!(!waited.is_zero(), "it looked at once");
     looks.inbox.close().await;
 }
+
+#[tokio::test]
+async fn what_is_due_soon_does_not_wait_for_the_turn_of_other_ground() {
+    let looks = Looks::new();
+    looks.note().await;
+    let now = clock::system()();
+    let (channel, lease) = ("pay".to_owned(), LEASE);
+    let claim = HintClaim { channel, grounds: Ground::ALL.to_vec(), now, lease, takes_over: false };
+    let HintClaimed::Leased(leased) = looks.inbox.claim_hint(claim).await.unwrap() else { panic!("none is due") };
+    let soon = looks.pace.gap * 8;
+    let end = HintEnd {
+        channel: "pay".to_owned(),
+        number: leased.number,
+        token: leased.token,
+        now,
+        gap: looks.pace.gap_of_number,
+        learned: Learned::Nothing,
+        outcome: "nothing",
+        again: Some(after(now, soon)),
+    };
+    looks.inbox.end_hint(end).await.unwrap();
+    // Doubtful ground has its next turn only long after.
+    let mut turns = Turns::default();
+    turns.begin(Instant::now().checked_sub(looks.pace.gap).unwrap(), Ground::Doubtful);
+    assert!(turns.next_ground(Instant::now(), looks.pace) > soon);
+    let Step::Idle(wait) = looks.look(&mut turns).await else { panic!("nothing is due yet") };
+    assert!(!wait.is_zero() && wait <= soon, "{wait:?}");
+    looks.inbox.close().await;
+}
