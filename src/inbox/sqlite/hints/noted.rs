@@ -149,8 +149,9 @@ pub(super) fn note(session: &mut Session, told: &Told) -> Result<Noted, Fault> {
     if row.state > state_code(HintState::Asking) {
         return reopen(session, told, channel, &row, now);
     }
-    let teller = Teller::of(session, told, channel)?;
-    stand_better(session, told, channel, &row, &teller, now)?;
+    let totals = totals(session, channel)?;
+    let teller = Teller::of(session, told, channel)?.crowded(session, channel, &totals)?;
+    stand_better(session, told, channel, &row, &teller, &totals, now)?;
     if row.state == state_code(HintState::Asking) {
         session
             .conn
@@ -184,6 +185,7 @@ fn stand_better(
     channel: i64,
     row: &Kept,
     teller: &Teller,
+    totals: &Totals,
     now: i64,
 ) -> Result<(), Fault> {
     let number = told.hint.number().as_str();
@@ -201,8 +203,7 @@ fn stand_better(
         }
         return Ok(());
     }
-    let totals = totals(session, channel)?;
-    let turn = teller.turn(&totals);
+    let turn = teller.turn(totals);
     // On the same ground it keeps the turn that it has.
     let turn = if row.class == class_code(teller.ground) { None } else { Some(turn) };
     session
@@ -226,7 +227,7 @@ fn stand_better(
     if row.is_counted {
         give_back(session, channel, &row.network)?;
     }
-    teller.take_place(session, channel, teller.turn(&totals), now)
+    teller.take_place(session, channel, teller.turn(totals), now)
 }
 
 /// Something may have happened since the platform was asked last, so what is planned for later is asked sooner. A number
