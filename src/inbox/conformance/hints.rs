@@ -218,6 +218,21 @@ pub(crate) async fn what_is_named_while_it_is_asked_is_asked_once_more(keeper: &
     assert_eq!(world.state("tr_1").await, Some(HintState::Answered));
 }
 
+pub(crate) async fn what_is_always_named_while_it_is_asked_waits_longer_each_time(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    world.told("tr_1", PLATFORM).await;
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        let leased = world.claim().await;
+        assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+        world.end(&leased, Learned::Nothing, None).await;
+        let wait = Duration::try_from(world.record("tr_1").await.due_at.duration_since(keeper.now())).unwrap();
+        waits.push(wait.as_secs());
+        keeper.advance(wait);
+    }
+    assert_eq!(waits, [5, 10, 20, 40]);
+}
+
 pub(crate) async fn what_the_platform_does_not_know_is_not_asked_again_for_a_while(keeper: &dyn Keeper) {
     let world = Hinted(keeper);
     world.told("tr_no", "192.0.2.1").await;

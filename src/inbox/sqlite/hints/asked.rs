@@ -151,10 +151,11 @@ pub(super) fn finish(session: &mut Session, end: &End, notification: Option<[u8;
     // Named while it was asked: what it is now may not be what the answer said, or may not have been there yet.
     let named = match end.said {
         _ if !row.is_told_again => None,
-        Said::Unknown if !row.is_believed => Some(now.saturating_add(millis(UNKNOWN_FOR))),
-        Said::Known | Said::Unknown => Some(next_turn(Some(now), row.busy, end.gap, now).1),
+        Said::Unknown if !row.is_believed => Some((row.busy, now.saturating_add(millis(UNKNOWN_FOR)))),
+        Said::Known | Said::Unknown => Some(next_turn(Some(now), row.busy, end.gap, now)),
         Said::Nothing => None,
     };
+    let (busy, named) = named.map_or((row.busy, None), |(busy, at)| (busy, Some(at)));
     let again = match (end.again.map(to_ms), named) {
         (Some(again), Some(named)) => Some(again.min(named)),
         (again, named) => again.or(named),
@@ -182,7 +183,7 @@ pub(super) fn finish(session: &mut Session, end: &End, notification: Option<[u8;
             is_known,
             end.outcome,
             end.said == Said::Nothing,
-            row.busy,
+            busy,
             is_closed,
             notification,
             row.is_missed || end.said == Said::Unknown,
