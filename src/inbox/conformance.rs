@@ -282,6 +282,7 @@ macro_rules! conformance_suite {
             a_number_that_is_named_again_waits_longer_each_time
             what_is_named_while_it_is_asked_is_asked_once_more
             what_is_always_named_while_it_is_asked_waits_longer_each_time
+            what_becomes_due_sooner_wakes_who_asks
             what_the_platform_does_not_know_is_not_asked_again_for_a_while
             a_failed_question_stays_open
             a_network_fills_no_more_than_its_places

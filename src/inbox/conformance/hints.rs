@@ -233,6 +233,31 @@ pub(crate) async fn what_is_always_named_while_it_is_asked_waits_longer_each_tim
     assert_eq!(waits, [5, 10, 20, 40]);
 }
 
+pub(crate) async fn what_becomes_due_sooner_wakes_who_asks(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    world.proves("tr_real", PLATFORM).await;
+    let mut wakes = keeper.inbox().hint_wakes();
+    let mut is_woken = || {
+        let is_woken = wakes.has_changed().unwrap();
+        wakes.mark_unchanged();
+        is_woken
+    };
+    assert_eq!(world.told("tr_1", "192.0.2.1").await, Noted::Kept);
+    assert!(is_woken());
+    assert_eq!(world.told("tr_1", "192.0.2.1").await, Noted::Again);
+    assert!(!is_woken(), "it is due as it was");
+    assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+    assert!(is_woken(), "its ground is another's now, whose turn may have come");
+    let leased = world.claim().await;
+    world.end(&leased, Learned::Nothing, Some(Duration::from_hours(1))).await;
+    assert!(!is_woken());
+    keeper.advance(Duration::from_mins(1));
+    assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+    assert!(is_woken(), "it was due in an hour");
+    assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+    assert!(!is_woken());
+}
+
 pub(crate) async fn what_the_platform_does_not_know_is_not_asked_again_for_a_while(keeper: &dyn Keeper) {
     let world = Hinted(keeper);
     world.told("tr_no", "192.0.2.1").await;

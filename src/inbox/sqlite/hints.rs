@@ -32,8 +32,8 @@ use crate::inbox::{Error, LeaseToken};
 #[async_trait]
 impl Hints for SqliteInbox {
     async fn note_hint(&self, told: Told) -> Result<Noted, Error> {
-        let noted = self.submit(Urgency::Intake, 0, move |session| noted::note(session, &told)).await?;
-        if noted == Noted::Kept {
+        let (noted, is_sooner) = self.submit(Urgency::Intake, 0, move |session| noted::note(session, &told)).await?;
+        if is_sooner {
             self.shared.hint_wakes.send_modify(|count| *count = count.wrapping_add(1));
         }
         Ok(noted)

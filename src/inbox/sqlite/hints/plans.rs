@@ -54,7 +54,7 @@ impl Traced {
 
     fn tell(&mut self, hint: Hint, source: Option<IpAddr>) -> Noted {
         let told = Told { channel: "test".to_owned(), hint, source, at: self.now, gap: GAP };
-        noted::note(&mut self.session, &told).unwrap()
+        noted::note(&mut self.session, &told).unwrap().0
     }
 
     fn told(&mut self, text: &str, source: &str) -> Noted {
