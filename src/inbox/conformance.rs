@@ -7,6 +7,7 @@ pub(crate) mod histories;
 mod house;
 pub(crate) mod interleavings;
 mod keys;
+mod owed;
 mod settled;
 mod shadow;
 mod standby;
@@ -15,6 +16,7 @@ mod superseded;
 pub(crate) use self::confirmed::*;
 pub(crate) use self::hints::*;
 pub(crate) use self::house::*;
+pub(crate) use self::owed::*;
 pub(crate) use self::settled::*;
 pub(crate) use self::shadow::*;
 pub(crate) use self::standby::*;
@@ -299,6 +301,7 @@ macro_rules! conformance_suite {
             a_clock_that_is_set_back_makes_hints_due
             a_jump_of_the_clock_forgets_nothing_at_one_look
             what_strangers_named_in_vain_gives_its_place_back
+            what_is_owed_is_neither_answered_nor_invented
             what_waits_is_what_was_asked_in_vain
             what_does_not_prove_itself_goes_last_and_earns_nothing
             what_waits_for_the_platform_goes_out_when_it_says_the_same

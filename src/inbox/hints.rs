@@ -296,6 +296,9 @@ pub struct HintBacklog {
     pub channel: String,
     /// Due or being asked.
     pub open: u64,
+    /// Those of them that wait for an answer and may well be genuine: without what was answered since it was named last,
+    /// and without what strangers named whose message does not prove itself or whose numbers mostly do not exist.
+    pub owed: u64,
     /// Since when the one that waits longest has had no answer, of those that were asked in vain, or were not asked although
     /// they stand on proven ground.
     pub oldest_at: Option<Timestamp>,

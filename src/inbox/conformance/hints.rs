@@ -118,7 +118,7 @@ impl Hinted<'_> {
         found.first().map(|record| record.state)
     }
 
-    async fn open(&self) -> u64 {
+    pub(super) async fn open(&self) -> u64 {
         self.0.inbox().hint_backlog().await.unwrap().iter().map(|row| row.open).sum()
     }
 

@@ -161,9 +161,10 @@ pub(super) fn note(session: &mut Session, told: &Told) -> Result<(Noted, bool), 
         session
             .conn
             .prepare_cached(
-                "UPDATE hints SET is_told_again = 1 WHERE channel = ?1 AND number = ?2 AND is_told_again = 0",
+                "UPDATE hints SET is_told_again = 1, last_at = ?3
+                 WHERE channel = ?1 AND number = ?2 AND is_told_again = 0",
             )?
-            .execute((channel, number))?;
+            .execute((channel, number, now))?;
     } else {
         is_sooner |= ask_sooner(session, told, channel, &row, &teller, now)?;
     }
@@ -261,10 +262,11 @@ fn ask_sooner(
         session
             .conn
             .prepare_cached(
-                "UPDATE hints SET due_at = ?3, waits_since = CASE WHEN failures > 0 THEN waits_since ELSE ?3 END, busy = ?4
+                "UPDATE hints SET due_at = ?3, waits_since = CASE WHEN failures > 0 THEN waits_since ELSE ?3 END, busy = ?4,
+                     last_at = ?5
                  WHERE channel = ?1 AND number = ?2",
             )?
-            .execute((channel, told.hint.number().as_str(), sooner, busy))?;
+            .execute((channel, told.hint.number().as_str(), sooner, busy, now))?;
     }
     Ok(is_sooner)
 }
