@@ -308,6 +308,7 @@ macro_rules! conformance_suite {
             one_payment_of_two_messages_is_confirmed_once
             every_message_about_what_waits_is_asked_about
             what_a_person_released_is_known
+            what_a_person_discarded_swallows_nothing_genuine
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(

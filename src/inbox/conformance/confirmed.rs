@@ -6,7 +6,7 @@ use tollbell_channels::model::{Amount, Concern, Currency, EventKind};
 use super::hints::{Hinted, PLATFORM, number};
 use super::*;
 use crate::inbox::hints::{Ground, HintClaimed, HintState, Learned, Noted, PLACES_OF_NETWORK};
-use crate::inbox::holds::BY_PLATFORM;
+use crate::inbox::holds::{BY_PLATFORM, EndHold, HoldEnd, HoldWhat};
 
 /// A proven message that waits for an answer about `asked`, as a channel that asks first stores it.
 fn waiting(keeper: &dyn Keeper, key: &str, asked: &str, facts: Vec<Fact>) -> Letter {
@@ -39,6 +39,13 @@ impl<'a> Stand<'a> {
         let leased = self.hinted.claim().await;
         let arrival = self.hinted.arrival(facts, key);
         self.hinted.end(&leased, arrival, None).await.stored.expect("an answer that tells something")
+    }
+
+    /// A person decides about an event.
+    async fn end_hold(&self, event: &NewEvent, end: HoldEnd) {
+        let (what, at) = (HoldWhat::Event(event.id), self.keeper.now());
+        let end = EndHold { what, end, by: "test".to_owned(), why: None, at };
+        self.keeper.inbox().end_hold(end).await.unwrap();
     }
 
     async fn open_holds(&self) -> usize {
@@ -274,19 +281,52 @@ pub(crate) async fn every_message_about_what_waits_is_asked_about(keeper: &dyn K
     assert!(matches!(again, Stored::Repeated { is_held: false, .. }), "{again:?}");
 }
 
+/// Somebody who has the secret tells of a payment that is made only after a person found out.
+pub(crate) async fn what_a_person_discarded_swallows_nothing_genuine(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    let forged = async |key: &str, name: &str| {
+        let (id, events) = stand.told(key, name, vec![payment(name, 1000)]).await;
+        let leased = stand.hinted.claim().await;
+        stand.hinted.end(&leased, Learned::Nothing, None).await;
+        stand.end_hold(&events[0], HoldEnd::Discard).await;
+        keeper.advance(Duration::from_mins(1));
+        id
+    };
+    // The genuine message comes before the answer.
+    let first = forged("evt_f1", "pi_1").await;
+    let (genuine, events) = stand.told("evt_g1", "pi_1", vec![payment("pi_1", 1000)]).await;
+    assert!(events.len() == 1 && events[0].is_unconfirmed, "{events:?}");
+    stand.answered(vec![payment("pi_1", 1000)], "pi_1/paid").await;
+    assert_eq!(stand.world.states(genuine).await, [DeliveryState::Pending]);
+    // The answer comes first: it tells by itself.
+    let second = forged("evt_f2", "pi_2").await;
+    stand.hinted.told("pi_2", PLATFORM).await;
+    let stored = stand.answered(vec![payment("pi_2", 1000)], "pi_2/paid").await;
+    assert!(matches!(&stored, Stored::New { events, is_held: false, .. } if events.len() == 1), "{stored:?}");
+    let late = keeper.store(waiting(keeper, "evt_g2", "pi_2", vec![payment("pi_2", 1000)])).await.unwrap();
+    assert!(matches!(&late, Stored::New { events, is_held: false, .. } if events.is_empty()), "{late:?}");
+    // The genuine message is the forged one to the letter: it is asked about all the same.
+    let third = forged("evt_3", "pi_3").await;
+    let again = || keeper.store(waiting(keeper, "evt_3", "pi_3", vec![payment("pi_3", 1000)]));
+    let repeated = again().await.unwrap();
+    assert!(matches!(repeated, Stored::Repeated { is_held: true, .. }), "{repeated:?}");
+    stand.hinted.told("pi_3", PLATFORM).await;
+    let stored = stand.answered(vec![payment("pi_3", 1000)], "pi_3/paid").await;
+    assert!(matches!(&stored, Stored::New { events, is_held: false, .. } if events.len() == 1), "{stored:?}");
+    let repeated = again().await.unwrap();
+    assert!(matches!(repeated, Stored::Repeated { is_held: false, .. }), "{repeated:?}");
+    for id in [first, second, third] {
+        assert_eq!(stand.world.states(id).await, [DeliveryState::Discarded]);
+    }
+    assert_eq!((stand.world.claim().await.len(), stand.open_holds().await), (3, 0));
+}
+
 pub(crate) async fn what_a_person_released_is_known(keeper: &dyn Keeper) {
     let stand = Stand::new(keeper);
     let (first, events) = stand.told("evt_1", "pi_1", vec![payment("pi_1", 1000)]).await;
     let (refunded, _) = stand.world.store("evt_r", vec![refund("re_1", "pi_1", 100)]).await;
     assert_eq!(stand.world.states(refunded).await, [DeliveryState::Waiting]);
-    let end = crate::inbox::holds::EndHold {
-        what: crate::inbox::holds::HoldWhat::Event(events[0].id),
-        end: crate::inbox::holds::HoldEnd::Release,
-        by: "test".to_owned(),
-        why: None,
-        at: keeper.now(),
-    };
-    keeper.inbox().end_hold(end).await.unwrap();
+    stand.end_hold(&events[0], HoldEnd::Release).await;
     assert_eq!(stand.world.states(first).await, [DeliveryState::Pending]);
     // The answer that comes late, and a message that is believed, tell nothing new.
     let stored = stand.answered(vec![payment("pi_1", 1000)], "pi_1/paid").await;

@@ -180,16 +180,20 @@ fn awaits_answer(concerns: &[Concern]) -> bool {
     concerns.iter().any(|concern| matches!(concern, Concern::Unconfirmed { .. }))
 }
 
-/// Whether an event of a repeated message, its own or another one's, still waits for the platform's answer.
+/// Whether a fact of a repeated message still waits for the platform's answer: its event does, its own or another one's, or
+/// it was discarded, and the platform may say the same now that somebody else had invented.
 fn is_any_awaited(session: &mut Session, notification: &Notification) -> Result<bool, Fault> {
     if !awaits_answer(&notification.concerns) {
         return Ok(false);
     }
     for fact in &notification.facts {
         let scope = session.scope(&fact.scope)?;
-        if let Outcome::Known(Some(event)) = unconfirmed::resolve(session, scope, fact)?
-            && unconfirmed::is_awaited(session, event)?
-        {
+        let is_awaited = match unconfirmed::resolve(session, scope, fact)? {
+            Outcome::Known(Some(event)) => unconfirmed::is_awaited(session, event)?,
+            Outcome::Known(None) => false,
+            Outcome::New(_) => true,
+        };
+        if is_awaited {
             return Ok(true);
         }
     }

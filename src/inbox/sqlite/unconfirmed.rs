@@ -5,7 +5,8 @@
 //! * The same fact in another message is the same event. One that says anything else is an event of its own.
 //! * Where the platform's answer says all that the fact says, the event gets the answer's names. Where the answer names less, or
 //!   another order, payment, number, payee or sum, it is not the fact that the answer tells.
-//! * An event that a person releases gets its own names, as far as they are free.
+//! * An event that a person releases gets its own names, as far as they are free. One that was discarded tells nothing: who
+//!   says the same later may be the platform.
 
 use rusqlite::OptionalExtension as _;
 use tollbell_channels::model::{Amount, Concern, EventKind, Fact};
@@ -120,8 +121,10 @@ pub(super) fn resolve(session: &mut Session, scope: i64, fact: &Fact) -> Result<
     {
         return Ok(Outcome::Known(Some(event.seq)));
     }
-    if let Some(same) = claims(session, scope, fact)?.into_iter().find(|claim| claim.is_same(fact)) {
-        return Ok(Outcome::Known(Some(same.event)));
+    for same in claims(session, scope, fact)?.iter().filter(|claim| claim.is_same(fact)) {
+        if !is_discarded(session, same.event)? {
+            return Ok(Outcome::Known(Some(same.event)));
+        }
     }
     facts::of_unconfirmed(session, scope, fact, &known)
 }
@@ -161,6 +164,11 @@ pub(super) fn named_by(session: &mut Session, scope: i64, fact: &Fact) -> Result
 pub(super) fn is_awaited(session: &Session, event: i64) -> Result<bool, Fault> {
     let concerns = concerns_if_open(session, event)?;
     Ok(concerns.is_some_and(|all| all.iter().all(|concern| matches!(concern, Concern::Unconfirmed { .. }))))
+}
+
+/// Whether an event's hold ended so that nobody is told of it.
+pub(super) fn is_discarded(session: &Session, event: i64) -> Result<bool, Fault> {
+    Ok(session.conn.prepare_cached("SELECT 1 FROM events WHERE seq = ?1 AND hold_end = 2")?.exists([event])?)
 }
 
 fn concerns_if_open(session: &Session, event: i64) -> Result<Option<Vec<Concern>>, Fault> {
