@@ -309,6 +309,7 @@ macro_rules! conformance_suite {
             every_message_about_what_waits_is_asked_about
             what_a_person_released_is_known
             what_a_person_discarded_swallows_nothing_genuine
+            an_answer_that_is_late_is_not_the_last
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(

@@ -207,6 +207,7 @@ impl Asker {
             learned,
             outcome: settled.outcome,
             again: settled.again,
+            if_late: settled.if_late,
         };
         match self.inbox.end_hint(end).await {
             Ok(ended) => {

@@ -338,6 +338,42 @@ pub(crate) async fn what_a_person_released_is_known(keeper: &dyn Keeper) {
     assert_eq!(stand.world.states(refunded).await, [DeliveryState::Pending], "its payment is told");
 }
 
+/// The platform answers from a copy that is behind what it told itself.
+pub(crate) async fn an_answer_that_is_late_is_not_the_last(keeper: &dyn Keeper) {
+    const LATER: Duration = Duration::from_mins(1);
+    let stand = Stand::new(keeper);
+    let answered = async |fact: Fact, key: &str, state: HintState| {
+        let leased = stand.hinted.claim().await;
+        let ended = stand.hinted.end_or(&leased, stand.hinted.arrival(vec![fact], key), None, Some(LATER)).await;
+        assert_eq!(stand.hinted.state(leased.number.as_str()).await, Some(state), "{key}");
+        if state == HintState::Due {
+            assert_eq!(stand.hinted.nothing_until().await, keeper.now().checked_add(LATER).ok());
+            keeper.advance(LATER);
+        }
+        ended.stored.unwrap()
+    };
+    // A message that is proven waits for it.
+    let (paid, _) = stand.told("evt_1", "pi_1", vec![payment("pi_1", 1000)]).await;
+    answered(before_payment(EventKind::PaymentPending, "pi_1"), "pi_1/pending", HintState::Due).await;
+    assert_eq!(stand.world.states(paid).await, [DeliveryState::Held]);
+    answered(payment("pi_1", 1000), "pi_1/paid", HintState::Answered).await;
+    assert_eq!(stand.world.states(paid).await, [DeliveryState::Pending]);
+    // What waits for an answer about another number is nothing to this one.
+    stand.told("evt_2", "pi_2", vec![payment("pi_2", 1000)]).await;
+    let leased = stand.hinted.claim().await;
+    stand.hinted.end(&leased, Learned::Nothing, None).await;
+    // A hint alone: what is told is told, and when it is named again the same answer is no news.
+    stand.hinted.told("pi_3", PLATFORM).await;
+    let pending = || before_payment(EventKind::PaymentPending, "pi_3");
+    answered(pending(), "pi_3/pending", HintState::Answered).await;
+    keeper.advance(Duration::from_hours(1));
+    stand.hinted.told("pi_3", PLATFORM).await;
+    let stored = answered(pending(), "pi_3/pending", HintState::Due).await;
+    assert!(matches!(stored, Stored::Repeated { .. }), "{stored:?}");
+    let stored = answered(payment("pi_3", 1000), "pi_3/paid", HintState::Answered).await;
+    assert!(matches!(&stored, Stored::New { events, .. } if events.len() == 1), "{stored:?}");
+}
+
 pub(crate) async fn what_does_not_prove_itself_goes_last_and_earns_nothing(keeper: &dyn Keeper) {
     let world = Hinted(keeper);
     let doubtful = async |text: &str, source: &str| {

@@ -67,7 +67,19 @@ impl Hinted<'_> {
     }
 
     pub(super) async fn end(&self, leased: &LeasedHint, learned: Learned, again: Option<Duration>) -> HintEnded {
-        let again = again.map(|wait| self.0.now().checked_add(wait).unwrap());
+        self.end_or(leased, learned, again, None).await
+    }
+
+    /// As `end`, with the wait after an answer that may be late.
+    pub(super) async fn end_or(
+        &self,
+        leased: &LeasedHint,
+        learned: Learned,
+        again: Option<Duration>,
+        if_late: Option<Duration>,
+    ) -> HintEnded {
+        let after = |wait| self.0.now().checked_add(wait).unwrap();
+        let (again, if_late) = (again.map(after), if_late.map(after));
         let outcome = match &learned {
             Learned::Told(_) => "told",
             Learned::Nothing => "nothing",
@@ -83,6 +95,7 @@ impl Hinted<'_> {
             learned,
             outcome,
             again,
+            if_late,
         };
         self.0.inbox().end_hint(end).await.unwrap()
     }

@@ -4,7 +4,7 @@
 //!   the payment that it names, its number, payee and sum. Where another event tells that fact, it is discarded instead.
 //! * An answer that a payment succeeded ends what was waiting under the same number and came before it on the way: a
 //!   pending, failed or authorized one. A close and a success are never both true, so a close stays for a person.
-//! * Whatever else an answer says, or does not say, releases nothing.
+//! * Whatever else an answer says, or does not say, releases nothing. What still waits then is asked about again for a while.
 
 use tollbell_channels::channel::HintNumber;
 use tollbell_channels::model::{Concern, EventKind, Notification, Timestamp};
@@ -61,6 +61,29 @@ pub(super) fn release(
         holds::end_hold(session, &end)?;
     }
     Ok(())
+}
+
+/// Whether something waits for an answer about this number, and for nothing else, after this one.
+pub(super) fn is_any_open(session: &mut Session, answer: &Notification, number: &HintNumber) -> Result<bool, Fault> {
+    let concerns = concerns_text(&[Concern::Unconfirmed { number: number.as_str().to_owned() }]);
+    let mut scopes = vec![session.scope(&answer.scope)?];
+    for fact in &answer.facts {
+        scopes.push(session.scope(&fact.scope)?);
+    }
+    scopes.sort_unstable();
+    scopes.dedup();
+    for scope in scopes {
+        let is_open = session
+            .conn
+            .prepare_cached(
+                "SELECT 1 FROM events WHERE concerns = ?1 AND concerns IS NOT NULL AND hold_end IS NULL AND scope = ?2",
+            )?
+            .exists((&concerns, scope))?;
+        if is_open {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn event_id(session: &Session, event: i64) -> Result<EventId, Fault> {
