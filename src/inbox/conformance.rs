@@ -302,6 +302,7 @@ macro_rules! conformance_suite {
             what_waits_for_the_platform_goes_out_when_it_says_the_same
             what_the_platform_says_otherwise_stays_held
             a_success_ends_what_waited_before_it
+            what_is_confirmed_late_is_not_told_after_the_success
             what_is_known_needs_no_second_confirmation
             what_the_answer_does_not_say_is_not_confirmed
             what_is_forged_swallows_nothing_genuine

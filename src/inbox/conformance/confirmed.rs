@@ -142,6 +142,41 @@ pub(crate) async fn a_success_ends_what_waited_before_it(keeper: &dyn Keeper) {
     assert_eq!(stand.world.states(other).await, [DeliveryState::Held], "of another payment");
 }
 
+pub(crate) async fn what_is_confirmed_late_is_not_told_after_the_success(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    let kinds = [EventKind::PaymentPending, EventKind::PaymentFailed];
+    for kind in kinds {
+        let order = |number: &str, fact: Fact| vec![of_order(&format!("{kind} {number}"), fact)];
+        let attempt = |number: &str| order(number, before_payment(kind, &format!("ch_{kind}_{number}")));
+        let paid = |number: &str| order(number, payment(&format!("pi_{kind}_{number}"), 1000));
+        // Each is confirmed by an answer about its own number.
+        let confirmed = async |facts: Vec<Fact>, number: &str| {
+            let (id, _) = stand.told(&format!("evt_{number}"), number, facts.clone()).await;
+            stand.answered(facts, &format!("{number}/told")).await;
+            id
+        };
+        // The attempt is confirmed first, and nobody has begun to tell it.
+        let early = confirmed(attempt("1"), &format!("ch_{kind}_1")).await;
+        assert_eq!(stand.world.states(early).await, [DeliveryState::Pending], "{kind}");
+        confirmed(paid("1"), &format!("pi_{kind}_1")).await;
+        assert_eq!(stand.world.states(early).await, [DeliveryState::Skipped], "{kind}");
+        // The success is confirmed first.
+        let late = attempt("2");
+        let (waits, _) = stand.told(&format!("evt_{kind}_w"), &format!("ch_{kind}_2"), late.clone()).await;
+        let leased = stand.hinted.claim().await;
+        confirmed(paid("2"), &format!("pi_{kind}_2")).await;
+        stand.hinted.end(&leased, stand.hinted.arrival(late, &format!("{kind} late")), None).await;
+        assert_eq!(stand.world.states(waits).await, [DeliveryState::Skipped], "{kind}");
+        // The success comes while the application is being told, and does not take it.
+        let begun = confirmed(attempt("3"), &format!("ch_{kind}_3")).await;
+        let leased = stand.world.claim().await;
+        let leased = leased.iter().find(|leased| leased.notification == begun).expect("it goes out");
+        confirmed(paid("3"), &format!("pi_{kind}_3")).await;
+        stand.world.finish(leased, Next::Retry(keeper.now())).await;
+        assert_eq!(stand.world.states(begun).await, [DeliveryState::Skipped], "{kind}");
+    }
+}
+
 pub(crate) async fn what_is_known_needs_no_second_confirmation(keeper: &dyn Keeper) {
     let stand = Stand::new(keeper);
     // Two messages of one payment by two numbers: an answer about either confirms it.

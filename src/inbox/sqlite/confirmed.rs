@@ -2,6 +2,7 @@
 //!
 //! * An event that is held for nothing but this goes out when an answer tells the same fact: every name of it, the order and
 //!   the payment that it names, its number, payee and sum. Where another event tells that fact, it is discarded instead.
+//!   What goes out makes pointless what a fact that is told at once makes pointless.
 //! * An answer that a payment succeeded ends what was waiting under the same number and came before it on the way: a
 //!   pending, failed or authorized one. A close and a success are never both true, so a close stays for a person.
 //! * Whatever else an answer says, or does not say, releases nothing. What still waits then is asked about again for a while.
@@ -10,9 +11,9 @@ use tollbell_channels::channel::HintNumber;
 use tollbell_channels::model::{Concern, EventKind, Notification, Timestamp};
 
 use super::fault::Fault;
-use super::rows::concerns_text;
+use super::rows::{concerns_text, to_ms};
 use super::session::Session;
-use super::{facts, holds, unconfirmed};
+use super::{facts, holds, superseded, unconfirmed};
 use crate::inbox::holds::{BY_PLATFORM, EndHold, HoldEnd, HoldWhat};
 use crate::inbox::{EventId, NotificationId};
 
@@ -40,17 +41,21 @@ pub(super) fn release(
         let Some(told) = facts::agreeing(session, scope, fact)? else { continue };
         for event in unconfirmed::said_by(session, scope, fact)? {
             if unconfirmed::is_awaited(session, event)? {
-                let end = if event == told { HoldEnd::Release } else { HoldEnd::Discard };
-                confirmed.push((event_id(session, event)?, end));
+                let (end, goes_out) = if event == told {
+                    (HoldEnd::Release, Some((scope, fact, event)))
+                } else {
+                    (HoldEnd::Discard, None)
+                };
+                confirmed.push((event_id(session, event)?, end, goes_out));
             }
         }
         if fact.kind == EventKind::PaymentSucceeded {
             for event in stale(session, scope, number)? {
-                confirmed.push((event, HoldEnd::Discard));
+                confirmed.push((event, HoldEnd::Discard, None));
             }
         }
     }
-    for (event, end) in confirmed {
+    for (event, end, goes_out) in confirmed {
         let end = EndHold {
             what: HoldWhat::Event(event),
             end,
@@ -59,6 +64,10 @@ pub(super) fn release(
             at: now,
         };
         holds::end_hold(session, &end)?;
+        // It was held when it was stored, and said nothing about its order then.
+        if let Some((scope, fact, event)) = goes_out {
+            superseded::skip(session, scope, fact, event, to_ms(now))?;
+        }
     }
     Ok(())
 }

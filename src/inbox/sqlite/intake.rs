@@ -150,7 +150,7 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
     }
     let deliveries = insert_deliveries(session, notification, &events, parts.is_shadow, now_ms)?;
     // Where everything that it says is known, there is nothing to be confirmed.
-    let needs_a_person = !concerns.is_empty() && !is_unconfirmed(&concerns);
+    let needs_a_person = !concerns.is_empty() && !unconfirmed::is_asked(&concerns);
     let is_held = needs_a_person || events.iter().any(|(event, _)| event.is_held);
     insert_notification(session, parts, &Row { seq: notification, id, scope, concerns: &concerns, is_held })?;
     // What is held says nothing about its order yet.
@@ -198,12 +198,6 @@ fn is_any_awaited(session: &mut Session, notification: &Notification) -> Result<
         }
     }
     Ok(false)
-}
-
-/// Whether there is a concern, and none that the platform's own answer would not end.
-fn is_unconfirmed(concerns: &[Concern]) -> bool {
-    let is_asked = |concern: &Concern| matches!(concern, Concern::Unconfirmed { number } if !number.is_empty());
-    !concerns.is_empty() && concerns.iter().all(is_asked)
 }
 
 /// The row of an event or delivery by its position within its notification.
@@ -383,7 +377,7 @@ fn insert_event(
             new.conflict.as_ref().map(|conflict| conflict.contradicts),
             row.is_unrouted,
         ])?;
-    let is_unconfirmed = is_unconfirmed(&concerns);
+    let is_unconfirmed = unconfirmed::is_asked(&concerns);
     Ok(Inserted { seq, id, kind: fact.kind, is_held: !concerns.is_empty(), is_unconfirmed })
 }
 

@@ -160,6 +160,12 @@ pub(super) fn named_by(session: &mut Session, scope: i64, fact: &Fact) -> Result
     Ok(found)
 }
 
+/// Whether there is a concern, and none that the platform's own answer would not end.
+pub(super) fn is_asked(concerns: &[Concern]) -> bool {
+    let is_asked = |concern: &Concern| matches!(concern, Concern::Unconfirmed { number } if !number.is_empty());
+    !concerns.is_empty() && concerns.iter().all(is_asked)
+}
+
 /// Whether an event is held until the platform confirms it, and for nothing else.
 pub(super) fn is_awaited(session: &Session, event: i64) -> Result<bool, Fault> {
     let concerns = concerns_if_open(session, event)?;
