@@ -303,6 +303,7 @@ macro_rules! conformance_suite {
             what_the_platform_says_otherwise_stays_held
             a_success_ends_what_waited_before_it
             what_is_confirmed_late_is_not_told_after_the_success
+            an_answer_that_is_held_itself_confirms_nothing
             what_is_known_needs_no_second_confirmation
             what_the_answer_does_not_say_is_not_confirmed
             what_is_forged_swallows_nothing_genuine

@@ -118,6 +118,23 @@ pub(crate) async fn what_the_platform_says_otherwise_stays_held(keeper: &dyn Kee
     assert_eq!(stand.world.states(id).await, [DeliveryState::Held]);
 }
 
+pub(crate) async fn an_answer_that_is_held_itself_confirms_nothing(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    let (paid, events) = stand.told("evt_1", "pi_1", vec![payment("pi_1", 1000)]).await;
+    let (failed, _) = stand.told("evt_2", "pi_1", vec![before_payment(EventKind::PaymentFailed, "ch_1")]).await;
+    // A person said so, and it was told by its own names: so the answer about it agrees with an event.
+    stand.end_hold(&events[0], HoldEnd::Release).await;
+    // It is from before what is remembered.
+    let mut letter = letter(keeper.now(), "pi_1/paid", vec![payment("pi_1", 1000)], &[event_target("shop")]);
+    letter.notification.sent_at = Some("2001-01-01T00:00:00Z".parse().unwrap());
+    let leased = stand.hinted.claim().await;
+    let ended = stand.hinted.end(&leased, stand.hinted.arrival_of(letter), None).await;
+    let Some(Stored::New { id, is_held: true, .. }) = ended.stored else { panic!("{ended:?}") };
+    assert_eq!(keeper.inbox().notification(id).await.unwrap().concerns, [Concern::TooOld]);
+    assert_eq!(stand.world.states(paid).await, [DeliveryState::Pending]);
+    assert_eq!(stand.world.states(failed).await, [DeliveryState::Held]);
+}
+
 pub(crate) async fn a_success_ends_what_waited_before_it(keeper: &dyn Keeper) {
     let stand = Stand::new(keeper);
     let kinds = [

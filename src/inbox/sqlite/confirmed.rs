@@ -11,7 +11,7 @@ use tollbell_channels::channel::HintNumber;
 use tollbell_channels::model::{Concern, EventKind, Notification, Timestamp};
 
 use super::fault::Fault;
-use super::rows::{concerns_text, to_ms};
+use super::rows::{concerns_text, notification_seq, to_ms};
 use super::session::Session;
 use super::{facts, holds, superseded, unconfirmed};
 use crate::inbox::holds::{BY_PLATFORM, EndHold, HoldEnd, HoldWhat};
@@ -31,8 +31,8 @@ pub(super) fn release(
     id: NotificationId,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    // What is doubtful about the answer itself confirms nothing.
-    if !answer.concerns.is_empty() {
+    // What is doubtful about the answer itself, for its channel or as it was stored, confirms nothing.
+    if !answer.concerns.is_empty() || is_doubted(session, id)? {
         return Ok(());
     }
     let mut confirmed = Vec::new();
@@ -70,6 +70,12 @@ pub(super) fn release(
         }
     }
     Ok(())
+}
+
+fn is_doubted(session: &Session, id: NotificationId) -> Result<bool, Fault> {
+    let mut select =
+        session.conn.prepare_cached("SELECT 1 FROM notifications WHERE seq = ?1 AND concerns IS NOT NULL")?;
+    Ok(select.exists([notification_seq(id)])?)
 }
 
 /// Whether something waits for an answer about this number, and for nothing else, after this one.
