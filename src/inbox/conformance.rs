@@ -311,6 +311,7 @@ macro_rules! conformance_suite {
             every_message_about_what_waits_is_asked_about
             what_a_person_released_is_known
             what_a_person_discarded_swallows_nothing_genuine
+            whoever_says_much_of_one_payment_is_not_looked_at_for_ever
             an_answer_that_is_late_is_not_the_last
         }
     };

@@ -6,7 +6,7 @@ use tollbell_channels::model::{Amount, Concern, Currency, EventKind};
 use super::hints::{Hinted, PLATFORM, number};
 use super::*;
 use crate::inbox::hints::{Ground, HintClaimed, HintState, Learned, Noted, PLACES_OF_NETWORK};
-use crate::inbox::holds::{BY_PLATFORM, EndHold, HoldEnd, HoldWhat};
+use crate::inbox::holds::{BY_PLATFORM, CLAIMS_MAX, EndHold, HoldEnd, HoldWhat};
 
 /// A proven message that waits for an answer about `asked`, as a channel that asks first stores it.
 fn waiting(keeper: &dyn Keeper, key: &str, asked: &str, facts: Vec<Fact>) -> Letter {
@@ -371,6 +371,33 @@ pub(crate) async fn what_a_person_discarded_swallows_nothing_genuine(keeper: &dy
         assert_eq!(stand.world.states(id).await, [DeliveryState::Discarded]);
     }
     assert_eq!((stand.world.claim().await.len(), stand.open_holds().await), (3, 0));
+}
+
+/// Somebody who has the secret says one thing after the other of one payment: what the platform says goes out all the same.
+pub(crate) async fn whoever_says_much_of_one_payment_is_not_looked_at_for_ever(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    let (first, _) = stand.told("evt_0", "pi_1", vec![payment("pi_1", 1000)]).await;
+    for index in 0..CLAIMS_MAX {
+        let forged = of_order(&format!("victim's {index}"), payment("pi_1", 1000));
+        let stored = keeper.store(waiting(keeper, &format!("evt_f{index}"), "pi_1", vec![forged])).await.unwrap();
+        assert!(matches!(&stored, Stored::New { events, .. } if events.len() == 1), "{stored:?}");
+    }
+    let stored = stand.answered(vec![payment("pi_1", 1000)], "pi_1/paid").await;
+    let Stored::New { id: answer, events, is_held: false } = stored else { panic!("{stored:?}") };
+    assert_eq!((events.len(), stand.world.states(answer).await), (1, vec![DeliveryState::Pending]));
+    assert_eq!(stand.world.states(first).await, [DeliveryState::Held], "it is behind those that are looked at");
+    let genuine = keeper.store(waiting(keeper, "evt_g", "pi_1", vec![payment("pi_1", 1000)])).await.unwrap();
+    let Stored::New { events, is_held: false, .. } = genuine else { panic!("{genuine:?}") };
+    assert!(events.is_empty(), "it was told");
+    assert_eq!(stand.world.claim().await.len(), 1);
+    // One that is told of after them is among those.
+    for index in 0..CLAIMS_MAX {
+        let forged = of_order(&format!("victim's {index}"), payment("pi_2", 1000));
+        keeper.store(waiting(keeper, &format!("evt_h{index}"), "pi_2", vec![forged])).await.unwrap();
+    }
+    let (last, _) = stand.told("evt_l", "pi_2", vec![payment("pi_2", 1000)]).await;
+    stand.answered(vec![payment("pi_2", 1000)], "pi_2/paid").await;
+    assert_eq!(stand.world.states(last).await, [DeliveryState::Pending]);
 }
 
 pub(crate) async fn what_a_person_released_is_known(keeper: &dyn Keeper) {

@@ -16,11 +16,14 @@ use super::fault::Fault;
 use super::rows::concerns_of;
 use super::session::Session;
 use super::waits;
+use crate::inbox::holds::CLAIMS_MAX;
 
 /// The kind under which the names of unconfirmed facts are kept; no event kind.
 const KIND: &str = "unconfirmed";
 /// Between the parts of such a row's text. A platform's text may hold it: what a row leads to is always compared whole.
 const BETWEEN: char = '\u{1f}';
+/// Digits of any event's row.
+const EVENT_WIDTH: usize = 19;
 /// The character after [`BETWEEN`], where the texts that begin alike end.
 const AFTER: char = '\u{20}';
 
@@ -136,7 +139,9 @@ pub(super) fn claim(session: &mut Session, scope: i64, fact: &Fact, event: i64) 
         .conn
         .prepare_cached("INSERT OR IGNORE INTO identities (scope, kind, text, event) VALUES (?1, ?2, ?3, ?4)")?;
     for identity in fact.identities() {
-        insert.execute((scope, kind, format!("{}{event}", by_name(fact.kind.as_str(), identity.as_str())), event))?;
+        // Of one width, so that the latest is the last.
+        let named = format!("{}{event:0EVENT_WIDTH$}", by_name(fact.kind.as_str(), identity.as_str()));
+        insert.execute((scope, kind, named, event))?;
         insert.execute((scope, kind, format!("{}{identity}", by_event(event)), event))?;
     }
     Ok(())
@@ -210,7 +215,8 @@ pub(super) fn take_names(session: &mut Session, notification: i64, now_ms: i64) 
     Ok(())
 }
 
-/// The events of unconfirmed facts that have one of the fact's names, the oldest first.
+/// The events of unconfirmed facts that have one of the fact's names, the oldest first; of each name the latest, as many as
+/// are looked at.
 fn claims(session: &mut Session, scope: i64, fact: &Fact) -> Result<Vec<Claim>, Fault> {
     // On the way of every payment: most inboxes have none.
     let Some(kind) = session.seen_word(KIND)? else { return Ok(Vec::new()) };
@@ -218,9 +224,10 @@ fn claims(session: &mut Session, scope: i64, fact: &Fact) -> Result<Vec<Claim>, 
     for identity in fact.identities() {
         let (from, to) = range(by_name(fact.kind.as_str(), identity.as_str()));
         let mut select = session.conn.prepare_cached(
-            "SELECT event FROM identities WHERE scope = ?1 AND kind = ?2 AND text >= ?3 AND text < ?4",
+            "SELECT event FROM identities WHERE scope = ?1 AND kind = ?2 AND text >= ?3 AND text < ?4
+             ORDER BY text DESC LIMIT ?5",
         )?;
-        let found = select.query_map((scope, kind, from, to), |row| row.get(0))?;
+        let found = select.query_map((scope, kind, from, to, CLAIMS_MAX), |row| row.get(0))?;
         events.extend(found.collect::<Result<Vec<i64>, _>>()?);
     }
     events.sort_unstable();
