@@ -170,7 +170,7 @@ impl Receiver {
         let proven = match verdict {
             Verdict::Genuine(proven) => {
                 self.guard.note_genuine(request.source);
-                self.metrics.count_genuine(&door.id, proven.proof());
+                self.metrics.count_genuine(&door.id, &door.key_counts, proven.proof());
                 // Made now: the request is given away when it is stored.
                 success.get_or_init(|| channel.answer(Answer::Success, Some(&request)));
                 proven
