@@ -307,12 +307,17 @@ macro_rules! conformance_suite {
             what_waits_for_the_platform_goes_out_when_it_says_the_same
             what_the_platform_says_otherwise_stays_held
             a_success_ends_what_waited_before_it
+            what_is_confirmed_late_is_not_told_after_the_success
+            an_answer_that_is_held_itself_confirms_nothing
             what_is_known_needs_no_second_confirmation
             what_the_answer_does_not_say_is_not_confirmed
             what_is_forged_swallows_nothing_genuine
             one_payment_of_two_messages_is_confirmed_once
             every_message_about_what_waits_is_asked_about
             what_a_person_released_is_known
+            what_a_person_discarded_swallows_nothing_genuine
+            whoever_says_much_of_one_payment_is_not_looked_at_for_ever
+            an_answer_that_is_late_is_not_the_last
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(

@@ -192,6 +192,9 @@ pub struct HintEnd {
     pub outcome: &'static str,
     /// When to ask again; none when there is nothing more to ask until it is named again.
     pub again: Option<Timestamp>,
+    /// When to ask again, if at all, where the answer told what was known, or confirmed not all that waits for it: what it
+    /// was read from may lag behind.
+    pub if_late: Option<Timestamp>,
 }
 
 /// What an answer says about a number.

@@ -212,6 +212,7 @@ impl Asker {
             learned,
             outcome: settled.outcome,
             again: settled.again,
+            if_late: settled.if_late,
         };
         match self.inbox.end_hint(end).await {
             Ok(ended) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tollbell_channels::channel::{ApiCredential, Hint, HintNumber, HttpAnswer, Interface, Question, Reach};
 use tollbell_channels::model::{Fact, Proof, Proven, Timestamp};
 
-use super::{Keeper, event_target, letter, payment};
+use super::{Keeper, Letter, event_target, letter, payment};
 use crate::inbox::hints::{
     ANSWERED_FOR, Ground, HintClaim, HintClaimed, HintEnd, HintEnded, HintFilter, HintRecord, HintState, Learned,
     LeasedHint, Noted, OPEN_FOR, OPEN_STRANGERS_FOR, OPEN_STRANGERS_MAX, PLACES_OF_NETWORK, PLACES_PER_KNOWN,
@@ -67,7 +67,19 @@ impl Hinted<'_> {
     }
 
     pub(super) async fn end(&self, leased: &LeasedHint, learned: Learned, again: Option<Duration>) -> HintEnded {
-        let again = again.map(|wait| self.0.now().checked_add(wait).unwrap());
+        self.end_or(leased, learned, again, None).await
+    }
+
+    /// As `end`, with the wait after an answer that may be late.
+    pub(super) async fn end_or(
+        &self,
+        leased: &LeasedHint,
+        learned: Learned,
+        again: Option<Duration>,
+        if_late: Option<Duration>,
+    ) -> HintEnded {
+        let after = |wait| self.0.now().checked_add(wait).unwrap();
+        let (again, if_late) = (again.map(after), if_late.map(after));
         let outcome = match &learned {
             Learned::Told(_) => "told",
             Learned::Nothing => "nothing",
@@ -83,6 +95,7 @@ impl Hinted<'_> {
             learned,
             outcome,
             again,
+            if_late,
         };
         self.0.inbox().end_hint(end).await.unwrap()
     }
@@ -131,7 +144,12 @@ impl Hinted<'_> {
     }
 
     pub(super) fn arrival(&self, facts: Vec<Fact>, key: &str) -> Learned {
-        let letter = letter(self.0.now(), key, facts, &[event_target("shop")]);
+        self.arrival_of(letter(self.0.now(), key, facts, &[event_target("shop")]))
+    }
+
+    /// The letter, as an answer of the platform's.
+    #[expect(clippy::unused_self, reason = "a sentence of the world like the others")]
+    pub(super) fn arrival_of(&self, letter: Letter) -> Learned {
         let hint = Hint::from_anybody(number("tr_1"));
         let interface = Interface::parse("https://api.example", Reach::Public).unwrap();
         let credential = ApiCredential::bearer("api_key", b"secret").unwrap();

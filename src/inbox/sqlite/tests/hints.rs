@@ -146,6 +146,7 @@ impl Temporary {
             learned: Learned::Unknown,
             outcome: "unknown",
             again: None,
+            if_late: None,
         };
         assert!(self.inbox.end_hint(end).await.unwrap().was_held);
         true
