@@ -7,7 +7,6 @@ pub(crate) mod histories;
 mod house;
 pub(crate) mod interleavings;
 mod keys;
-mod owed;
 mod settled;
 mod shadow;
 mod standby;
@@ -16,7 +15,7 @@ mod superseded;
 pub(crate) use self::confirmed::*;
 pub(crate) use self::hints::*;
 pub(crate) use self::house::*;
-pub(crate) use self::owed::*;
+pub(crate) use self::keys::*;
 pub(crate) use self::settled::*;
 pub(crate) use self::shadow::*;
 pub(crate) use self::standby::*;
@@ -31,8 +30,6 @@ use tollbell_channels::model::{
     Amount, Concern, Currency, Environment, EventKind, Fact, Identity, Money, Notification, RawRequest, Scope, Series,
     Timestamp,
 };
-
-pub(crate) use keys::platform_keys_come_back_and_are_replaced;
 
 use super::*;
 

@@ -1,5 +1,9 @@
 //! What every inbox does with hints.
 
+mod owed;
+
+pub(crate) use self::owed::*;
+
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::Poll;
@@ -131,7 +135,7 @@ impl Hinted<'_> {
         found.first().map(|record| record.state)
     }
 
-    pub(super) async fn open(&self) -> u64 {
+    async fn open(&self) -> u64 {
         self.0.inbox().hint_backlog().await.unwrap().iter().map(|row| row.open).sum()
     }
 

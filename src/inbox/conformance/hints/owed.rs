@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use tollbell_channels::channel::Hint;
 
-use super::Keeper;
-use super::hints::{Hinted, PLATFORM, number};
+use super::{GAP, Hinted, Keeper, PLATFORM, number};
 use crate::inbox::hints::{Ground, HintClaimed, Learned, Noted};
-
-const GAP: Duration = Duration::from_secs(5);
 
 pub(crate) async fn what_is_owed_is_neither_answered_nor_invented(keeper: &dyn Keeper) {
     let world = Hinted(keeper);
