@@ -1,4 +1,4 @@
-//! Channels that come into force after who asks for them, and credentials that have ended.
+//! Channels that come into force after who asks for them, credentials that have ended, and answers that are late.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tollbell_channels::simulate::{ApiConduct, ApiOffice, Story};
 
 use super::*;
 use crate::clock;
-use crate::inbox::hints::{HintFilter, HintRecord, Hints as _, Told};
+use crate::inbox::hints::{HintFilter, HintRecord, HintState, Hints as _, Told};
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::inbox::{Admin as _, PAGE_MAX};
 use crate::keys::FetchError;
@@ -235,6 +235,7 @@ async fn what_is_due_soon_does_not_wait_for_the_turn_of_other_ground() {
         learned: Learned::Nothing,
         outcome: "nothing",
         again: Some(after(now, soon)),
+        if_late: None,
     };
     looks.inbox.end_hint(end).await.unwrap();
     // Doubtful ground has its next turn only long after.
@@ -244,4 +245,21 @@ async fn what_is_due_soon_does_not_wait_for_the_turn_of_other_ground() {
     let Step::Idle(wait) = looks.look(&mut turns).await else { panic!("nothing is due yet") };
     assert!(!wait.is_zero() && wait <= soon, "{wait:?}");
     looks.inbox.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_tells_nothing_new_is_asked_for_again() {
+    for (platform, office, channel, hint) in offices(None) {
+        let world = World::start(platform, office, channel, true);
+        world.note(hint.clone()).await;
+        let told = world.wait_for(|record| record.outcome == "told").await;
+        assert_eq!(told.state, HintState::Answered, "{platform}");
+        // Named again, it is something else now, and the answer is the same.
+        world.note(hint).await;
+        let again =
+            world.wait_for(|record| record.told == 2 && record.asks == 1 && record.state == HintState::Due).await;
+        let waits = again.due_at.duration_since(again.asked_at.unwrap());
+        assert!(waits >= Duration::from_mins(1).try_into().unwrap(), "{platform}: {waits:?}");
+        world.end().await;
+    }
 }
