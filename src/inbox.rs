@@ -7,7 +7,7 @@
 pub mod audit;
 pub mod claims;
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 pub mod gaps;
 pub mod hints;
 pub mod holds;
