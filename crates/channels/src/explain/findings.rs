@@ -3,8 +3,11 @@
 
 mod body;
 mod keys;
-mod secrets;
+pub(super) mod secrets;
 mod slots;
+#[cfg(all(test, feature = "simulate"))]
+#[path = "findings/tests/world.rs"]
+mod world;
 
 use super::Finding;
 

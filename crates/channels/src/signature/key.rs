@@ -236,7 +236,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// The DER of the first block of a PEM file, of bare base64, or of DER itself.
-pub(super) fn der_of(material: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn der_of(material: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     if material.len() > KEY_FILE_BYTES_MAX {
         return None;
     }

@@ -3,7 +3,6 @@
 //!
 //! A fact names settings and channels, and public keys by their fingerprints. Nothing here says what a secret looks like.
 
-use aws_lc_rs::signature::RsaKeyPair;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
@@ -15,7 +14,7 @@ use crate::channel::strength::Primitive;
 use crate::explain::{Case, Configured, Facts, Finding, Otherwise, Probe, Undo};
 use crate::settings::tree::Tree;
 use crate::settings::{SettingKind, SettingValue, Text};
-use crate::signature::key::{Content, PublicKey, content_of, hex, read_rsa_private};
+use crate::signature::key::{Content, PublicKey, content_of, der_of, hex, read_rsa_private};
 use crate::signature::x509::Certificate;
 
 /// Characters around the secret that are none of it.
@@ -79,12 +78,11 @@ pub(super) static DECRYPTION_KEY: Finding = Finding {
 };
 
 /// The merchant's public key in place of the platform's.
-pub(super) static OWN_PUBLIC_KEY: Finding = Finding {
+pub(in crate::explain) static OWN_PUBLIC_KEY: Finding = Finding {
     id: "own_public_key",
     title: Text {
-        en: "`{setting}` holds your own application's public key, not the platform's: its private half is `{private}` of \
-             `{channel}`",
-        zh: "`{setting}` 填的是你自己的应用公钥，而不是平台公钥：对应的私钥就是 `{channel}` 的 `{private}`",
+        en: "`{setting}` holds your own application's public key, not the platform's: its private half is `{private}`",
+        zh: "`{setting}` 填的是你自己的应用公钥，而不是平台公钥：对应的私钥就是 `{private}`",
     },
     cause: Text {
         en: "The backend shows two public keys: the one that you uploaded, and the platform's. What the platform signs, only the \
@@ -390,43 +388,54 @@ fn believed(of: &Configured<'_>) -> Vec<Public> {
     publics(of).into_iter().filter(is_believed).collect()
 }
 
-/// A merchant's own key: which channel has it, in which setting.
-struct Own<'c> {
-    channel: &'c str,
-    setting: String,
-    key: PublicKey,
+/// Where the private half of a public key is configured, as `CHANNEL.SETTING`.
+fn private_half<'c>(key: &PublicKey, mut channels: impl Iterator<Item = &'c Configured<'c>>) -> Option<String> {
+    channels.find_map(|channel| {
+        let secrets = slots::secrets(channel.platform, channel.settings);
+        let half = secrets.into_iter().find(|secret| is_private_half(key, &secret.bytes))?;
+        Some(format!("{}.{}", channel.id, half.label))
+    })
 }
 
-/// The merchants' own keys: the public halves of all private keys.
-fn own_keys<'c>(channels: impl Iterator<Item = &'c Configured<'c>>) -> Vec<Own<'c>> {
-    let mut found = Vec::new();
-    for channel in channels {
-        for secret in slots::secrets(channel.platform, channel.settings) {
-            let pair: Result<RsaKeyPair, _> = read_rsa_private(secret.setting, &secret.bytes);
-            if let Some(key) = pair.ok().and_then(|pair| PublicKey::of_pair(secret.setting, &pair).ok()) {
-                found.push(Own { channel: channel.id, setting: secret.label, key });
-            }
-        }
-    }
-    found
+/// Whether material is the private half of a public key. Reading one is dear, and its modulus stands in it as it stands
+/// in the public half.
+fn is_private_half(key: &PublicKey, material: &[u8]) -> bool {
+    const ANY: &str = "private_key";
+    let Some((modulus, _)) = key.rsa_numbers() else { return false };
+    let may_be = der_of(material).is_some_and(|der| memchr::memmem::find(&der, modulus).is_some());
+    let pair = may_be.then(|| read_rsa_private(ANY, material).ok()).flatten();
+    pair.and_then(|pair| PublicKey::of_pair(ANY, &pair).ok()).is_some_and(|half| half == *key)
 }
 
 fn own_public_keys(own: &Configured<'_>, others: &[Configured<'_>]) -> Vec<Facts> {
-    let believed = believed(own);
-    if believed.is_empty() {
-        return Vec::new();
-    }
-    let keys = own_keys(std::iter::once(own).chain(others));
     let facts = |public: &Public| {
-        let mine = keys.iter().find(|mine| mine.key == public.key)?;
-        Some(vec![
-            ("setting", public.setting.to_owned()),
-            ("private", mine.setting.clone()),
-            ("channel", mine.channel.to_owned()),
-            ("fingerprint", public.key.fingerprint()),
-        ])
+        let private = private_half(&public.key, std::iter::once(own).chain(others))?;
+        Some(own_facts(public, private))
     };
-    believed.iter().filter(|public| public.certificate.is_none()).filter_map(facts).collect()
+    believed(own).iter().filter(|public| public.certificate.is_none()).filter_map(facts).collect()
+}
+
+fn own_facts(public: &Public, private: String) -> Facts {
+    vec![("setting", public.setting.to_owned()), ("private", private), ("fingerprint", public.key.fingerprint())]
+}
+
+/// The settings that hold public keys which a channel believes.
+pub(in crate::explain) fn believed_settings(own: &Configured<'_>) -> Vec<&'static str> {
+    let mut settings: Vec<&'static str> = believed(own).iter().map(|public| public.setting).collect();
+    settings.dedup();
+    settings
+}
+
+/// Believed public keys whose private halves stand in one of these files.
+pub(in crate::explain) fn private_half_beside(
+    own: &Configured<'_>,
+    files: &[(String, Zeroizing<Vec<u8>>)],
+) -> Vec<Facts> {
+    let facts = |public: &Public| {
+        let (name, _) = files.iter().find(|(_, material)| is_private_half(&public.key, material))?;
+        Some(own_facts(public, name.clone()))
+    };
+    believed(own).iter().filter_map(facts).collect()
 }
 
 /// Shortest id of a merchant that a certificate is known by: a shorter one could be anybody's.
@@ -438,14 +447,14 @@ fn merchant_certificates(own: &Configured<'_>, others: &[Configured<'_>]) -> Vec
         return Vec::new();
     }
     let all = || std::iter::once(own).chain(others);
-    let keys = own_keys(all());
     let is_id = |name: &str| {
         let mut channels = all().filter(|one| one.platform.family == own.platform.family);
         name.chars().count() >= MERCHANT_CHARS_MIN && channels.any(|one| ids(one).any(|id| id == name))
     };
     let facts = |public: &Public| {
         let description = public.certificate.as_ref()?.description();
-        let is_own = keys.iter().any(|mine| mine.key == public.key) || description.common_name.as_deref().is_some_and(is_id);
+        let is_own = description.common_name.as_deref().is_some_and(is_id)
+            || private_half(&public.key, all()).is_some();
         let serial = description.serial_hex.to_ascii_uppercase();
         is_own.then(|| vec![("setting", public.setting.to_owned()), ("serial", serial)])
     };

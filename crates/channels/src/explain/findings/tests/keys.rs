@@ -1,77 +1,15 @@
 //! Messages that came to the wrong channel, or under the wrong key, on every platform.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::channel::Channel;
-use crate::explain::{Diagnosis, Kept, Question, explain};
+use crate::explain::findings::world::{World, at, fact, message, only};
 use crate::lifetimes::Lifetimes;
-use crate::model::{RawRequest, Timestamp};
+use crate::model::Timestamp;
 use crate::platforms::{PLATFORMS, Platform};
 use crate::settings::{KeyMark, Settings};
-use crate::simulate::{OtherSide, Story};
+use crate::simulate::Story;
 use crate::succession::{Former, Succession};
-
-fn at() -> Timestamp {
-    "2026-11-21T04:00:00Z".parse().unwrap()
-}
-
-/// A channel with its settings.
-struct World {
-    id: &'static str,
-    platform: &'static Platform,
-    settings: Settings,
-    channel: Arc<dyn Channel>,
-}
-
-impl World {
-    fn new(id: &'static str, platform: &'static Platform, settings: Settings) -> Self {
-        let built = Lifetimes::build(platform.build, &settings);
-        let channel = built.unwrap_or_else(|error| panic!("{}: {error}", platform.kind));
-        Self { id, platform, settings, channel }
-    }
-
-    fn try_new(id: &'static str, platform: &'static Platform, settings: Settings) -> Option<Self> {
-        let channel = Lifetimes::build(platform.build, &settings).ok()?;
-        Some(Self { id, platform, settings, channel })
-    }
-
-    fn configured(&self) -> Configured<'_> {
-        Configured { id: self.id, platform: self.platform, settings: &self.settings, channel: &*self.channel }
-    }
-
-    fn explain(&self, others: &[&Self], request: &RawRequest, now: Timestamp) -> Diagnosis {
-        let others: Vec<Configured<'_>> = others.iter().map(|other| other.configured()).collect();
-        explain(&Question { request, kept: Kept::WHOLE, own: self.configured(), others: &others, now })
-    }
-
-    fn accepts(&self, request: &RawRequest) -> bool {
-        self.explain(&[], request, at()).outcome.is_accepted()
-    }
-}
-
-fn message(side: &dyn OtherSide) -> RawRequest {
-    side.callback(&Story::paid("ORDER-1", 1000, at())).request
-}
-
-/// The only finding of a diagnosis and its facts.
-fn only(diagnosis: &Diagnosis, about: &str) -> (&'static str, Facts) {
-    let [found] = diagnosis.findings.as_slice() else { panic!("{about}: {diagnosis:?}") };
-    for text in [found.title(|text| text.en), found.cure(|text| text.zh), found.cause(|text| text.en)] {
-        assert!(!text.contains('{'), "{about}: {text}");
-    }
-    (found.finding.id, found.facts.clone())
-}
-
-fn fact<'f>(facts: &'f Facts, name: &str) -> &'f str {
-    facts.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
-}
-
-/// Own ids with the keys of another side.
-fn with_keys_of(platform: &Platform, own: &Settings, theirs: &Settings) -> Settings {
-    with_all(platform, own, theirs)
-}
 
 #[test]
 fn a_message_of_another_channel_is_found_with_that_channel() {
@@ -184,7 +122,7 @@ fn keys_of_a_former_generation_are_named_after_their_date() {
     for platform in PLATFORMS {
         let (new, old) = ((platform.simulate)(), (platform.simulate)());
         let mut own = World::new("own", platform, new.settings());
-        let ids_of_new = with_keys_of(platform, &new.settings(), &old.settings());
+        let ids_of_new = with_all(platform, &new.settings(), &old.settings());
         let Ok(former) = Lifetimes::build(platform.build, &ids_of_new) else { continue };
         let request = message(&*old);
         own.channel = Succession::of(own.channel, vec![Former { channel: former, until: at() }]);
@@ -224,11 +162,11 @@ fn the_key_of_another_channel_is_found_with_its_setting() {
     for platform in PLATFORMS {
         let (own, other) = ((platform.simulate)(), (platform.simulate)());
         // For us, by ids, and signed with what is configured for the other one.
-        let Some(own_world) = World::try_new("own", platform, with_keys_of(platform, &other.settings(), &own.settings()))
+        let Some(own_world) = World::try_new("own", platform, with_all(platform, &other.settings(), &own.settings()))
         else {
             continue;
         };
-        let Some(b) = World::try_new("b", platform, with_keys_of(platform, &own.settings(), &other.settings())) else {
+        let Some(b) = World::try_new("b", platform, with_all(platform, &own.settings(), &other.settings())) else {
             continue;
         };
         let request = message(&*other);
