@@ -2,11 +2,34 @@
 //! comes first, then what is undone on a trace, then what is tried, and last other texts under the signature.
 
 mod body;
+mod keys;
+pub(super) mod secrets;
+mod slots;
+#[cfg(all(test, feature = "simulate"))]
+#[path = "findings/tests/world.rs"]
+mod world;
 
 use super::Finding;
 
 /// Every finding. Adding one is an entry in a file of this folder, and its line here.
-pub const FINDINGS: &[&Finding] = &[&body::BOM];
+pub const FINDINGS: &[&Finding] = &[
+    &body::BOM,
+    &keys::OTHER_CHANNEL,
+    &keys::OTHER_ENVIRONMENT,
+    &keys::OTHER_PLATFORM,
+    &keys::KEY_ENDED,
+    &secrets::SECRET_BLANKS,
+    &keys::KEY_OF_OTHER_CHANNEL,
+    &keys::KEYS_SWAPPED,
+    &secrets::SECRET_ENCODING,
+    &secrets::DECRYPTION_KEY,
+    &secrets::OWN_PUBLIC_KEY,
+    &secrets::MERCHANT_CERTIFICATE,
+    &secrets::KEY_KIND,
+    &secrets::KEY_SHARED,
+    &keys::OTHER_MERCHANT,
+    &keys::UNKNOWN_KEY,
+];
 
 /// The finding of this name.
 pub fn by_id(id: &str) -> Option<&'static Finding> {
