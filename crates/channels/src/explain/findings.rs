@@ -2,11 +2,15 @@
 //! comes first, then what is undone on a trace, then what is tried, and last other texts under the signature.
 
 mod body;
+#[cfg(all(test, feature = "simulate"))]
+mod stage;
+mod values;
 
 use super::Finding;
 
 /// Every finding. Adding one is an entry in a file of this folder, and its line here.
-pub const FINDINGS: &[&Finding] = &[&body::BOM];
+pub const FINDINGS: &[&Finding] =
+    &[&body::BOM, &body::LINE_ENDS, &body::BODY_EMPTY, &body::BODY_CUT];
 
 /// The finding of this name.
 pub fn by_id(id: &str) -> Option<&'static Finding> {
