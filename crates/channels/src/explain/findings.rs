@@ -4,8 +4,6 @@
 mod body;
 mod encoding;
 mod print;
-#[cfg(all(test, feature = "simulate"))]
-mod stage;
 mod tries;
 mod values;
 

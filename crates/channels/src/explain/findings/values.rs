@@ -56,8 +56,6 @@ pub(super) enum Place {
     Json,
     /// A text in XML.
     Xml,
-    /// In a header.
-    Header,
 }
 
 /// A value, decoded once.

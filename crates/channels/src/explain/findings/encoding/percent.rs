@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use super::super::tries::Tries;
-use super::super::values::{self, Kind, Value, with_body};
-use crate::explain::{Case, Finding, Otherwise, Probe, Undo};
+use super::super::values::{self, Kind, with_body};
+use crate::explain::{Case, Finding, Probe, Undo};
 use crate::form;
 use crate::settings::Text;
 
