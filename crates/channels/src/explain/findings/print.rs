@@ -4,7 +4,7 @@ mod form;
 mod json;
 mod xml;
 
-use self::json::{Beyond, Hand, Html, Numbers, Spacing, differences};
+use self::json::{Beyond, Hand, Html, Numbers, Order, Spacing, differences};
 use super::tries::Tries;
 use super::values::{self, Kind, Value};
 use crate::explain::{Case, Finding, Probe, Undo};
@@ -79,12 +79,14 @@ fn json_reprinted(case: &Case<'_>) -> Vec<Undo> {
     let most = if is_dear(case) { DEAR_MAX } else { CHEAP_MAX };
     let mut tries = Tries::new(case);
     let body = read(&case.request.body).filter(|_| case.kept.has_bytes);
-    let has_inner = values::all(case).iter().any(|value| read(&value.bytes).is_some());
+    // Who keeps members in a map loses their order, which is known where the platform has a plain one.
+    let orders: Vec<Json> = body.iter().flat_map(|json| [Order::Names, Order::IdFirst].map(|order| order.of(json))).collect();
+    let inner_max = inner_max(case);
     for (hand, is_ended) in hands() {
         if tries.len() >= most {
             break;
         }
-        if has_inner {
+        if tries.len() < inner_max {
             let mut how = String::new();
             let printed = values::rewritten(case, |value: &Value<'_>| {
                 let printed = hand.print(&read(&value.bytes)?);
@@ -98,7 +100,7 @@ fn json_reprinted(case: &Case<'_>) -> Vec<Undo> {
                 tries.push(false, facts, printed.request);
             }
         }
-        if let Some(json) = &body {
+        if let Some(json) = body.as_ref().filter(|_| tries.len() < most - orders.len()) {
             let mut printed = hand.print(json);
             if is_ended {
                 printed.push(b'\n');
@@ -107,7 +109,37 @@ fn json_reprinted(case: &Case<'_>) -> Vec<Undo> {
             tries.body(false, &[("field", "body".to_owned()), ("how", how)], |_| Some(printed));
         }
     }
+    for json in orders {
+        for (hand, _) in hands().take(if is_dear(case) { 1 } else { 4 }) {
+            let printed = hand.print(&json);
+            let how = differences(&case.request.body, &printed);
+            tries.body(false, &[("field", "body".to_owned()), ("how", how)], |_| Some(printed));
+        }
+    }
     tries.undone()
+}
+
+/// How many writings of JSON inside values are tried: where checks are dear, few, and none where the values are written
+/// as most platforms write them already.
+fn inner_max(case: &Case<'_>) -> usize {
+    /// Most writings that are tried where each costs operations with public keys.
+    const DEAR_MAX: usize = 4;
+    let inner: Vec<(Value<'_>, Json)> = values::all(case)
+        .into_iter()
+        .filter_map(|value| {
+            let json = read(&value.bytes)?;
+            Some((value, json))
+        })
+        .collect();
+    if inner.is_empty() {
+        0
+    } else if !is_dear(case) {
+        CHEAP_MAX
+    } else if inner.iter().any(|(value, json)| Hand::COMPACT.print(json) != *value.bytes) {
+        DEAR_MAX
+    } else {
+        0
+    }
 }
 
 /// A JSON object or list.

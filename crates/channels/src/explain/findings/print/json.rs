@@ -192,19 +192,60 @@ impl Hand {
     }
 }
 
+/// An order of the members of objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// By name, as many maps keep them.
+    Names,
+    /// `id`, `object`, then by name: how platforms of the REST kind write what they keep sorted.
+    IdFirst,
+}
+
+impl Order {
+    /// The same values in this order.
+    pub(super) fn of(self, json: &Json) -> Json {
+        match json {
+            Json::List(values) => Json::List(values.iter().map(|value| self.of(value)).collect()),
+            Json::Object(members) => {
+                let mut members: Vec<(String, Json)> =
+                    members.iter().map(|(name, value)| (name.clone(), self.of(value))).collect();
+                members.sort_by(|(one, _), (other, _)| (self.rank(one), one).cmp(&(self.rank(other), other)));
+                Json::Object(members)
+            }
+            single => single.clone(),
+        }
+    }
+
+    fn rank(self, name: &str) -> u8 {
+        match (self, name) {
+            (Self::IdFirst, "id") => 0,
+            (Self::IdFirst, "object") => 1,
+            _ => 2,
+        }
+    }
+}
+
 /// What can be seen of two writings of the same values, in words that stay the same in every language.
 pub(super) fn differences(came: &[u8], sent: &[u8]) -> String {
     let (came, sent) = (Writing::of(came), Writing::of(sent));
     let told = [
+        ("key_order", came.names != sent.names),
         ("white_space", came.frame != sent.frame),
         ("slashes", came.slashes != sent.slashes),
-        ("unicode_escapes", came.beyond != sent.beyond),
+        ("unicode_escapes", sorted(&came.beyond) != sorted(&sent.beyond)),
         ("html_escapes", came.html != sent.html),
-        ("numbers", came.others != sent.others),
+        ("numbers", sorted(&came.others) != sorted(&sent.others)),
         ("empty_objects", came.empty_lists != sent.empty_lists),
     ];
     let told: Vec<&str> = told.into_iter().filter(|(_, differs)| *differs).map(|(word, _)| word).collect();
     if told.is_empty() { "escapes".to_owned() } else { told.join(", ") }
+}
+
+/// Without regard to the order of members.
+fn sorted<T: Ord + Clone>(values: &[T]) -> Vec<T> {
+    let mut sorted = values.to_vec();
+    sorted.sort();
+    sorted
 }
 
 /// How a text is written.
@@ -215,7 +256,9 @@ struct Writing {
     slashes: usize,
     beyond: Vec<Vec<u8>>,
     html: usize,
-    /// Numbers and words.
+    /// The members' names, as they are written inside their quotation marks.
+    names: Vec<String>,
+    /// Numbers and words, byte by byte.
     others: Vec<u8>,
     empty_lists: usize,
 }
@@ -228,7 +271,15 @@ impl Writing {
         while let Some(&byte) = text.get(at) {
             at += 1;
             match byte {
-                b'"' => at = writing.string(text, at),
+                b'"' => {
+                    let start = at - 1;
+                    at = writing.string(text, at);
+                    if text[at..].trim_ascii_start().starts_with(b":")
+                        && let Ok(name) = serde_json::from_slice(&text[start..at])
+                    {
+                        writing.names.push(name);
+                    }
+                }
                 b' ' | b'\t' | b'\r' | b'\n' => {
                     blanks.push(byte);
                     continue;
@@ -295,6 +346,16 @@ mod tests {
     }
 
     #[test]
+    fn members_are_put_in_order() {
+        let json = Json::parse(br#"{"c":1,"object":{"b":2,"a":3},"id":4,"a":[{"y":5,"id":6}]}"#).unwrap();
+        let check = |order: Order, expected: &str| {
+            assert_eq!(String::from_utf8(Hand::COMPACT.print(&order.of(&json))).unwrap(), expected);
+        };
+        check(Order::Names, r#"{"a":[{"id":6,"y":5}],"c":1,"id":4,"object":{"a":3,"b":2}}"#);
+        check(Order::IdFirst, r#"{"id":4,"object":{"a":3,"b":2},"a":[{"id":6,"y":5}],"c":1}"#);
+    }
+
+    #[test]
     fn numbers_are_written_back() {
         let json = Json::parse(b"[10.5,10,1.0,1e5]").unwrap();
         let check = |numbers: Numbers, expected: &str| {
@@ -319,5 +380,6 @@ mod tests {
         check(r#"{"a":"\u4e2d"}"#, r#"{"a":"中"}"#, "unicode_escapes");
         check(r#"{"a":"<"}"#, r#"{"a":"\u003c"}"#, "html_escapes");
         check(r#"{"a": 1.0}"#, r#"{"a":1}"#, "white_space, numbers");
+        check(r#"{"a":1,"b":"\u4e2d"}"#, r#"{"b":"\u4e2d","a":1}"#, "key_order");
     }
 }
