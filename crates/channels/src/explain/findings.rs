@@ -8,6 +8,10 @@ mod slots;
 #[cfg(all(test, feature = "simulate"))]
 #[path = "findings/tests/world.rs"]
 mod world;
+mod encoding;
+mod print;
+mod tries;
+mod values;
 
 use super::Finding;
 
@@ -29,6 +33,18 @@ pub const FINDINGS: &[&Finding] = &[
     &secrets::KEY_SHARED,
     &keys::OTHER_MERCHANT,
     &keys::UNKNOWN_KEY,
+    &body::BODY_EMPTY,
+    &body::LINE_ENDS,
+    &encoding::PLUS_LOST,
+    &encoding::ENCODED_TWICE,
+    &encoding::DECODED_TWICE,
+    &encoding::HTML_ESCAPED,
+    &encoding::SLASHES_ADDED,
+    &encoding::CHARSET_CHANGED,
+    &print::XML_REPRINTED,
+    &print::JSON_REPRINTED,
+    &print::FORM_REPRINTED,
+    &body::BODY_CUT,
 ];
 
 /// The finding of this name.
