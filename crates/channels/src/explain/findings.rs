@@ -3,6 +3,8 @@
 
 mod body;
 mod head;
+#[cfg(all(test, feature = "simulate"))]
+mod tests;
 mod time;
 
 use super::Finding;

@@ -8,7 +8,7 @@ mod missing;
 mod outside;
 mod pairs;
 mod renamed;
-#[cfg(test)]
+#[cfg(all(test, feature = "simulate"))]
 mod tests;
 mod url;
 mod values;

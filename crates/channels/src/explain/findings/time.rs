@@ -5,7 +5,7 @@
 
 mod clock;
 mod millis;
-#[cfg(test)]
+#[cfg(all(test, feature = "simulate"))]
 mod tests;
 
 pub(super) use self::clock::CLOCK_WRONG;

@@ -47,25 +47,42 @@ pub(in crate::explain::findings) static MILLISECONDS: Finding = Finding {
 
 fn in_other_unit(case: &Case<'_>) -> Vec<Undo> {
     let mut undone = Vec::new();
-    for digits in told(case) {
-        if let Some(request) = in_other_digits(&case.request, &digits) {
-            undone.push(Undo::traced(Otherwise::Request(request), facts(&digits)));
+    let all = told(case);
+    for digits in &all {
+        if let Some(request) = in_other_digits(&case.request, digits) {
+            undone.push(Undo::traced(Otherwise::Request(request), facts(digits)));
         }
-        if let Some(settings) = with_other_unit(&case.settings) {
-            undone.push(Undo::traced(Otherwise::Settings(Box::new(settings)), facts(&digits)));
-        }
+    }
+    if let Some(meant) = meant(case, &all)
+        && let Some(settings) = with_other_unit(&case.settings)
+    {
+        undone.push(Undo::traced(Otherwise::Settings(Box::new(settings)), facts(meant)));
     }
     // Seconds that were read as milliseconds are a time of 1970, at which the message is genuine.
     if let Some(Rejection::Stale { seconds }) = case.rejection()
         && let Ok(at) = case.now.checked_sub(SignedDuration::from_secs(*seconds))
         && !is_plausible(at)
     {
-        let was_read = |digits: &&Digits| digits.text.parse().is_ok_and(|number: i64| number / 1000 == at.as_second());
-        let all = told(case);
-        let meant = all.iter().find(was_read);
-        undone.extend(meant.map(|digits| Undo::traced(Otherwise::Time(at), facts(digits))));
+        undone.extend(meant(case, &all).map(|digits| Undo::traced(Otherwise::Time(at), facts(digits))));
     }
     undone
+}
+
+/// The time that the channel read: the one that the refusal names, or whose other reading is as far from now as it says;
+/// else the only one that there is.
+fn meant<'d>(case: &Case<'_>, all: &'d [Digits]) -> Option<&'d Digits> {
+    let is_meant = |digits: &&Digits| match case.rejection() {
+        Some(Rejection::Malformed { field }) => field.rsplit(':').next() == Some(digits.name.as_str()),
+        Some(Rejection::Stale { seconds }) => {
+            let read = case.now.as_second().saturating_sub(*seconds);
+            digits.text.parse().is_ok_and(|number: i64| (number / 1000 - read).abs() <= 1)
+        }
+        _ => false,
+    };
+    all.iter().find(is_meant).or(match all {
+        [only] => Some(only),
+        _ => None,
+    })
 }
 
 /// The times of a message that was refused for one, or for its age.
