@@ -259,6 +259,8 @@ pub struct Case<'c> {
     pub outcome: Outcome,
     /// The checks that were made.
     pub trials: Vec<Trial>,
+    /// How many operations with public keys this thread had made when the search began.
+    operations_before: usize,
 }
 
 /// A channel as it is configured, or one that was built to try other settings.
@@ -288,6 +290,12 @@ impl Case<'_> {
             Outcome::Refused(rejection) => Some(rejection),
             _ => None,
         }
+    }
+
+    /// How far another request would come, for a probe that must see it before it offers anything: a handful for one
+    /// probe. It is no proof. None when no operation with a public key is left.
+    pub(crate) fn outcome_of(&self, request: &RawRequest, now: Timestamp) -> Option<(Outcome, Vec<Trial>)> {
+        engine::has_operations(self.operations_before).then(|| engine::verify(&*self.channel, request, now))
     }
 
     /// The other channels of the same platform.

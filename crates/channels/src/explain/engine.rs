@@ -31,6 +31,7 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
         now: question.now,
         outcome,
         trials,
+        operations_before: search.operations_before,
     };
     let findings = if case.outcome.is_accepted() { Vec::new() } else { search.findings(&case) };
     Diagnosis { outcome: case.outcome.clone(), findings, signed: shown::signed(&case), effort: search.effort() }
@@ -79,14 +80,7 @@ impl Search {
 
     fn verify(&mut self, channel: &dyn Channel, request: &RawRequest, now: Timestamp) -> (Outcome, Vec<Trial>) {
         self.verifications += 1;
-        let (verdict, trials) = trial::listen(|| channel.verify(request, now));
-        let outcome = match verdict {
-            Verdict::Genuine(_) => Outcome::Genuine,
-            Verdict::Hint(_) => Outcome::Hint,
-            Verdict::NeedsKey(needed) => Outcome::NeedsKey { serial: needed.serial },
-            Verdict::Refused(rejection) => Outcome::Refused(rejection),
-        };
-        (outcome, trials)
+        verify(channel, request, now)
     }
 
     fn findings(&mut self, case: &Case<'_>) -> Vec<Found> {
@@ -142,12 +136,14 @@ impl Search {
         let before = stage(&case.outcome);
         for undo in undone {
             let Undo { otherwise, facts, is_traced } = undo;
+            // Whether the time is checked before the signature or behind it, another time is no step back.
+            let is_time = matches!(otherwise, Otherwise::Time(_));
             let Some(case) = self.otherwise(case, otherwise) else { continue };
             if case.outcome.is_accepted() {
                 return Some(facts);
             }
             let stage = stage(&case.outcome);
-            if stage > before || is_traced && stage == before {
+            if stage > before || is_traced && (stage == before || is_time) {
                 let found = Found { finding, proof: Evidence::Recomputed, facts };
                 half_ways.push(HalfWay { found, case, stage });
             }
@@ -168,6 +164,7 @@ impl Search {
             now: case.now,
             outcome: case.outcome.clone(),
             trials: Vec::new(),
+            operations_before: case.operations_before,
         };
         match otherwise {
             Otherwise::Request(request) => other.request = request,
@@ -209,6 +206,23 @@ impl Search {
         }
         None
     }
+}
+
+/// Verifies, and hears the checks that are made.
+pub(super) fn verify(channel: &dyn Channel, request: &RawRequest, now: Timestamp) -> (Outcome, Vec<Trial>) {
+    let (verdict, trials) = trial::listen(|| channel.verify(request, now));
+    let outcome = match verdict {
+        Verdict::Genuine(_) => Outcome::Genuine,
+        Verdict::Hint(_) => Outcome::Hint,
+        Verdict::NeedsKey(needed) => Outcome::NeedsKey { serial: needed.serial },
+        Verdict::Refused(rejection) => Outcome::Refused(rejection),
+    };
+    (outcome, trials)
+}
+
+/// Whether a verification may be begun, of a search that began with so many operations.
+pub(super) fn has_operations(before: usize) -> bool {
+    trial::operations() - before + OPERATIONS_OF_ONE <= OPERATIONS_MAX
 }
 
 /// What a configuration shows by itself.

@@ -12,6 +12,9 @@ mod encoding;
 mod print;
 mod tries;
 mod values;
+mod head;
+mod tests;
+mod time;
 
 use super::Finding;
 
@@ -45,6 +48,18 @@ pub const FINDINGS: &[&Finding] = &[
     &print::JSON_REPRINTED,
     &print::FORM_REPRINTED,
     &body::BODY_CUT,
+    &head::PROBE,
+    &head::METHOD,
+    &head::HEADER_DOUBLED,
+    &head::HEADER_JOINED,
+    &head::MEDIA_TYPE,
+    &head::HEADER_RENAMED,
+    &time::MILLISECONDS,
+    &time::CLOCK_WRONG,
+    &head::QUERY_MIXED,
+    &head::URL_CHANGED,
+    &head::HEADER_MISSING,
+    &head::HEAD_NOT_KEPT,
 ];
 
 /// The finding of this name.
