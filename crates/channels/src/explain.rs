@@ -19,11 +19,11 @@ use crate::channel::{Channel, Rejection};
 use crate::model::{RawRequest, Timestamp};
 use crate::platforms::Platform;
 use crate::settings::{Settings, Text};
-use crate::signature::trial::{Part, Trial};
+use crate::signature::trial::{How, Part, Trial};
 
 pub use engine::explain;
 pub use findings::FINDINGS;
-pub use shown::{SIGNED_SHOWN_MAX, Signed};
+pub use shown::{CHECKS_SHOWN_MAX, SIGNED_SHOWN_MAX, Signed};
 
 /// Most operations with public keys for one request. The dearest, SM2, takes two milliseconds.
 pub const OPERATIONS_MAX: usize = 64;
@@ -344,6 +344,8 @@ pub enum Otherwise {
 pub struct Signing {
     /// The text.
     pub signed: Vec<Part>,
+    /// By which arithmetic.
+    pub how: How,
     /// The signature, where it is read otherwise; none for those that the request offered.
     pub claimed: Option<Vec<u8>>,
     /// For the finding's texts.

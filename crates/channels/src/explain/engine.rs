@@ -198,7 +198,7 @@ impl Search {
                 let offered = trial.claimed.iter().map(Vec::as_slice);
                 let claimed: Vec<&[u8]> = signing.claimed.as_deref().map_or_else(|| offered.collect(), |own| vec![own]);
                 for claimed in claimed {
-                    if self.has_room(operations, bytes) && trial.would_hold(&signing.signed, claimed) {
+                    if self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed) {
                         return Some(signing.facts);
                     }
                 }

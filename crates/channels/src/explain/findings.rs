@@ -15,6 +15,7 @@ mod values;
 mod head;
 mod tests;
 mod time;
+mod signing;
 
 use super::Finding;
 
@@ -60,6 +61,18 @@ pub const FINDINGS: &[&Finding] = &[
     &head::URL_CHANGED,
     &head::HEADER_MISSING,
     &head::HEAD_NOT_KEPT,
+    &signing::SIGNATURE_ENCODING,
+    &signing::DIGEST_CASE,
+    &signing::SIGN_TYPE_SIGNED,
+    &signing::EMPTY_VALUES_SIGNED,
+    &signing::KEY_JOINED_OTHERWISE,
+    &signing::SORTED_OTHERWISE,
+    &signing::QUERY_SIGNED,
+    &signing::LINE_ENDS_SIGNED,
+    &signing::HASHED_OTHERWISE,
+    &signing::ENCODED_SIGNED,
+    &signing::ALGORITHM_OTHER,
+    &signing::SIGNED_OTHERWISE,
 ];
 
 /// The finding of this name.
