@@ -93,8 +93,7 @@ impl Whole<'_> {
     fn is_explained(&self) -> bool {
         let is_taken = match &self.answer {
             Answer::Judged(judged) => judged.is_challenge || judged.diagnosis.outcome.is_accepted(),
-            Answer::NotJudged | Answer::NoBody => false,
-            Answer::Unrecognised => false,
+            Answer::NotJudged | Answer::NoBody | Answer::Unrecognised => false,
         };
         // A notification was genuine when it came, whatever today's keys say of it.
         is_taken || matches!(self.subject.origin, Origin::Notification(_)) || self.findings().next().is_some()
@@ -114,7 +113,7 @@ enum Answer {
 }
 
 /// A channel, with the keys that its platform gave.
-pub(super) struct Built<'c> {
+struct Built<'c> {
     config: &'c ChannelConfig,
     channel: Arc<dyn Channel>,
 }
@@ -151,19 +150,13 @@ fn read_at(context: &Context<'_>, text: Option<&str>, now: Timestamp) -> anyhow:
 }
 
 /// The inbox, which a copy can do without: then it is not made, and what it says is left out where it cannot be read.
-fn open_inbox(
-    context: &mut Context<'_>,
-    config: &Config,
-    is_needed: bool,
-) -> anyhow::Result<Option<Arc<dyn Inbox>>> {
+fn open_inbox(context: &mut Context<'_>, config: &Config, is_needed: bool) -> anyhow::Result<Option<Arc<dyn Inbox>>> {
     if !config.inbox.path.exists() {
         return Ok(None);
     }
     match app::open_inbox(config) {
         Ok(inbox) => Ok(Some(inbox)),
-        Err(error) if is_needed => {
-            Err(error).with_context(|| context.text(&Message::new("doing.open_inbox")))
-        }
+        Err(error) if is_needed => Err(error).with_context(|| context.text(&Message::new("doing.open_inbox"))),
         Err(error) => {
             let told = context.text(&Message::new("explain.no_inbox").with("error", format!("{error:#}")));
             writeln!(context.err, "{told}")?;

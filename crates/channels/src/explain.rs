@@ -23,7 +23,7 @@ use crate::signature::trial::{Part, Trial};
 
 pub use engine::explain;
 pub use findings::FINDINGS;
-pub use shown::{SIGNED_SHOWN_MAX, Signed, filled};
+pub use shown::{SIGNED_SHOWN_MAX, Signed};
 
 /// Most operations with public keys for one request. The dearest, SM2, takes two milliseconds.
 pub const OPERATIONS_MAX: usize = 64;
@@ -133,6 +133,50 @@ pub struct Found {
     pub proof: Evidence,
     /// What it says about this request, under the names that its texts use.
     pub facts: Facts,
+}
+
+impl Found {
+    /// What it is, in one line, with its facts. `pick` chooses the language: `|text| text.en`.
+    pub fn title(&self, pick: impl Fn(Text) -> &'static str) -> String {
+        filled(pick(self.finding.title), &self.facts)
+    }
+
+    /// How it comes about, with its facts.
+    pub fn cause(&self, pick: impl Fn(Text) -> &'static str) -> String {
+        filled(pick(self.finding.cause), &self.facts)
+    }
+
+    /// What to do, with its facts.
+    pub fn cure(&self, pick: impl Fn(Text) -> &'static str) -> String {
+        filled(pick(self.finding.cure), &self.facts)
+    }
+
+    /// The value of a fact.
+    pub fn fact(&self, name: &str) -> Option<&str> {
+        self.facts.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A text with facts in the places of their names, in one pass, so that a fact with braces in it stays what it is.
+/// What no fact is called stays as it stands.
+fn filled(text: &str, facts: &Facts) -> String {
+    let mut full = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        full.push_str(before);
+        let fact = after
+            .split_once('}')
+            .and_then(|(name, behind)| Some((&facts.iter().find(|(known, _)| *known == name)?.1, behind)));
+        if let Some((value, behind)) = fact {
+            full.push_str(value);
+            rest = behind;
+        } else {
+            full.push('{');
+            rest = after;
+        }
+    }
+    full.push_str(rest);
+    full
 }
 
 /// How something is known.
@@ -338,5 +382,23 @@ pub(crate) fn part_bytes(part: &Part) -> usize {
     match part {
         Part::Text(text) => text.len(),
         Part::Secret => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_stand_in_the_places_of_their_names() {
+        let facts: Facts = vec![("a", "{b}".to_owned()), ("b", "two".to_owned())];
+        for (text, full) in [
+            ("no place", "no place"),
+            ("{a} and {b}", "{b} and two"),
+            ("{c} stays, {", "{c} stays, {"),
+            ("{\"a\":{b}}", "{\"a\":two}"),
+        ] {
+            assert_eq!(filled(text, &facts), full);
+        }
     }
 }

@@ -186,7 +186,8 @@ fn named(reading: &Reading, built: &[Built<'_>]) -> Option<usize> {
     if !rest.is_empty() {
         return None;
     }
-    let in_query = request.query.as_deref().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("channel="));
+    let in_query =
+        request.query.as_deref().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("channel="));
     in_query.or_else(|| request.single_header(CHANNEL_HEADER)).and_then(by_id)
 }
 
@@ -248,7 +249,8 @@ fn judged(one: &Verified, all: &[Verified], readings: &[Reading], built: &[Built
         chosen,
         at: one.request.received_at,
         time_from: one.time_from,
-        genuine: genuine.map(|genuine| Genuine { notification: genuine.notification.clone(), proof: genuine.proof.clone() }),
+        genuine: genuine
+            .map(|genuine| Genuine { notification: genuine.notification.clone(), proof: genuine.proof.clone() }),
         is_challenge: one.is_challenge,
         diagnosis,
         rivals,

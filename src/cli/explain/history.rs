@@ -9,9 +9,7 @@ use tollbell_channels::explain::{Evidence, Facts, Finding, Found};
 use tollbell_channels::model::{Concern, Fact, Money, Notification};
 
 use crate::cli::events::amount_text;
-use crate::inbox::{
-    AttemptRecord, Error, EventFilter, EventRecord, Inbox, NotificationId, NotificationRecord,
-};
+use crate::inbox::{AttemptRecord, Error, EventFilter, EventRecord, Inbox, NotificationId, NotificationRecord};
 
 /// Most events of one order that are compared: an order has a handful.
 const EVENTS_MAX: usize = 64;
@@ -55,7 +53,9 @@ pub(super) async fn of_message(inbox: &dyn Inbox, message: &Notification) -> Res
 /// Of a stored notification.
 pub(super) async fn of_stored(inbox: &dyn Inbox, record: &NotificationRecord) -> Result<History, Error> {
     let mut findings = Vec::new();
-    if let (1.., Some(answered_at), Some(last_at)) = (record.repeated_after_ack, record.acked_at, record.last_repeated_at) {
+    if let (1.., Some(answered_at), Some(last_at)) =
+        (record.repeated_after_ack, record.acked_at, record.last_repeated_at)
+    {
         let facts = vec![
             ("count", record.repeated_after_ack.to_string()),
             ("answered_at", answered_at.to_string()),
@@ -142,7 +142,9 @@ async fn told_otherwise(inbox: &dyn Inbox, fact: &Fact) -> Result<Option<Found>,
     };
     let events = inbox.events(filter).await?;
     let same = events.iter().find(|event| {
-        event.platform_no.is_some() && event.platform_no == fact.platform_no && is_hundredfold(Some(money), event.amount)
+        event.platform_no.is_some()
+            && event.platform_no == fact.platform_no
+            && is_hundredfold(Some(money), event.amount)
     });
     Ok(same.map(|event| hundredfold(format!("{} {}", money.to_text(), money.currency), event)))
 }

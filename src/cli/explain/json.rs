@@ -1,7 +1,7 @@
 //! The answer as one JSON object, with names that stay.
 
 use serde_json::{Map, Value, json};
-use tollbell_channels::explain::{Found, Outcome, Signed, filled};
+use tollbell_channels::explain::{Found, Outcome, Signed};
 use tollbell_channels::model::Proof;
 
 use super::chosen::{Chosen, Judged, TimeFrom};
@@ -18,10 +18,8 @@ pub(super) fn of(whole: &Whole<'_>, lang: Lang) -> Value {
         Answer::Judged(judged) => Some(&**judged),
         _ => None,
     };
-    let reading = judged.map_or_else(
-        || whole.subject.readings.first(),
-        |judged| whole.subject.readings.get(judged.reading),
-    );
+    let reading =
+        judged.map_or_else(|| whole.subject.readings.first(), |judged| whole.subject.readings.get(judged.reading));
     let channel = judged.map(|judged| whole.built[judged.channel].config);
     let diagnosis = judged.map(|judged| &judged.diagnosis);
     let rejection = diagnosis.and_then(|diagnosis| match &diagnosis.outcome {
@@ -105,16 +103,15 @@ fn notification(whole: &Whole<'_>) -> Option<NotificationId> {
 }
 
 fn finding(found: &Found, lang: Lang) -> Value {
-    let fact = |name: &str| found.facts.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone());
-    let fill = |text| filled(pick(text, lang), fact);
+    let in_lang = |text| pick(text, lang);
     let facts: Map<String, Value> =
         found.facts.iter().map(|(name, value)| ((*name).to_owned(), Value::String(value.clone()))).collect();
     json!({
         "id": found.finding.id,
         "evidence": found.proof.as_str(),
-        "title": fill(found.finding.title),
-        "cause": fill(found.finding.cause),
-        "cure": fill(found.finding.cure),
+        "title": found.title(in_lang),
+        "cause": found.cause(in_lang),
+        "cure": found.cure(in_lang),
         "facts": facts,
     })
 }

@@ -45,7 +45,10 @@ pub(super) fn markdown(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     }
     add(&mut page, format_args!("\n```php\n{PHP_RECIPE}\n```\n\n{}\n", lang.fixed("explain.page_else").trim()));
     add(&mut page, format_args!("\n## {}\n\n", lang.fixed("explain.page_all")));
-    add(&mut page, format_args!("| {} | {} |\n| --- | --- |\n", lang.fixed("column.finding"), lang.fixed("column.meaning")));
+    add(
+        &mut page,
+        format_args!("| {} | {} |\n| --- | --- |\n", lang.fixed("column.finding"), lang.fixed("column.meaning")),
+    );
     for finding in FINDINGS {
         add(&mut page, format_args!("| [`{0}`](#{0}) | {1} |\n", finding.id, cell(pick(finding.title, lang))));
     }

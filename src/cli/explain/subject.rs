@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use tollbell_channels::explain::Kept;
 use tollbell_channels::model::{RawRequest, Timestamp};
 
@@ -132,8 +131,7 @@ pub(super) fn copy(context: &Context<'_>, what: &What, at: Timestamp) -> anyhow:
     };
     let unreadable = |why: String| Message::new("explain.unreadable").with("path", &name).with("why", why);
     let text = text.map_err(|error| context.usage(&unreadable(error.to_string())))?;
-    let readings =
-        capture::read(&text, at).map_err(|error| context.usage(&unreadable(visible(&error.to_string()))))?;
+    let readings = capture::read(&text, at).map_err(|error| context.usage(&unreadable(visible(&error.to_string()))))?;
     let readings = readings.into_iter().map(|capture| Reading::copied(capture, at)).collect();
     Ok(Some(Subject { origin: Origin::Copy(name), readings }))
 }

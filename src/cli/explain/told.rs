@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tollbell_channels::channel::Rejection;
-use tollbell_channels::explain::{Evidence, Found, Outcome, Signed, filled};
+use tollbell_channels::explain::{Evidence, Found, Outcome, Signed};
 use tollbell_channels::model::Proof;
 
 use super::chosen::{Chosen, Judged, TimeFrom};
@@ -101,7 +101,9 @@ impl Page {
         let message = Message::new("explain.channel").with("channel", &channel.id);
         let message = message.with("platform", pick(channel.platform.name, lang));
         self.line(&message.with("why", lang.fixed(why_chosen(judged.chosen))));
-        self.line(&Message::new("explain.time").with("at", judged.at).with("why", lang.fixed(why_time(judged.time_from))));
+        self.line(
+            &Message::new("explain.time").with("at", judged.at).with("why", lang.fixed(why_time(judged.time_from))),
+        );
         if judged.time_from == TimeFrom::Message {
             self.line(&Message::new("explain.time_unknown"));
         }
@@ -258,17 +260,17 @@ impl Page {
 
     fn finding(&mut self, number: usize, found: &Found) {
         let lang = self.lang;
-        let fill = |text| filled(pick(text, lang), |name| fact(found, name));
-        let finding = found.finding;
-        self.say(format_args!("{number}. {}  [{}]", fill(finding.title), finding.id));
+        let found = &tame(found);
+        let in_lang = |text| pick(text, lang);
+        self.say(format_args!("{number}. {}  [{}]", found.title(in_lang), found.finding.id));
         self.say(format_args!("   {}", lang.fixed(evidence_text(found.proof))));
-        let parts = [("explain.cause", fill(finding.cause)), ("explain.cure", fill(finding.cure))];
+        let parts = [("explain.cause", found.cause(in_lang)), ("explain.cure", found.cure(in_lang))];
         for (key, text) in parts {
             self.say(format_args!("   {}{text}", lang.fixed(key)));
         }
         // What an application answered has a text of its own for each way to be wrong.
-        if let Some(reason) = fact(found, "reason").filter(|reason| !reason.is_empty()) {
-            let detail = fact(found, "detail").unwrap_or_default();
+        if let Some(reason) = found.fact("reason").filter(|reason| !reason.is_empty()) {
+            let detail = found.fact("detail").unwrap_or_default();
             let message = Message::dynamic(format!("outcome.{reason}")).with("detail", detail);
             if message.text(lang) != *message.key() {
                 self.say(format_args!("   {}", message.text(lang)));
@@ -336,10 +338,10 @@ impl Page {
     }
 }
 
-/// A fact as it may stand on a terminal.
-fn fact(found: &Found, name: &str) -> Option<String> {
-    let (_, value) = found.facts.iter().find(|(known, _)| *known == name)?;
-    Some(cut(&visible(value), FACT_CHARS))
+/// A finding whose facts may stand on a terminal.
+fn tame(found: &Found) -> Found {
+    let facts = found.facts.iter().map(|(name, value)| (*name, cut(&visible(value), FACT_CHARS)));
+    Found { facts: facts.collect(), ..found.clone() }
 }
 
 /// The first characters, with a sign where there are more.
@@ -391,6 +393,8 @@ fn note(note: &Note) -> Message {
         Note::BareLineFeeds => Message::new("explain.note_bare_line_feeds"),
         Note::NoHeaders => Message::new("explain.note_no_headers"),
         Note::Replaced => Message::new("explain.note_replaced"),
-        Note::OpenEnd { field } => Message::new("explain.note_open_end").with("field", cut(&visible(field), FACT_CHARS)),
+        Note::OpenEnd { field } => {
+            Message::new("explain.note_open_end").with("field", cut(&visible(field), FACT_CHARS))
+        }
     }
 }

@@ -52,29 +52,6 @@ fn of(trial: &Trial) -> Signed {
     Signed { algorithm, key: trial.key.clone(), variant, text, bytes, held }
 }
 
-/// A finding's text with its facts in their places; a name without a fact stays, in its braces.
-pub fn filled(text: &str, fact: impl Fn(&str) -> Option<String>) -> String {
-    let mut whole = String::with_capacity(text.len());
-    let mut rest = text;
-    // One pass, so that a fact with braces in it is not read as a place.
-    while let Some((before, after)) = rest.split_once('{') {
-        whole.push_str(before);
-        let named = after.split_once('}').and_then(|(name, behind)| Some((fact(name)?, behind)));
-        match named {
-            Some((value, behind)) => {
-                whole.push_str(&value);
-                rest = behind;
-            }
-            None => {
-                whole.push('{');
-                rest = after;
-            }
-        }
-    }
-    whole.push_str(rest);
-    whole
-}
-
 /// Bytes as text on one line: what is no plain character is escaped as in Rust, so that each text stands for one sequence.
 fn push(text: &mut String, bytes: &[u8]) {
     for chunk in bytes.utf8_chunks() {
@@ -91,17 +68,5 @@ fn push(text: &mut String, bytes: &[u8]) {
         for byte in chunk.invalid() {
             text.push_str(&format!("\\x{byte:02x}"));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn facts_stand_in_their_places_and_are_not_read_again() {
-        let fact = |name: &str| (name == "a").then(|| "{b}{a}".to_owned());
-        assert_eq!(filled("x {a} {b} {", fact), "x {b}{a} {b} {");
-        assert_eq!(filled("no place", fact), "no place");
     }
 }
