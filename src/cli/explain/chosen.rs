@@ -13,6 +13,7 @@ use tollbell_channels::model::{Notification, Proof, RawRequest, Timestamp};
 
 use super::Built;
 use super::subject::{Reading, Subject};
+use crate::capture::Form;
 use crate::receive::CHANNEL_HEADER;
 use crate::receive::door::NOTIFY;
 
@@ -82,6 +83,8 @@ pub(super) struct Judged {
     pub(super) rivals: Vec<usize>,
     /// Further requests of the same copy that a channel knows.
     pub(super) further: usize,
+    /// Bytes of the copy before and behind what was read as the body; none when all of it was.
+    pub(super) left_out: Option<[usize; 2]>,
 }
 
 /// What a genuine message says. Nothing is stored of it.
@@ -255,13 +258,25 @@ fn judged(one: &Verified, all: &[Verified], readings: &[Reading], built: &[Built
         diagnosis,
         rivals,
         further,
+        left_out: left_out(&readings[0], &readings[reading]),
     }
+}
+
+/// Of a body alone, what was taken for the copy's own: a log's words before it, blanks around it.
+fn left_out(whole: &Reading, read: &Reading) -> Option<[usize; 2]> {
+    if [whole, read].iter().any(|reading| reading.form != Some(Form::Body)) {
+        return None;
+    }
+    let (whole, read) = (&whole.request.body, &read.request.body);
+    let behind = whole.len() - whole.trim_ascii_end().len();
+    let before = whole.len().checked_sub(behind + read.len())?;
+    (before + behind > 0 && whole[before..].starts_with(read)).then_some([before, behind])
 }
 
 /// How many requests of an archive a channel knows, beside the one that is judged. The readings of anything else are readings
 /// of one request.
 fn further(verified: &[Verified], readings: &[Reading]) -> usize {
-    let is_archive = readings.iter().all(|reading| reading.form == Some(crate::capture::Form::Har));
+    let is_archive = readings.iter().all(|reading| reading.form == Some(Form::Har));
     let is_known = |one: &&Verified| one.candidate.rank.1 > Likeness::No;
     let mut known: Vec<usize> = verified.iter().filter(is_known).map(|one| one.candidate.reading).collect();
     known.sort_unstable();

@@ -49,6 +49,7 @@ pub(super) fn of(whole: &Whole<'_>, lang: Lang) -> Value {
         "notification": notification(whole).map(|id| id.to_string()),
         "signed": diagnosis.map(|diagnosis| diagnosis.signed.iter().map(signed).collect::<Vec<_>>()).unwrap_or_default(),
         "copy": reading.map(copy),
+        "left_out": judged.and_then(|judged| judged.left_out).map(|[before, behind]| json!({ "before": before, "behind": behind })),
         "further_requests": judged.map_or(0, |judged| judged.further),
         "is_redacted": whole.subject.is_redacted(),
         "effort": diagnosis.map(|diagnosis| json!({

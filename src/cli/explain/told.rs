@@ -312,6 +312,11 @@ impl Page {
         {
             limits.push(Message::new("explain.further").with("count", judged.further));
         }
+        if let Answer::Judged(judged) = &whole.answer
+            && let Some([before, behind]) = judged.left_out
+        {
+            limits.push(Message::new("explain.left_out").with("before", before).with("behind", behind));
+        }
         if limits.is_empty() {
             return;
         }
