@@ -86,7 +86,7 @@ const NO_CHANNEL: &str = "none";
 const NO_CHANNEL_STATUS: u16 = 400;
 
 /// A channel named by header, for `/notify`.
-const CHANNEL_HEADER: &str = "x-pay-channel";
+pub const CHANNEL_HEADER: &str = "x-pay-channel";
 
 impl Receiver {
     /// Answers a request that came in by an entrance.

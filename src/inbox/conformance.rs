@@ -273,6 +273,7 @@ macro_rules! conformance_suite {
             what_ended_in_shadow_stays_ended
             success_refunds_and_disputes_are_never_skipped
             deliveries_are_found_by_their_facts
+            a_message_finds_what_it_repeats
             ends_are_told_after_the_commit
             in_shadow_nothing_goes_out_until_it_is_told_again
             notes_of_shadow_come_back_in_their_order

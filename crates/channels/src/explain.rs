@@ -190,6 +190,21 @@ pub enum Evidence {
     Seen,
     /// It stands in the configuration.
     Configured,
+    /// It stands in the gateway's own records of this message.
+    Recorded,
+}
+
+impl Evidence {
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recomputed => "recomputed",
+            Self::Signed => "signed",
+            Self::Seen => "seen",
+            Self::Configured => "configured",
+            Self::Recorded => "recorded",
+        }
+    }
 }
 
 /// Names and values for a finding's texts. No value holds a byte of a secret.
@@ -205,8 +220,30 @@ pub struct Finding {
     pub cause: Text,
     /// What to do.
     pub cure: Text,
-    /// How it is found.
+    /// How it is found. Without a probe, the gateway's own records show it, which only its owner can read.
     pub probes: &'static [Probe],
+}
+
+impl Finding {
+    /// How it may be known, each once.
+    pub fn evidence(&self) -> Vec<Evidence> {
+        if self.probes.is_empty() {
+            return vec![Evidence::Recorded];
+        }
+        let mut all = Vec::new();
+        for probe in self.probes {
+            let one = match probe {
+                Probe::Undo(_) => Evidence::Recomputed,
+                Probe::Sign(_) => Evidence::Signed,
+                Probe::Look(_) => Evidence::Seen,
+                Probe::Lint(_) => Evidence::Configured,
+            };
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+        all
+    }
 }
 
 impl std::fmt::Debug for Finding {

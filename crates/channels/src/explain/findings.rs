@@ -16,6 +16,7 @@ mod head;
 mod tests;
 mod time;
 mod signing;
+pub mod history;
 
 use super::Finding;
 
@@ -73,6 +74,11 @@ pub const FINDINGS: &[&Finding] = &[
     &signing::ENCODED_SIGNED,
     &signing::ALGORITHM_OTHER,
     &signing::SIGNED_OTHERWISE,
+    &history::REPEATED_AFTER_ANSWER,
+    &history::REPLY_WRONG,
+    &history::AMOUNT_HUNDREDFOLD,
+    &history::OUT_OF_ORDER,
+    &history::DUPLICATE,
 ];
 
 /// The finding of this name.
