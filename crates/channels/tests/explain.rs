@@ -7,14 +7,15 @@
 mod explain {
     mod bytes;
     mod damage;
-
+    mod effort;
+    mod examples;
     mod garbage;
     mod genuine;
     mod json;
     mod matrix;
-
     mod pairs;
     mod pen;
-
+    mod samples;
+    mod secrets;
     mod stage;
 }

@@ -38,9 +38,51 @@ impl Chance {
 /// A text with what a buyer or a merchant may type.
 pub(crate) fn note(chance: &mut Chance) -> String {
     const PIECES: &[&str] = &[
-        "a", "Z", "0", " ", "  ", "+", "%", "%41", "%2B", "&", "&amp;", "=", "\"", "'", "\\", "\\u00e9", "/", "\\/", "<b>",
-        "é", "引号", "😀", "100%", "{}", "[1]", "null", "1.0", "key=", "sign=", "\u{a0}", "\u{3000}", ";", "#", "?a=b",
-        "&quot;", "&#39;", "\\\\", "Ã©", "=?", "~", "*", "<![CDATA[x", "--", "t=1", "v1,",
+        "a",
+        "Z",
+        "0",
+        " ",
+        "  ",
+        "+",
+        "%",
+        "%41",
+        "%2B",
+        "&",
+        "&amp;",
+        "=",
+        "\"",
+        "'",
+        "\\",
+        "\\u00e9",
+        "/",
+        "\\/",
+        "<b>",
+        "é",
+        "引号",
+        "😀",
+        "100%",
+        "{}",
+        "[1]",
+        "null",
+        "1.0",
+        "key=",
+        "sign=",
+        "\u{a0}",
+        "\u{3000}",
+        ";",
+        "#",
+        "?a=b",
+        "&quot;",
+        "&#39;",
+        "\\\\",
+        "Ã©",
+        "=?",
+        "~",
+        "*",
+        "<![CDATA[x",
+        "--",
+        "t=1",
+        "v1,",
     ];
     let count = chance.below(12);
     (0..count).map(|_| PIECES[chance.below(PIECES.len())]).collect()
@@ -63,9 +105,9 @@ fn genuine_messages_have_no_finding() {
     let told = AtomicUsize::new(0);
     with_every_stage(|stage| {
         let mut chance = Chance::new(stage.platform.kind.len() as u64);
-        let odd = [ODD_NOTE, QUOTED, ""].iter().flat_map(|note| {
-            stage.side.stories().iter().map(|kind| Stage::story(*kind, note)).collect::<Vec<_>>()
-        });
+        let odd = [ODD_NOTE, QUOTED, ""]
+            .iter()
+            .flat_map(|note| stage.side.stories().iter().map(|kind| Stage::story(*kind, note)).collect::<Vec<_>>());
         let random: Vec<Story> = (0..MESSAGES).map(|_| story(stage, &mut chance)).collect();
         for story in odd.chain(random) {
             let scene = stage.scene(&story);

@@ -174,7 +174,11 @@ fn every_damage_is_named_first_and_alone() {
     let silent: Vec<String> = damage::all()
         .iter()
         .enumerate()
-        .filter(|(row, _)| !matrix.get(row).is_some_and(|row| row.values().flat_map(BTreeMap::keys).any(|cell| *cell != Cell::Harmless)))
+        .filter(|(row, _)| {
+            !matrix
+                .get(row)
+                .is_some_and(|row| row.values().flat_map(BTreeMap::keys).any(|cell| *cell != Cell::Harmless))
+        })
         .map(|(_, damage)| format!("{}: {}", damage.id, damage.label))
         .collect();
     assert!(silent.is_empty(), "damages that no platform minds show nothing: {silent:#?}\n{text}");
@@ -232,12 +236,8 @@ fn what_a_configuration_shows_needs_no_message() {
             assert_eq!(found, [damage.id], "{}: {}", stage.platform.kind, damage.label);
         }
         // A sound configuration is sound.
-        let own = Configured {
-            id: "own",
-            platform: stage.platform,
-            settings: &stage.settings,
-            channel: &*stage.channel,
-        };
+        let own =
+            Configured { id: "own", platform: stage.platform, settings: &stage.settings, channel: &*stage.channel };
         let neighbour = Configured {
             id: "neighbour",
             platform: stage.platform,

@@ -28,14 +28,16 @@ fn both<'s>(stage: &'s Stage, first: &Damage, second: &Damage) -> Option<Scene<'
     if diagnosis.outcome.is_accepted() {
         return None;
     }
-    let (before, had_settings, now) = (scene.request.clone(), scene.settings.is_some(), scene.now);
+    let first = (scene.request.body.clone(), scene.request.headers.clone(), scene.request.query.clone());
+    let (is_spoilt, settings, now) = (scene.is_spoilt(), scene.settings.is_some(), scene.now);
     let after = (second.does)(scene)?;
-    // Told anew, or asked of other settings, the first damage would be gone.
-    let has_first = after.now != now
-        || had_settings && after.settings.is_some() && before.body == after.request.body
-        || !had_settings && (after.settings.is_some() || after.is_spoilt());
-    let is_reset = had_settings && after.settings.is_some() && second.stories == Stories::First;
-    (has_first && !is_reset).then_some(after)
+    // Two changes of the configuration would undo each other, and so would telling the story anew.
+    let is_told_anew = is_spoilt && !after.is_spoilt() || after.now != now && now != after.story.at;
+    let is_other =
+        (first.0 != after.request.body || first.1 != after.request.headers || first.2 != after.request.query)
+            || after.now != now
+            || !settings && after.settings.is_some();
+    (is_other && !is_told_anew && !(settings && second.stories == Stories::First)).then_some(after)
 }
 
 #[test]

@@ -258,7 +258,9 @@ pub(crate) fn unescaped(text: &str) -> Vec<u8> {
             ('\\', Some('n')) => (b"\n".to_vec(), &behind[1..]),
             ('\\', Some('r')) => (b"\r".to_vec(), &behind[1..]),
             ('\\', Some('t')) => (b"\t".to_vec(), &behind[1..]),
-            ('\\', Some('x')) => (from_hex(behind.get(1..3).unwrap_or_default().as_bytes()).unwrap_or_default(), &behind[3..]),
+            ('\\', Some('x')) => {
+                (from_hex(behind.get(1..3).unwrap_or_default().as_bytes()).unwrap_or_default(), &behind[3..])
+            }
             ('\\', Some('u')) => {
                 let (digits, after) = behind[2..].split_once('}').expect("an escape");
                 let code = u32::from_str_radix(digits, 16).expect("digits");

@@ -62,7 +62,8 @@ static KEYS: LazyLock<BTreeMap<String, [Vec<u8>; 2]>> = LazyLock::new(|| {
     if is_rewriting() && std::env::var(REWRITE).as_deref() == Ok("keys") {
         let export = |platform: &Platform| STANDARD.encode((platform.simulate)().export());
         let line = |platform: &&Platform| format!("{} {} {}\n", platform.kind, export(platform), export(platform));
-        let head = "# Throw-away keys of the platforms' other sides, for tests: of nobody, and good for nothing else.\n";
+        let head =
+            "# Throw-away keys of the platforms' other sides, for tests: of nobody, and good for nothing else.\n";
         let lines: String = PLATFORMS.iter().map(line).collect();
         fs::write(&path, format!("{head}{lines}")).expect("the file can be written");
     }
@@ -78,8 +79,9 @@ static KEYS: LazyLock<BTreeMap<String, [Vec<u8>; 2]>> = LazyLock::new(|| {
 
 impl Stage {
     fn new(platform: &'static Platform) -> Self {
-        let [own, other] =
-            KEYS.get(platform.kind).unwrap_or_else(|| panic!("no keys of {}: {REWRITE}=keys writes them", platform.kind));
+        let [own, other] = KEYS
+            .get(platform.kind)
+            .unwrap_or_else(|| panic!("no keys of {}: {REWRITE}=keys writes them", platform.kind));
         let import = |exported: &[u8]| {
             let mut side = (platform.simulate)();
             side.import(exported).unwrap_or_else(|error| panic!("{}: {error}", platform.kind));

@@ -48,7 +48,8 @@ pub(super) static DAMAGES: &[Damage] = &[
     }),
     Damage::new("encoded_twice", "the whole form encoded once more", |scene| {
         let text = form_text(&scene)?;
-        let once: Vec<_> = read_form(&text).into_iter().map(|(name, value)| (encoded(&name), encoded(&value))).collect();
+        let once: Vec<_> =
+            read_form(&text).into_iter().map(|(name, value)| (encoded(&name), encoded(&value))).collect();
         let twice = write_form(&once);
         (twice != text).then_some(())?;
         with_form(scene, twice)

@@ -31,7 +31,8 @@ pub(super) static DAMAGES: &[Damage] = &[
         Some(scene)
     }),
     Damage::first("other_environment", "the other environment's message, whose channel is there", |scene| {
-        let mut own = with_other_ids(&scene, &with_keys_of(scene.stage, &scene.stage.settings, &scene.stage.neighbour))?;
+        let mut own =
+            with_other_ids(&scene, &with_keys_of(scene.stage, &scene.stage.settings, &scene.stage.neighbour))?;
         own.environment = match own.environment {
             Environment::Live => Environment::Sandbox,
             Environment::Sandbox => Environment::Live,
@@ -85,7 +86,10 @@ pub(super) static DAMAGES: &[Damage] = &[
             scene.stage.settings.clone().with_mark(name, 0, mark)
         };
         // Of a key for something else the end says nothing.
-        let due = values.into_iter().map(|(name, _)| ended(name)).find(|settings| !outcome(&scene, settings).is_accepted())?;
+        let due = values
+            .into_iter()
+            .map(|(name, _)| ended(name))
+            .find(|settings| !outcome(&scene, settings).is_accepted())?;
         Some(scene.beside(Vec::new()).with_settings(due))
     }),
     Damage::first("key_ended", "a certificate that is over", |scene| {
@@ -135,10 +139,7 @@ pub(super) fn outcome(scene: &Scene<'_>, settings: &Settings) -> Outcome {
 pub(super) fn with_keys_of(stage: &Stage, settings: &Settings, other: &Settings) -> Settings {
     let mut mixed = settings.clone();
     for setting in stage.platform.settings {
-        let is_key = matches!(
-            setting.kind,
-            SettingKind::PublicKey | SettingKind::SecretKey | SettingKind::SecretFiles
-        );
+        let is_key = matches!(setting.kind, SettingKind::PublicKey | SettingKind::SecretKey | SettingKind::SecretFiles);
         let value = other.values().find(|(name, _)| *name == setting.name);
         if let (true, Some((name, value))) = (is_key, value) {
             mixed = mixed.with(name, value.clone());

@@ -1,7 +1,7 @@
 //! Messages that were read and printed again.
 
 use super::Damage;
-use crate::explain::bytes::{Form, has, percent_encoded, read_form, replaced, with_form};
+use crate::explain::bytes::{Form, has, percent_encoded, read_form, replaced, with_form, with_values};
 use crate::explain::json::{COMPACT, Json, Style, in_ascii, with_point, with_slashes};
 use crate::explain::stage::Scene;
 
@@ -22,10 +22,8 @@ pub(super) static DAMAGES: &[Damage] = &[
         reprinted(scene, |json| json.print(&Style { indent: None, comma: ", ", colon: ": " }))
     }),
     Damage::new("json_reprinted", "without blanks", |scene| reprinted(scene, |json| json.print(&COMPACT))),
-    Damage::new("json_reprinted", "in ASCII", |scene| {
-        reprinted(scene, |json| json.map(&in_ascii).print(&COMPACT))
-    })
-    .noted(WRITTEN),
+    Damage::new("json_reprinted", "in ASCII", |scene| reprinted(scene, |json| json.map(&in_ascii).print(&COMPACT)))
+        .noted(WRITTEN),
     Damage::new("json_reprinted", "with escaped slashes", |scene| {
         reprinted(scene, |json| json.map(&with_slashes).print(&COMPACT))
     })
@@ -35,9 +33,7 @@ pub(super) static DAMAGES: &[Damage] = &[
     })
     .noted(WRITTEN),
     Damage::new("json_reprinted", "in ASCII, with blanks", |scene| {
-        reprinted(scene, |json| {
-            json.map(&in_ascii).print(&Style { indent: None, comma: ", ", colon: ": " })
-        })
+        reprinted(scene, |json| json.map(&in_ascii).print(&Style { indent: None, comma: ", ", colon: ": " }))
     })
     .noted(WRITTEN),
     Damage::new("json_reprinted", "pretty, in ASCII and with escaped slashes", |scene| {
@@ -48,13 +44,40 @@ pub(super) static DAMAGES: &[Damage] = &[
     })
     .noted(WRITTEN),
     Damage::new("json_reprinted", "sorted members in another order", |scene| {
-        let sorted = Json::read(&scene.request.body)?.reordered(&|members| members.sort_by(|one, other| one.0.cmp(&other.0)));
+        let sorted =
+            Json::read(&scene.request.body)?.reordered(&|members| members.sort_by(|one, other| one.0.cmp(&other.0)));
         // Which order they had, only a sorted one tells.
         (sorted == Json::read(&scene.request.body)?).then_some(())?;
         reprinted(scene, |json| json.reordered(&|members| members.reverse()).print(&COMPACT))
     }),
     Damage::new("json_reprinted", "whole numbers as decimal ones", |scene| {
         reprinted(scene, |json| json.map(&with_point).print(&COMPACT))
+    }),
+    Damage::new("json_reprinted", "a pair's value that is JSON, pretty", |scene| {
+        let pretty = Style { indent: Some("  "), comma: ",", colon: ": " };
+        with_values(scene, |(_, value)| {
+            let document = Json::read(value).filter(|json| !matches!(json, Json::Scalar(_)));
+            document.map_or_else(|| value.clone(), |json| json.print(&pretty).into_bytes())
+        })
+    }),
+    Damage::new("json_reprinted", "a pair's value that is JSON, with escaped slashes and in ASCII", |scene| {
+        with_values(scene, |(_, value)| {
+            let document = Json::read(value).filter(|json| !matches!(json, Json::Scalar(_)));
+            let print = |json: Json| json.map(&|text| with_slashes(&in_ascii(text))).print(&COMPACT).into_bytes();
+            document.map_or_else(|| value.clone(), print)
+        })
+    })
+    .noted(WRITTEN),
+    Damage::new("json_reprinted", "a member's text that is JSON, with blanks", |scene| {
+        let blanks = Style { indent: None, comma: ", ", colon: ": " };
+        reprinted(scene, |json| {
+            let inner = |text: &str| -> Option<String> {
+                let text: String = serde_json::from_str(text).ok()?;
+                let json = Json::read(text.as_bytes()).filter(|json| !matches!(json, Json::Scalar(_)))?;
+                serde_json::to_string(&json.print(&blanks)).ok()
+            };
+            json.map(&|text| inner(text).unwrap_or_else(|| text.to_owned())).print(&COMPACT)
+        })
     }),
     Damage::new("xml_reprinted", "with white space between elements", |scene| {
         let body = xml(&scene)?;
@@ -71,10 +94,8 @@ pub(super) static DAMAGES: &[Damage] = &[
         (!body.starts_with(b"<?xml")).then_some(())?;
         Some(scene.with_body([b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".as_slice(), &body].concat()))
     }),
-    Damage::new("form_reprinted", "%20 for a plus sign", |scene| {
-        rewritten(scene, |text| replaced(text, b"+", b"%20"))
-    })
-    .noted("two words"),
+    Damage::new("form_reprinted", "%20 for a plus sign", |scene| rewritten(scene, |text| replaced(text, b"+", b"%20")))
+        .noted("two words"),
     Damage::new("form_reprinted", "small hexadecimal digits", |scene| rewritten(scene, small_digits)).noted("引号"),
     Damage::new("form_reprinted", "pairs sorted", |scene| {
         rewritten(scene, |text| {

@@ -65,9 +65,7 @@ pub(super) static DAMAGES: &[Damage] = &[
         let platform = scene.stage.platform;
         Some(scene.with_settings(settings).beside(vec![Other { id: "right", platform, settings: Some(right) }]))
     }),
-    Damage::first("own_public_key", "its private half stands in another channel", |scene| {
-        with_own(scene, OWN_PUBLIC)
-    }),
+    Damage::first("own_public_key", "its private half stands in another channel", |scene| with_own(scene, OWN_PUBLIC)),
     Damage::first("own_public_key", "its private half stands beside it", |scene| {
         let own = with_public(&scene, OWN_PUBLIC)?;
         let private = private_setting(&scene)?;
@@ -95,7 +93,8 @@ pub(super) static DAMAGES: &[Damage] = &[
         let (_, _, first) = secrets(stage.platform, &stage.neighbour).into_iter().next()?;
         let taken: Vec<&str> = secrets(stage.platform, &stage.settings).iter().map(|(name, ..)| *name).collect();
         let settings = stage.platform.settings.iter();
-        let secret = settings.filter(|setting| setting.kind == SettingKind::SecretKey && !setting.name.contains("private"));
+        let secret =
+            settings.filter(|setting| setting.kind == SettingKind::SecretKey && !setting.name.contains("private"));
         let mut own = stage.settings.clone();
         let mut places = 0;
         for setting in secret {
@@ -150,9 +149,9 @@ fn with_secret<'s>(scene: Scene<'s>, change: impl Fn(&[u8]) -> Option<Vec<u8>>) 
 fn undecryptable(scene: &Scene<'_>) -> Option<Settings> {
     let stage = scene.stage;
     let mixed = with_keys_of(stage, &stage.settings, &stage.neighbour);
-    let others = secrets(stage.platform, &mixed).into_iter().map(|(name, _, secret)| {
-        stage.settings.clone().with(name, key(&secret))
-    });
+    let others = secrets(stage.platform, &mixed)
+        .into_iter()
+        .map(|(name, _, secret)| stage.settings.clone().with(name, key(&secret)));
     let is_due = |settings: &Settings| matches!(outcome(scene, settings), Outcome::Refused(Rejection::Undecryptable));
     others.into_iter().find(is_due)
 }
@@ -160,9 +159,11 @@ fn undecryptable(scene: &Scene<'_>) -> Option<Settings> {
 /// The settings with this in place of the platform's key.
 fn with_public(scene: &Scene<'_>, material: &[u8]) -> Option<Settings> {
     let stage = scene.stage;
-    let public = stage.platform.settings.iter().find(|setting| {
-        setting.kind == SettingKind::PublicKey && stage.settings.key(setting.name).is_some()
-    })?;
+    let public = stage
+        .platform
+        .settings
+        .iter()
+        .find(|setting| setting.kind == SettingKind::PublicKey && stage.settings.key(setting.name).is_some())?;
     Some(stage.settings.clone().with(public.name, key(material)))
 }
 

@@ -94,9 +94,7 @@ pub(super) static DAMAGES: &[Damage] = &[
         all.sort();
         joined.resigned(scene, &all)
     }),
-    Damage::new("line_ends_signed", "CRLF for LF", |scene| {
-        templated(scene, |text| replaced(text, b"\n", b"\r\n"))
-    }),
+    Damage::new("line_ends_signed", "CRLF for LF", |scene| templated(scene, |text| replaced(text, b"\n", b"\r\n"))),
     Damage::new("line_ends_signed", "without the last LF", |scene| {
         templated(scene, |text| text.strip_suffix(b"\n").unwrap_or(text).to_vec())
     }),
@@ -116,9 +114,10 @@ pub(super) static DAMAGES: &[Damage] = &[
         let pen = Pen::of(&scene)?;
         is_hash(pen.text()?).then_some(())?;
         let Cover::Pairs(cover) = &scene.genuine.cover else { return None };
-        let mut signed: Vec<Pair> = message(&scene)?.into_iter().filter(|(name, value)| {
-            Some(&**name) != cover.signature && !value.is_empty()
-        }).collect();
+        let mut signed: Vec<Pair> = message(&scene)?
+            .into_iter()
+            .filter(|(name, value)| Some(&**name) != cover.signature && !value.is_empty())
+            .collect();
         signed.sort();
         let signature = pen.sign(&[Piece::Text(text_of(&signed))])?;
         pen.put(scene, &signature)

@@ -86,7 +86,8 @@ fn signed_with_time<'s>(scene: Scene<'s>, from: &[u8], to: &[u8]) -> Option<Scen
 fn has_number(text: &[u8], digits: &[u8]) -> bool {
     let is_digit = |at: usize| text.get(at).is_some_and(u8::is_ascii_digit);
     has(text, digits)
-        && text.windows(digits.len()).enumerate().any(|(at, window)| {
-            window == digits && !is_digit(at + digits.len()) && !(at > 0 && is_digit(at - 1))
-        })
+        && text
+            .windows(digits.len())
+            .enumerate()
+            .any(|(at, window)| window == digits && !is_digit(at + digits.len()) && !(at > 0 && is_digit(at - 1)))
 }
