@@ -15,8 +15,7 @@ pub(super) use percent::{DECODED_TWICE, ENCODED_TWICE};
 pub(super) static PLUS_LOST: Finding = Finding {
     id: "plus_lost",
     title: Text {
-        en: "plus signs of `{field}` became blanks on the way",
-        zh: "`{field}` 中的加号在途中变成了空格",
+        en: "plus signs of `{field}` became blanks on the way", zh: "`{field}` 中的加号在途中变成了空格"
     },
     cause: Text {
         en: "The value was decoded as a form once more than it was encoded: `urldecode()` on `$_POST` or `$_GET`, which PHP \

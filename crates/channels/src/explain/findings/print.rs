@@ -62,7 +62,9 @@ fn hands() -> impl Iterator<Item = (Hand, bool)> {
     };
     let compact = ESCAPES.iter().map(move |escapes| of(Spacing::None, escapes));
     let spaced = [3, 0].map(|at| of(Spacing::Blanks, &ESCAPES[at]));
-    let lines = ["  ", "    ", "\t"].into_iter().flat_map(move |indent| [0, 3, 1].map(|at| of(Spacing::Lines(indent), &ESCAPES[at])));
+    let lines = ["  ", "    ", "\t"]
+        .into_iter()
+        .flat_map(move |indent| [0, 3, 1].map(|at| of(Spacing::Lines(indent), &ESCAPES[at])));
     let main: Vec<(Hand, bool)> = compact.clone().take(4).chain(spaced).collect();
     let ended = [main[0], main[1], main[4], main[5]].into_iter().chain(lines.clone()).map(|(hand, _)| (hand, true));
     let numbers = [Numbers::Whole, Numbers::Hundredths, Numbers::AllHundredths, Numbers::Tenths, Numbers::Texts];
@@ -80,7 +82,8 @@ fn json_reprinted(case: &Case<'_>) -> Vec<Undo> {
     let mut tries = Tries::new(case);
     let body = read(&case.request.body).filter(|_| case.kept.has_bytes);
     // Who keeps members in a map loses their order, which is known where the platform has a plain one.
-    let orders: Vec<Json> = body.iter().flat_map(|json| [Order::Names, Order::IdFirst].map(|order| order.of(json))).collect();
+    let orders: Vec<Json> =
+        body.iter().flat_map(|json| [Order::Names, Order::IdFirst].map(|order| order.of(json))).collect();
     let inner_max = inner_max(case);
     for (hand, is_ended) in hands() {
         if tries.len() >= most {

@@ -166,7 +166,8 @@ fn undo(case: &Case<'_>, secret: &Secret, bytes: &[u8], facts: Facts) -> Undo {
 }
 
 /// What stands around pasted texts: quotes of programs and of prose, each with its partner.
-const QUOTES: &[(char, char)] = &[('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('‘', '’'), ('「', '」'), ('<', '>')];
+const QUOTES: &[(char, char)] =
+    &[('"', '"'), ('\'', '\''), ('`', '`'), ('“', '”'), ('‘', '’'), ('「', '」'), ('<', '>')];
 
 /// Characters that nobody sees and that are no blanks.
 const INVISIBLE: &[char] = &['\u{feff}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{ad}', '\u{0}'];
@@ -453,8 +454,8 @@ fn merchant_certificates(own: &Configured<'_>, others: &[Configured<'_>]) -> Vec
     };
     let facts = |public: &Public| {
         let description = public.certificate.as_ref()?.description();
-        let is_own = description.common_name.as_deref().is_some_and(is_id)
-            || private_half(&public.key, all()).is_some();
+        let is_own =
+            description.common_name.as_deref().is_some_and(is_id) || private_half(&public.key, all()).is_some();
         let serial = description.serial_hex.to_ascii_uppercase();
         is_own.then(|| vec![("setting", public.setting.to_owned()), ("serial", serial)])
     };
@@ -463,7 +464,8 @@ fn merchant_certificates(own: &Configured<'_>, others: &[Configured<'_>]) -> Vec
 
 /// Texts that may be a merchant's ids.
 fn ids<'c>(of: &'c Configured<'_>) -> impl Iterator<Item = &'c str> {
-    let free = of.platform.settings.iter().filter(|setting| matches!(setting.kind, SettingKind::Text | SettingKind::Texts));
+    let free =
+        of.platform.settings.iter().filter(|setting| matches!(setting.kind, SettingKind::Text | SettingKind::Texts));
     free.flat_map(|setting| {
         let one = of.settings.text(setting.name);
         one.into_iter().chain(of.settings.texts(setting.name).unwrap_or_default().iter().map(String::as_str))
@@ -505,11 +507,7 @@ fn shared(own: &Configured<'_>, others: &[Configured<'_>]) -> Vec<Facts> {
             })
         };
         if let Some((channel, other)) = within.or_else(beyond) {
-            found.push(vec![
-                ("setting", secret.label.clone()),
-                ("other", other),
-                ("channel", channel.to_owned()),
-            ]);
+            found.push(vec![("setting", secret.label.clone()), ("other", other), ("channel", channel.to_owned())]);
         }
     }
     found

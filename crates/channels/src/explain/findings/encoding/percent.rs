@@ -67,7 +67,8 @@ fn encoded_again(text: &[u8], merging: Merging, is_plus_blank: bool) -> Option<V
     for segment in text.split(|&byte| byte == b'&') {
         let middle = segment.iter().position(|&byte| byte == b'=');
         let name = &segment[..middle.unwrap_or(segment.len())];
-        let is_plain = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-.[]".contains(byte));
+        let is_plain =
+            !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-.[]".contains(byte));
         let is_pair = middle.is_some() && is_plain && pairs.iter().all(|(known, _)| *known != name);
         match pairs.last_mut() {
             Some((_, value)) if !is_pair || merging == Merging::BehindPairs && has_pair(value) => {
@@ -96,15 +97,16 @@ fn has_pair(value: &[u8]) -> bool {
 /// Whether a value is nothing but pairs.
 fn holds_pairs(value: &[u8]) -> bool {
     let is_pair = |pair: &[u8]| pair.iter().position(|&byte| byte == b'=').is_some_and(|at| at > 0);
-    has_pair(value) && !matches!(Kind::of(value), Kind::Json | Kind::Xml) && value.split(|&byte| byte == b'&').all(is_pair)
+    has_pair(value)
+        && !matches!(Kind::of(value), Kind::Json | Kind::Xml)
+        && value.split(|&byte| byte == b'&').all(is_pair)
 }
 
 /// One encoding too many.
 pub(in super::super) static ENCODED_TWICE: Finding = Finding {
     id: "encoded_twice",
     title: Text {
-        en: "`{field}` was encoded once too often on the way",
-        zh: "`{field}` 在途中多做了一次编码",
+        en: "`{field}` was encoded once too often on the way", zh: "`{field}` 在途中多做了一次编码"
     },
     cause: Text {
         en: "Values were percent-encoded before something encoded them again (`urlencode()` and then `http_build_query()`), \
@@ -125,8 +127,10 @@ fn encoded_twice(case: &Case<'_>) -> Vec<Undo> {
         tries.values(true, &[], |value| decoded_again(&value.bytes, blanks));
     }
     // The signature alone, where merchants' own texts hold percent signs.
-    let is_base64 =
-        |value: &[u8]| value.len() >= SIGNATURE_SHORTEST && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
+    let is_base64 = |value: &[u8]| {
+        value.len() >= SIGNATURE_SHORTEST
+            && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
+    };
     tries.values(true, &[], |value| decoded_again(&value.bytes, Blanks::Percent).filter(|value| is_base64(value)));
     tries.headers(true, &[], |value| {
         let decoded = decoded_again(value.as_bytes(), Blanks::Percent)?;
@@ -147,9 +151,8 @@ enum Blanks {
 
 /// A value decoded once more; none where it has no percent sign, or one that is no escape.
 fn decoded_again(value: &[u8], blanks: Blanks) -> Option<Vec<u8>> {
-    let mut is_escape = memchr::memchr_iter(b'%', value).map(|at| {
-        value.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    });
+    let mut is_escape = memchr::memchr_iter(b'%', value)
+        .map(|at| value.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
     if !value.contains(&b'%') || !is_escape.all(|is_escape| is_escape) {
         return None;
     }

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::{header_name, media_types, renamed, with_header, with_media_type};
 use crate::channel::{Likeness, Rejection, quote};
-use crate::explain::{Case, Facts, Finding, Outcome, Otherwise, Probe};
+use crate::explain::{Case, Facts, Finding, Otherwise, Outcome, Probe};
 use crate::form::{Form, Limits};
 use crate::json::Json;
 use crate::model::RawRequest;

@@ -126,7 +126,9 @@ fn repeated(value: &HeaderValue) -> Option<&[u8]> {
         let one = value.get(..comma)?.trim_ascii();
         let mut rest = value.get(comma..)?;
         let mut times = 1;
-        while let Some(next) = rest.strip_prefix(b",").map(<[u8]>::trim_ascii_start).and_then(|rest| rest.strip_prefix(one)) {
+        while let Some(next) =
+            rest.strip_prefix(b",").map(<[u8]>::trim_ascii_start).and_then(|rest| rest.strip_prefix(one))
+        {
             (rest, times) = (next.trim_ascii_start(), times + 1);
         }
         if rest.is_empty() && !one.is_empty() && (2..=TIMES_MAX).contains(&times) {

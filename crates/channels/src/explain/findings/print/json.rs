@@ -305,7 +305,11 @@ impl Writing {
                 (b'\\', Some(b'u')) => {
                     let digits = text.get(at + 1..at + 5).unwrap_or_default();
                     let is_ascii = matches!(digits, [b'0', b'0', b'0'..=b'7', _]);
-                    if is_ascii { self.html += 1 } else { self.beyond.push(digits.to_vec()) }
+                    if is_ascii {
+                        self.html += 1
+                    } else {
+                        self.beyond.push(digits.to_vec())
+                    }
                     at += 1;
                 }
                 (b'\\', Some(next)) => {

@@ -128,7 +128,9 @@ fn keys_of_a_former_generation_are_named_after_their_date() {
         own.channel = Succession::of(own.channel, vec![Former { channel: former, until: at() }]);
         let diagnosis = own.explain(&[], &request, at());
         // Another merchant's message stays one, whatever key it fits.
-        if diagnosis.outcome.is_accepted() || matches!(diagnosis.outcome, Outcome::Refused(Rejection::UnknownMerchant { .. })) {
+        if diagnosis.outcome.is_accepted()
+            || matches!(diagnosis.outcome, Outcome::Refused(Rejection::UnknownMerchant { .. }))
+        {
             continue;
         }
         tried += 1;
@@ -192,7 +194,9 @@ fn two_keys_in_each_others_place_are_found() {
             Some(SettingValue::Key(bytes)) => Some((setting.kind, setting.name, bytes.clone())),
             _ => None,
         });
-        let (Some((kind, one, first)), Some((other_kind, other, second))) = (keys.next(), keys.next()) else { continue };
+        let (Some((kind, one, first)), Some((other_kind, other, second))) = (keys.next(), keys.next()) else {
+            continue;
+        };
         if kind != other_kind {
             continue;
         }
@@ -204,7 +208,12 @@ fn two_keys_in_each_others_place_are_found() {
         }
         tried += 1;
         let (id, facts) = only(&own.explain(&[], &request, at()), platform.kind);
-        assert_eq!((id, fact(&facts, "setting"), fact(&facts, "other")), ("keys_swapped", one, other), "{}", platform.kind);
+        assert_eq!(
+            (id, fact(&facts, "setting"), fact(&facts, "other")),
+            ("keys_swapped", one, other),
+            "{}",
+            platform.kind
+        );
     }
     // Few platforms have two keys of one sort that can both be read as the other.
     eprintln!("{tried} platforms");

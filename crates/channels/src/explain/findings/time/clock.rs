@@ -5,9 +5,9 @@ use jiff::SignedDuration;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-use crate::explain::{Case, Facts, Finding, Otherwise, Probe, Undo};
 use super::{LIMITS, MILLIS_DIGITS, SECONDS_DIGITS, digits, is_plausible};
 use crate::channel::Rejection;
+use crate::explain::{Case, Facts, Finding, Otherwise, Probe, Undo};
 use crate::form::Form;
 use crate::json::Json;
 use crate::model::{RawRequest, Timestamp};
