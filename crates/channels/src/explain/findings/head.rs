@@ -16,7 +16,7 @@ mod values;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue};
 
-pub(super) use self::missing::{HEADER_MISSING, HEAD_NOT_KEPT};
+pub(super) use self::missing::{HEAD_NOT_KEPT, HEADER_MISSING};
 pub(super) use self::outside::{MEDIA_TYPE, METHOD, PROBE};
 pub(super) use self::pairs::QUERY_MIXED;
 pub(super) use self::renamed::HEADER_RENAMED;
@@ -58,7 +58,8 @@ const TRANSPORT: &[&str] = &[
 ];
 
 /// How the names of more such headers begin.
-const TRANSPORT_BEGINNINGS: &[&str] = &["cf-", "sec-", "traceparent", "tracestate", "x-amzn-trace", "x-b3-", "x-forwarded-"];
+const TRANSPORT_BEGINNINGS: &[&str] =
+    &["cf-", "sec-", "traceparent", "tracestate", "x-amzn-trace", "x-b3-", "x-forwarded-"];
 
 /// Whether a header says how a request travelled, and not what it is. The type of the body is no such header.
 fn is_transport(name: &str) -> bool {

@@ -76,7 +76,8 @@ fn digits(request: &RawRequest, count: usize) -> Vec<Digits> {
 
 /// Runs of digits that no letter or digit touches.
 fn runs(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c: char| !c.is_ascii_alphanumeric()).filter(|run| !run.is_empty() && run.bytes().all(|b| b.is_ascii_digit()))
+    text.split(|c: char| !c.is_ascii_alphanumeric())
+        .filter(|run| !run.is_empty() && run.bytes().all(|b| b.is_ascii_digit()))
 }
 
 /// A time in seconds or milliseconds, by the number of its digits.

@@ -146,11 +146,12 @@ impl<'r> Carried<'r> {
 
     /// A form in which pairs of the URL's query stand, too.
     fn also_in_query(&self, case: &Case<'_>) -> Vec<Undo> {
-        let Some(query) = case.request.query.as_deref().filter(|_| self.place == Place::Body) else { return Vec::new() };
-        let Ok(query) = Form::parse(query.as_bytes(), LIMITS) else { return Vec::new() };
-        let is_there = |pair: &Pair<'_>| {
-            query.pairs().iter().any(|other| other.name == pair.name && other.value == pair.value)
+        let Some(query) = case.request.query.as_deref().filter(|_| self.place == Place::Body) else {
+            return Vec::new();
         };
+        let Ok(query) = Form::parse(query.as_bytes(), LIMITS) else { return Vec::new() };
+        let is_there =
+            |pair: &Pair<'_>| query.pairs().iter().any(|other| other.name == pair.name && other.value == pair.value);
         let pairs = self.form.pairs().iter().enumerate();
         let set: Vec<usize> = pairs.filter(|(_, pair)| is_there(pair)).map(|(at, _)| at).collect();
         if set.is_empty() || set.len() == self.form.pairs().len() {

@@ -18,8 +18,14 @@ const ADDRESSES_MAX: usize = 4;
 const ADDRESS_BYTES_MAX: usize = 2048;
 
 /// Headers in which a proxy keeps the path as it came.
-const FORMER_PATHS: &[&str] =
-    &["x-original-uri", "x-original-url", "x-rewrite-url", "x-forwarded-uri", "x-envoy-original-path", "x-forwarded-path"];
+const FORMER_PATHS: &[&str] = &[
+    "x-original-uri",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-forwarded-uri",
+    "x-envoy-original-path",
+    "x-forwarded-path",
+];
 
 /// Another address than the signed one.
 pub(in crate::explain::findings) static URL_CHANGED: Finding = Finding {
@@ -90,8 +96,12 @@ fn addresses<'c>(case: &'c Case<'_>) -> Vec<Configured<'c>> {
     for (setting, value) in case.settings.values() {
         let texts: Vec<(Option<usize>, &str)> = match value {
             SettingValue::Text(text) => vec![(None, text)],
-            SettingValue::Texts(texts) => texts.iter().enumerate().map(|(at, text)| (Some(at), text.as_str())).collect(),
-            SettingValue::Pairs(pairs) => pairs.iter().enumerate().map(|(at, (_, text))| (Some(at), text.as_str())).collect(),
+            SettingValue::Texts(texts) => {
+                texts.iter().enumerate().map(|(at, text)| (Some(at), text.as_str())).collect()
+            }
+            SettingValue::Pairs(pairs) => {
+                pairs.iter().enumerate().map(|(at, (_, text))| (Some(at), text.as_str())).collect()
+            }
             _ => Vec::new(),
         };
         let texts = texts.into_iter().filter(|(_, text)| is_address(text));
@@ -197,7 +207,9 @@ struct Address<'a> {
 
 impl<'a> Address<'a> {
     fn read(address: &'a str) -> Self {
-        let Some((scheme, rest)) = address.split_once("://") else { return Self { scheme: "", machine: "", path: address } };
+        let Some((scheme, rest)) = address.split_once("://") else {
+            return Self { scheme: "", machine: "", path: address };
+        };
         let (machine, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
         Self { scheme, machine, path }
     }
@@ -238,9 +250,12 @@ impl<'a> Address<'a> {
                 self.at(by, host, &came),
                 self.at(by, host, &request.path),
             ]);
-            others.extend(FORMER_PATHS.iter().filter_map(|name| header(name)).map(|former| {
-                self.at(scheme, machine, &Address::read(former).target())
-            }));
+            others.extend(
+                FORMER_PATHS
+                    .iter()
+                    .filter_map(|name| header(name))
+                    .map(|former| self.at(scheme, machine, &Address::read(former).target())),
+            );
         }
         others.push(match port {
             Some(_) => self.at(scheme, name, path),

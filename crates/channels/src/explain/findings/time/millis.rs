@@ -8,9 +8,9 @@ use bytes::Bytes;
 use http::HeaderValue;
 use jiff::SignedDuration;
 
-use crate::explain::{Case, Facts, Finding, Otherwise, Probe, Undo};
 use super::{Digits, LIMITS, MILLIS_DIGITS, Place, SECONDS_DIGITS, digits, is_plausible, read};
 use crate::channel::{Rejection, quote};
+use crate::explain::{Case, Facts, Finding, Otherwise, Probe, Undo};
 use crate::form::{Form, encode};
 use crate::model::RawRequest;
 use crate::settings::tree::Tree;
@@ -193,9 +193,7 @@ fn signed_in_other_unit(case: &Case<'_>) -> Option<Facts> {
 fn with_text(part: &Part, text: &str, other: &str) -> Part {
     match part {
         Part::Text(signed) => match memchr::memmem::find(signed, text.as_bytes()) {
-            Some(at) => {
-                Part::Text([&signed[..at], other.as_bytes(), &signed[at + text.len()..]].concat())
-            }
+            Some(at) => Part::Text([&signed[..at], other.as_bytes(), &signed[at + text.len()..]].concat()),
             None => part.clone(),
         },
         Part::Secret => Part::Secret,
