@@ -17,7 +17,7 @@ const NO_VALUE: HeaderValue = HeaderValue::from_static("AAAA");
 /// What is read of a body to see whether it is a message at all.
 const LIMITS: Limits = Limits { bytes_max: 512 * 1024, pairs_max: 256 };
 
-/// Fields from which on a body is a message of somebody's.
+/// Single values from which on a body is a message of somebody's.
 const FIELDS_MIN: usize = 2;
 
 /// A header of the platform's that is not there.
@@ -69,7 +69,7 @@ fn lost(case: &Case<'_>) -> Option<Facts> {
         Otherwise::Request(request) => needed_by(case, &request).as_ref() != Some(&header),
         _ => false,
     };
-    if renamed::under_own_names(case).into_iter().any(|undo| comes_further(undo.otherwise)) {
+    if renamed::under_own_names(case).into_iter().any(|undo| undo.is_traced && comes_further(undo.otherwise)) {
         return None;
     }
     // Another channel's message would miss it, too.
@@ -112,11 +112,11 @@ fn needed_by(case: &Case<'_>, request: &RawRequest) -> Option<HeaderName> {
 /// Whether a body is a message of somebody's: an object, a document or a form with fields in it.
 fn is_message(body: &[u8]) -> bool {
     match body.trim_ascii_start().first() {
-        Some(b'{' | b'[') => match Json::parse(body) {
-            Ok(Json::Object(members)) => members.len() >= FIELDS_MIN,
-            Ok(Json::List(items)) => !items.is_empty(),
-            _ => false,
-        },
+        Some(b'{' | b'[') => Json::parse(body).is_ok_and(|json| {
+            let mut fields = Vec::new();
+            json.flatten("", &mut fields);
+            fields.len() >= FIELDS_MIN
+        }),
         Some(b'<') => {
             let limits = xml::Limits { bytes_max: LIMITS.bytes_max, fields_max: LIMITS.pairs_max };
             xml::Tree::parse(body, limits).is_ok_and(|tree| tree.root().has_elements())

@@ -55,9 +55,11 @@ pub(super) fn under_own_names(case: &Case<'_>) -> Vec<Undo> {
         }
     }
     found.sort_by_key(|(alike, ..)| std::cmp::Reverse(*alike));
-    let undo = |(_, rule, name): &(usize, Rule, &HeaderName)| {
+    let undo = |(alike, rule, name): &(usize, Rule, &HeaderName)| {
         let facts = vec![("header", quote(missing.as_str())), ("came", quote(name.as_str()))];
-        Undo::traced(Otherwise::Request(rule.undone(&case.request)), facts)
+        // Of one word at the end of another name alone, anything could be the reason.
+        let is_traced = rule.own.is_empty() || *alike > 1;
+        Undo { otherwise: Otherwise::Request(rule.undone(&case.request)), facts, is_traced }
     };
     found.iter().take(RULES_MAX).map(undo).collect()
 }

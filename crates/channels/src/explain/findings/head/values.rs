@@ -103,17 +103,22 @@ fn apart(case: &Case<'_>) -> Vec<Undo> {
     if !names.is_empty() {
         undone.push(undo(request, &names));
     }
-    // Two different values: the one before the first comma, and the one behind the last.
+    // Two different values: what stands before and behind the first and the last comma, since some values have their own.
     if let Some(name) = refused_header(case)
-        && let Some(value) = case.request.headers.get(&name)
+        && let Some(Ok(value)) = case.request.headers.get(&name).map(HeaderValue::to_str)
     {
-        let value = value.as_bytes();
-        let ends = [value.split(|byte| *byte == b',').next(), value.rsplit(|byte| *byte == b',').next()];
-        for end in ends.into_iter().flatten().map(<[u8]>::trim_ascii).filter(|end| end.len() < value.len()) {
-            if let Ok(end) = HeaderValue::from_bytes(end) {
-                undone.push(undo(with_header(&case.request, &name, end), std::slice::from_ref(&name)));
+        let mut tried: Vec<&str> = Vec::new();
+        for cut in [value.split_once(", "), value.rsplit_once(", "), value.split_once(','), value.rsplit_once(',')] {
+            let Some((before, behind)) = cut else { continue };
+            for one in [before.trim(), behind.trim()] {
+                if !one.is_empty() && !tried.contains(&one) {
+                    tried.push(one);
+                }
             }
         }
+        let values = tried.into_iter().filter_map(|one| HeaderValue::from_str(one).ok());
+        let one = |value| undo(with_header(&case.request, &name, value), std::slice::from_ref(&name));
+        undone.extend(values.map(one));
     }
     undone
 }

@@ -16,6 +16,9 @@ use crate::settings::Text;
 /// The zone of times that name none: China's platforms write theirs so.
 const BEIJING: Offset = Offset::constant(8);
 
+/// Digits of a time without anything between them, `yyyyMMddHHmmss`.
+const COMPACT_DIGITS: usize = 14;
+
 /// Most times of a message that are tried.
 const TIMES_MAX: usize = 6;
 
@@ -131,7 +134,8 @@ fn read_date(text: &str) -> Option<Timestamp> {
     jiff::fmt::rfc2822::parse(text).ok().map(|at| at.timestamp())
 }
 
-/// Every time that a message tells: digits, RFC 3339, and `yyyy-MM-dd HH:mm:ss` of Beijing.
+/// Every time that a message tells: digits, RFC 3339, and `yyyy-MM-dd HH:mm:ss` or `yyyyMMddHHmmss` of
+/// Beijing.
 fn times(request: &RawRequest, has_head: bool) -> Vec<Timestamp> {
     let mut found: Vec<Timestamp> = Vec::new();
     for count in [SECONDS_DIGITS, MILLIS_DIGITS] {
@@ -162,7 +166,11 @@ fn read_text(text: &str) -> Option<Timestamp> {
     if let Ok(at) = text.parse::<Timestamp>() {
         return Some(at);
     }
-    let local: DateTime = text.parse().ok()?;
-    // A date alone is no time.
-    text.contains(':').then(|| BEIJING.to_timestamp(local).ok()).flatten()
+    let local = if text.len() == COMPACT_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        DateTime::strptime("%Y%m%d%H%M%S", text).ok()?
+    } else {
+        // A date alone is no time.
+        Some(text).filter(|text| text.contains(':'))?.parse().ok()?
+    };
+    BEIJING.to_timestamp(local).ok()
 }
