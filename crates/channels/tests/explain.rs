@@ -11,6 +11,7 @@ mod explain {
     mod examples;
     mod garbage;
     mod genuine;
+    mod invented;
     mod json;
     mod matrix;
     mod pairs;

@@ -15,6 +15,9 @@ use super::stage::{Scene, Stage, WAYS, stages, with_every_stage};
 pub(crate) const OF_HISTORY: &[&str] =
     &["duplicate", "out_of_order", "repeated_after_answer", "amount_hundredfold", "reply_wrong"];
 
+/// Findings whose damage no platform minds: none signs the bytes of an XML document, only what its elements say.
+pub(crate) const UNMINDED: &[&str] = &["xml_reprinted"];
+
 /// Failures of one damage and platform that are shown.
 const SHOWN_MAX: usize = 2;
 
@@ -171,17 +174,14 @@ fn every_damage_is_named_first_and_alone() {
     let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("explain-matrix.txt");
     std::fs::write(&path, &text).expect("the matrix can be written");
     assert!(failures.is_empty(), "{} cells are wrong, see {}:\n{text}", failures.len(), path.display());
-    let silent: Vec<String> = damage::all()
-        .iter()
-        .enumerate()
-        .filter(|(row, _)| {
-            !matrix
-                .get(row)
-                .is_some_and(|row| row.values().flat_map(BTreeMap::keys).any(|cell| *cell != Cell::Harmless))
-        })
-        .map(|(_, damage)| format!("{}: {}", damage.id, damage.label))
-        .collect();
-    assert!(silent.is_empty(), "damages that no platform minds show nothing: {silent:#?}\n{text}");
+    let minded = |id: &str| {
+        let rows = damage::all().into_iter().enumerate().filter(|(_, damage)| damage.id == id);
+        let cells = rows.filter_map(|(row, _)| matrix.get(&row)).flat_map(BTreeMap::values).flat_map(BTreeMap::keys);
+        cells.into_iter().any(|cell| *cell != Cell::Harmless)
+    };
+    let due: BTreeSet<&str> = damage::all().iter().map(|damage| damage.id).collect();
+    let silent: Vec<&str> = due.into_iter().filter(|id| !minded(id)).collect();
+    assert_eq!(silent, UNMINDED, "damages that no platform minds show nothing:\n{text}");
 }
 
 #[test]

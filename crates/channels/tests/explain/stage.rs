@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, OnceLock};
 use std::{fs, thread};
 
 use base64::Engine as _;
@@ -19,6 +19,8 @@ use tollbell_channels::model::{EventKind, RawRequest, Timestamp};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
 use tollbell_channels::settings::{SettingKind, SettingValue, Settings};
 use tollbell_channels::simulate::{Genuine, OtherSide, Story};
+
+use super::invented;
 
 /// A merchant's text with what encoders, filters and parsers stumble over.
 pub(crate) const ODD_NOTE: &str = r#"a=b&c=d%41%2B+ é "引号" 'q' <&amp;> \ ;/?:@ 😀"#;
@@ -53,6 +55,16 @@ pub(crate) struct Stage {
     /// Of another merchant's side, or of the same merchant's with other keys, as the platform invents them.
     pub(crate) neighbour: Settings,
     pub(crate) neighbour_channel: Box<dyn Channel>,
+    /// Which settings are ids, found once.
+    pub(crate) ids: OnceLock<Vec<&'static str>>,
+    /// What was told already: some signatures take long.
+    told: Mutex<BTreeMap<String, Genuine>>,
+}
+
+/// Every registered platform, and one that is not.
+fn platforms() -> Vec<&'static Platform> {
+    assert!(!PLATFORMS.is_empty(), "no platform is registered");
+    PLATFORMS.iter().copied().chain([&*invented::PLATFORM]).collect()
 }
 
 /// Throw-away keys of the other sides, by platform: the own side's and the stranger's. Making RSA keys takes seconds, and
@@ -64,7 +76,7 @@ static KEYS: LazyLock<BTreeMap<String, [Vec<u8>; 2]>> = LazyLock::new(|| {
         let line = |platform: &&Platform| format!("{} {} {}\n", platform.kind, export(platform), export(platform));
         let head =
             "# Throw-away keys of the platforms' other sides, for tests: of nobody, and good for nothing else.\n";
-        let lines: String = PLATFORMS.iter().map(line).collect();
+        let lines: String = platforms().iter().map(line).collect();
         fs::write(&path, format!("{head}{lines}")).expect("the file can be written");
     }
     let text = fs::read_to_string(&path).expect("the keys");
@@ -90,7 +102,8 @@ impl Stage {
         let (side, stranger) = (import(own), import(other));
         let (settings, neighbour) = (side.settings(), stranger.settings());
         let (channel, neighbour_channel) = (build(platform, &settings), build(platform, &neighbour));
-        Self { platform, side, settings, channel, neighbour, neighbour_channel }
+        let (ids, told) = (OnceLock::new(), Mutex::default());
+        Self { platform, side, settings, channel, neighbour, neighbour_channel, ids, told }
     }
 
     /// The story of a kind, with a note.
@@ -105,7 +118,12 @@ impl Stage {
 
     /// As it came: nothing is wrong yet.
     pub(crate) fn scene(&self, story: &Story) -> Scene<'_> {
-        let genuine = self.side.callback(story);
+        let known = self.told.lock().expect("nobody panics here").get(&format!("{story:?}")).cloned();
+        let genuine = known.unwrap_or_else(|| {
+            let genuine = self.side.callback(story);
+            self.told.lock().expect("nobody panics here").insert(format!("{story:?}"), genuine.clone());
+            genuine
+        });
         Scene {
             stage: self,
             story: story.clone(),
@@ -122,15 +140,15 @@ impl Stage {
 /// Every platform on stage, made on all processors.
 pub(crate) fn stages() -> &'static [Stage] {
     static STAGES: LazyLock<Vec<Stage>> = LazyLock::new(|| {
-        assert!(!PLATFORMS.is_empty(), "no platform is registered");
+        let platforms = platforms();
         let made: Mutex<Vec<(usize, Stage)>> = Mutex::new(Vec::new());
         LazyLock::force(&KEYS);
-        parallel(PLATFORMS.len(), |index| {
-            let stage = Stage::new(PLATFORMS[index]);
+        parallel(platforms.len(), |index| {
+            let stage = Stage::new(platforms[index]);
             made.lock().expect("nobody panics here").push((index, stage));
         });
         let mut made = made.into_inner().expect("nobody panics here");
-        assert_eq!(made.len(), PLATFORMS.len(), "some platform cannot be staged");
+        assert_eq!(made.len(), platforms.len(), "some platform cannot be staged");
         made.sort_by_key(|(index, _)| *index);
         made.into_iter().map(|(_, stage)| stage).collect()
     });

@@ -1,7 +1,9 @@
 //! What happens to a body on its way.
 
 use super::Damage;
-use crate::explain::bytes::{Form, has, replaced};
+use crate::explain::bytes::{Form, replaced};
+use crate::explain::json::{Json, Style};
+use crate::explain::pen::restyled;
 use crate::explain::stage::Scene;
 
 pub(super) static DAMAGES: &[Damage] = &[
@@ -13,18 +15,19 @@ pub(super) static DAMAGES: &[Damage] = &[
     Damage::new("line_ends", "CRLF added", |scene| behind(scene, b"\r\n")),
     Damage::new("line_ends", "a blank added", |scene| behind(scene, b" ")),
     Damage::new("line_ends", "the last line end cut", |scene| {
+        let scene = restyled(scene, |body| Some([body, b"\n"].concat()))?;
         let body = own(&scene)?;
-        let cut = body.trim_ascii_end().to_vec();
-        (cut != body).then(|| scene.with_body(cut))
+        Some(scene.with_body(body.trim_ascii_end()))
     }),
     Damage::new("line_ends", "LF as CRLF", |scene| {
+        let scene = restyled(scene, in_lines)?;
         let body = own(&scene)?;
-        let is_unix = has(&body, b"\n") && !has(&body, b"\r");
-        is_unix.then(|| scene.with_body(replaced(&body, b"\n", b"\r\n")))
+        Some(scene.with_body(replaced(&body, b"\n", b"\r\n")))
     }),
     Damage::new("line_ends", "CRLF as LF", |scene| {
+        let scene = restyled(scene, |body| Some(replaced(&in_lines(body)?, b"\n", b"\r\n")))?;
         let body = own(&scene)?;
-        has(&body, b"\r\n").then(|| scene.with_body(replaced(&body, b"\r\n", b"\n")))
+        Some(scene.with_body(replaced(&body, b"\r\n", b"\n")))
     }),
     Damage::new("body_empty", "nothing came", |scene| {
         own(&scene)?;
@@ -51,6 +54,12 @@ pub(super) static DAMAGES: &[Damage] = &[
 fn own(scene: &Scene<'_>) -> Option<Vec<u8>> {
     let body = scene.request.body.to_vec();
     (!body.is_empty()).then_some(body)
+}
+
+/// A document in several lines.
+fn in_lines(body: &[u8]) -> Option<Vec<u8>> {
+    let json = Json::read(body).filter(|json| !matches!(json, Json::Scalar(_)))?;
+    Some(json.print(&Style { indent: Some("  "), comma: ",", colon: ": " }).into_bytes())
 }
 
 fn behind<'s>(scene: Scene<'s>, more: &[u8]) -> Option<Scene<'s>> {

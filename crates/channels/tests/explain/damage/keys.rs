@@ -8,6 +8,7 @@ use tollbell_channels::model::Environment;
 use tollbell_channels::settings::{KeyMark, SettingKind, SettingValue, Settings};
 
 use super::Damage;
+use crate::explain::matrix::genuine;
 use crate::explain::stage::{Other, Scene, Stage, secrets, stages};
 
 /// How long ago a key ended.
@@ -173,18 +174,16 @@ fn texts(stage: &Stage, settings: &Settings) -> Vec<(&'static str, SettingValue)
 /// Settings with other ids: those alone for which a message is refused because it is another merchant's. None where the
 /// platform's messages say nothing of whose they are.
 pub(super) fn with_other_ids(scene: &Scene<'_>, settings: &Settings) -> Option<Settings> {
-    let is_id = |outcome: &Outcome| matches!(outcome, Outcome::Refused(Rejection::UnknownMerchant { .. }));
-    let alone = scene.clone().beside(Vec::new());
-    let mut other = settings.clone();
-    let mut is_other = false;
-    for (name, value) in texts(scene.stage, &scene.stage.settings) {
-        let changed = scene.stage.settings.clone().with(name, value.clone());
-        if is_id(&outcome(&alone, &changed)) {
-            is_other = true;
-            other = other.with(name, value);
-        }
-    }
-    is_other.then_some(other)
+    let stage = scene.stage;
+    let ids = stage.ids.get_or_init(|| {
+        let is_id = |outcome: &Outcome| matches!(outcome, Outcome::Refused(Rejection::UnknownMerchant { .. }));
+        let alone = genuine(stage).beside(Vec::new());
+        let changed = |name, value| outcome(&alone, &stage.settings.clone().with(name, value));
+        let texts = texts(stage, &stage.settings).into_iter();
+        texts.filter(|(name, value)| is_id(&changed(name, value.clone()))).map(|(name, _)| name).collect()
+    });
+    let others = texts(stage, &stage.settings).into_iter().filter(|(name, _)| ids.contains(name));
+    (!ids.is_empty()).then(|| others.fold(settings.clone(), |settings, (name, value)| settings.with(name, value)))
 }
 
 /// A text of the same form that says something else.

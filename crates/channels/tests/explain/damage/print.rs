@@ -3,6 +3,7 @@
 use super::Damage;
 use crate::explain::bytes::{Form, has, percent_encoded, read_form, replaced, with_form, with_values};
 use crate::explain::json::{COMPACT, Json, Style, in_ascii, with_point, with_slashes};
+use crate::explain::pen::restyled;
 use crate::explain::stage::Scene;
 
 /// A text whose characters are printed in several ways.
@@ -21,7 +22,30 @@ pub(super) static DAMAGES: &[Damage] = &[
     Damage::new("json_reprinted", "a blank behind commas and colons", |scene| {
         reprinted(scene, |json| json.print(&Style { indent: None, comma: ", ", colon: ": " }))
     }),
-    Damage::new("json_reprinted", "without blanks", |scene| reprinted(scene, |json| json.print(&COMPACT))),
+    Damage::new("json_reprinted", "without blanks", |scene| {
+        reprinted(in_style(scene, &Style { indent: None, comma: ", ", colon: ": " })?, |json| json.print(&COMPACT))
+    }),
+    Damage::new("json_reprinted", "what was pretty without blanks", |scene| {
+        reprinted(in_style(scene, &Style { indent: Some("  "), comma: ",", colon: ": " })?, |json| json.print(&COMPACT))
+    }),
+    Damage::new("json_reprinted", "what was in ASCII with other characters", |scene| {
+        let scene = restyled(scene, |body| Some(Json::read(body)?.map(&in_ascii).print(&COMPACT).into_bytes()))?;
+        let plain = |text: &str| -> String {
+            let read: Option<String> = serde_json::from_str(text).ok();
+            read.map_or_else(|| text.to_owned(), |text| serde_json::to_string(&text).expect("a text"))
+        };
+        reprinted(scene, |json| json.map(&plain).print(&COMPACT))
+    })
+    .noted(WRITTEN),
+    Damage::new("json_reprinted", "escaped slashes without their escapes", |scene| {
+        let scene = restyled(scene, |body| Some(Json::read(body)?.map(&with_slashes).print(&COMPACT).into_bytes()))?;
+        reprinted(scene, |json| json.map(&|text| text.replace("\/", "/")).print(&COMPACT))
+    })
+    .noted(WRITTEN),
+    Damage::new("json_reprinted", "decimal numbers as whole ones", |scene| {
+        let scene = restyled(scene, |body| Some(Json::read(body)?.map(&with_point).print(&COMPACT).into_bytes()))?;
+        reprinted(scene, |json| json.map(&|text| text.strip_suffix(".0").unwrap_or(text).to_owned()).print(&COMPACT))
+    }),
     Damage::new("json_reprinted", "in ASCII", |scene| reprinted(scene, |json| json.map(&in_ascii).print(&COMPACT)))
         .noted(WRITTEN),
     Damage::new("json_reprinted", "with escaped slashes", |scene| {
@@ -121,6 +145,11 @@ fn reprinted<'s>(scene: Scene<'s>, print: impl Fn(&Json) -> String) -> Option<Sc
     let json = Json::read(&scene.request.body).filter(|json| !matches!(json, Json::Scalar(_)))?;
     let text = print(&json);
     (text.as_bytes() != &*scene.request.body).then(|| scene.with_body(text))
+}
+
+/// The scene of a platform that prints its documents so.
+fn in_style<'s>(scene: Scene<'s>, style: &Style) -> Option<Scene<'s>> {
+    restyled(scene, |body| Some(Json::read(body)?.print(style).into_bytes()))
 }
 
 /// The form written again; none where nothing changes.

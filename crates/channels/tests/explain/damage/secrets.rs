@@ -4,12 +4,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tollbell_channels::channel::Rejection;
 use tollbell_channels::explain::Outcome;
-use tollbell_channels::settings::{SettingKind, SettingValue, Settings};
+use tollbell_channels::settings::{Setting, SettingKind, SettingValue, Settings};
 
 use super::Damage;
 use super::keys::{outcome, with_keys_of, with_other_ids};
 use crate::explain::bytes::{from_hex, hex};
-use crate::explain::stage::{Other, Scene, secrets};
+use crate::explain::stage::{Other, Scene, Stage, secrets, stages};
 
 /// A merchant's own throw-away key.
 pub(crate) const OWN_PRIVATE: &[u8] = include_bytes!("../own/private.pem");
@@ -17,12 +17,6 @@ const OWN_PUBLIC: &[u8] = include_bytes!("../own/public.pem");
 const OWN_CERTIFICATE: &[u8] = include_bytes!("../own/certificate.pem");
 
 pub(super) static DAMAGES: &[Damage] = &[
-    Damage::first("secret_blanks", "a blank behind it", |scene| with_secret(scene, |secret| join(b"", secret, b" "))),
-    Damage::first("secret_blanks", "a blank before it", |scene| with_secret(scene, |secret| join(b" ", secret, b""))),
-    Damage::first("secret_blanks", "a tab behind it", |scene| with_secret(scene, |secret| join(b"", secret, b"\t"))),
-    Damage::first("secret_blanks", "two line ends behind it", |scene| {
-        with_secret(scene, |secret| join(b"", secret, b"\n\n"))
-    }),
     Damage::first("secret_blanks", "in quotes", |scene| with_secret(scene, |secret| join(b"\"", secret, b"\""))),
     Damage::first("secret_blanks", "in single quotes", |scene| with_secret(scene, |secret| join(b"'", secret, b"'"))),
     Damage::first("secret_blanks", "behind a mark of the byte order", |scene| {
@@ -37,20 +31,8 @@ pub(super) static DAMAGES: &[Damage] = &[
     Damage::first("secret_encoding", "in hexadecimal", |scene| {
         with_secret(scene, |secret| Some(hex(secret).into_bytes()))
     }),
-    Damage::first("secret_encoding", "its hexadecimal decoded", |scene| with_secret(scene, from_hex)),
     Damage::first("secret_encoding", "its hexadecimal as base64", |scene| {
         with_secret(scene, |secret| Some(STANDARD.encode(from_hex(secret)?).into_bytes()))
-    }),
-    Damage::first("secret_encoding", "its base64 decoded", |scene| {
-        with_secret(scene, |secret| {
-            STANDARD.decode(secret).ok().filter(|decoded| !decoded.is_empty() && from_hex(secret).is_none())
-        })
-    }),
-    Damage::first("secret_encoding", "without its prefix", |scene| {
-        with_secret(scene, |secret| {
-            let at = secret.iter().position(|&byte| byte == b'_').filter(|at| (3..=8).contains(at))?;
-            Some(secret[at + 1..].to_vec())
-        })
     }),
     Damage::first("secret_encoding", "with a prefix that is none of it", |scene| {
         with_secret(scene, |secret| (!secret.starts_with(b"whsec_")).then(|| join(b"whsec_", secret, b""))?)
@@ -59,27 +41,9 @@ pub(super) static DAMAGES: &[Damage] = &[
         let settings = undecryptable(&scene)?;
         Some(scene.beside(Vec::new()).with_settings(settings))
     }),
-    Damage::first("decryption_key", "another channel has the key that opens it", |scene| {
-        let settings = undecryptable(&scene)?;
-        let right = with_other_ids(&scene, &scene.stage.settings)?;
-        let platform = scene.stage.platform;
-        Some(scene.with_settings(settings).beside(vec![Other { id: "right", platform, settings: Some(right) }]))
-    }),
     Damage::first("own_public_key", "its private half stands in another channel", |scene| with_own(scene, OWN_PUBLIC)),
-    Damage::first("own_public_key", "its private half stands beside it", |scene| {
-        let own = with_public(&scene, OWN_PUBLIC)?;
-        let private = private_setting(&scene)?;
-        let own = own.with(private, key(OWN_PRIVATE));
-        Some(scene.beside(Vec::new()).with_settings(own))
-    }),
     Damage::first("merchant_certificate", "its private half stands in another channel", |scene| {
         with_own(scene, OWN_CERTIFICATE)
-    }),
-    Damage::first("merchant_certificate", "its private half stands beside it", |scene| {
-        let own = with_public(&scene, OWN_CERTIFICATE)?;
-        let private = private_setting(&scene)?;
-        let own = own.with(private, key(OWN_PRIVATE));
-        Some(scene.beside(Vec::new()).with_settings(own))
     }),
     Damage::first("key_shared", "one secret for two merchants", |scene| {
         let wrong = with_keys_of(scene.stage, &scene.stage.settings, &scene.stage.neighbour);
@@ -156,29 +120,39 @@ fn undecryptable(scene: &Scene<'_>) -> Option<Settings> {
     others.into_iter().find(is_due)
 }
 
-/// The settings with this in place of the platform's key.
+/// The settings with this in place of the platform's key, wherever the platform takes it.
 fn with_public(scene: &Scene<'_>, material: &[u8]) -> Option<Settings> {
     let stage = scene.stage;
-    let public = stage
-        .platform
-        .settings
-        .iter()
-        .find(|setting| setting.kind == SettingKind::PublicKey && stage.settings.key(setting.name).is_some())?;
-    Some(stage.settings.clone().with(public.name, key(material)))
+    let public = stage.platform.settings.iter().filter(|setting| setting.kind == SettingKind::PublicKey);
+    let alone = |setting: &Setting| {
+        let keys = public.clone().filter(|other| other.name != setting.name);
+        keys.fold(stage.settings.clone(), |settings, other| settings.without(other.name))
+    };
+    let beside = public.clone().map(|setting| stage.settings.clone().with(setting.name, key(material)));
+    let alone = public.clone().map(|setting| alone(setting).with(setting.name, key(material)));
+    let is_due = |settings: &Settings| {
+        (stage.platform.build)(settings).is_ok() && !outcome(scene, settings).is_accepted()
+    };
+    beside.chain(alone).find(is_due)
 }
 
 /// The setting of the merchant's private key.
-fn private_setting(scene: &Scene<'_>) -> Option<&'static str> {
-    let settings = scene.stage.platform.settings.iter();
-    let private = settings.filter(|setting| setting.kind == SettingKind::SecretKey && setting.name.contains("private"));
-    private.map(|setting| setting.name).next()
+fn private_setting(stage: &Stage) -> Option<&'static str> {
+    let settings = stage.platform.settings.iter();
+    let mut private =
+        settings.filter(|setting| setting.kind == SettingKind::SecretKey && setting.name.contains("private"));
+    private.next().map(|setting| setting.name)
 }
 
-/// The scene with this in place of the platform's key, beside a channel that has its private half.
+/// The scene with this in place of the platform's key, beside a channel that has its private half: rather of the same
+/// platform.
 fn with_own<'s>(scene: Scene<'s>, material: &[u8]) -> Option<Scene<'s>> {
     let own = with_public(&scene, material)?;
-    let private = private_setting(&scene)?;
-    let platform = scene.stage.platform;
-    let other = scene.stage.neighbour.clone().with(private, key(OWN_PRIVATE));
-    Some(scene.with_settings(own).beside(vec![Other { id: "owner", platform, settings: Some(other) }]))
+    let owner = |stage: &Stage| {
+        let settings = stage.neighbour.clone().with(private_setting(stage)?, key(OWN_PRIVATE));
+        let is_built = (stage.platform.build)(&settings).is_ok();
+        is_built.then_some(Other { id: "owner", platform: stage.platform, settings: Some(settings) })
+    };
+    let owner = owner(scene.stage).or_else(|| stages().iter().find_map(owner))?;
+    Some(scene.with_settings(own).beside(vec![owner]))
 }
