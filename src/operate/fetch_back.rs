@@ -4,7 +4,7 @@
 //! Where the platform wants a login before a question, the task logs in when it has no credential, and keeps what it was
 //! given in its own memory alone until shortly before its end. There is one task a channel, so there is one login at a time.
 //!
-//! When to ask, and what becomes of a hint after an answer, is decided in [`pace`] and [`settle`], which are pure.
+//! When to ask, and what becomes of a hint after an answer, is decided in `pace` and `settle`, which are pure.
 
 #[cfg(test)]
 mod flood;
