@@ -6,7 +6,7 @@ mod xml;
 
 use self::json::{Beyond, Hand, Html, Numbers, Order, Spacing, differences};
 use super::tries::Tries;
-use super::values::{self, Kind, Value};
+use super::values::{self, Kind, Value, is_dear};
 use crate::explain::{Case, Finding, Probe, Undo};
 use crate::json::Json;
 use crate::settings::Text;
@@ -37,7 +37,7 @@ pub(super) static JSON_REPRINTED: Finding = Finding {
 };
 
 /// Most writings that are tried where each costs an operation with a public key.
-const DEAR_MAX: usize = 14;
+const DEAR_MAX: usize = 16;
 
 /// Most writings that are tried where a check is cheap.
 const CHEAP_MAX: usize = 80;
@@ -66,13 +66,14 @@ fn hands() -> impl Iterator<Item = (Hand, bool)> {
     let main: Vec<(Hand, bool)> = compact.clone().take(4).chain(spaced).collect();
     let ended = [main[0], main[1], main[4], main[5]].into_iter().chain(lines.clone()).map(|(hand, _)| (hand, true));
     let numbers = [Numbers::Whole, Numbers::Hundredths, Numbers::AllHundredths, Numbers::Tenths, Numbers::Texts];
+    let plain_numbers = numbers.map(|numbers| (Hand { numbers, ..Hand::COMPACT }, false));
     let of_numbers: Vec<(Hand, bool)> = numbers
         .into_iter()
         .flat_map(|numbers| main.iter().map(move |(hand, ended)| (Hand { numbers, ..*hand }, *ended)))
         .collect();
     let empty: Vec<(Hand, bool)> =
         main.iter().chain(&of_numbers).map(|(hand, ended)| (Hand { empty_objects: true, ..*hand }, *ended)).collect();
-    compact.chain(spaced).chain(lines).chain(of_numbers).chain(ended).chain(empty)
+    compact.chain(plain_numbers).chain(spaced).chain(lines).chain(of_numbers).chain(ended).chain(empty)
 }
 
 fn json_reprinted(case: &Case<'_>) -> Vec<Undo> {
@@ -147,9 +148,4 @@ fn read(text: &[u8]) -> Option<Json> {
     let is_json = Kind::of(text) == Kind::Json && text.len() <= values::BODY_BYTES_MAX;
     let read = if is_json { Json::parse(text).ok() } else { None };
     read.filter(|json| matches!(json, Json::Object(_) | Json::List(_)))
-}
-
-/// Whether the channel's checks take operations with public keys.
-fn is_dear(case: &Case<'_>) -> bool {
-    case.trials.iter().any(|trial| trial.is_public_key)
 }
