@@ -23,6 +23,7 @@ pub const FINDINGS: &[&Finding] = &[
     &print::XML_REPRINTED,
     &print::JSON_REPRINTED,
     &print::FORM_REPRINTED,
+    // Seen, but only after what can be proved: a length that does not fit has other reasons, too.
     &body::BODY_CUT,
 ];
 

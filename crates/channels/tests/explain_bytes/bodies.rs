@@ -10,11 +10,21 @@ use super::stage::{check, with_body, worlds};
 fn line_ends_and_blanks_around_a_body() {
     let worlds = worlds();
     let damages: [(&str, fn(&RawRequest) -> Option<RawRequest>); 5] = [
-        ("a line end follows", |request| has_body(request).then(|| with_body(request, [&request.body, &b"\n"[..]].concat()))),
-        ("a line end of Windows follows", |request| has_body(request).then(|| with_body(request, [&request.body, &b"\r\n"[..]].concat()))),
-        ("two line ends follow", |request| has_body(request).then(|| with_body(request, [&request.body, &b"\n\n"[..]].concat()))),
-        ("blanks stand before it", |request| has_body(request).then(|| with_body(request, [&b" \n"[..], &request.body].concat()))),
-        ("blanks stand around it", |request| has_body(request).then(|| with_body(request, [&b" "[..], &request.body, &b"\n"[..]].concat()))),
+        ("a line end follows", |request| {
+            has_body(request).then(|| with_body(request, [&request.body, &b"\n"[..]].concat()))
+        }),
+        ("a line end of Windows follows", |request| {
+            has_body(request).then(|| with_body(request, [&request.body, &b"\r\n"[..]].concat()))
+        }),
+        ("two line ends follow", |request| {
+            has_body(request).then(|| with_body(request, [&request.body, &b"\n\n"[..]].concat()))
+        }),
+        ("blanks stand before it", |request| {
+            has_body(request).then(|| with_body(request, [&b" \n"[..], &request.body].concat()))
+        }),
+        ("blanks stand around it", |request| {
+            has_body(request).then(|| with_body(request, [&b" "[..], &request.body, &b"\n"[..]].concat()))
+        }),
     ];
     for (label, damage) in damages {
         check(&worlds, "line_ends", label, false, damage);

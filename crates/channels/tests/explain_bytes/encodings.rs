@@ -18,10 +18,14 @@ fn plus_signs_become_blanks() {
             with_pair_text(request, |form| text(form).replace("%2B", "+").into_bytes())
         }),
         ("in base64 alone", |request| {
-            with_values(request, |value| if is_base64(value) { text(value).replace('+', " ").into_bytes() } else { value.to_vec() })
+            with_values(request, |value| {
+                if is_base64(value) { text(value).replace('+', " ").into_bytes() } else { value.to_vec() }
+            })
         }),
         ("in headers", |request| {
-            with_headers(request, |value| (value.len() > 60 && is_base64(value.as_bytes())).then(|| value.replace('+', " ")))
+            with_headers(request, |value| {
+                (value.len() > 60 && is_base64(value.as_bytes())).then(|| value.replace('+', " "))
+            })
         }),
     ];
     for (label, damage) in damages {
@@ -39,16 +43,31 @@ fn values_are_encoded_once_too_often() {
     let worlds = worlds();
     let damages: [(&str, Damage, bool); 5] = [
         ("every value", |request| with_values(request, form_encoded), false),
-        ("base64 alone", |request| {
-            with_values(request, |value| if is_base64(value) { form_encoded(value) } else { value.to_vec() })
-        }, true),
-        ("the whole body of JSON", |request| is_json(request).then(|| with_body(request, form_encoded(&request.body))), false),
-        ("JSON taken for a form", |request| {
-            is_json(request).then(|| with_body(request, [form_encoded(&request.body).as_slice(), b"="].concat()))
-        }, false),
-        ("JSON in a field", |request| {
-            is_json(request).then(|| with_body(request, [b"payload=", form_encoded(&request.body).as_slice()].concat()))
-        }, false),
+        (
+            "base64 alone",
+            |request| with_values(request, |value| if is_base64(value) { form_encoded(value) } else { value.to_vec() }),
+            true,
+        ),
+        (
+            "the whole body of JSON",
+            |request| is_json(request).then(|| with_body(request, form_encoded(&request.body))),
+            false,
+        ),
+        (
+            "JSON taken for a form",
+            |request| {
+                is_json(request).then(|| with_body(request, [form_encoded(&request.body).as_slice(), b"="].concat()))
+            },
+            false,
+        ),
+        (
+            "JSON in a field",
+            |request| {
+                is_json(request)
+                    .then(|| with_body(request, [b"payload=", form_encoded(&request.body).as_slice()].concat()))
+            },
+            false,
+        ),
     ];
     for (label, damage, is_lossy) in damages {
         check(&worlds, "encoded_twice", label, is_lossy, damage);
@@ -59,8 +78,9 @@ fn values_are_encoded_once_too_often() {
         })
     };
     check(&worlds, "encoded_twice", "headers", false, headers);
-    let quoted: Damage =
-        |request| is_json(request).then(|| with_body(request, serde_json::to_vec(text(&request.body)).expect("a text")));
+    let quoted: Damage = |request| {
+        is_json(request).then(|| with_body(request, serde_json::to_vec(text(&request.body)).expect("a text")))
+    };
     check(&worlds, "encoded_twice", "JSON in JSON", false, quoted);
 }
 
@@ -73,7 +93,8 @@ fn bodies_are_decoded_before_they_are_split() {
     }
     let damages: [(&str, Damage); 2] = [
         ("plus signs are kept", |request| {
-            let is_odd = |text: &[u8]| percent_decoded(text).iter().any(|byte| !byte.is_ascii() || b" \"{".contains(byte));
+            let is_odd =
+                |text: &[u8]| percent_decoded(text).iter().any(|byte| !byte.is_ascii() || b" \"{".contains(byte));
             with_pair_text(request, |form| if is_odd(form) { percent_decoded(form) } else { form.to_vec() })
         }),
         ("plus signs are blanks", |request| {
@@ -91,8 +112,12 @@ fn values_are_escaped_for_html() {
     let worlds = worlds();
     let damages: [(&str, Damage); 4] = [
         ("values of pairs", |request| with_values(request, |value| html_escaped(text(value)).into_bytes())),
-        ("quotation marks alone", |request| with_values(request, |value| text(value).replace('"', "&quot;").into_bytes())),
-        ("the signs between pairs", |request| with_pair_text(request, |pairs| text(pairs).replace('&', "&amp;").into_bytes())),
+        ("quotation marks alone", |request| {
+            with_values(request, |value| text(value).replace('"', "&quot;").into_bytes())
+        }),
+        ("the signs between pairs", |request| {
+            with_pair_text(request, |pairs| text(pairs).replace('&', "&amp;").into_bytes())
+        }),
         ("a whole body", |request| is_json(request).then(|| with_body(request, html_escaped(text(&request.body))))),
     ];
     for (label, damage) in damages {
@@ -123,17 +148,23 @@ fn charsets_are_changed() {
     }
     let gbk: Damage = |request| with_values(request, |value| encoding_rs::GBK.encode(text(value)).0.into_owned());
     check(&worlds, "charset_changed", "values to GBK", false, gbk);
-    let latin: Damage = |request| with_values(request, |value| value.iter().map(|&byte| char::from(byte)).collect::<String>().into_bytes());
+    let latin: Damage = |request| {
+        with_values(request, |value| value.iter().map(|&byte| char::from(byte)).collect::<String>().into_bytes())
+    };
     check(&worlds, "charset_changed", "values read as Latin-1", false, latin);
-    let windows: Damage =
-        |request| with_values(request, |value| encoding_rs::WINDOWS_1252.decode_without_bom_handling(value).0.into_owned().into_bytes());
+    let windows: Damage = |request| {
+        with_values(request, |value| {
+            encoding_rs::WINDOWS_1252.decode_without_bom_handling(value).0.into_owned().into_bytes()
+        })
+    };
     check(&worlds, "charset_changed", "values read as Windows-1252", false, windows);
     let body: Damage = |request| {
         (!is_form(request)).then(|| with_body(request, encoding_rs::GBK.encode(text(&request.body)).0.into_owned()))
     };
     check(&worlds, "charset_changed", "a whole body to GBK", false, body);
     let latin: Damage = |request| {
-        (!is_form(request)).then(|| with_body(request, request.body.iter().map(|&byte| char::from(byte)).collect::<String>()))
+        (!is_form(request))
+            .then(|| with_body(request, request.body.iter().map(|&byte| char::from(byte)).collect::<String>()))
     };
     check(&worlds, "charset_changed", "a whole body read as Latin-1", false, latin);
 }

@@ -56,12 +56,18 @@ fn python_plain(json: &[u8]) -> String {
 
 /// `json_encode(json_decode($body), JSON_PRETTY_PRINT)`, by and large.
 fn lines(json: &[u8]) -> String {
-    with_tokens(json, |outside| compact(outside).replace(',', ",\n    ").replace('{', "{\n    "), |text, _| ascii(text, true))
+    with_tokens(
+        json,
+        |outside| compact(outside).replace(',', ",\n    ").replace('{', "{\n    "),
+        |text, _| ascii(text, true),
+    )
 }
 
 /// `json.Marshal`.
 fn go(json: &[u8]) -> String {
-    with_tokens(json, compact, |text, _| plain(text).replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026"))
+    with_tokens(json, compact, |text, _| {
+        plain(text).replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+    })
 }
 
 #[test]
@@ -98,11 +104,17 @@ fn continue_if_damaged(worlds: &[super::stage::World], label: &str, damage: Dama
 #[test]
 fn values_of_json_are_printed_again() {
     let worlds = worlds();
-    let json = |value: &[u8]| serde_json::from_slice::<serde_json::Value>(value).is_ok_and(|json| json.is_object() || json.is_array());
+    let json = |value: &[u8]| {
+        serde_json::from_slice::<serde_json::Value>(value).is_ok_and(|json| json.is_object() || json.is_array())
+    };
     assert!(json(b"{}"));
     let damages: [(&str, Damage); 2] = [
-        ("PHP", |request| with_values(request, |value| if holds_json(value) { php(value).into_bytes() } else { value.to_vec() })),
-        ("Python", |request| with_values(request, |value| if holds_json(value) { python(value).into_bytes() } else { value.to_vec() })),
+        ("PHP", |request| {
+            with_values(request, |value| if holds_json(value) { php(value).into_bytes() } else { value.to_vec() })
+        }),
+        ("Python", |request| {
+            with_values(request, |value| if holds_json(value) { python(value).into_bytes() } else { value.to_vec() })
+        }),
     ];
     for (label, damage) in damages {
         check(&worlds, "json_reprinted", label, false, damage);

@@ -76,7 +76,13 @@ pub(crate) struct Tally {
 
 /// Damages every genuine message, and wants each that is refused to be explained so and not otherwise. `is_lossy` says
 /// whether a message can be damaged beyond repair: then nothing may be said.
-pub(crate) fn check(worlds: &[World], id: &str, label: &str, is_lossy: bool, damage: fn(&RawRequest) -> Option<RawRequest>) -> Tally {
+pub(crate) fn check(
+    worlds: &[World],
+    id: &str,
+    label: &str,
+    is_lossy: bool,
+    damage: fn(&RawRequest) -> Option<RawRequest>,
+) -> Tally {
     let mut tally = Tally::default();
     let mut wrong = String::new();
     for world in worlds {

@@ -15,8 +15,7 @@ pub(super) use percent::{DECODED_TWICE, ENCODED_TWICE};
 pub(super) static PLUS_LOST: Finding = Finding {
     id: "plus_lost",
     title: Text {
-        en: "plus signs of `{field}` became blanks on the way",
-        zh: "`{field}` 中的加号在途中变成了空格",
+        en: "plus signs of `{field}` became blanks on the way", zh: "`{field}` 中的加号在途中变成了空格"
     },
     cause: Text {
         en: "The value was decoded as a form once more than it was encoded: `urldecode()` on `$_POST` or `$_GET`, which PHP \
@@ -66,7 +65,7 @@ fn with_pluses(value: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let signs = value.iter().filter(|&&byte| byte != b'\r' && byte != b'\n').count();
-    let is_padded_inside = value.trim_ascii_end().trim_suffix_signs().contains(&b'=');
+    let is_padded_inside = without_padding(value.trim_ascii_end()).contains(&b'=');
     (signs % 4 == 0 && !is_padded_inside).then(|| replaced(value, b" ", b"+"))
 }
 
@@ -90,15 +89,9 @@ fn header_with_pluses(value: &str) -> Option<String> {
 }
 
 /// Base64 without its padding.
-trait Padded {
-    fn trim_suffix_signs(&self) -> &[u8];
-}
-
-impl Padded for [u8] {
-    fn trim_suffix_signs(&self) -> &[u8] {
-        let one = self.strip_suffix(b"=").unwrap_or(self);
-        one.strip_suffix(b"=").unwrap_or(one)
-    }
+fn without_padding(value: &[u8]) -> &[u8] {
+    let one = value.strip_suffix(b"=").unwrap_or(value);
+    one.strip_suffix(b"=").unwrap_or(one)
 }
 
 /// A text with one piece in place of another, everywhere.

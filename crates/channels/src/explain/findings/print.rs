@@ -42,6 +42,9 @@ const DEAR_MAX: usize = 16;
 /// Most writings that are tried where a check is cheap.
 const CHEAP_MAX: usize = 80;
 
+/// Most bytes that are printed together.
+const PRINTED_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// Escapes of the usual printers: slashes, characters beyond ASCII, characters of HTML. The most usual come first.
 const ESCAPES: &[(bool, Beyond, Html)] = &[
     (false, Beyond::Plain, Html::Plain),
@@ -62,7 +65,9 @@ fn hands() -> impl Iterator<Item = (Hand, bool)> {
     };
     let compact = ESCAPES.iter().map(move |escapes| of(Spacing::None, escapes));
     let spaced = [3, 0].map(|at| of(Spacing::Blanks, &ESCAPES[at]));
-    let lines = ["  ", "    ", "\t"].into_iter().flat_map(move |indent| [0, 3, 1].map(|at| of(Spacing::Lines(indent), &ESCAPES[at])));
+    let lines = ["  ", "    ", "\t"]
+        .into_iter()
+        .flat_map(move |indent| [0, 3, 1].map(|at| of(Spacing::Lines(indent), &ESCAPES[at])));
     let main: Vec<(Hand, bool)> = compact.clone().take(4).chain(spaced).collect();
     let ended = [main[0], main[1], main[4], main[5]].into_iter().chain(lines.clone()).map(|(hand, _)| (hand, true));
     let numbers = [Numbers::Whole, Numbers::Hundredths, Numbers::AllHundredths, Numbers::Tenths, Numbers::Texts];
@@ -78,10 +83,12 @@ fn hands() -> impl Iterator<Item = (Hand, bool)> {
 
 fn json_reprinted(case: &Case<'_>) -> Vec<Undo> {
     let most = if is_dear(case) { DEAR_MAX } else { CHEAP_MAX };
+    let most = most.min(PRINTED_BYTES_MAX / case.request.body.len().max(1));
     let mut tries = Tries::new(case);
     let body = read(&case.request.body).filter(|_| case.kept.has_bytes);
     // Who keeps members in a map loses their order, which is known where the platform has a plain one.
-    let orders: Vec<Json> = body.iter().flat_map(|json| [Order::Names, Order::IdFirst].map(|order| order.of(json))).collect();
+    let known = [Order::Written(case.channel.member_order()), Order::Names, Order::IdFirst];
+    let orders: Vec<Json> = body.iter().flat_map(|json| known.map(|order| order.of(json))).collect();
     let inner_max = inner_max(case);
     for (hand, is_ended) in hands() {
         if tries.len() >= most {
@@ -101,7 +108,7 @@ fn json_reprinted(case: &Case<'_>) -> Vec<Undo> {
                 tries.push(false, facts, printed.request);
             }
         }
-        if let Some(json) = body.as_ref().filter(|_| tries.len() < most - orders.len()) {
+        if let Some(json) = body.as_ref().filter(|_| tries.len() + orders.len() < most) {
             let mut printed = hand.print(json);
             if is_ended {
                 printed.push(b'\n');

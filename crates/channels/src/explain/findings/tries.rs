@@ -28,8 +28,9 @@ impl<'c, 'k> Tries<'c, 'k> {
 
     /// Offers a request.
     pub(super) fn push(&mut self, is_traced: bool, facts: Facts, request: RawRequest) {
-        let is_same =
-            |other: &RawRequest| other.body == request.body && other.query == request.query && other.headers == request.headers;
+        let is_same = |other: &RawRequest| {
+            other.body == request.body && other.query == request.query && other.headers == request.headers
+        };
         if !self.seen.iter().any(is_same) {
             self.seen.push(request.clone());
             self.undone.push(Undo { otherwise: Otherwise::Request(request), facts, is_traced });

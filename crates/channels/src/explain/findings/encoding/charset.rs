@@ -111,9 +111,13 @@ fn labels(case: &Case<'_>, tries: &mut Tries<'_, '_>) {
         tries.values(true, &facts, |value| is_label(value).then(|| other.as_bytes().to_vec()));
         // Label and texts were changed together.
         let back = if other.starts_with(['g', 'G']) { to_gbk } else { from_gbk };
-        tries.values(true, &facts, |value| {
-            if is_label(value) { Some(other.as_bytes().to_vec()) } else { back(&value.bytes) }
-        });
+        tries.values(
+            true,
+            &facts,
+            |value| {
+                if is_label(value) { Some(other.as_bytes().to_vec()) } else { back(&value.bytes) }
+            },
+        );
     }
 }
 

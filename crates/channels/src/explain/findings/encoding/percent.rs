@@ -41,7 +41,7 @@ fn decoded_twice(case: &Case<'_>) -> Vec<Undo> {
 }
 
 /// Most values that are encoded again, each alone.
-const ALONE_MAX: usize = 3;
+const ALONE_MAX: usize = 2;
 
 /// Values that hold pairs of their own, as merchants pass them through: encoded by them, decoded by somebody.
 fn values_decoded(case: &Case<'_>, tries: &mut Tries<'_, '_>) {
@@ -54,7 +54,7 @@ fn values_decoded(case: &Case<'_>, tries: &mut Tries<'_, '_>) {
     let groups = [plain].into_iter().chain(held.iter().take(ALONE_MAX).map(|value| vec![*value])).chain([held.clone()]);
     for group in groups.filter(|group| !group.is_empty()) {
         for blank in [&b"+"[..], b"%20"] {
-            tries.values(true, &[], |value| {
+            tries.values(false, &[], |value| {
                 if group.contains(&value) {
                     let mut encoded = Vec::new();
                     form::encode_into(&mut encoded, &value.bytes);
@@ -85,7 +85,8 @@ fn encoded_again(text: &[u8], merging: Merging, is_plus_blank: bool) -> Option<V
     for segment in text.split(|&byte| byte == b'&') {
         let middle = segment.iter().position(|&byte| byte == b'=');
         let name = &segment[..middle.unwrap_or(segment.len())];
-        let is_plain = !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-.[]".contains(byte));
+        let is_plain =
+            !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-.[]".contains(byte));
         let is_pair = middle.is_some() && is_plain && pairs.iter().all(|(known, _)| *known != name);
         match pairs.last_mut() {
             Some((_, value)) if !is_pair || merging == Merging::BehindPairs && has_pair(value) => {
@@ -107,8 +108,7 @@ fn is_never_written(byte: &u8) -> bool {
 
 /// Whether a value holds a pair: an equals sign that is no padding.
 fn has_pair(value: &[u8]) -> bool {
-    let value = value.strip_suffix(b"=").unwrap_or(value);
-    value.strip_suffix(b"=").unwrap_or(value).contains(&b'=')
+    super::without_padding(value).contains(&b'=')
 }
 
 /// Whether a value has what pairs are made of.
@@ -120,8 +120,7 @@ fn holds_pairs(value: &[u8]) -> bool {
 pub(in super::super) static ENCODED_TWICE: Finding = Finding {
     id: "encoded_twice",
     title: Text {
-        en: "`{field}` was encoded once too often on the way",
-        zh: "`{field}` 在途中多做了一次编码",
+        en: "`{field}` was encoded once too often on the way", zh: "`{field}` 在途中多做了一次编码"
     },
     cause: Text {
         en: "Values were percent-encoded before something encoded them again (`urlencode()` and then `http_build_query()`), \
@@ -143,8 +142,10 @@ fn encoded_twice(case: &Case<'_>) -> Vec<Undo> {
         tries.values(true, &[], |value| decoded_again(&value.bytes, blanks));
     }
     // The signature alone, where merchants' own texts hold percent signs.
-    let is_base64 =
-        |value: &[u8]| value.len() >= SIGNATURE_SHORTEST && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte));
+    let is_base64 = |value: &[u8]| {
+        value.len() >= SIGNATURE_SHORTEST
+            && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=".contains(byte))
+    };
     tries.values(true, &[], |value| decoded_again(&value.bytes, Blanks::Percent).filter(|value| is_base64(value)));
     tries.headers(true, &[], |value| {
         let decoded = decoded_again(value.as_bytes(), Blanks::Percent)?;
@@ -165,9 +166,8 @@ enum Blanks {
 
 /// A value decoded once more; none where nothing is encoded, or a percent sign is no escape.
 fn decoded_again(value: &[u8], blanks: Blanks) -> Option<Vec<u8>> {
-    let mut is_escape = memchr::memchr_iter(b'%', value).map(|at| {
-        value.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
-    });
+    let mut is_escape = memchr::memchr_iter(b'%', value)
+        .map(|at| value.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
     let is_encoded = value.contains(&b'%') || blanks == Blanks::Plus && value.contains(&b'+');
     if !is_encoded || !is_escape.all(|is_escape| is_escape) {
         return None;

@@ -68,7 +68,7 @@ fn form_reprinted(case: &Case<'_>) -> Vec<Undo> {
         }
     }
     // In which order the pairs came is known to nobody afterwards; of few, all are tried.
-    if !is_dear(case) && pairs.len() <= PERMUTED_MAX {
+    if !is_dear(case) && pairs.len() <= PERMUTED_MAX && body.len() <= PERMUTED_BYTES_MAX {
         permuted(&mut pairs.clone(), 0, &mut |order| {
             tries.body(false, &[("how", "order".to_owned())], |_| Some(order.join(&b'&')));
         });
@@ -79,8 +79,11 @@ fn form_reprinted(case: &Case<'_>) -> Vec<Undo> {
 /// Most pairs whose orders are all tried: 720.
 const PERMUTED_MAX: usize = 6;
 
+/// Largest form whose orders are all tried.
+const PERMUTED_BYTES_MAX: usize = 4096;
+
 /// Every order of what stands from `fixed` on.
-fn permuted<'p>(pairs: &mut Vec<&'p [u8]>, fixed: usize, each: &mut dyn FnMut(&[&'p [u8]])) {
+fn permuted<'p>(pairs: &mut [&'p [u8]], fixed: usize, each: &mut dyn FnMut(&[&'p [u8]])) {
     if fixed == pairs.len() {
         return each(pairs);
     }
@@ -124,7 +127,7 @@ mod tests {
     #[test]
     fn every_order_comes_once() {
         let mut orders = std::collections::BTreeSet::new();
-        permuted(&mut vec![b"a", b"b", b"c", b"d"], 0, &mut |order| assert!(orders.insert(order.concat())));
+        permuted(&mut [&b"a"[..], b"b", b"c", b"d"], 0, &mut |order| assert!(orders.insert(order.concat())));
         assert_eq!(orders.len(), 24);
     }
 

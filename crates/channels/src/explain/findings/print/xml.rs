@@ -83,12 +83,14 @@ fn plain(document: &[u8], trims: bool) -> Option<(Vec<u8>, Vec<&'static str>)> {
         } else if piece.starts_with(b"<!") {
             note("document_type");
         } else if first == b'<' {
-            let name_end = piece.iter().position(|byte| byte.is_ascii_whitespace()).filter(|_| !piece.starts_with(b"</"));
+            let name_end =
+                piece.iter().position(|byte| byte.is_ascii_whitespace()).filter(|_| !piece.starts_with(b"</"));
             match name_end {
                 Some(end) => {
                     let is_closed = piece.ends_with(b"/>");
-                    let blanks = piece[end..].trim_suffix_tag();
-                    if !blanks.trim_ascii().is_empty() {
+                    let inside =
+                        piece[end..].iter().filter(|byte| !byte.is_ascii_whitespace() && !b"/>".contains(byte));
+                    if inside.count() > 0 {
                         note("attributes");
                     }
                     out.extend_from_slice(&piece[..end]);
@@ -109,18 +111,6 @@ fn plain(document: &[u8], trims: bool) -> Option<(Vec<u8>, Vec<&'static str>)> {
     Some((out, how))
 }
 
-/// A tag's inside.
-trait Tag {
-    fn trim_suffix_tag(&self) -> &[u8];
-}
-
-impl Tag for [u8] {
-    fn trim_suffix_tag(&self) -> &[u8] {
-        let open = self.strip_suffix(b">").unwrap_or(self);
-        open.strip_suffix(b"/").unwrap_or(open)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,7 +122,12 @@ mod tests {
             assert_eq!((String::from_utf8(found).unwrap().as_str(), how.as_slice()), (expected, words), "{document}");
         };
         check("<x><a>1</a></x>", false, "<x><a>1</a></x>", &[]);
-        check("<?xml version=\"1.1\"?>\n<x><a> 1 </a></x>\n", false, "\n<x><a> 1 </a></x>", &["white_space", "declaration"]);
+        check(
+            "<?xml version=\"1.1\"?>\n<x><a> 1 </a></x>\n",
+            false,
+            "\n<x><a> 1 </a></x>",
+            &["white_space", "declaration"],
+        );
         check("<x>\n  <a>\n 1\n </a>\n</x>", true, "<x><a>1</a></x>", &["white_space"]);
         check("<x><!-- < --><a><![CDATA[ 1 ]]></a></x>", true, "<x><a><![CDATA[1]]></a></x>", &["comments"]);
         check("<x xmlns=\"a\"><a b='1'/><c /></x>", false, "<x><a/><c/></x>", &["attributes"]);
