@@ -85,6 +85,12 @@ pub trait Channel: Send + Sync {
         Vec::new()
     }
 
+    /// The names of the members of this platform's JSON in the order in which its documents show them, where it signs the
+    /// bytes of a document whose members are always the same: whoever printed one again in another order can be shown.
+    fn member_order(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// What stands for a message under its signature where that is no cryptographic digest, and the platform is not asked
     /// either: whoever has seen one such message can put another under the same signature. None where all is well.
     fn checksum(&self) -> Option<&'static str> {

@@ -129,6 +129,10 @@ impl Channel for Lifetimes {
         self.whole.signed_alone()
     }
 
+    fn member_order(&self) -> &'static [&'static str] {
+        self.whole.member_order()
+    }
+
     fn checksum(&self) -> Option<&'static str> {
         self.all().find_map(|channel| channel.checksum())
     }

@@ -139,6 +139,10 @@ impl Channel for Succession {
         self.current.signed_alone()
     }
 
+    fn member_order(&self) -> &'static [&'static str] {
+        self.current.member_order()
+    }
+
     /// What was signed with a key of before is as weak as that was.
     fn checksum(&self) -> Option<&'static str> {
         self.current.checksum().or_else(|| self.former.iter().find_map(|former| former.channel.checksum()))

@@ -101,8 +101,8 @@ fn ends_of_body(case: &Case<'_>, undone: &mut Vec<Undo>) {
     push(true, unix.clone(), "\\r\\n", "\\n");
     push(true, with_line_ends(body, CRLF), "\\n", "\\r\\n");
     push(true, unix.trim_ascii().to_vec(), "\\r\\n", "\\n");
-    // Pairs end where their last value ends, and no platform ends that with a line.
-    if end.is_empty() && matches!(Kind::of(body), Kind::Json | Kind::Xml) {
+    // Where pairs are signed, a line end behind them would be a part of the last value.
+    if end.is_empty() && (matches!(Kind::of(body), Kind::Json | Kind::Xml) || values::is_body_signed(case)) {
         push(false, [body, LF].concat(), "", "\\n");
         push(false, [body, CRLF].concat(), "", "\\r\\n");
     }

@@ -41,8 +41,7 @@ fn plus_lost(case: &Case<'_>) -> Vec<Undo> {
     let all = values::all(case);
     let longest = all.iter().filter(|value| with_pluses(&value.bytes).is_some()).map(|value| value.bytes.len()).max();
     tries.values(true, &[], |value| plussed(value).filter(|_| Some(value.bytes.len()) == longest));
-    let header = |value: &str| with_pluses(value.as_bytes()).and_then(|value| String::from_utf8(value).ok());
-    tries.headers(true, &[], header);
+    tries.headers(true, &[], header_with_pluses);
     // A form in which blanks are written otherwise has plus signs that nobody encoded.
     let bare = |text: &[u8]| {
         let has_blanks = text.contains(&b' ') || memchr::memmem::find(text, b"%20").is_some();
@@ -66,20 +65,33 @@ fn with_pluses(value: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let signs = value.iter().filter(|&&byte| byte != b'\r' && byte != b'\n').count();
-    let is_padded_inside = value.trim_ascii_end().trim_suffix_signs().contains(&b'=');
+    let is_padded_inside = without_padding(value.trim_ascii_end()).contains(&b'=');
     (signs % 4 == 0 && !is_padded_inside).then(|| replaced(value, b" ", b"+"))
 }
 
-/// Base64 without its padding.
-trait Padded {
-    fn trim_suffix_signs(&self) -> &[u8];
+/// A header that holds base64, with plus signs where that has blanks. Names may stand before it, and a version before
+/// each of several.
+fn header_with_pluses(value: &str) -> Option<String> {
+    /// Shorter ones are dates and names.
+    const SHORTEST: usize = 40;
+    let is_signs = |byte: u8| byte.is_ascii_alphanumeric() || b"+/= ,:._-%".contains(&byte);
+    if value.len() < SHORTEST || !value.contains(' ') || !value.bytes().all(is_signs) {
+        return None;
+    }
+    let mut pieces = value.split(' ');
+    let mut out = pieces.next()?.to_owned();
+    for piece in pieces {
+        let is_version = piece.split_once(',').is_some_and(|(version, _)| version.len() <= 3);
+        out.push(if is_version || out.ends_with([',', ':', ';']) { ' ' } else { '+' });
+        out.push_str(piece);
+    }
+    Some(out)
 }
 
-impl Padded for [u8] {
-    fn trim_suffix_signs(&self) -> &[u8] {
-        let one = self.strip_suffix(b"=").unwrap_or(self);
-        one.strip_suffix(b"=").unwrap_or(one)
-    }
+/// Base64 without its padding.
+fn without_padding(value: &[u8]) -> &[u8] {
+    let one = value.strip_suffix(b"=").unwrap_or(value);
+    one.strip_suffix(b"=").unwrap_or(one)
 }
 
 /// A text with one piece in place of another, everywhere.
@@ -182,4 +194,45 @@ fn without_slashes_of_quotes(text: &[u8]) -> Option<Vec<u8>> {
     let quotes = memchr::memchr_iter(b'"', text).count();
     let escaped = memchr::memmem::find_iter(text, b"\\\"").count();
     (quotes > 0 && quotes == escaped).then(|| replaced(text, b"\\\"", b"\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plussed(text: &str) -> Option<String> {
+        with_pluses(text.as_bytes()).map(|text| String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn blanks_are_plus_signs_only_in_base64() {
+        assert_eq!(plussed("abcd efgh ijkl mnop qr==").as_deref(), Some("abcd+efgh+ijkl+mnop+qr=="));
+        for text in ["abcdefghijklmnopqrstuvwx", "a b c d", "2026-11-21 04:00:00 000", "abcd efgh ijkl mnop=qrs "] {
+            assert_eq!(plussed(text), None, "{text}");
+        }
+        let certificate = "-----BEGIN CERTIFICATE-----\nab cd\n-----END CERTIFICATE-----\n";
+        assert_eq!(plussed(certificate), Some(certificate.replace("ab cd", "ab+cd")));
+    }
+
+    #[test]
+    fn blanks_between_signatures_stay() {
+        let tag = "tZ1I4 hDygAJgO5TYxiSd6Sd0kDW6hPenDe bTa3Kkw=";
+        let whole = tag.replace(' ', "+");
+        assert_eq!(header_with_pluses(&format!("v1,{tag} v1,{tag}")), Some(format!("v1,{whole} v1,{whole}")));
+        assert_eq!(header_with_pluses(&format!("a=1, s={tag}")), Some(format!("a=1, s={whole}")));
+        assert_eq!(header_with_pluses("Mozilla/4.0 (compatible; something that is long)"), None);
+    }
+
+    #[test]
+    fn slashes_are_taken_away_only_where_every_quotation_mark_has_one() {
+        let bare = |text: &str| without_slashes(text.as_bytes()).map(|text| String::from_utf8(text).unwrap());
+        assert_eq!(bare(r#"[{\"a\":\"b\\\\c\"}]"#).as_deref(), Some(r#"[{"a":"b\\c"}]"#));
+        assert_eq!(bare(r"it\'s").as_deref(), Some("it's"));
+        for text in [r#"{"a":"\"b\""}"#, "plain", r"a\b", r"a\"] {
+            assert_eq!(bare(text), None, "{text}");
+        }
+        let quotes = without_slashes_of_quotes(br#"{\"a\":\"it's\"}"#);
+        assert_eq!(quotes.as_deref(), Some(&br#"{"a":"it's"}"#[..]));
+        assert_eq!(without_slashes_of_quotes(br#"{"a":"\"b\""}"#), None);
+    }
 }

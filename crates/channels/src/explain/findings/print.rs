@@ -6,7 +6,7 @@ mod xml;
 
 use self::json::{Beyond, Hand, Html, Numbers, Order, Spacing, differences};
 use super::tries::Tries;
-use super::values::{self, Kind, Value};
+use super::values::{self, Kind, Value, is_dear};
 use crate::explain::{Case, Finding, Probe, Undo};
 use crate::json::Json;
 use crate::settings::Text;
@@ -37,10 +37,13 @@ pub(super) static JSON_REPRINTED: Finding = Finding {
 };
 
 /// Most writings that are tried where each costs an operation with a public key.
-const DEAR_MAX: usize = 14;
+const DEAR_MAX: usize = 16;
 
 /// Most writings that are tried where a check is cheap.
 const CHEAP_MAX: usize = 80;
+
+/// Most bytes that are printed together.
+const PRINTED_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 /// Escapes of the usual printers: slashes, characters beyond ASCII, characters of HTML. The most usual come first.
 const ESCAPES: &[(bool, Beyond, Html)] = &[
@@ -68,22 +71,24 @@ fn hands() -> impl Iterator<Item = (Hand, bool)> {
     let main: Vec<(Hand, bool)> = compact.clone().take(4).chain(spaced).collect();
     let ended = [main[0], main[1], main[4], main[5]].into_iter().chain(lines.clone()).map(|(hand, _)| (hand, true));
     let numbers = [Numbers::Whole, Numbers::Hundredths, Numbers::AllHundredths, Numbers::Tenths, Numbers::Texts];
+    let plain_numbers = numbers.map(|numbers| (Hand { numbers, ..Hand::COMPACT }, false));
     let of_numbers: Vec<(Hand, bool)> = numbers
         .into_iter()
         .flat_map(|numbers| main.iter().map(move |(hand, ended)| (Hand { numbers, ..*hand }, *ended)))
         .collect();
     let empty: Vec<(Hand, bool)> =
         main.iter().chain(&of_numbers).map(|(hand, ended)| (Hand { empty_objects: true, ..*hand }, *ended)).collect();
-    compact.chain(spaced).chain(lines).chain(of_numbers).chain(ended).chain(empty)
+    compact.chain(plain_numbers).chain(spaced).chain(lines).chain(of_numbers).chain(ended).chain(empty)
 }
 
 fn json_reprinted(case: &Case<'_>) -> Vec<Undo> {
     let most = if is_dear(case) { DEAR_MAX } else { CHEAP_MAX };
+    let most = most.min(PRINTED_BYTES_MAX / case.request.body.len().max(1));
     let mut tries = Tries::new(case);
     let body = read(&case.request.body).filter(|_| case.kept.has_bytes);
     // Who keeps members in a map loses their order, which is known where the platform has a plain one.
-    let orders: Vec<Json> =
-        body.iter().flat_map(|json| [Order::Names, Order::IdFirst].map(|order| order.of(json))).collect();
+    let known = [Order::Written(case.channel.member_order()), Order::Names, Order::IdFirst];
+    let orders: Vec<Json> = body.iter().flat_map(|json| known.map(|order| order.of(json))).collect();
     let inner_max = inner_max(case);
     for (hand, is_ended) in hands() {
         if tries.len() >= most {
@@ -103,7 +108,7 @@ fn json_reprinted(case: &Case<'_>) -> Vec<Undo> {
                 tries.push(false, facts, printed.request);
             }
         }
-        if let Some(json) = body.as_ref().filter(|_| tries.len() < most - orders.len()) {
+        if let Some(json) = body.as_ref().filter(|_| tries.len() + orders.len() < most) {
             let mut printed = hand.print(json);
             if is_ended {
                 printed.push(b'\n');
@@ -150,9 +155,4 @@ fn read(text: &[u8]) -> Option<Json> {
     let is_json = Kind::of(text) == Kind::Json && text.len() <= values::BODY_BYTES_MAX;
     let read = if is_json { Json::parse(text).ok() } else { None };
     read.filter(|json| matches!(json, Json::Object(_) | Json::List(_)))
-}
-
-/// Whether the channel's checks take operations with public keys.
-fn is_dear(case: &Case<'_>) -> bool {
-    case.trials.iter().any(|trial| trial.is_public_key)
 }

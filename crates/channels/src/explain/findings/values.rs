@@ -11,6 +11,7 @@ use crate::channel::quote;
 use crate::explain::Case;
 use crate::form;
 use crate::model::RawRequest;
+use crate::signature::trial::Part;
 
 /// Most names that a fact gives.
 const NAMES_MAX: usize = 4;
@@ -158,6 +159,21 @@ pub(super) fn with_body(request: &RawRequest, body: impl Into<Vec<u8>>) -> RawRe
     RawRequest { body: Bytes::from(body.into()), ..request.clone() }
 }
 
+/// Whether a check was made over the body's own bytes. Where values are signed, how a body is written says nothing.
+pub(super) fn is_body_signed(case: &Case<'_>) -> bool {
+    let body: &[u8] = &case.request.body;
+    let holds = |part: &Part| match part {
+        Part::Text(text) => memchr::memmem::find(text, body).is_some(),
+        Part::Secret => false,
+    };
+    case.trials.iter().any(|trial| trial.signed.iter().any(holds))
+}
+
+/// Whether the channel's checks take operations with public keys.
+pub(super) fn is_dear(case: &Case<'_>) -> bool {
+    case.trials.iter().any(|trial| trial.is_public_key)
+}
+
 type Change<'c> = dyn FnMut(&Value<'_>) -> Option<Vec<u8>> + 'c;
 
 /// A form in which values changed; each pair that did not is as it was written.
@@ -250,8 +266,15 @@ struct Hand {
 
 impl Hand {
     fn of(text: &[u8]) -> Self {
-        let has = |piece: &[u8]| memchr::memmem::find(text, piece).is_some();
-        Self { escapes_slashes: has(b"\\/"), is_ascii: text.is_ascii() && has(b"\\u") }
+        let (mut escapes_slashes, mut has_numbers) = (false, false);
+        let mut rest = text;
+        while let Some(at) = memchr::memchr(b'\\', rest) {
+            let escaped = rest.get(at + 1);
+            escapes_slashes |= escaped == Some(&b'/');
+            has_numbers |= escaped == Some(&b'u');
+            rest = rest.get(at + 2..).unwrap_or_default();
+        }
+        Self { escapes_slashes, is_ascii: text.is_ascii() && has_numbers }
     }
 
     fn quote(self, out: &mut Vec<u8>, text: &str) {
@@ -386,4 +409,70 @@ fn resolve(reference: &[u8]) -> Option<char> {
 
 fn number(digits: &[u8], radix: u32) -> Option<char> {
     char::from_u32(u32::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upper(value: &Value<'_>) -> Option<Vec<u8>> {
+        Some(value.bytes.to_ascii_uppercase())
+    }
+
+    fn text(bytes: Option<Vec<u8>>) -> Option<String> {
+        bytes.map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    #[test]
+    fn only_what_changed_is_written_anew() {
+        let form = |body: &str| text(pairs(body.as_bytes(), Place::Form, &mut upper));
+        assert_eq!(form("a=b%2b&c=D&e").as_deref(), Some("a=B%2B&c=D&e"));
+        let keep = |body: &str| text(pairs(body.as_bytes(), Place::Form, &mut |_| None));
+        assert_eq!(keep("a=b%2b&c=D"), None);
+        let one = |value: &Value<'_>| (value.name == "b").then(|| b"x y".to_vec());
+        assert_eq!(text(pairs(b"a=%zz&b=1&c=%2f", Place::Form, &mut { one })).as_deref(), Some("a=%zz&b=x+y&c=%2f"));
+        let json = |body: &str| text(json_texts(body.as_bytes(), &mut upper));
+        assert_eq!(json(r#"{"a": "b\"c", "d":[1,"e"]}"#).as_deref(), Some(r#"{"a": "B\"C", "d":[1,"E"]}"#));
+        assert_eq!(json(r#"{"a":"\u4e2d\/b"}"#).as_deref(), Some(r#"{"a":"\u4e2d\/B"}"#));
+        let xml = |body: &str| text(xml_texts(body.as_bytes(), &mut upper));
+        assert_eq!(
+            xml("<x> <a>b&amp;c</a>\n<d><![CDATA[e<]]></d></x>").as_deref(),
+            Some("<x> <a>B&amp;C</a>\n<d><![CDATA[E<]]></d></x>"),
+        );
+    }
+
+    #[test]
+    fn names_are_told() {
+        let mut names = Vec::new();
+        let mut note = |value: &Value<'_>| {
+            names.push(value.name.clone().into_owned());
+            None
+        };
+        assert_eq!(pairs(b"a%20b=1&c", Place::Query, &mut note), None);
+        assert_eq!(json_texts(br#"{"d":{"e":"f"}}"#, &mut note), None);
+        assert_eq!(xml_texts(b"<x><g>h</g></x>", &mut note), None);
+        assert_eq!(names, ["a b", "e", "g"]);
+    }
+
+    #[test]
+    fn kinds_are_told_by_the_first_sign() {
+        for (body, kind) in [
+            ("", Kind::Other),
+            (" {}", Kind::Json),
+            ("\u{feff}[1]", Kind::Json),
+            ("\n<xml/>", Kind::Xml),
+            ("a=1", Kind::Form),
+            ("text", Kind::Other),
+        ] {
+            assert_eq!(Kind::of(body.as_bytes()), kind, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn references_are_opened_once() {
+        let all = |text: &str| String::from_utf8(unescaped(text.as_bytes(), Entities::Five).into_owned()).unwrap();
+        assert_eq!(all("&lt;&amp;amp;&gt;&quot;&#39;&#x4E2D;&nope;&"), "<&amp;>\"'中&nope;&");
+        let quotes = |text: &str| String::from_utf8(unescaped(text.as_bytes(), Entities::Quotes).into_owned()).unwrap();
+        assert_eq!(quotes("&quot;&amp;&#039;"), "\"&amp;'");
+    }
 }

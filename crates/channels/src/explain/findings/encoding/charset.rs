@@ -65,9 +65,6 @@ fn charset_changed(case: &Case<'_>) -> Vec<Undo> {
     tries.undone()
 }
 
-/// Names of the pair that says a message's charset.
-const LABELS: &[&str] = &["charset", "input_charset", "_input_charset", "encoding"];
-
 /// The charsets that a message says, in its pairs and in its media type.
 fn declared(case: &Case<'_>) -> Vec<Option<Charset>> {
     let values = values::all(case);
@@ -78,8 +75,9 @@ fn declared(case: &Case<'_>) -> Vec<Option<Charset>> {
     declared
 }
 
+/// Whether it is the pair that says the message's charset.
 fn is_label(value: &Value<'_>) -> bool {
-    LABELS.contains(&&*value.name)
+    value.name.ends_with("charset") || value.name == "encoding"
 }
 
 fn of_media_type(case: &Case<'_>) -> Option<Charset> {

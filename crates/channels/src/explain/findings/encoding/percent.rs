@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::tries::Tries;
-use super::super::values::{self, Kind, with_body};
+use super::super::values::{self, Kind, Value, with_body};
 use crate::explain::{Case, Finding, Probe, Undo};
 use crate::form;
 use crate::settings::Text;
@@ -36,17 +36,35 @@ fn decoded_twice(case: &Case<'_>) -> Vec<Undo> {
             tries.pairs_as_written(true, &[("field", "body".to_owned())], encode);
         }
     }
-    // A value that holds pairs of its own, as merchants pass them through: encoded by them, decoded by somebody.
-    for blank in ["+", "%20"] {
-        tries.values(true, &[], |value| {
-            (value.is_pair() && holds_pairs(&value.bytes)).then(|| {
-                let mut encoded = Vec::new();
-                form::encode_into(&mut encoded, &value.bytes);
-                if blank == "%20" { super::replaced(&encoded, b"+", b"%20") } else { encoded }
-            })
-        });
-    }
+    values_decoded(case, &mut tries);
     tries.undone()
+}
+
+/// Most values that are encoded again, each alone.
+const ALONE_MAX: usize = 2;
+
+/// Values that hold pairs of their own, as merchants pass them through: encoded by them, decoded by somebody.
+fn values_decoded(case: &Case<'_>, tries: &mut Tries<'_, '_>) {
+    let all = values::all(case);
+    let has_blank = |value: &Value<'_>| value.bytes.contains(&b' ');
+    // Who encodes pairs leaves no blanks between them; prose has some.
+    let mut held: Vec<&Value<'_>> = all.iter().filter(|value| value.is_pair() && holds_pairs(&value.bytes)).collect();
+    held.sort_by_key(|value| has_blank(value));
+    let plain: Vec<&Value<'_>> = held.iter().copied().filter(|value| !has_blank(value)).collect();
+    let groups = [plain].into_iter().chain(held.iter().take(ALONE_MAX).map(|value| vec![*value])).chain([held.clone()]);
+    for group in groups.filter(|group| !group.is_empty()) {
+        for blank in [&b"+"[..], b"%20"] {
+            tries.values(false, &[], |value| {
+                if group.contains(&value) {
+                    let mut encoded = Vec::new();
+                    form::encode_into(&mut encoded, &value.bytes);
+                    return Some(super::replaced(&encoded, b"+", blank));
+                }
+                // The same decoding took the plus signs of base64.
+                super::with_pluses(&value.bytes)
+            });
+        }
+    }
 }
 
 /// What belongs to the value before it.
@@ -90,16 +108,12 @@ fn is_never_written(byte: &u8) -> bool {
 
 /// Whether a value holds a pair: an equals sign that is no padding.
 fn has_pair(value: &[u8]) -> bool {
-    let value = value.strip_suffix(b"=").unwrap_or(value);
-    value.strip_suffix(b"=").unwrap_or(value).contains(&b'=')
+    super::without_padding(value).contains(&b'=')
 }
 
-/// Whether a value is nothing but pairs.
+/// Whether a value has what pairs are made of.
 fn holds_pairs(value: &[u8]) -> bool {
-    let is_pair = |pair: &[u8]| pair.iter().position(|&byte| byte == b'=').is_some_and(|at| at > 0);
-    has_pair(value)
-        && !matches!(Kind::of(value), Kind::Json | Kind::Xml)
-        && value.split(|&byte| byte == b'&').all(is_pair)
+    has_pair(value) && !matches!(Kind::of(value), Kind::Json | Kind::Xml) && !value.starts_with(b"-----")
 }
 
 /// One encoding too many.
@@ -123,7 +137,8 @@ pub(in super::super) static ENCODED_TWICE: Finding = Finding {
 fn encoded_twice(case: &Case<'_>) -> Vec<Undo> {
     let mut tries = Tries::new(case);
     whole_body(case, &mut tries);
-    for blanks in [Blanks::Percent, Blanks::Plus] {
+    let has_escapes = values::all(case).iter().any(|value| decoded_again(&value.bytes, Blanks::Percent).is_some());
+    for blanks in [Blanks::Percent, Blanks::Plus].into_iter().filter(|_| has_escapes) {
         tries.values(true, &[], |value| decoded_again(&value.bytes, blanks));
     }
     // The signature alone, where merchants' own texts hold percent signs.
@@ -149,11 +164,12 @@ enum Blanks {
     Plus,
 }
 
-/// A value decoded once more; none where it has no percent sign, or one that is no escape.
+/// A value decoded once more; none where nothing is encoded, or a percent sign is no escape.
 fn decoded_again(value: &[u8], blanks: Blanks) -> Option<Vec<u8>> {
     let mut is_escape = memchr::memchr_iter(b'%', value)
         .map(|at| value.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)));
-    if !value.contains(&b'%') || !is_escape.all(|is_escape| is_escape) {
+    let is_encoded = value.contains(&b'%') || blanks == Blanks::Plus && value.contains(&b'+');
+    if !is_encoded || !is_escape.all(|is_escape| is_escape) {
         return None;
     }
     Some(match blanks {
@@ -223,6 +239,8 @@ mod tests {
     fn values_are_decoded_again_only_where_every_percent_sign_is_an_escape() {
         assert_eq!(decoded_again(b"a%2Bb+c", Blanks::Percent).as_deref(), Some(&b"a+b+c"[..]));
         assert_eq!(decoded_again(b"a%2Bb+c", Blanks::Plus).as_deref(), Some(&b"a+b c"[..]));
+        assert_eq!(decoded_again(b"two+words", Blanks::Plus).as_deref(), Some(&b"two words"[..]));
+        assert_eq!(decoded_again(b"two+words", Blanks::Percent), None);
         assert_eq!(decoded_again(b"100%", Blanks::Plus), None);
         assert_eq!(decoded_again(b"abc", Blanks::Plus), None);
     }

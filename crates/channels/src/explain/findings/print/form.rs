@@ -1,11 +1,9 @@
 //! Forms whose very bytes are signed, written otherwise.
 
 use super::super::tries::Tries;
-use super::super::values::{Kind, decoded};
-use super::is_dear;
+use super::super::values::{Kind, decoded, is_body_signed, is_dear};
 use crate::explain::{Case, Finding, Probe, Undo};
 use crate::settings::Text;
-use crate::signature::trial::Part;
 
 /// A form that says the same in other bytes.
 pub(in super::super) static FORM_REPRINTED: Finding = Finding {
@@ -54,7 +52,7 @@ const HANDS: &[Hand] = &[
 fn form_reprinted(case: &Case<'_>) -> Vec<Undo> {
     let mut tries = Tries::new(case);
     let body: &[u8] = &case.request.body;
-    if Kind::of(body) != Kind::Form || !is_under_signature(case) {
+    if Kind::of(body) != Kind::Form || !is_body_signed(case) {
         return Vec::new();
     }
     let hands = if is_dear(case) { &HANDS[..4] } else { HANDS };
@@ -69,17 +67,31 @@ fn form_reprinted(case: &Case<'_>) -> Vec<Undo> {
             tries.body(false, &[("how", how.to_owned())], |_| Some(written));
         }
     }
+    // In which order the pairs came is known to nobody afterwards; of few, all are tried.
+    if !is_dear(case) && pairs.len() <= PERMUTED_MAX && body.len() <= PERMUTED_BYTES_MAX {
+        permuted(&mut pairs.clone(), 0, &mut |order| {
+            tries.body(false, &[("how", "order".to_owned())], |_| Some(order.join(&b'&')));
+        });
+    }
     tries.undone()
 }
 
-/// Whether a check was made over the body's own bytes. Where the pairs are signed, how they are written says nothing.
-fn is_under_signature(case: &Case<'_>) -> bool {
-    let body: &[u8] = &case.request.body;
-    let holds = |part: &Part| match part {
-        Part::Text(text) => memchr::memmem::find(text, body).is_some(),
-        Part::Secret => false,
-    };
-    case.trials.iter().any(|trial| trial.signed.iter().any(holds))
+/// Most pairs whose orders are all tried: 720.
+const PERMUTED_MAX: usize = 6;
+
+/// Largest form whose orders are all tried.
+const PERMUTED_BYTES_MAX: usize = 4096;
+
+/// Every order of what stands from `fixed` on.
+fn permuted<'p>(pairs: &mut [&'p [u8]], fixed: usize, each: &mut dyn FnMut(&[&'p [u8]])) {
+    if fixed == pairs.len() {
+        return each(pairs);
+    }
+    for at in fixed..pairs.len() {
+        pairs.swap(fixed, at);
+        permuted(pairs, fixed + 1, each);
+        pairs.swap(fixed, at);
+    }
 }
 
 impl Hand {
@@ -111,6 +123,13 @@ impl Hand {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_order_comes_once() {
+        let mut orders = std::collections::BTreeSet::new();
+        permuted(&mut [&b"a"[..], b"b", b"c", b"d"], 0, &mut |order| assert!(orders.insert(order.concat())));
+        assert_eq!(orders.len(), 24);
+    }
 
     #[test]
     fn writers_are_met() {

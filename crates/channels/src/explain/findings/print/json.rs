@@ -195,6 +195,8 @@ impl Hand {
 /// An order of the members of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
+    /// As the platform's documents show it; what they do not name stays behind, as it came.
+    Written(&'static [&'static str]),
     /// By name, as many maps keep them.
     Names,
     /// `id`, `object`, then by name: how platforms of the REST kind write what they keep sorted.
@@ -209,15 +211,19 @@ impl Order {
             Json::Object(members) => {
                 let mut members: Vec<(String, Json)> =
                     members.iter().map(|(name, value)| (name.clone(), self.of(value))).collect();
-                members.sort_by(|(one, _), (other, _)| (self.rank(one), one).cmp(&(self.rank(other), other)));
+                match self {
+                    Self::Written(_) => members.sort_by_key(|(name, _)| self.rank(name)),
+                    _ => members.sort_by(|(one, _), (other, _)| (self.rank(one), one).cmp(&(self.rank(other), other))),
+                }
                 Json::Object(members)
             }
             single => single.clone(),
         }
     }
 
-    fn rank(self, name: &str) -> u8 {
+    fn rank(self, name: &str) -> usize {
         match (self, name) {
+            (Self::Written(names), name) => names.iter().position(|known| *known == name).unwrap_or(names.len()),
             (Self::IdFirst, "id") => 0,
             (Self::IdFirst, "object") => 1,
             _ => 2,
@@ -356,6 +362,7 @@ mod tests {
             assert_eq!(String::from_utf8(Hand::COMPACT.print(&order.of(&json))).unwrap(), expected);
         };
         check(Order::Names, r#"{"a":[{"id":6,"y":5}],"c":1,"id":4,"object":{"a":3,"b":2}}"#);
+        check(Order::Written(&["id", "a"]), r#"{"id":4,"a":[{"id":6,"y":5}],"c":1,"object":{"a":3,"b":2}}"#);
         check(Order::IdFirst, r#"{"id":4,"object":{"a":3,"b":2},"a":[{"id":6,"y":5}],"c":1}"#);
     }
 

@@ -88,8 +88,9 @@ fn plain(document: &[u8], trims: bool) -> Option<(Vec<u8>, Vec<&'static str>)> {
             match name_end {
                 Some(end) => {
                     let is_closed = piece.ends_with(b"/>");
-                    let blanks = piece[end..].trim_suffix_tag();
-                    if !blanks.trim_ascii().is_empty() {
+                    let inside =
+                        piece[end..].iter().filter(|byte| !byte.is_ascii_whitespace() && !b"/>".contains(byte));
+                    if inside.count() > 0 {
                         note("attributes");
                     }
                     out.extend_from_slice(&piece[..end]);
@@ -108,18 +109,6 @@ fn plain(document: &[u8], trims: bool) -> Option<(Vec<u8>, Vec<&'static str>)> {
         }
     }
     Some((out, how))
-}
-
-/// A tag's inside.
-trait Tag {
-    fn trim_suffix_tag(&self) -> &[u8];
-}
-
-impl Tag for [u8] {
-    fn trim_suffix_tag(&self) -> &[u8] {
-        let open = self.strip_suffix(b">").unwrap_or(self);
-        open.strip_suffix(b"/").unwrap_or(open)
-    }
 }
 
 #[cfg(test)]
