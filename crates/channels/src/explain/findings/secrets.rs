@@ -50,8 +50,8 @@ pub(super) static SECRET_ENCODING: Finding = Finding {
     },
     cure: Text {
         en: "Enter the secret exactly as the platform's backend shows it, unless the setting's help says otherwise \
-             (`tollbell channels`); for a `custom` channel, set `verify.secret` to how it is written.",
-        zh: "请原样填写平台后台显示的密钥，除非该项说明（`tollbell channels`）另有要求；自定义渠道请在 `verify.secret` 中写明其编码方式。",
+             (`tollbell channels`); where the channel's own settings describe the protocol, say there how it is written.",
+        zh: "请原样填写平台后台显示的密钥，除非该项说明（`tollbell channels`）另有要求；若协议由渠道配置自行描述，请在其中写明密钥的编码方式。",
     },
     probes: &[Probe::Undo(in_other_encodings)],
 };

@@ -183,7 +183,8 @@ fn a_merchants_certificate_in_place_of_the_platforms_is_called_so() {
                 continue;
             }
             let facts = linted(&own, &[&holder], "merchant_certificate");
-            assert_eq!((fact(&facts, "setting"), fact(&facts, "serial")), (setting.name, "4D00"), "{}", platform.kind);
+            assert_eq!(fact(&facts, "setting"), setting.name, "{}", platform.kind);
+            assert!(fact(&facts, "serial").ends_with("4D00"), "{facts:?}");
             // By its number alone, when that is another merchant's of the same platform.
             let mut sibling = World::new("b", platform, (platform.simulate)().settings());
             let id = platform.settings.iter().find(|one| one.is_required && one.kind == SettingKind::Text);
