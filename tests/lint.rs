@@ -90,7 +90,11 @@ fn the_own_public_key_is_called_so_when_its_private_half_stands_beside_it() {
     assert!(told.contains("渠道 `pay`：`alipay_public_key` 填的是你自己的应用公钥"), "{told}");
     assert!(told.contains("tollbell.toml:16:"), "{told}");
     // In a setting of another channel.
-    let other = alipay("other", "2021000000000001", "private_key_file = \"keys/app_private.pem\"\nalipay_public_key_file = \"keys/alipay_public.pem\"");
+    let other = alipay(
+        "other",
+        "2021000000000001",
+        "private_key_file = \"keys/app_private.pem\"\nalipay_public_key_file = \"keys/alipay_public.pem\"",
+    );
     let own = alipay("pay", "2021000000000000", "alipay_public_key_file = \"keys/app_public.pem\"");
     shop.configure(&(own + &other));
     let found = shop.findings();
@@ -105,7 +109,9 @@ fn the_own_public_key_is_called_so_when_its_private_half_stands_beside_it() {
 fn one_secret_of_two_merchants_is_told_without_it() {
     let shop = Shop::new();
     let epay = |id: &str, pid: &str| {
-        format!("[[channel]]\nid = \"{id}\"\nkind = \"epay\"\npid = \"{pid}\"\nsite = \"{id}.example.com\"\nkey_file = \"keys/epay_key\"\n")
+        format!(
+            "[[channel]]\nid = \"{id}\"\nkind = \"epay\"\npid = \"{pid}\"\nsite = \"{id}.example.com\"\nkey_file = \"keys/epay_key\"\n"
+        )
     };
     shop.configure(&(epay("a", "1001") + &epay("b", "1002")));
     let found = shop.findings();

@@ -59,20 +59,22 @@ impl Places {
 
     /// The file that a setting of the channel with this id names as `KEY_file`.
     pub fn key_file(&self, id: &str, key: &str) -> Option<PathBuf> {
-        self.files.iter().find_map(|(_, text)| {
-            let table = DeTable::parse(text).ok()?;
-            let DeValue::Array(items) = table.get_ref().get("channel")?.get_ref() else { return None };
-            items.iter().find_map(|item| {
-                let DeValue::Table(inner) = item.get_ref() else { return None };
-                let text = |key: &str| match inner.get(key).map(Spanned::get_ref) {
-                    Some(DeValue::String(text)) => Some(text.to_string()),
-                    _ => None,
-                };
-                (text("id").as_deref() == Some(id)).then(|| text(&format!("{key}_file"))).flatten()
+        self.files
+            .iter()
+            .find_map(|(_, text)| {
+                let table = DeTable::parse(text).ok()?;
+                let DeValue::Array(items) = table.get_ref().get("channel")?.get_ref() else { return None };
+                items.iter().find_map(|item| {
+                    let DeValue::Table(inner) = item.get_ref() else { return None };
+                    let text = |key: &str| match inner.get(key).map(Spanned::get_ref) {
+                        Some(DeValue::String(text)) => Some(text.to_string()),
+                        _ => None,
+                    };
+                    (text("id").as_deref() == Some(id)).then(|| text(&format!("{key}_file"))).flatten()
+                })
             })
-        })
-        // Names of files are relative to the main file's folder, wherever the channel stands.
-        .map(|name| self.folder.join(name))
+            // Names of files are relative to the main file's folder, wherever the channel stands.
+            .map(|name| self.folder.join(name))
     }
 
     fn find(&self, look: impl Fn(&DeTable<'_>) -> Option<Range<usize>>) -> Option<(PathBuf, Place)> {

@@ -125,8 +125,7 @@ pub(super) static KEY_OF_OTHER_CHANNEL: Finding = Finding {
 pub(super) static KEYS_SWAPPED: Finding = Finding {
     id: "keys_swapped",
     title: Text {
-        en: "`{setting}` and `{other}` are in each other's place",
-        zh: "`{setting}` 与 `{other}` 填反了",
+        en: "`{setting}` and `{other}` are in each other's place", zh: "`{setting}` 与 `{other}` 填反了"
     },
     cause: Text {
         en: "The platform has two keys for this channel, and each was entered as the other.",
@@ -186,7 +185,10 @@ fn is_about_keys(case: &Case<'_>) -> bool {
         Outcome::NeedsKey { .. } => true,
         Outcome::Refused(rejection) => matches!(
             rejection,
-            Rejection::Signature | Rejection::UnknownKey { .. } | Rejection::Undecryptable | Rejection::Algorithm { .. }
+            Rejection::Signature
+                | Rejection::UnknownKey { .. }
+                | Rejection::Undecryptable
+                | Rejection::Algorithm { .. }
         ),
         Outcome::Genuine | Outcome::Hint => false,
     }
@@ -219,10 +221,8 @@ fn siblings(case: &Case<'_>, is_meant: impl Fn(Environment) -> bool) -> Vec<Undo
     recognising(case, |other| other.platform.kind == kind && is_meant(other.settings.environment))
         .into_iter()
         .map(|(place, other, likeness)| {
-            let facts = vec![
-                ("channel", other.id.to_owned()),
-                ("environment", other.settings.environment.as_str().to_owned()),
-            ];
+            let facts =
+                vec![("channel", other.id.to_owned()), ("environment", other.settings.environment.as_str().to_owned())];
             let is_traced = likeness == Likeness::Merchant && own != Likeness::Merchant;
             Undo { otherwise: Otherwise::Channel(place), facts, is_traced }
         })

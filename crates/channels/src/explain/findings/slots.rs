@@ -40,7 +40,8 @@ pub(super) fn secrets(platform: &Platform, settings: &Settings) -> Vec<Secret> {
     let mut found = Vec::new();
     for setting in key_settings(platform) {
         let name = setting.name;
-        let secret = |place, label, bytes: &Zeroizing<Vec<u8>>| Secret { setting: name, label, place, bytes: bytes.clone() };
+        let secret =
+            |place, label, bytes: &Zeroizing<Vec<u8>>| Secret { setting: name, label, place, bytes: bytes.clone() };
         match (setting.kind, value(settings, name)) {
             (SettingKind::SecretKey, Some(SettingValue::Key(bytes))) => found.push(secret(0, name.to_owned(), bytes)),
             (SettingKind::SecretFiles, Some(SettingValue::Keys(keys))) => {

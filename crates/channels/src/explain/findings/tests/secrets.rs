@@ -116,8 +116,12 @@ fn settings_without_a_mistake_have_none() {
         .flat_map(|platform| ["a", "b"].map(|id| World::new(id, platform, (platform.simulate)().settings())))
         .collect();
     for (place, own) in worlds.iter().enumerate() {
-        let others: Vec<Configured<'_>> =
-            worlds.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, other)| other.configured()).collect();
+        let others: Vec<Configured<'_>> = worlds
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != place)
+            .map(|(_, other)| other.configured())
+            .collect();
         let found = lint::lint(own.configured(), &others);
         assert!(found.is_empty(), "{}: {found:?}", own.platform.kind);
     }
@@ -128,8 +132,10 @@ fn holder(pair: &RsaKeyPair) -> World {
     let setting = |platform: &&'static Platform| {
         key_settings(platform).find(|one| one.name.contains("private") && one.kind == SettingKind::SecretKey)
     };
-    let (platform, setting) =
-        PLATFORMS.iter().find_map(|platform| Some((*platform, setting(platform)?.name))).expect("one has a private key");
+    let (platform, setting) = PLATFORMS
+        .iter()
+        .find_map(|platform| Some((*platform, setting(platform)?.name)))
+        .expect("one has a private key");
     let side = (platform.simulate)();
     let mut world = World::new("holder", platform, side.settings());
     let der = pair.as_der().unwrap();
@@ -149,14 +155,22 @@ fn the_own_public_key_is_called_so_wherever_its_private_half_stands() {
         let world = World::new("own", platform, settings.clone());
         for public in believed(&world.configured()).into_iter().filter(|public| public.certificate.is_none()) {
             let pem = SettingValue::Key(key.to_pem().into_bytes().into());
-            let Some(own) = World::try_new("own", platform, settings.clone().with(public.setting, pem)) else { continue };
+            let Some(own) = World::try_new("own", platform, settings.clone().with(public.setting, pem)) else {
+                continue;
+            };
             let facts = linted(&own, &[&holder], "own_public_key");
             assert_eq!(fact(&facts, "setting"), public.setting);
             assert!(fact(&facts, "private").starts_with("holder."), "{facts:?}");
             assert_eq!(fact(&facts, "fingerprint"), key.fingerprint());
-            let file = ("keys/app.pem".to_owned(), to_pem("PRIVATE KEY", pair.as_der().unwrap().as_ref()).into_bytes().into());
+            let file =
+                ("keys/app.pem".to_owned(), to_pem("PRIVATE KEY", pair.as_der().unwrap().as_ref()).into_bytes().into());
             let beside = lint::private_half_beside(own.configured(), std::slice::from_ref(&file));
-            assert_eq!(beside.first().and_then(|found| found.fact("private")), Some("keys/app.pem"), "{}", platform.kind);
+            assert_eq!(
+                beside.first().and_then(|found| found.fact("private")),
+                Some("keys/app.pem"),
+                "{}",
+                platform.kind
+            );
             assert_eq!(lint::private_half_beside(world.configured(), &[file]), [], "{}", platform.kind);
             tried.push(platform.kind);
         }
@@ -170,7 +184,8 @@ fn a_merchants_certificate_in_place_of_the_platforms_is_called_so() {
     let key = PublicKey::of_pair("key", &pair).unwrap();
     let name = Name { common: "1900009191", unit: "Merchant", organization: "Shop" };
     let (not_before, not_after) = ("2026-01-01T00:00:00Z".parse().unwrap(), "2031-01-01T00:00:00Z".parse().unwrap());
-    let draft = Draft { serial: 0x4d00, subject: name, key: &key, issuer: name, not_before, not_after, is_authority: false };
+    let draft =
+        Draft { serial: 0x4d00, subject: name, key: &key, issuer: name, not_before, not_after, is_authority: false };
     let certificate = draft.sign(&pair);
     let holder = holder(&pair);
     let mut tried = Vec::new();
@@ -178,7 +193,9 @@ fn a_merchants_certificate_in_place_of_the_platforms_is_called_so() {
         let settings = (platform.simulate)().settings();
         for setting in key_settings(platform).filter(|setting| setting.kind == SettingKind::PublicKey) {
             let value = SettingValue::Key(certificate.clone().into_bytes().into());
-            let Some(own) = World::try_new("own", platform, settings.clone().with(setting.name, value)) else { continue };
+            let Some(own) = World::try_new("own", platform, settings.clone().with(setting.name, value)) else {
+                continue;
+            };
             if !believed(&own.configured()).iter().any(|public| public.key == key) {
                 continue;
             }
@@ -206,7 +223,9 @@ fn a_key_of_another_sort_is_called_so() {
     for platform in PLATFORMS {
         let settings = (platform.simulate)().settings();
         for secret in slots::secrets(platform, &settings).into_iter().filter(|one| content_of(&one.bytes).is_none()) {
-            for (material, holds) in [(key.spki().to_vec(), "PUBLIC KEY"), (pair.as_der().unwrap().as_ref().to_vec(), "PRIVATE KEY")] {
+            for (material, holds) in
+                [(key.spki().to_vec(), "PUBLIC KEY"), (pair.as_der().unwrap().as_ref().to_vec(), "PRIVATE KEY")]
+            {
                 let line = STANDARD.encode(material);
                 let Some(own) = World::try_new("own", platform, secret.replaced(&settings, line.as_bytes())) else {
                     continue;
@@ -246,7 +265,8 @@ fn one_secret_in_two_places_is_told_with_both() {
             for version in family.clone() {
                 let settings = (version.simulate)().settings();
                 let slot = slots::secrets(version, &settings).into_iter().find(|one| content_of(&one.bytes).is_none());
-                let Some(b) = slot.and_then(|slot| World::try_new("b", version, slot.replaced(&settings, &secret.bytes)))
+                let Some(b) =
+                    slot.and_then(|slot| World::try_new("b", version, slot.replaced(&settings, &secret.bytes)))
                 else {
                     continue;
                 };
@@ -284,8 +304,10 @@ fn two_secrets_that_both_fail_are_told_alike() {
         let told = |turn: u8| {
             let change = |settings: Settings, secret: &Secret| {
                 // Drawn anew, letter by letter of the same sort, so that it is as good as the first.
-                let changed: Vec<u8> = secret.bytes.iter().map(|byte| turned(*byte, turn)).collect();
-                secret.replaced(&settings, &changed)
+                let name = secret.bytes.iter().rposition(|byte| *byte == b'_').map_or(0, |at| at + 1);
+                let (name, rest) = secret.bytes.split_at(name);
+                let changed: Vec<u8> = rest.iter().map(|byte| turned(*byte, turn)).collect();
+                secret.replaced(&settings, &[name, &changed].concat())
             };
             let plain = slots::secrets(platform, &settings).into_iter().filter(|one| content_of(&one.bytes).is_none());
             let settings = plain.fold(settings.clone(), |settings, secret| change(settings, &secret));
