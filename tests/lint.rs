@@ -110,7 +110,7 @@ fn one_secret_of_two_merchants_is_told_without_it() {
     let shop = Shop::new();
     let epay = |id: &str, pid: &str| {
         format!(
-            "[[channel]]\nid = \"{id}\"\nkind = \"epay\"\npid = \"{pid}\"\nsite_url = \"https://{id}.example.com/\"\nkey_file = \"keys/epay_key\"\n"
+            "[[channel]]\nid = \"{id}\"\nkind = \"epay\"\npid = \"{pid}\"\nsite = \"{id}.example.com\"\nkey_file = \"keys/epay_key\"\n"
         )
     };
     shop.configure(&(epay("a", "1001") + &epay("b", "1002")));

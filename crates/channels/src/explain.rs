@@ -116,7 +116,7 @@ pub struct Diagnosis {
 /// How much was tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effort {
-    /// Verifications.
+    /// Verifications, and settings that were no channel's.
     pub verifications: usize,
     /// Operations with public keys, at most [`OPERATIONS_MAX`].
     pub operations: usize,

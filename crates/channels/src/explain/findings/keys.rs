@@ -1,5 +1,7 @@
 //! Whose message it is, and whose key signed it.
 
+use std::time::Duration;
+
 use super::slots::{self, is_same, key_settings, value, with_all, with_one};
 use crate::channel::{KeyNote, Likeness, Rejection, quote};
 use crate::explain::{Case, Configured, Facts, Finding, Otherwise, Outcome, Probe, Undo};
@@ -96,7 +98,7 @@ pub(super) static KEY_ENDED: Finding = Finding {
              verify the refused messages anew (`tollbell rejections reverify`).",
         zh: "若平台确实仍应使用它，请推迟 `until`；若是证书过期，请安装新证书。之后用 `tollbell rejections reverify` 重新验证被拒绝的通知。",
     },
-    probes: &[Probe::Undo(with_ended_keys), Probe::Look(certificate_over)],
+    probes: &[Probe::Undo(with_ended_keys), Probe::Look(certificate_over), Probe::Undo(before_the_end)],
 };
 
 /// For this merchant, and signed under the key of another channel.
@@ -282,6 +284,28 @@ fn certificate_over(case: &Case<'_>) -> Option<Facts> {
     };
     let over: Vec<KeyNote> = ended(case).into_iter().filter(is_it).collect();
     (!over.is_empty()).then(|| vec![("keys", shown_ends(&over)), ("serial", serial.to_owned())])
+}
+
+/// Most ends of keys before which the request is looked at.
+const ENDS_MAX: usize = 4;
+
+/// How long before an end: a moment at which what ends was still in use.
+const BEFORE_THE_END: Duration = Duration::from_secs(1);
+
+/// The request as it would have been seen before a key ended, for what a message brings or names in no way that can be
+/// compared.
+fn before_the_end(case: &Case<'_>) -> Vec<Undo> {
+    if named_key(case).is_none() {
+        return Vec::new();
+    }
+    let mut over = ended(case);
+    over.sort_by_key(|note| note.not_after);
+    over.dedup_by_key(|note| note.not_after);
+    let before = |note: &KeyNote| {
+        let facts = vec![("keys", shown_ends(std::slice::from_ref(note)))];
+        note.not_after.map(|end| Undo::tried(Otherwise::Time(end - BEFORE_THE_END), facts))
+    };
+    over.iter().take(ENDS_MAX).filter_map(before).collect()
 }
 
 /// What the message calls the key that is not here.

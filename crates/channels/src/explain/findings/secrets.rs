@@ -14,6 +14,7 @@ use crate::channel::strength::Primitive;
 use crate::explain::{Case, Configured, Facts, Finding, Otherwise, Probe, Undo};
 use crate::settings::tree::Tree;
 use crate::settings::{SettingKind, SettingValue, Text};
+use crate::signature::digest::DigestHash;
 use crate::signature::key::{Content, PublicKey, content_of, der_of, hex, read_rsa_private};
 use crate::signature::x509::Certificate;
 
@@ -50,8 +51,8 @@ pub(super) static SECRET_ENCODING: Finding = Finding {
     },
     cure: Text {
         en: "Enter the secret exactly as the platform's backend shows it, unless the setting's help says otherwise \
-             (`tollbell channels`); for a `custom` channel, set `verify.secret` to how it is written.",
-        zh: "请原样填写平台后台显示的密钥，除非该项说明（`tollbell channels`）另有要求；自定义渠道请在 `verify.secret` 中写明其编码方式。",
+             (`tollbell channels`); where the channel's own settings describe the protocol, say there how it is written.",
+        zh: "请原样填写平台后台显示的密钥，除非该项说明（`tollbell channels`）另有要求；若协议由渠道配置自行描述，请在其中写明密钥的编码方式。",
     },
     probes: &[Probe::Undo(in_other_encodings)],
 };
@@ -228,6 +229,9 @@ enum Writing {
 impl Writing {
     const ALL: [Self; 5] = [Self::Plain, Self::Hex, Self::UpperHex, Self::Base64, Self::Base64Url];
 
+    /// Those that are read, each with the other case or alphabet.
+    const READ: [Self; 3] = [Self::Plain, Self::Hex, Self::Base64];
+
     fn name(self) -> &'static str {
         match self {
             Self::Plain => "plain",
@@ -238,15 +242,31 @@ impl Writing {
         }
     }
 
+    /// The bytes that a text stands for; none when it is not written so.
     fn read(self, text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         let bytes = match self {
             Self::Plain => Some(text.to_vec()),
-            Self::Hex => unhex(text),
-            Self::Base64 => STANDARD.decode(text).ok(),
-            Self::Base64Url => URL_SAFE.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text)).ok(),
-            Self::UpperHex => None,
+            Self::Hex | Self::UpperHex => unhex(text),
+            Self::Base64 | Self::Base64Url => {
+                let url = |_| URL_SAFE.decode(text).or_else(|_| URL_SAFE_NO_PAD.decode(text));
+                STANDARD.decode(text).or_else(url).ok()
+            }
         };
         bytes.filter(|bytes| !bytes.is_empty()).map(Zeroizing::new)
+    }
+
+    /// The bytes that a text stands for, or as many that nobody knows when it is not written so: how much is tried says
+    /// nothing of the secret.
+    fn read_or_blind(self, text: &[u8]) -> Zeroizing<Vec<u8>> {
+        self.read(text).unwrap_or_else(|| {
+            let bytes = match self {
+                Self::Plain => text.len(),
+                Self::Hex | Self::UpperHex => text.len() / 2,
+                Self::Base64 | Self::Base64Url => text.len() * 3 / 4,
+            };
+            let digest = Zeroizing::new(DigestHash::Sha512.of(&[self.name().as_bytes(), text]));
+            Zeroizing::new(digest.iter().copied().cycle().take(bytes).collect())
+        })
     }
 
     fn write(self, bytes: &[u8]) -> Zeroizing<Vec<u8>> {
@@ -271,25 +291,22 @@ fn in_other_encodings(case: &Case<'_>) -> Vec<Undo> {
         return Vec::new();
     }
     let mut undone = Vec::new();
-    for secret in slots::secrets(case.platform, &case.settings) {
+    let plain = slots::secrets(case.platform, &case.settings).into_iter();
+    for secret in plain.filter(|secret| content_of(&secret.bytes).is_none()) {
         let text = secret.bytes.trim_ascii();
-        let mut seen: Vec<Zeroizing<Vec<u8>>> = vec![Zeroizing::new(text.to_vec())];
-        let mut push = |bytes: Zeroizing<Vec<u8>>, how: String| {
-            if !seen.contains(&bytes) {
-                let facts = vec![("setting", secret.label.clone()), ("how", how)];
-                undone.push(undo(case, &secret, &bytes, facts));
-                seen.push(bytes);
-            }
+        let mut push = |bytes: &[u8], how: String| {
+            let facts = vec![("setting", secret.label.clone()), ("how", how)];
+            undone.push(undo(case, &secret, bytes, facts));
         };
-        for from in Writing::ALL {
-            let Some(bytes) = from.read(text) else { continue };
-            for to in Writing::ALL {
-                push(to.write(&bytes), format!("{} → {}", from.name(), to.name()));
+        for from in Writing::READ {
+            let bytes = from.read_or_blind(text);
+            for to in Writing::ALL.into_iter().filter(|to| *to != from) {
+                push(&to.write(&bytes), format!("{} → {}", from.name(), to.name()));
             }
         }
         // `whsec_…`: what stands before the last of these is a name.
         if let Some(at) = text.iter().rposition(|byte| *byte == b'_') {
-            push(Zeroizing::new(text[at + 1..].to_vec()), format!("…_ → {}", Writing::Plain.name()));
+            push(&text[at + 1..], format!("…_ → {}", Writing::Plain.name()));
         }
     }
     undone.extend(read_otherwise(case));

@@ -200,7 +200,8 @@ fn a_merchants_certificate_in_place_of_the_platforms_is_called_so() {
                 continue;
             }
             let facts = linted(&own, &[&holder], "merchant_certificate");
-            assert_eq!((fact(&facts, "setting"), fact(&facts, "serial")), (setting.name, "4D00"), "{}", platform.kind);
+            assert_eq!(fact(&facts, "setting"), setting.name, "{}", platform.kind);
+            assert!(fact(&facts, "serial").ends_with("4D00"), "{facts:?}");
             // By its number alone, when that is another merchant's of the same platform.
             let mut sibling = World::new("b", platform, (platform.simulate)().settings());
             let id = platform.settings.iter().find(|one| one.is_required && one.kind == SettingKind::Text);
@@ -303,8 +304,10 @@ fn two_secrets_that_both_fail_are_told_alike() {
         let told = |turn: u8| {
             let change = |settings: Settings, secret: &Secret| {
                 // Drawn anew, letter by letter of the same sort, so that it is as good as the first.
-                let changed: Vec<u8> = secret.bytes.iter().map(|byte| turned(*byte, turn)).collect();
-                secret.replaced(&settings, &changed)
+                let name = secret.bytes.iter().rposition(|byte| *byte == b'_').map_or(0, |at| at + 1);
+                let (name, rest) = secret.bytes.split_at(name);
+                let changed: Vec<u8> = rest.iter().map(|byte| turned(*byte, turn)).collect();
+                secret.replaced(&settings, &[name, &changed].concat())
             };
             let plain = slots::secrets(platform, &settings).into_iter().filter(|one| content_of(&one.bytes).is_none());
             let settings = plain.fold(settings.clone(), |settings, secret| change(settings, &secret));
