@@ -7,6 +7,7 @@ mod login;
 pub mod strength;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,12 @@ pub trait Channel: Send + Sync {
 
     /// Public facts about the configured keys (fingerprints, sizes, expiry), for people.
     fn keys(&self) -> Vec<KeyNote>;
+
+    /// The same channel with every key that has ended according to the configuration, to say that one of these is what
+    /// a refused message was signed with; none when no key has an end. Nothing is ever accepted by it.
+    fn endless(&self) -> Option<Arc<dyn Channel>> {
+        None
+    }
 
     /// How the platform is asked for a key that [`Verdict::NeedsKey`] names; none when the platform has no such
     /// way, or this channel is not configured for it.

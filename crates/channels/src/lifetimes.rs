@@ -157,6 +157,10 @@ impl Channel for Lifetimes {
         self.whole.keys().into_iter().map(ending).collect()
     }
 
+    fn endless(&self) -> Option<Arc<dyn Channel>> {
+        Some(self.whole.clone())
+    }
+
     fn key_source(&self) -> Option<&dyn KeySource> {
         self.whole.key_source().map(|_| self as &dyn KeySource)
     }

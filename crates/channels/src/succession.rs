@@ -168,6 +168,13 @@ impl Channel for Succession {
         notes
     }
 
+    fn endless(&self) -> Option<Arc<dyn Channel>> {
+        let endless = |channel: &Arc<dyn Channel>| channel.endless().unwrap_or_else(|| channel.clone());
+        let former = |former: &Former| Former { channel: endless(&former.channel), until: Timestamp::MAX };
+        let former = self.former.iter().map(former).collect();
+        Some(Arc::new(Self { current: endless(&self.current), former }))
+    }
+
     /// The platform is asked with the credential of now, whichever key a message showed.
     fn fetch_back(&self) -> Option<&dyn FetchBack> {
         self.current.fetch_back()
