@@ -1,12 +1,11 @@
 //! The search: one mistake, then two.
 
-use std::rc::Rc;
-
 use super::{
     Case, Configured, Diagnosis, Effort, Evidence, FINDINGS, Facts, Finding, Found, Held, OPERATIONS_MAX, Otherwise,
     Outcome, Probe, Question, Undo, VERIFICATION_COST, WORK_MAX, shown,
 };
 use crate::channel::{Channel, Rejection, Verdict};
+use crate::lifetimes::Lifetimes;
 use crate::model::{RawRequest, Timestamp};
 use crate::signature::trial::{self, Trial};
 
@@ -170,13 +169,14 @@ impl Search {
         match otherwise {
             Otherwise::Request(request) => other.request = request,
             Otherwise::Time(now) => other.now = now,
+            Otherwise::Endless => other.channel = Held::Built(case.channel.endless()?),
             Otherwise::Channel(index) => {
                 let Configured { id, platform, settings, channel } = *case.others.get(index)?;
                 (other.id, other.platform, other.settings) = (id, platform, settings.clone());
                 other.channel = Held::Configured(channel);
             }
             Otherwise::Settings(settings) => {
-                other.channel = Held::Built(Rc::from((case.platform.build)(&settings).ok()?));
+                other.channel = Held::Built(Lifetimes::build(case.platform.build, &settings).ok()?);
                 other.settings = *settings;
             }
         }
@@ -198,7 +198,7 @@ impl Search {
                 let offered = trial.claimed.iter().map(Vec::as_slice);
                 let claimed: Vec<&[u8]> = signing.claimed.as_deref().map_or_else(|| offered.collect(), |own| vec![own]);
                 for claimed in claimed {
-                    if self.has_room(operations, bytes) && trial.would_hold(&signing.signed, claimed) {
+                    if self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed) {
                         return Some(signing.facts);
                     }
                 }

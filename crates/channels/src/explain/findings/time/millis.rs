@@ -15,7 +15,7 @@ use crate::form::{Form, encode};
 use crate::model::RawRequest;
 use crate::settings::tree::Tree;
 use crate::settings::{SettingValue, Settings, Text};
-use crate::signature::trial::Part;
+use crate::signature::trial::{How, Part};
 
 /// Most times of a message that are tried in the other unit.
 const TIMES_MAX: usize = 4;
@@ -183,7 +183,7 @@ fn signed_in_other_unit(case: &Case<'_>) -> Option<Facts> {
         let mut checks = trials.iter().filter(|trial| !trial.held).take(CHECKS_MAX);
         checks.any(|trial| {
             let signed: Vec<Part> = trial.signed.iter().map(|part| with_text(part, &short, &digits.text)).collect();
-            trial.claimed.iter().take(CHECKS_MAX).any(|claimed| trial.would_hold(&signed, claimed))
+            trial.claimed.iter().take(CHECKS_MAX).any(|claimed| trial.would_hold(How::Own, &signed, claimed))
         })
     };
     seconds.take(TIMES_MAX).find(is_signed).map(facts)
