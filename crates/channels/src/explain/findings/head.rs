@@ -4,6 +4,7 @@
 //! No platform is named here. Which headers one needs is learnt from what its channel misses, and from the names that
 //! came in their place.
 
+mod members;
 mod missing;
 mod outside;
 mod pairs;

@@ -1,5 +1,7 @@
 //! The stage on which findings are tested: every platform, its other side, and a channel that trusts it.
 
+use std::sync::LazyLock;
+
 use crate::channel::{Answer, Channel, KeyNote, Likeness, Rejection, Verdict};
 use crate::explain::{Configured, Diagnosis, Kept, Outcome, Question, explain};
 use crate::model::{AckMatch, AppReply, RawRequest, Reply, Timestamp};
@@ -20,13 +22,15 @@ pub(super) struct Stage {
     pub(super) channel: Box<dyn Channel>,
 }
 
-/// Every platform.
-pub(super) fn stages() -> Vec<Stage> {
-    PLATFORMS.into_iter().map(|platform| Stage::new(platform)).collect()
+/// Every platform, made once: some keys take their time.
+pub(super) fn stages() -> &'static [Stage] {
+    static STAGES: LazyLock<Vec<Stage>> =
+        LazyLock::new(|| PLATFORMS.into_iter().map(|platform| Stage::new(platform)).collect());
+    &STAGES
 }
 
 impl Stage {
-    fn new(platform: &'static Platform) -> Self {
+    pub(super) fn new(platform: &'static Platform) -> Self {
         let side = (platform.simulate)();
         let settings = side.settings();
         let channel = (platform.build)(&settings).unwrap();

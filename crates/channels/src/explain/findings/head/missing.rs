@@ -63,7 +63,7 @@ pub(in crate::explain::findings) static HEAD_NOT_KEPT: Finding = Finding {
 };
 
 fn lost(case: &Case<'_>) -> Option<Facts> {
-    let header = needed(case).filter(|_| case.kept.has_head && is_message(&case.request.body))?;
+    let header = needed(case).filter(|_| case.kept.has_head)?;
     // It may be here under another name, with something else wrong beside it.
     let comes_further = |otherwise: Otherwise| match otherwise {
         Otherwise::Request(request) => needed_by(case, &request).as_ref() != Some(&header),
@@ -73,28 +73,32 @@ fn lost(case: &Case<'_>) -> Option<Facts> {
         return None;
     }
     // Another channel's message would miss it, too.
-    let is_anothers = |likeness: Likeness| likeness != Likeness::No;
-    if case.others.iter().any(|other| is_anothers(other.channel.recognise(&case.request))) {
+    if case.others.iter().any(|other| other.channel.recognise(&case.request) != Likeness::No) {
         return None;
     }
     Some(vec![("header", quote(header.as_str()))])
 }
 
 fn not_kept(case: &Case<'_>) -> Option<Facts> {
-    let header = needed(case).filter(|_| !case.kept.has_head && is_message(&case.request.body))?;
+    let header = needed(case).filter(|_| !case.kept.has_head)?;
     Some(vec![("header", quote(header.as_str()))])
 }
 
-/// The first header that the channel misses; with a media type where none came.
+/// The first header that the channel misses in a message; with a media type where none came.
 fn needed(case: &Case<'_>) -> Option<HeaderName> {
-    match case.rejection()? {
-        Rejection::Missing { .. } => needed_by(case, &case.request),
+    let requests = match case.rejection()? {
+        Rejection::Missing { .. } => vec![case.request.clone()],
         Rejection::MediaType { .. } => {
-            let typed = media_types(&case.request.body).into_iter().map(|one| with_media_type(&case.request, one));
-            typed.into_iter().find_map(|request| needed_by(case, &request))
+            let types = media_types(&case.request.body).into_iter();
+            types.map(|one| with_media_type(&case.request, one)).collect()
         }
-        _ => None,
-    }
+        _ => Vec::new(),
+    };
+    requests.iter().find_map(|request| {
+        let header = needed_by(case, request)?;
+        let is_known = || case.channel.recognise(&with_header(request, &header, NO_VALUE)) != Likeness::No;
+        (is_message(&request.body) || is_known()).then_some(header)
+    })
 }
 
 /// The header without which the channel does not go on, told from a field of the body by giving it one.

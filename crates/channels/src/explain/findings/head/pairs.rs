@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use super::members;
 use crate::channel::{Rejection, quote};
 use crate::explain::{Case, Finding, Otherwise, Outcome, Probe, Undo};
 use crate::form::{Form, Limits, Pair, written};
@@ -60,6 +61,7 @@ struct Carried<'r> {
 fn without_strangers(case: &Case<'_>) -> Vec<Undo> {
     let Some(rejection) = case.rejection() else { return Vec::new() };
     let mut undone = behind_second_mark(case);
+    undone.extend(members::without_strangers(case));
     let Some(carried) = Carried::of(&case.request) else { return undone };
     undone.extend(carried.named(case));
     undone.extend(carried.twins(case, rejection));

@@ -10,6 +10,7 @@ use crate::explain::findings::tests::{Refuses, Stage, at, stages};
 use crate::explain::{Evidence, Kept};
 use crate::form::{Form, Limits};
 use crate::model::RawRequest;
+use crate::platforms::PLATFORMS;
 use crate::settings::{SettingValue, Settings};
 
 /// Headers that are the platform's: neither a proxy's nor the type of the body.
@@ -254,7 +255,7 @@ fn junk_misses_no_header() {
 #[test]
 fn a_channel_for_another_platforms_message_misses_no_header() {
     let stages = stages();
-    for stage in &stages {
+    for stage in stages {
         for other in stages.iter().filter(|other| other.platform.kind != stage.platform.kind) {
             let request = other.callback();
             // Where the other one is configured too, it is whose the message is.
@@ -300,6 +301,30 @@ fn parameters_of_others_are_named() {
         damages
     });
     assert!(concerned >= 7, "{concerned}");
+}
+
+#[test]
+fn parameters_of_others_in_an_object_are_named() {
+    let concerned = finds("query_mixed", |request| {
+        let body = std::str::from_utf8(&request.body).unwrap();
+        let Some(inner) = body.strip_prefix('{').and_then(|body| body.strip_suffix('}')) else { return Vec::new() };
+        // Where the query is the platform's, nothing of the URL's own is in it.
+        let query = |own: &str| request.query.is_none().then(|| own.to_owned());
+        let put = |body: String, query: Option<String>| RawRequest {
+            body: body.into(),
+            query: query.or_else(|| request.query.clone()),
+            ..request.clone()
+        };
+        let mut damages = vec![
+            ("before".to_owned(), put(format!(r#"{{"act":"pay",{inner}}}"#), None)),
+            ("behind".to_owned(), put(format!(r#"{{{inner},"act":"pay"}}"#), None)),
+        ];
+        if let Some(query) = query("act=pay&shop=7") {
+            damages.push(("from the URL".to_owned(), put(format!(r#"{{{inner},"shop":7,"act":"pay"}}"#), Some(query))));
+        }
+        damages
+    });
+    assert!(concerned > 20, "{concerned}");
 }
 
 #[test]
@@ -433,15 +458,13 @@ fn a_path_that_a_proxy_changed_is_found() {
 
 #[test]
 fn a_refusal_on_purpose_is_the_platforms_probe() {
-    let stage = stages().remove(0);
     for (rejection, is_probe) in [(Rejection::Probe, true), (Rejection::Signature, false)] {
         let channel: Box<dyn Channel> = Box::new(Refuses(rejection));
-        let stage = Stage { channel, ..stages().remove(0) };
+        let stage = Stage { channel, ..Stage::new(PLATFORMS[0]) };
         let diagnosis = stage.explained(&stage.callback(), at());
         let found = diagnosis.findings.iter().any(|found| found.finding.id == "probe");
         assert_eq!(found, is_probe);
     }
-    drop(stage);
 }
 
 #[test]

@@ -39,16 +39,16 @@ const ZONE_SLACK: i64 = 60;
 pub(in crate::explain::findings) static CLOCK_WRONG: Finding = Finding {
     id: "clock_wrong",
     title: Text {
-        en: "genuine, but its own time {signed_at} lies {seconds} s from the time of the check, {checked_at} ({likelier})",
-        zh: "签名有效，但通知自带的时间 {signed_at} 与验签时间 {checked_at} 相差 {seconds} 秒（{likelier}）",
+        en: "genuine, but its own time {signed_at} lies {seconds} s from the time of the check, {checked_at}",
+        zh: "签名有效，但通知自带的时间 {signed_at} 与验签时间 {checked_at} 相差 {seconds} 秒",
     },
     cause: Text {
-        en: "clock_behind: the message is from our future, so the clock here is behind (or the sender's ahead). clock_ahead: it \
+        en: "`likelier` names the best explanation. clock_behind: the message is from our future, so the clock here is behind (or the sender's ahead). clock_ahead: it \
              is late by minutes; the clock here is ahead, or the way took long. time_zone: the gap is a whole number of \
              half hours; a clock was set to local time as if it were UTC. delivery: it is late by hours; a queue, a \
              script or a person sent an old message again. replay: it was in time when it was received, and is only checked \
              late.",
-        zh: "clock_behind：通知的时间在本机的“未来”，说明本机时钟偏慢（或发送方偏快）。clock_ahead：晚了几分钟，本机时钟偏快，\
+        zh: "`likelier` 给出最可能的原因。clock_behind：通知的时间在本机的“未来”，说明本机时钟偏慢（或发送方偏快）。clock_ahead：晚了几分钟，本机时钟偏快，\
              或转发耗时过长。time_zone：相差整数个半小时，时钟把本地时间当成了 UTC。delivery：晚了数小时，是队列、脚本或人工\
              重新发送的旧通知。replay：收到时并未过期，只是现在才检查。",
     },

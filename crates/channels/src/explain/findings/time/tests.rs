@@ -247,7 +247,7 @@ fn a_channel_that_expects_the_other_unit_is_found() {
 
 #[test]
 fn digits_that_touch_others_are_no_time() {
-    let mut request = stages().remove(0).callback();
+    let mut request = stages()[0].callback();
     request.headers.clear();
     request.query = Some("a=1700000000&b=17000000001&c=x1700000000&d=1700000000123&e=0000000001&f=-1700000000".into());
     request.body = Bytes::from_static(b"{\"t\":1700000000}");
