@@ -231,6 +231,13 @@ pub(super) fn spend() {
     });
 }
 
+/// Makes checks that nobody but a listener needs.
+pub(crate) fn when_heard(call: impl FnOnce()) {
+    if HEARD.with_borrow(Option::is_some) {
+        call();
+    }
+}
+
 /// Tells a check, when somebody listens.
 pub(super) fn tell(make: impl FnOnce() -> Trial) {
     HEARD.with_borrow_mut(|heard| {

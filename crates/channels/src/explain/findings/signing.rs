@@ -119,7 +119,10 @@ pub(super) static SIGNATURE_ENCODING: Finding = Finding {
              `base64_encode()` for base64, without the `true` for hexadecimal.",
         zh: "请在签名一方按平台文档编码：PHP 中 base64 用 `base64_encode(hash_hmac(…, true))`，十六进制则不要加 `true`。",
     },
-    probes: &[Probe::Undo(written::other_encoding)],
+    probes: &[
+        Probe::Undo(written::other_encoding),
+        Probe::Sign(|case, trial| variants::of(case, trial, variants::encoding)),
+    ],
 };
 
 /// Another order.

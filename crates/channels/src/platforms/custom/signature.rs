@@ -124,8 +124,9 @@ pub(super) struct Found {
     pub(super) candidates: Vec<Candidate>,
     /// The pairs beside them.
     pub(super) pairs: Vec<(String, String)>,
-    /// Whether a signature decodes and is as long as no key's own: another key's, perhaps one of before.
-    has_foreign: bool,
+    /// Signatures that decode and are as long as no key's own: another key's, perhaps one of before, or another
+    /// algorithm's. Where nothing else was found they prove nothing.
+    pub(super) foreign: Vec<Candidate>,
 }
 
 /// What tells signatures from other texts.
@@ -167,7 +168,7 @@ impl Carrier {
         }
     }
 
-    /// Reads the signatures of a message or item.
+    /// Reads the signatures of a message or item. There is one at least, be it foreign.
     pub(super) fn read(
         &self,
         message: &Message<'_>,
@@ -181,11 +182,8 @@ impl Carrier {
             }
             self.read_text(&text, takes, &mut found)?;
         }
-        if !found.candidates.is_empty() {
+        if !found.candidates.is_empty() || !found.foreign.is_empty() {
             return Ok(found);
-        }
-        if found.has_foreign {
-            return Err(Rejection::Signature);
         }
         Err(self.unknown_key(&found).unwrap_or_else(|| missing(&self.from)))
     }
@@ -223,10 +221,11 @@ impl Carrier {
             if found.candidates.len() == CANDIDATES_MAX {
                 return Err(refused());
             }
-            if takes.length(bytes.len()) {
-                found.candidates.push(Candidate { key: key.map(str::to_owned), bytes });
-            } else {
-                found.has_foreign = true;
+            let candidate = Candidate { key: key.map(str::to_owned), bytes };
+            if takes.length(candidate.bytes.len()) {
+                found.candidates.push(candidate);
+            } else if found.foreign.len() < CANDIDATES_MAX {
+                found.foreign.push(candidate);
             }
             Ok(())
         };

@@ -21,3 +21,5 @@ pub(super) fn request(body: &str) -> RawRequest {
 
 #[cfg(feature = "simulate")]
 mod keyed;
+#[cfg(feature = "simulate")]
+mod public;

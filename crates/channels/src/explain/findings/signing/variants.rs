@@ -245,6 +245,23 @@ pub(super) fn digest_case(checked: &Checked<'_>) -> Vec<Variant> {
     flipped.map(variant).collect()
 }
 
+/// The signature in another encoding, where its text is what is compared.
+pub(super) fn encoding(checked: &Checked<'_>) -> Vec<Variant> {
+    if !checked.is_keyed() || checked.is_hmac() {
+        return Vec::new();
+    }
+    let mut variants = Vec::new();
+    for claimed in &checked.trial.claimed {
+        let Ok(text) = std::str::from_utf8(claimed) else { continue };
+        let field = super::written::field_of(&checked.case.request, text).unwrap_or_default();
+        for (other, came) in super::written::encodings(text) {
+            let variant = Variant { claimed: Some(other.into_bytes()), ..Variant::noted(checked.trial.signed.clone(), came) };
+            variants.push(variant.with("field", field.as_bytes()));
+        }
+    }
+    variants
+}
+
 /// The words for an order.
 fn order_words(order: Order) -> (&'static str, &'static str) {
     match order {

@@ -82,22 +82,32 @@ pub(super) fn other_case(case: &Case<'_>) -> Vec<Undo> {
 /// The signatures in another encoding.
 pub(super) fn other_encoding(case: &Case<'_>) -> Vec<Undo> {
     rewritten(case, |text| {
-        let facts = |came: &str| vec![("how", came.to_owned()), ("how_zh", came.to_owned())];
-        if let Some(bytes) = of_hex(text) {
-            return vec![(STANDARD.encode(bytes), facts("hex"))];
-        }
-        let Some(bytes) = of_base64(text) else { return Vec::new() };
-        let is_url = text.contains(['-', '_']);
-        let is_padded = text.len().is_multiple_of(4);
-        let name = if is_url { "base64url" } else { "base64" };
-        let came = if is_padded { name.to_owned() } else { format!("{name} (no =)") };
-        let own = hex(&bytes);
-        let mut others = vec![(own.to_ascii_uppercase(), facts(&came)), (own, facts(&came))];
-        if is_url || !is_padded {
-            others.insert(0, (STANDARD.encode(&bytes), facts(&came)));
-        }
-        others
+        let facts = |came: String| vec![("how", came.clone()), ("how_zh", came)];
+        encodings(text).into_iter().map(|(text, came)| (text, facts(came))).collect()
     })
+}
+
+/// The bytes of a text in other encodings, with the name of its own.
+pub(super) fn encodings(text: &str) -> Vec<(String, String)> {
+    if let Some(bytes) = of_hex(text) {
+        return vec![(STANDARD.encode(bytes), "hex".to_owned())];
+    }
+    let Some(bytes) = of_base64(text) else { return Vec::new() };
+    let is_url = text.contains(['-', '_']);
+    let is_padded = text.len().is_multiple_of(4);
+    let name = if is_url { "base64url" } else { "base64" };
+    let came = if is_padded { name.to_owned() } else { format!("{name} (no =)") };
+    let own = hex(&bytes);
+    let mut others = vec![(own.to_ascii_uppercase(), came.clone()), (own, came.clone())];
+    if is_url || !is_padded {
+        others.insert(0, (STANDARD.encode(&bytes), came));
+    }
+    others
+}
+
+/// The name under which a signature stands in the request.
+pub(super) fn field_of(request: &RawRequest, signature: &str) -> Option<String> {
+    found(request).into_iter().find(|found| found.text == signature).map(|found| found.field)
 }
 
 /// How many hexadecimal digits the request's signature has, where there is one.
