@@ -109,6 +109,13 @@ fn a_genuine_message_is_genuine_in_every_form() {
         assert_eq!((&told["chosen_by"], &told["is_explained"]), (&chosen.into(), &true.into()), "{form}");
         assert!(told["signed"].as_array().unwrap().iter().any(|signed| signed["held"] == true), "{form}: {told:#}");
     }
+    // As `sample` writes it, with the channel's own test keys.
+    let place = tempfile::tempdir().unwrap();
+    let place = place.path();
+    run(place, &["init", "--platform", "wechat_pay", "--set", "address=unix:/nowhere", "--set", "script=/x.php"], b"");
+    let sample = run(place, &["sample", "wechat_pay"], b"").with(OK);
+    let told = run(place, &["explain", "-", "--json"], sample.as_bytes()).json(OK);
+    assert_eq!((&told["outcome"], &told["copy"]["form"]), (&"genuine".into(), &"curl".into()), "{told:#}");
     // As a file, for people, in both languages; without any inbox, and none is made.
     fs::write(world.path("callback.http"), wire("/notify/alipay", &request)).unwrap();
     let out = explain(&world, &["callback.http"], b"").with(OK);
@@ -422,11 +429,11 @@ fn what_was_not_kept_whole_is_not_judged() {
     let _gateway = world.start();
     let large = "POST /notify/alipay HTTP/1.1\r\nhost: x\r\ncontent-length: 99999999\r\n\r\n";
     exchange(world.address, large.as_bytes()).unwrap();
-    let row = |reason: &str| {
+    let row = |world: &World, reason: &str| {
         let rows = world.json(&["rejections"]);
         rows.into_iter().find(|row| row["reason"] == reason)
     };
-    let id = wait_for("the refusal", || row("too_large"))["id"].as_str().unwrap().to_owned();
+    let id = wait_for("the refusal", || row(&world, "too_large"))["id"].as_str().unwrap().to_owned();
     let told = explain(&world, &[&id, "--json"], b"").json(FAILED);
     assert_eq!((&told["outcome"], &told["effort"]), (&"no_body".into(), &Value::Null), "{told:#}");
     let out = explain(&world, &[&id], b"").with(FAILED);
@@ -435,7 +442,7 @@ fn what_was_not_kept_whole_is_not_judged() {
     let mut request = forged(&world.payment("A-1", 1000));
     request.headers.insert("authorization", HeaderValue::from_static("Bearer sesame-4711"));
     exchange(world.address, &wire("/notify/alipay?token=sesame-4711", &request)).unwrap();
-    let id = wait_for("the refusal", || row("signature"))["id"].as_str().unwrap().to_owned();
+    let id = wait_for("the refusal", || row(&world, "signature"))["id"].as_str().unwrap().to_owned();
     let told = explain(&world, &[&id, "--json"], b"").json(FAILED);
     assert_eq!((&told["is_redacted"], &told["outcome"]), (&true.into(), &"refused".into()), "{told:#}");
     let out = explain(&world, &[&id], b"").with(FAILED);
@@ -502,7 +509,7 @@ fn the_records_tell_of_repetitions_and_wrong_answers() {
 
 #[test]
 fn the_records_tell_of_hundredfold_amounts_and_late_news() {
-    let mut world = lonely("");
+    let world = lonely("");
     let _gateway = world.start();
     let at = now();
     let story = |kind, minor, serial, seconds| Story {
