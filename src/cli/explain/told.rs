@@ -142,7 +142,8 @@ impl Page {
 
     fn outcome(&mut self, whole: &Whole<'_>, judged: &Judged) {
         if judged.is_challenge {
-            return self.line(&Message::new("explain.challenge"));
+            self.line(&Message::new("explain.challenge"));
+            return;
         }
         let why = visible(&refusal(&judged.diagnosis.outcome).unwrap_or_default());
         let is_notification = matches!(whole.subject.origin, Origin::Notification(_));
