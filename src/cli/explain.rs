@@ -10,7 +10,6 @@ mod registry;
 mod subject;
 mod told;
 
-use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 

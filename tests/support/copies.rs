@@ -68,7 +68,8 @@ pub(crate) fn har(path: &str, request: &RawRequest, at: &str) -> Value {
 }
 
 pub(crate) fn print_r(fields: &[(String, String)]) -> String {
-    let lines: String = fields.iter().map(|(name, value)| format!("    [{name}] => {value}\n")).collect();
+    let lines: Vec<String> = fields.iter().map(|(name, value)| format!("    [{name}] => {value}\n")).collect();
+    let lines = lines.concat();
     format!("[2026-11-21 10:00:00] notify: Array\n(\n{lines})\n")
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use tollbell_channels::channel::Rejection;
 use tollbell_channels::explain::{Evidence, Found, Outcome, Signed};
-use tollbell_channels::model::Proof;
+use tollbell_channels::model::{Proof, Timestamp};
 
 use super::chosen::{Chosen, Judged, TimeFrom};
 use super::subject::{Origin, Reading, form_name};
@@ -77,11 +77,11 @@ impl Page {
         match &whole.subject.origin {
             Origin::Rejection(record) => {
                 let message = Message::new("explain.subject_rejection");
-                self.line(&message.with("id", record.id).with("at", record.received_at));
+                self.line(&message.with("id", record.id).with("at", seconds(record.received_at)));
             }
             Origin::Notification(record) => {
                 let message = Message::new("explain.subject_notification");
-                self.line(&message.with("id", record.id).with("at", record.received_at));
+                self.line(&message.with("id", record.id).with("at", seconds(record.received_at)));
             }
             Origin::Copy(name) => {
                 let reading = match &whole.answer {
@@ -102,7 +102,9 @@ impl Page {
         let message = message.with("platform", pick(channel.platform.name, lang));
         self.line(&message.with("why", lang.fixed(why_chosen(judged.chosen))));
         self.line(
-            &Message::new("explain.time").with("at", judged.at).with("why", lang.fixed(why_time(judged.time_from))),
+            &Message::new("explain.time")
+                .with("at", seconds(judged.at))
+                .with("why", lang.fixed(why_time(judged.time_from))),
         );
         if judged.time_from == TimeFrom::Message {
             self.line(&Message::new("explain.time_unknown"));
@@ -140,7 +142,8 @@ impl Page {
 
     fn outcome(&mut self, whole: &Whole<'_>, judged: &Judged) {
         if judged.is_challenge {
-            return self.line(&Message::new("explain.challenge"));
+            self.line(&Message::new("explain.challenge"));
+            return;
         }
         let why = visible(&refusal(&judged.diagnosis.outcome).unwrap_or_default());
         let is_notification = matches!(whole.subject.origin, Origin::Notification(_));
@@ -347,6 +350,11 @@ impl Page {
 fn tame(found: &Found) -> Found {
     let facts = found.facts.iter().map(|(name, value)| (*name, cut(&visible(value), FACT_CHARS)));
     Found { facts: facts.collect(), ..found.clone() }
+}
+
+/// A time without fractions.
+fn seconds(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// The first characters, with a sign where there are more.
