@@ -45,8 +45,7 @@ amount = { value = "form:sum", currency = "EUR", form = "decimal-string" }
 "missed" = "payment.failed"
 "#;
 
-static PRESET: LazyLock<Preset> =
-    LazyLock::new(|| Preset::read(KIND, TEXT).unwrap_or_else(|error| panic!("{error}")));
+static PRESET: LazyLock<Preset> = LazyLock::new(|| Preset::read(KIND, TEXT).unwrap_or_else(|error| panic!("{error}")));
 
 /// It, as any other.
 pub(crate) static PLATFORM: LazyLock<Platform> = LazyLock::new(|| Platform {

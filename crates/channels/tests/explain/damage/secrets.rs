@@ -130,9 +130,8 @@ fn with_public(scene: &Scene<'_>, material: &[u8]) -> Option<Settings> {
     };
     let beside = public.clone().map(|setting| stage.settings.clone().with(setting.name, key(material)));
     let alone = public.clone().map(|setting| alone(setting).with(setting.name, key(material)));
-    let is_due = |settings: &Settings| {
-        (stage.platform.build)(settings).is_ok() && !outcome(scene, settings).is_accepted()
-    };
+    let is_due =
+        |settings: &Settings| (stage.platform.build)(settings).is_ok() && !outcome(scene, settings).is_accepted();
     beside.chain(alone).find(is_due)
 }
 
