@@ -6,6 +6,7 @@ pub mod digest;
 pub mod ed25519;
 pub mod hmac;
 pub mod key;
+mod keyed;
 pub mod own_key;
 pub mod plain_rsa;
 pub mod rsa;

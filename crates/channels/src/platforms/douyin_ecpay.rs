@@ -29,6 +29,7 @@ use crate::json::Json;
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
 use crate::signature::Verified;
+use crate::signature::digest::SecretDigest;
 
 /// Digits of the timestamp: seconds, until the year 2286.
 pub const TIMESTAMP_DIGITS: usize = 10;
@@ -163,10 +164,8 @@ impl Ecpay {
     /// An order keeps the token under which it was paid, so each configured one is tried.
     fn verified(&self, callback: &Callback) -> Option<Verified> {
         let texts = [&callback.timestamp, &callback.nonce, &callback.message].map(String::as_bytes);
-        self.config.tokens.iter().find_map(|token| {
-            let (before, behind) = around(token.secret(), texts);
-            token.verify(&before, &behind, callback.signature.as_bytes(), VARIANT)
-        })
+        let find = |token: &SecretDigest| token.verify_sorted(&texts, callback.signature.as_bytes(), VARIANT);
+        self.config.tokens.iter().find_map(find)
     }
 }
 
@@ -201,11 +200,4 @@ impl Callback {
         }
         Ok(Self { timestamp, nonce, message, kind, signature })
     }
-}
-
-/// What stands before and behind the token, when it and the texts are sorted by their bytes and joined.
-fn around(token: &[u8], mut texts: [&[u8]; 3]) -> (Vec<u8>, Vec<u8>) {
-    texts.sort_unstable();
-    let place = texts.partition_point(|text| *text < token);
-    (texts[..place].concat(), texts[place..].concat())
 }

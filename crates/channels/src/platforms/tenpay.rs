@@ -26,7 +26,6 @@ pub(super) mod simulate;
 mod tests;
 
 use http::Method;
-use zeroize::Zeroizing;
 
 pub(super) use self::reading::{Reading, fact};
 pub(super) use self::settings::{is_app_id, is_merchant};
@@ -152,10 +151,7 @@ impl ApiKey {
         let text = signed_text(flat);
         let verified = match found {
             SignType::Md5 => self.md5.verify(&text, b"", sign.as_bytes(), "md5"),
-            SignType::HmacSha256 => {
-                let text = Zeroizing::new([&text, self.secret()].concat());
-                self.hmac.verify_any(&text, &[&bytes_of(sign)], "hmac-sha256")
-            }
+            SignType::HmacSha256 => self.hmac.verify_with_secret(&text, &[&bytes_of(sign)], "hmac-sha256"),
         };
         verified.ok_or(Rejection::Signature)
     }

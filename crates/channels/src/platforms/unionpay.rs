@@ -33,7 +33,7 @@ use crate::channel::{Answer, Channel, Failure, KeyNote, Ladder, Likeness, Reject
 use crate::form::{Form, Limits, Pair, duplicate};
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
-use crate::signature::digest::{DigestHash, HexCase};
+use crate::signature::digest::DigestHash;
 use crate::signature::{Verified, decode_base64};
 
 /// Largest body. Notices have 3 to 4 kB, half of them the certificate.
@@ -242,9 +242,7 @@ impl UnionPay {
         let signer = trust.signer(certificate, now)?;
         let proven = canonical::ways(sorted).into_iter().find_map(|way| {
             let text = way.text(sorted);
-            DigestHash::Sha256.measured(&[&text]);
-            let hashed = DigestHash::Sha256.hex_of(&[&text], HexCase::Lower);
-            signer.verify(hashed.as_bytes(), &signature, way.name()).map(|verified| (verified, text))
+            signer.verify(DigestHash::Sha256, &text, &signature, way.name()).map(|verified| (verified, text))
         });
         if proven.is_some() {
             trust.remember(&signer);

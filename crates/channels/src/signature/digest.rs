@@ -7,7 +7,8 @@ use md5::Digest as _;
 use zeroize::Zeroizing;
 
 use super::Verified;
-use super::trial::{self, Part, Trial};
+use super::keyed::{self, Arithmetic};
+use super::trial::{self, How, Part, Trial};
 use crate::measure;
 
 /// A digest.
@@ -59,7 +60,8 @@ impl DigestHash {
         measure::step(self.name(), parts.iter().map(|part| part.len()).sum(), || self.of(parts));
     }
 
-    fn name(self) -> &'static str {
+    /// Its name for people.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Md5 => "MD5",
             Self::Sha1 => "SHA1",
@@ -148,15 +150,51 @@ impl SecretDigest {
         let own = self.hash.hex_of(&parts, self.case);
         let held = aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), claimed).is_ok();
         trial::tell(|| {
-            let (secret, hash, case) = (self.secret.clone(), self.hash, self.case);
-            let again = move |parts: &[Part], claimed: &[u8]| {
-                let own = hash.hex_of(&with_secret(parts, &secret), case);
-                aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), claimed).is_ok()
-            };
             let signed = vec![Part::Text(before.to_vec()), Part::Secret, Part::Text(behind.to_vec())];
-            Trial::new(self.hash.name(), &self.label, variant, again).secret(signed, &[claimed], held)
+            Trial::new(self.hash.name(), &self.label, variant, self.again()).secret(signed, &[claimed], held)
         });
         held.then(|| Verified::new(&self.label, variant))
+    }
+
+    /// Checks a digest's text, in constant time, over texts and the secret that are sorted together by their bytes and
+    /// joined. `variant` names the rule that made the texts.
+    pub fn verify_sorted(&self, texts: &[&[u8]], claimed: &[u8], variant: &'static str) -> Option<Verified> {
+        let parts = sorted_with(texts.to_vec(), &self.secret);
+        self.hash.measured(&parts);
+        let own = self.hash.hex_of(&parts, self.case);
+        let held = aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), claimed).is_ok();
+        trial::tell(|| {
+            let again = self.again();
+            let (secret, hash, case) = (self.secret.clone(), self.hash, self.case);
+            let sorted = move |how: How, parts: &[Part], claimed: &[u8]| {
+                if how != How::Own {
+                    return again(how, parts, claimed);
+                }
+                let texts = parts.iter().filter_map(|part| match part {
+                    Part::Text(text) => Some(text.as_slice()),
+                    Part::Secret => None,
+                });
+                let own = hash.hex_of(&sorted_with(texts.collect(), &secret), case);
+                aws_lc_rs::constant_time::verify_slices_are_equal(own.as_bytes(), claimed).is_ok()
+            };
+            let mut texts = texts.to_vec();
+            texts.sort_unstable();
+            let texts = texts.into_iter().map(|text| Part::Text(text.to_vec()));
+            let signed = texts.chain([Part::Secret]).collect();
+            let trial = Trial::new(self.hash.name(), &self.label, variant, sorted).with_secret_place();
+            trial.secret(signed, &[claimed], held)
+        });
+        held.then(|| Verified::new(&self.label, variant))
+    }
+
+    /// Makes the check again, see [`Trial`].
+    fn again(&self) -> impl Fn(How, &[Part], &[u8]) -> bool + 'static {
+        let (secret, own, case) = (self.secret.clone(), Arithmetic::Digest(self.hash), self.case);
+        move |how, parts, claimed| {
+            let own = keyed::output(&secret, own, how, parts).map(|own| Zeroizing::new(case.write(&own)));
+            let own = own.as_ref().map(|own| own.as_bytes());
+            own.is_some_and(|own| aws_lc_rs::constant_time::verify_slices_are_equal(own, claimed).is_ok())
+        }
     }
 
     /// The secret, for rules that need it at another place: where it sorts among values, or as the source of a key.
@@ -165,13 +203,11 @@ impl SecretDigest {
     }
 }
 
-/// The parts' bytes, with the secret at its places.
-fn with_secret<'p>(parts: &'p [Part], secret: &'p [u8]) -> Vec<&'p [u8]> {
-    let bytes = |part: &'p Part| match part {
-        Part::Text(text) => text.as_slice(),
-        Part::Secret => secret,
-    };
-    parts.iter().map(bytes).collect()
+/// Texts and a secret, sorted together by their bytes.
+fn sorted_with<'t>(mut texts: Vec<&'t [u8]>, secret: &'t [u8]) -> Vec<&'t [u8]> {
+    texts.push(secret);
+    texts.sort_unstable();
+    texts
 }
 
 /// A piece of a text in which the secret has its place.
@@ -226,10 +262,10 @@ impl DigestKey {
         let is_match = |digest: &&[u8]| aws_lc_rs::constant_time::verify_slices_are_equal(&own, digest).is_ok();
         let held = digests.iter().any(is_match);
         trial::tell(|| {
-            let (secret, hash) = (self.secret.clone(), self.hash);
-            let again = move |parts: &[Part], claimed: &[u8]| {
-                let own = hash.of(&with_secret(parts, &secret));
-                aws_lc_rs::constant_time::verify_slices_are_equal(&own, claimed).is_ok()
+            let (secret, own) = (self.secret.clone(), Arithmetic::Digest(self.hash));
+            let again = move |how: How, parts: &[Part], claimed: &[u8]| {
+                let own = keyed::output(&secret, own, how, parts);
+                own.is_some_and(|own| aws_lc_rs::constant_time::verify_slices_are_equal(&own, claimed).is_ok())
             };
             let part = |piece: &Piece<'_>| match *piece {
                 Piece::Text(text) => Part::Text(text.to_vec()),

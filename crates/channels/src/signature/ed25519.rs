@@ -7,7 +7,7 @@ use aws_lc_rs::signature::{ED25519, ParsedPublicKey};
 
 use super::Verified;
 use super::key::{Content, TAG_BIT_STRING, TAG_OID, TAG_SEQUENCE, Tlv, der_of, hex, holds_private, sniff, tlv};
-use super::trial::{self, Part, Trial, joined};
+use super::trial::{self, How, Part, Trial, public_text};
 use crate::measure;
 use crate::settings::SettingsError;
 
@@ -76,7 +76,9 @@ impl Ed25519Verifier {
         let held = self.key.verify_sig(message, signature).is_ok();
         trial::tell(|| {
             let key = self.key.clone();
-            let again = move |parts: &[Part], claimed: &[u8]| key.verify_sig(&joined(parts), claimed).is_ok();
+            let again = move |how: How, parts: &[Part], claimed: &[u8]| {
+                public_text(how, None, parts).is_some_and(|text| key.verify_sig(&text, claimed).is_ok())
+            };
             Trial::new("Ed25519", &self.label, variant, again).public_key(message, signature, held)
         });
         held.then(|| Verified::new(&self.label, variant))

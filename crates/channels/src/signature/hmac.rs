@@ -4,9 +4,11 @@
 use std::fmt;
 
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
 use super::Verified;
-use super::trial::{self, Part, Trial, joined};
+use super::keyed::{self, Arithmetic};
+use super::trial::{self, How, Part, Trial};
 use crate::measure;
 
 /// The hash under the HMAC.
@@ -21,7 +23,7 @@ pub enum HmacHash {
 }
 
 impl HmacHash {
-    fn algorithm(self) -> hmac::Algorithm {
+    pub(super) fn algorithm(self) -> hmac::Algorithm {
         match self {
             Self::Sha1 => hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY,
             Self::Sha256 => hmac::HMAC_SHA256,
@@ -56,6 +58,8 @@ impl fmt::Display for HmacHash {
 /// A secret, ready to check and to make tags.
 pub struct HmacKey {
     key: hmac::Key,
+    /// For texts in which it stands as well, and for checks that are made again.
+    secret: Zeroizing<Vec<u8>>,
     label: String,
     hash: HmacHash,
 }
@@ -70,7 +74,8 @@ impl fmt::Debug for HmacKey {
 impl HmacKey {
     /// Prepares a secret. `label` names it in proofs; it is never derived from the secret.
     pub fn new(secret: &[u8], hash: HmacHash, label: &str) -> Self {
-        Self { key: hmac::Key::new(hash.algorithm(), secret), label: label.to_owned(), hash }
+        let key = hmac::Key::new(hash.algorithm(), secret);
+        Self { key, secret: Zeroizing::new(secret.to_vec()), label: label.to_owned(), hash }
     }
 
     /// Its name in proofs.
@@ -91,20 +96,40 @@ impl HmacKey {
     /// Checks whether one of the tags is the message's. The tag is computed once, however many are offered.
     /// `variant` names the rule that made the message.
     pub fn verify_any(&self, message: &[u8], tags: &[&[u8]], variant: &'static str) -> Option<Verified> {
-        measure::step(self.hash.step_name(), message.len(), || hmac::sign(&self.key, message));
-        let own = hmac::sign(&self.key, message);
+        self.check(&[message], tags, variant, || vec![Part::Text(message.to_vec())])
+    }
+
+    /// The same of a message at whose end the secret itself stands.
+    pub fn verify_with_secret(&self, before: &[u8], tags: &[&[u8]], variant: &'static str) -> Option<Verified> {
+        self.check(&[before, &self.secret], tags, variant, || vec![Part::Text(before.to_vec()), Part::Secret])
+    }
+
+    fn check(
+        &self,
+        texts: &[&[u8]],
+        tags: &[&[u8]],
+        variant: &'static str,
+        signed: impl FnOnce() -> Vec<Part>,
+    ) -> Option<Verified> {
+        measure::step(self.hash.step_name(), texts.iter().map(|text| text.len()).sum(), || self.tag(texts));
+        let own = self.tag(texts);
         let is_match = |tag: &&[u8]| aws_lc_rs::constant_time::verify_slices_are_equal(own.as_ref(), tag).is_ok();
         let held = tags.iter().any(is_match);
         trial::tell(|| {
-            let key = self.key.clone();
-            let again = move |parts: &[Part], claimed: &[u8]| {
-                let own = hmac::sign(&key, &joined(parts));
-                aws_lc_rs::constant_time::verify_slices_are_equal(own.as_ref(), claimed).is_ok()
+            let (secret, own) = (self.secret.clone(), Arithmetic::Hmac(self.hash));
+            let again = move |how: How, parts: &[Part], claimed: &[u8]| {
+                let own = keyed::output(&secret, own, how, parts);
+                own.is_some_and(|own| aws_lc_rs::constant_time::verify_slices_are_equal(&own, claimed).is_ok())
             };
-            let trial = Trial::new(self.hash.step_name(), &self.label, variant, again);
-            trial.secret(vec![Part::Text(message.to_vec())], tags, held)
+            Trial::new(self.hash.step_name(), &self.label, variant, again).secret(signed(), tags, held)
         });
         held.then(|| Verified::new(&self.label, variant))
+    }
+
+    fn tag(&self, texts: &[&[u8]]) -> hmac::Tag {
+        let mut context = hmac::Context::with_key(&self.key);
+        texts.iter().for_each(|text| context.update(text));
+        context.sign()
     }
 }
 

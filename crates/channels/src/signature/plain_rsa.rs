@@ -11,9 +11,9 @@ use crypto_bigint::modular::{BoxedMontyForm, BoxedMontyParams};
 use crypto_bigint::{BoxedUint, Odd};
 
 use super::Verified;
-use super::digest::DigestHash;
+use super::digest::{DigestHash, HexCase};
 use super::key::{KeyAlgorithm, PublicKey};
-use super::trial::{self, Part, Trial, joined};
+use super::trial::{self, How, Part, Trial, public_text};
 use crate::measure;
 use crate::settings::SettingsError;
 
@@ -32,6 +32,15 @@ pub const FILLING_BYTES_MIN: usize = 8;
 /// The DER of `DigestInfo` before an MD5 (RFC 8017, section 9.2, note 1).
 const MD5_DIGEST_INFO: &[u8] =
     &[0x30, 0x20, 0x30, 0x0c, 0x06, 0x08, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x02, 0x05, 0x05, 0x00, 0x04, 0x10];
+/// Before a SHA-1.
+const SHA1_DIGEST_INFO: &[u8] =
+    &[0x30, 0x21, 0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00, 0x04, 0x14];
+/// Before a SHA-256.
+const SHA256_DIGEST_INFO: &[u8] =
+    &[0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20];
+/// Before a SHA-512.
+const SHA512_DIGEST_INFO: &[u8] =
+    &[0x30, 0x51, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03, 0x05, 0x00, 0x04, 0x40];
 
 /// A public key that was parsed once.
 pub struct PlainRsa {
@@ -82,6 +91,15 @@ impl PlainRsa {
         }
         measure::step("RSA alone", length, || self.power(signature));
         trial::spend();
+        self.recover_alone(signature)
+    }
+
+    /// The same of a signature whose check counts as an operation already.
+    pub(super) fn recover_alone(&self, signature: &[u8]) -> Option<Recovered<'_>> {
+        let length = self.modulus.len();
+        if signature.len() != length || signature >= self.modulus.as_slice() {
+            return None;
+        }
         let block = last_bytes(&self.power(signature)?, length)?;
         Some(Recovered { block, label: &self.label })
     }
@@ -120,7 +138,16 @@ impl Recovered<'_> {
     pub fn is_payload(&self, payload: &[u8], variant: &'static str) -> Option<Verified> {
         let expected = padded(payload, self.block.len())?;
         let held = self.block == expected;
-        self.tell("RSA without DigestInfo", payload, variant, held, |payload| payload.to_vec());
+        self.tell("RSA without DigestInfo", payload, variant, held, None, |payload| payload.to_vec());
+        held.then(|| Verified::new(self.label, variant))
+    }
+
+    /// Whether the lower-case hexadecimal text of the message's digest was signed, without `DigestInfo`. `variant` names
+    /// the rule that made the message.
+    pub fn is_hex_of(&self, hash: DigestHash, message: &[u8], variant: &'static str) -> Option<Verified> {
+        let expected = padded(hash.hex_of(&[message], HexCase::Lower).as_bytes(), self.block.len())?;
+        let held = self.block == expected;
+        self.tell("RSA without DigestInfo", message, variant, held, Some(hash), |payload| payload.to_vec());
         held.then(|| Verified::new(self.label, variant))
     }
 
@@ -129,8 +156,13 @@ impl Recovered<'_> {
         measure::step("MD5", message.len(), || DigestHash::Md5.of(&[message]));
         let expected = padded(&md5_payload(message), self.block.len())?;
         let held = self.block == expected;
-        self.tell("RSA with MD5", message, variant, held, md5_payload);
+        self.tell("RSA with MD5", message, variant, held, None, md5_payload);
         held.then(|| Verified::new(self.label, variant))
+    }
+
+    /// Whether the text was signed in this way, which is another than the channel's own. Proves nothing.
+    pub(super) fn is_other(&self, how: How, parts: &[Part]) -> bool {
+        other_payload(how, parts).and_then(|payload| padded(&payload, self.block.len())).as_ref() == Some(&self.block)
     }
 
     /// Tells the check; the signature is what this was recovered from, and no other is asked about.
@@ -140,13 +172,17 @@ impl Recovered<'_> {
         text: &[u8],
         variant: &'static str,
         held: bool,
+        first: Option<DigestHash>,
         payload: fn(&[u8]) -> Vec<u8>,
     ) {
         trial::tell(|| {
             let block = self.block.clone();
-            let again =
-                move |parts: &[Part], _: &[u8]| padded(&payload(&joined(parts)), block.len()).as_ref() == Some(&block);
-            let trial = Trial::new(algorithm, self.label, variant, again);
+            let again = move |how: How, parts: &[Part], _: &[u8]| {
+                let own = public_text(how, first, parts).map(|text| payload(&text));
+                let payload = own.or_else(|| other_payload(how, parts));
+                payload.and_then(|payload| padded(&payload, block.len())).as_ref() == Some(&block)
+            };
+            let trial = Trial::new(algorithm, self.label, variant, again).hashed_first(first);
             trial.secret(vec![Part::Text(text.to_vec())], &[&[]], held)
         });
     }
@@ -154,6 +190,23 @@ impl Recovered<'_> {
 
 fn md5_payload(message: &[u8]) -> Vec<u8> {
     [MD5_DIGEST_INFO, &DigestHash::Md5.of(&[message])].concat()
+}
+
+/// What the padding is put around, in a way that names its digest.
+fn other_payload(how: How, parts: &[Part]) -> Option<Vec<u8>> {
+    let texts = trial::with_secret(parts, &[]);
+    let info = |hash: DigestHash| match hash {
+        DigestHash::Md5 => Some(MD5_DIGEST_INFO),
+        DigestHash::Sha1 => Some(SHA1_DIGEST_INFO),
+        DigestHash::Sha256 => Some(SHA256_DIGEST_INFO),
+        DigestHash::Sha512 => Some(SHA512_DIGEST_INFO),
+        DigestHash::Sm3 => None,
+    };
+    match how {
+        How::Rsa(hash) => info(hash).map(|info| [info, &hash.of(&texts)].concat()),
+        How::RsaBare(hash) => Some(hash.hex_of(&texts, HexCase::Lower).into_bytes()),
+        _ => None,
+    }
 }
 
 /// `00 01 ff … ff 00` and the payload; none when the filling would be too short.

@@ -5,12 +5,14 @@ use std::fmt;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     ParsedPublicKey, RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256,
-    RsaKeyPair,
+    RSA_PSS_2048_8192_SHA256, RsaKeyPair,
 };
 
 use super::Verified;
+use super::digest::{DigestHash, HexCase};
 use super::key::{KeyAlgorithm, PublicKey};
-use super::trial::{self, Part, Trial, joined};
+use super::plain_rsa::PlainRsa;
+use super::trial::{self, How, Part, Trial, public_text};
 use crate::measure;
 use crate::settings::SettingsError;
 
@@ -43,6 +45,8 @@ impl RsaHash {
 /// A public key that was parsed once, for one hash.
 pub struct RsaVerifier {
     key: ParsedPublicKey,
+    /// As it was read, for checks that are made again by other arithmetic.
+    public: PublicKey,
     label: String,
     hash: RsaHash,
 }
@@ -77,8 +81,9 @@ impl RsaVerifier {
             RsaHash::Sha256 => &RSA_PKCS1_2048_8192_SHA256,
             RsaHash::Sha1 => &RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
         };
+        let public = key.clone();
         let key = ParsedPublicKey::new(algorithm, key.spki()).map_err(|_| SettingsError::new(setting, "not_a_key"))?;
-        Ok(Self { key, label: label.to_owned(), hash })
+        Ok(Self { key, public, label: label.to_owned(), hash })
     }
 
     /// The hash.
@@ -88,15 +93,56 @@ impl RsaVerifier {
 
     /// Checks a signature over the exact bytes. `variant` names the rule that made the bytes.
     pub fn verify(&self, message: &[u8], signature: &[u8], variant: &'static str) -> Option<Verified> {
-        measure::step(self.hash.step_name(), message.len(), || self.key.verify_sig(message, signature));
-        let held = self.key.verify_sig(message, signature).is_ok();
+        self.check(message, None, message, signature, variant)
+    }
+
+    /// Checks a signature over the lower-case hexadecimal text of the bytes' digest. `variant` names the rule that made the
+    /// bytes.
+    pub fn verify_hashed(
+        &self,
+        first: DigestHash,
+        message: &[u8],
+        signature: &[u8],
+        variant: &'static str,
+    ) -> Option<Verified> {
+        first.measured(&[message]);
+        let hashed = first.hex_of(&[message], HexCase::Lower);
+        self.check(hashed.as_bytes(), Some(first), message, signature, variant)
+    }
+
+    /// Checks a signature over `signed`, which is `message` or the text of its first digest.
+    fn check(
+        &self,
+        signed: &[u8],
+        first: Option<DigestHash>,
+        message: &[u8],
+        signature: &[u8],
+        variant: &'static str,
+    ) -> Option<Verified> {
+        measure::step(self.hash.step_name(), signed.len(), || self.key.verify_sig(signed, signature));
+        let held = self.key.verify_sig(signed, signature).is_ok();
         trial::tell(|| {
-            let key = self.key.clone();
-            let again = move |parts: &[Part], claimed: &[u8]| key.verify_sig(&joined(parts), claimed).is_ok();
-            Trial::new(self.hash.step_name(), &self.label, variant, again).public_key(message, signature, held)
+            let (key, public) = (self.key.clone(), self.public.clone());
+            let again = move |how: How, parts: &[Part], claimed: &[u8]| match public_text(how, first, parts) {
+                Some(text) => key.verify_sig(&text, claimed).is_ok(),
+                None => is_other(&public, how, parts, claimed),
+            };
+            let trial = Trial::new(self.hash.step_name(), &self.label, variant, again).hashed_first(first);
+            trial.public_key(message, signature, held)
         });
         held.then(|| Verified::new(&self.label, variant))
     }
+}
+
+/// Whether a signature is one of the parts by other arithmetic.
+fn is_other(public: &PublicKey, how: How, parts: &[Part], claimed: &[u8]) -> bool {
+    if how == How::RsaPss {
+        let text = public_text(How::Own, None, parts).unwrap_or_default();
+        let key = ParsedPublicKey::new(&RSA_PSS_2048_8192_SHA256, public.spki());
+        return key.is_ok_and(|key| key.verify_sig(&text, claimed).is_ok());
+    }
+    let key = PlainRsa::new("key", public, "");
+    key.is_ok_and(|key| key.recover_alone(claimed).is_some_and(|block| block.is_other(how, parts)))
 }
 
 /// Signs with SHA-256, for our own calls and for the platforms' other side.

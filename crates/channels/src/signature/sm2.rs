@@ -7,7 +7,7 @@ use sm2::dsa::{Signature, VerifyingKey};
 
 use super::Verified;
 use super::key::{KeyAlgorithm, PublicKey};
-use super::trial::{self, Part, Trial, joined};
+use super::trial::{self, How, Part, Trial, public_text};
 use crate::measure;
 use crate::settings::SettingsError;
 
@@ -50,8 +50,9 @@ impl Sm2Verifier {
         let held = self.key.verify(message, &signature).is_ok();
         trial::tell(|| {
             let key = self.key.clone();
-            let again = move |parts: &[Part], claimed: &[u8]| {
-                Signature::from_der(claimed).is_ok_and(|signature| key.verify(&joined(parts), &signature).is_ok())
+            let again = move |how: How, parts: &[Part], claimed: &[u8]| {
+                let (text, signature) = (public_text(how, None, parts), Signature::from_der(claimed));
+                text.zip(signature.ok()).is_some_and(|(text, signature)| key.verify(&text, &signature).is_ok())
             };
             Trial::new("SM2 with SM3", &self.label, variant, again).public_key(message, der, held)
         });

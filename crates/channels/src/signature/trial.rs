@@ -1,12 +1,16 @@
 //! The checks that a verification made, told one by one to whoever explains why none of them held.
 //!
 //! Nothing is told while nobody listens, and what is told changes nothing: a verification that is listened to decides as
-//! any other. A [`Trial`] can be made again over another text, which says what a sender may have signed; it has no way to
-//! a [`super::Verified`], so that nothing is ever accepted by it.
+//! any other. A [`Trial`] can be made again over another text and by other arithmetic, which says what a sender may have
+//! signed; it has no way to a [`super::Verified`], so that nothing is ever accepted by it, and none to what the arithmetic
+//! gives, so that nobody learns what a signature should have been.
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
+
+use super::digest::{DigestHash, HexCase};
+use super::hmac::HmacHash;
 
 /// Most checks of one verification that are kept. A channel with every key that it may have makes fewer.
 pub const TRIALS_MAX: usize = 64;
@@ -18,6 +22,27 @@ pub enum Part {
     Text(Vec<u8>),
     /// The secret has its place here.
     Secret,
+}
+
+/// By which arithmetic a check is made again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The channel's own.
+    Own,
+    /// The channel's own, over the lower-case hexadecimal text of this digest of what was signed.
+    Hashed(DigestHash),
+    /// The channel's own without the digest that it makes of the text first. Where it makes none, nothing holds.
+    Unhashed,
+    /// With a secret: the digest of the parts as they stand.
+    Digest(DigestHash),
+    /// With a secret: the HMAC of the parts under it.
+    Hmac(HmacHash),
+    /// With a public key: RSA with PKCS #1 v1.5 padding around `DigestInfo` and this digest.
+    Rsa(DigestHash),
+    /// With a public key: RSA with that padding around the lower-case hexadecimal text of this digest.
+    RsaBare(DigestHash),
+    /// With a public key: RSA with PSS padding (RFC 8017, section 8.1) and SHA-256.
+    RsaPss,
 }
 
 /// A check that did or did not hold.
@@ -33,14 +58,21 @@ pub struct Trial {
     pub signed: Vec<Part>,
     /// Whether the secret's place among the parts follows from its bytes, so that nobody may be shown it.
     pub is_place_secret: bool,
+    /// Whether the text was opened with a secret, so that nobody may be shown it: with a wrong one, it is made of its bytes.
+    pub is_sealed: bool,
+    /// The digest that is made of the text before it is signed, where the protocol signs a digest's text.
+    pub first: Option<DigestHash>,
     /// The signatures that the request offered, as they were compared: decoded, or as text.
     pub claimed: Vec<Vec<u8>>,
     /// Whether one of them matched.
     pub held: bool,
     /// Whether it takes an operation with a public key, which is dear.
     pub is_public_key: bool,
-    again: Rc<dyn Fn(&[Part], &[u8]) -> bool>,
+    again: Again,
 }
+
+/// Makes a check again: by which arithmetic, over which parts, and the signature.
+type Again = Rc<dyn Fn(How, &[Part], &[u8]) -> bool>;
 
 impl fmt::Debug for Trial {
     /// Says which check, not over what.
@@ -56,12 +88,13 @@ impl fmt::Debug for Trial {
 }
 
 impl Trial {
-    /// A check; `again` makes it over other parts and another signature.
+    /// A check; `again` makes it by other arithmetic, over other parts and another signature. What it cannot do does not
+    /// hold.
     pub(super) fn new(
         algorithm: &'static str,
         key: &str,
         variant: &'static str,
-        again: impl Fn(&[Part], &[u8]) -> bool + 'static,
+        again: impl Fn(How, &[Part], &[u8]) -> bool + 'static,
     ) -> Self {
         Self {
             algorithm,
@@ -69,6 +102,8 @@ impl Trial {
             variant,
             signed: Vec::new(),
             is_place_secret: false,
+            is_sealed: IS_SEALED.get(),
+            first: None,
             claimed: Vec::new(),
             held: false,
             is_public_key: false,
@@ -93,17 +128,29 @@ impl Trial {
         self
     }
 
+    /// The parts where the secret's place follows from its bytes; it is told at the end.
+    pub(super) fn with_secret_place(mut self) -> Self {
+        self.is_place_secret = true;
+        self
+    }
+
+    /// The digest that is made of the text before it is signed.
+    pub(super) fn hashed_first(mut self, first: Option<DigestHash>) -> Self {
+        self.first = first;
+        self
+    }
+
     /// Whether the same key signed this text so. Counts as an operation, see [`listen`].
-    pub(crate) fn would_hold(&self, signed: &[Part], claimed: &[u8]) -> bool {
+    pub(crate) fn would_hold(&self, how: How, signed: &[Part], claimed: &[u8]) -> bool {
         if self.is_public_key {
             OPERATIONS.set(OPERATIONS.get() + 1);
         }
-        (self.again)(signed, claimed)
+        (self.again)(how, signed, claimed)
     }
 }
 
 /// All texts of the parts, one behind the other; for checks without a secret among them.
-pub(super) fn joined(parts: &[Part]) -> Vec<u8> {
+fn joined(parts: &[Part]) -> Vec<u8> {
     let texts = parts.iter().map(|part| match part {
         Part::Text(text) => text.as_slice(),
         Part::Secret => &[],
@@ -111,9 +158,46 @@ pub(super) fn joined(parts: &[Part]) -> Vec<u8> {
     texts.collect::<Vec<_>>().concat()
 }
 
+/// What the channel's own arithmetic with a public key signs in this way. `first` is the digest that it makes of the text
+/// by itself.
+pub(super) fn public_text(how: How, first: Option<DigestHash>, parts: &[Part]) -> Option<Vec<u8>> {
+    let text = joined(parts);
+    let hashed = |hash: DigestHash, text: &[u8]| hash.hex_of(&[text], HexCase::Lower).into_bytes();
+    let own = |text: Vec<u8>| first.map_or_else(|| text.clone(), |first| hashed(first, &text));
+    match how {
+        How::Own => Some(own(text)),
+        How::Hashed(hash) => Some(own(hashed(hash, &text))),
+        How::Unhashed => first.map(|_| text),
+        _ => None,
+    }
+}
+
+/// The parts' bytes, with the secret at its places.
+pub(super) fn with_secret<'p>(parts: &'p [Part], secret: &'p [u8]) -> Vec<&'p [u8]> {
+    let bytes = |part: &'p Part| match part {
+        Part::Text(text) => text.as_slice(),
+        Part::Secret => secret,
+    };
+    parts.iter().map(bytes).collect()
+}
+
 thread_local! {
     static HEARD: RefCell<Option<Vec<Trial>>> = const { RefCell::new(None) };
     static OPERATIONS: Cell<usize> = const { Cell::new(0) };
+    static IS_SEALED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Makes checks whose text was opened with a secret, see [`Trial::is_sealed`].
+pub(crate) fn sealed<T>(call: impl FnOnce() -> T) -> T {
+    /// The next check is an open one, also after a panic.
+    struct End(bool);
+    impl Drop for End {
+        fn drop(&mut self) {
+            IS_SEALED.set(self.0);
+        }
+    }
+    let _end = End(IS_SEALED.replace(true));
+    call()
 }
 
 /// Makes a call and keeps the checks that it makes on this thread.
@@ -175,8 +259,8 @@ mod tests {
         assert!(!verdict);
         let [trial] = heard.as_slice() else { panic!("{heard:?}") };
         assert_eq!((trial.signed.as_slice(), trial.held), (&[Part::Text(b"massage".to_vec())][..], false));
-        assert!(trial.would_hold(&[Part::Text(b"mess".to_vec()), Part::Text(b"age".to_vec())], &tag));
-        assert!(!trial.would_hold(&[Part::Text(b"massage".to_vec())], &tag));
+        assert!(trial.would_hold(How::Own, &[Part::Text(b"mess".to_vec()), Part::Text(b"age".to_vec())], &tag));
+        assert!(!trial.would_hold(How::Own, &[Part::Text(b"massage".to_vec())], &tag));
         let shown = format!("{trial:?}");
         assert!(shown.contains("one") && !shown.contains("massage"), "{shown}");
         assert!(std::panic::catch_unwind(|| listen(|| panic!("on purpose"))).is_err());

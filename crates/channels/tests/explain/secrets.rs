@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tollbell_channels::explain::Diagnosis;
-use tollbell_channels::settings::{SettingValue, Settings};
+use tollbell_channels::settings::{SettingValue, Settings, Text};
 
 use super::bytes::{has, hex};
 use super::damage::{self, Stories};
@@ -26,15 +26,10 @@ const PUBLIC_HALF: usize = 320;
 fn said(diagnosis: &Diagnosis) -> String {
     let mut text = format!("{diagnosis:?}");
     for found in &diagnosis.findings {
-        let finding = found.finding;
-        for text_of in [finding.title, finding.cause, finding.cure] {
-            for language in [text_of.en, text_of.zh] {
-                let mut filled = language.to_owned();
-                for (name, value) in &found.facts {
-                    filled = filled.replace(&format!("{{{name}}}"), value);
-                }
+        for pick in [|text: Text| text.en, |text: Text| text.zh] {
+            for line in [found.title(pick), found.cause(pick), found.cure(pick)] {
                 text.push('\n');
-                text.push_str(&filled);
+                text.push_str(&line);
             }
         }
     }

@@ -6,17 +6,16 @@
 //! Inside: XML with a `sign` element. What is signed is the text without that element, in one of three writings. Facts
 //! are read from the very text that the signature covers, so nothing that it does not cover can be among them.
 
-use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::settings::Config;
 use crate::channel::{Rejection, quote};
 use crate::cipher::{DES_BLOCK_BYTES, TripleDes};
-use crate::measure;
+use crate::signature::digest::DigestHash;
 use crate::signature::key::hex;
 use crate::signature::plain_rsa::PlainRsa;
-use crate::signature::{Verified, decode_base64};
+use crate::signature::{Verified, decode_base64, trial};
 use crate::xml::{Limits, Nested, XmlError};
 
 /// Largest body: the largest envelope in hexadecimal and base64 takes 44 kB, and little stands around it.
@@ -126,9 +125,9 @@ impl Inner {
         let (verified, text) = writings(rest)
             .into_iter()
             .find_map(|(variant, text)| {
-                measure::step("SHA256", text.len(), || digest::digest(&digest::SHA256, text.as_bytes()));
-                let name = hex(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-                recovered.is_payload(name.as_bytes(), variant).map(|verified| (verified, text))
+                DigestHash::Sha256.measured(&[text.as_bytes()]);
+                let check = || recovered.is_hex_of(DigestHash::Sha256, text.as_bytes(), variant);
+                trial::sealed(check).map(|verified| (verified, text))
             })
             .ok_or(Rejection::Signature)?;
         let document = read(&text)?;

@@ -22,6 +22,7 @@ use crate::channel::{Rejection, quote};
 use crate::model::{Environment, Timestamp};
 use crate::settings::SettingsError;
 use crate::signature::Verified;
+use crate::signature::digest::DigestHash;
 use crate::signature::key::PublicKey;
 use crate::signature::rsa::{RsaHash, RsaVerifier};
 use crate::signature::x509::Certificate;
@@ -92,9 +93,15 @@ impl fmt::Debug for Signer {
 }
 
 impl Signer {
-    /// Checks a signature. `way` names the rule that made the message.
-    pub(super) fn verify(&self, message: &[u8], signature: &[u8], way: &'static str) -> Option<Verified> {
-        self.key.verify(message, signature, way)
+    /// Checks a signature over the text of the message's digest. `way` names the rule that made the message.
+    pub(super) fn verify(
+        &self,
+        hash: DigestHash,
+        message: &[u8],
+        signature: &[u8],
+        way: &'static str,
+    ) -> Option<Verified> {
+        self.key.verify_hashed(hash, message, signature, way)
     }
 }
 

@@ -12,6 +12,7 @@ use crate::form;
 use crate::model::{Concern, Environment, EventKind, Notification, Proof};
 use crate::platforms::failure::tests::FAILURES;
 use crate::settings::SettingValue;
+use crate::signature::digest::HexCase;
 
 pub(super) const MER_ID: &str = "777290058110048";
 pub(super) const SECURE_KEY: &str = "979da4cfccbae7923641daa5dd7047c2";

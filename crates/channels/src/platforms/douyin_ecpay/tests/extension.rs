@@ -115,3 +115,10 @@ fn a_seen_callback_cannot_be_gone_on_with() {
         }
     }
 }
+
+/// What stands before and behind the token, when it and the texts are sorted by their bytes and joined.
+fn around(token: &[u8], mut texts: [&[u8]; 3]) -> (Vec<u8>, Vec<u8>) {
+    texts.sort_unstable();
+    let place = texts.partition_point(|text| *text < token);
+    (texts[..place].concat(), texts[place..].concat())
+}
