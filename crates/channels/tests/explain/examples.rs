@@ -14,11 +14,14 @@ use tollbell_channels::platforms::{Platform, by_kind};
 use tollbell_channels::settings::{SettingKind, SettingValue, Settings};
 
 use super::damage::{self, Damage};
-use super::matrix::{UNMINDED, ids};
+use super::matrix::ids;
 use super::stage::{Other, REWRITE, Stage, at, stages};
 
 /// Findings that are shown in a folder of their own where a configuration file can say all that is wrong.
 const FOLDER: &str = "examples/rejected";
+
+/// Findings whose damage no registered platform minds: none signs the bytes of a form or of an XML document.
+const UNSHOWN: &[&str] = &["form_reprinted", "xml_reprinted"];
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(FOLDER)
@@ -181,5 +184,5 @@ fn every_finding_has_an_example() {
     let examples = examples();
     let due: BTreeSet<&str> = damage::all().iter().map(|damage| damage.id).collect();
     let missing: Vec<&str> = due.into_iter().filter(|id| !examples.contains_key(id)).collect();
-    assert_eq!(missing, UNMINDED, "no example");
+    assert_eq!(missing, UNSHOWN, "no example");
 }

@@ -4,9 +4,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tollbell_channels::simulate::Story;
 
+use super::bytes::replaced;
 use super::damage::QUOTED;
 use super::matrix::ids;
-use super::stage::{ODD_NOTE, Stage, at, with_every_stage};
+use super::pen::Pen;
+use super::stage::{ODD_NOTE, Scene, Stage, WAYS, at, with_every_stage};
 
 /// Messages of each platform.
 const MESSAGES: u64 = 120;
@@ -122,4 +124,45 @@ fn genuine_messages_have_no_finding() {
     });
     let told = told.into_inner();
     assert!(told >= CORPUS_MIN, "only {told} messages");
+}
+
+/// What nobody could send by mistake has no finding: what it was cannot be found again.
+fn has_nothing_to_undo(stage: &Stage) {
+    let kind = stage.platform.kind;
+    for story in stage.side.stories().iter().map(|kind| Stage::story(*kind, "note")) {
+        let scene = stage.scene(&story);
+        let none: [&str; 0] = [];
+        let refused = |scene: &Scene<'_>, label: &str, allowed: &[&str]| {
+            let diagnosis = scene.diagnose().expect("a channel");
+            let mut found = ids(&diagnosis);
+            found.retain(|id| !allowed.contains(id));
+            let shown = format!("{kind}: {}: {label}: {:?}", story.kind, diagnosis.outcome);
+            // Some platforms are asked, whatever a message says.
+            assert_eq!(found, none, "{shown}");
+        };
+        // Another order under the same signature.
+        let body = replaced(&scene.request.body, b"20261121-0001", b"20261121-0007");
+        let query = scene.request.query.as_ref().map(|query| query.replace("20261121-0001", "20261121-0007"));
+        let mut other = scene.clone().with_body(body);
+        other.request.query = query;
+        if other.is_spoilt() {
+            refused(&other, "another order", &[]);
+        }
+        // Another message's signature.
+        let another = stage.scene(&Story { serial: story.serial + WAYS, order_no: "T7".to_owned(), ..story.clone() });
+        if let (Some(own), Some(another)) = (Pen::of(&scene), Pen::of(&another)) {
+            if let Some(forged) = own.put(scene.clone(), &another.signature) {
+                refused(&forged, "another message's signature", &[]);
+            }
+        }
+        // A stranger's message, who is configured nowhere.
+        let mut strange = scene.clone().beside(Vec::new());
+        strange.request = stage.stranger.callback(&story).request;
+        refused(&strange, "a stranger's", &["other_merchant", "unknown_key"]);
+    }
+}
+
+#[test]
+fn forgeries_have_no_finding() {
+    with_every_stage(has_nothing_to_undo);
 }

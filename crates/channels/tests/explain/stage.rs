@@ -52,7 +52,8 @@ pub(crate) struct Stage {
     pub(crate) side: Box<dyn OtherSide>,
     pub(crate) settings: Settings,
     pub(crate) channel: Box<dyn Channel>,
-    /// Of another merchant's side, or of the same merchant's with other keys, as the platform invents them.
+    /// Another merchant's side, or the same merchant's with other keys, as the platform invents them.
+    pub(crate) stranger: Box<dyn OtherSide>,
     pub(crate) neighbour: Settings,
     pub(crate) neighbour_channel: Box<dyn Channel>,
     /// Which settings are ids, found once.
@@ -103,7 +104,7 @@ impl Stage {
         let (settings, neighbour) = (side.settings(), stranger.settings());
         let (channel, neighbour_channel) = (build(platform, &settings), build(platform, &neighbour));
         let (ids, told) = (OnceLock::new(), Mutex::default());
-        Self { platform, side, settings, channel, neighbour, neighbour_channel, ids, told }
+        Self { platform, side, settings, channel, stranger, neighbour, neighbour_channel, ids, told }
     }
 
     /// The story of a kind, with a note.

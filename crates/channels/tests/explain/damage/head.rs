@@ -6,7 +6,7 @@ use super::Damage;
 use crate::explain::bytes::{Form, with_form};
 use crate::explain::stage::{Other, Scene};
 use tollbell_channels::channel::Rejection;
-use tollbell_channels::explain::Outcome;
+use tollbell_channels::explain::{Kept, Outcome};
 use tollbell_channels::settings::{SettingValue, Settings};
 
 pub(super) static DAMAGES: &[Damage] = &[
@@ -34,6 +34,12 @@ pub(super) static DAMAGES: &[Damage] = &[
     Damage::new("header_missing", "the signature's", |mut scene| {
         let name = signature_header(&scene)?;
         scene.request.headers.remove(name);
+        Some(scene)
+    }),
+    Damage::new("head_not_kept", "the body alone was kept", |mut scene| {
+        signature_header(&scene)?;
+        scene.request.headers.clear();
+        scene.kept = Kept { has_head: false, has_bytes: true };
         Some(scene)
     }),
     Damage::new("header_renamed", "X- before each", |scene| renamed(scene, |name| format!("x-{name}"))),

@@ -59,6 +59,20 @@ pub(super) static DAMAGES: &[Damage] = &[
         let platform = scene.stage.platform;
         Some(scene.with_settings(own).beside(vec![Other { id: "right", platform, settings: Some(right) }]))
     }),
+    Damage::first("keys_swapped", "two secrets in each other's place", |scene| {
+        let all = secrets(scene.stage.platform, &scene.stage.settings);
+        let key = |bytes: &[u8]| SettingValue::Key(bytes.to_vec().into());
+        let single: Vec<_> = all.iter().filter(|(name, ..)| scene.stage.settings.key(name).is_some()).collect();
+        for (at, (one, _, first)) in single.iter().enumerate() {
+            for (other, _, second) in &single[at + 1..] {
+                let swapped = scene.stage.settings.clone().with(one, key(second)).with(other, key(first));
+                if !outcome(&scene, &swapped).is_accepted() {
+                    return Some(scene.beside(Vec::new()).with_settings(swapped));
+                }
+            }
+        }
+        None
+    }),
     Damage::first("unknown_key", "the key that is named is not configured", |scene| {
         let scene = scene.beside(Vec::new());
         let is_due = |rejection: &Outcome| {

@@ -39,7 +39,7 @@ pub(super) static DAMAGES: &[Damage] = &[
     .noted(WRITTEN),
     Damage::new("json_reprinted", "escaped slashes without their escapes", |scene| {
         let scene = restyled(scene, |body| Some(Json::read(body)?.map(&with_slashes).print(&COMPACT).into_bytes()))?;
-        reprinted(scene, |json| json.map(&|text| text.replace("\\/", "/")).print(&COMPACT))
+        reprinted(scene, |json| json.map(&|text| text.replace(r"\/", "/")).print(&COMPACT))
     })
     .noted(WRITTEN),
     Damage::new("json_reprinted", "decimal numbers as whole ones", |scene| {

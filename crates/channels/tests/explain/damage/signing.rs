@@ -50,6 +50,31 @@ pub(super) static DAMAGES: &[Damage] = &[
         };
         pen.put(scene, &other)
     }),
+    Damage::new("signature_encoding", "hexadecimal for base64", |scene| {
+        written(
+            scene,
+            |own| matches!(own, Writing::Base64 | Writing::Base64Url | Writing::Base64UrlBare),
+            Writing::Lower,
+        )
+    }),
+    Damage::new("signature_encoding", "base64 for hexadecimal", |scene| {
+        written(scene, |own| matches!(own, Writing::Lower | Writing::Upper), Writing::Base64)
+    }),
+    Damage::new("signature_encoding", "base64 for URLs", |scene| {
+        written(scene, |own| own == Writing::Base64, Writing::Base64Url)
+    }),
+    Damage::new("signed_otherwise", "another place of the key, and the other case", |scene| {
+        let joined = Joined::of(&scene)?;
+        let tail: &[u8] = if joined.tail.as_ref()?.is_empty() { b"&key=" } else { b"" };
+        let text = [&text_of(&joined.signed), tail].concat();
+        let other = match joined.pen.writing {
+            Writing::Lower => Writing::Upper,
+            Writing::Upper => Writing::Lower,
+            _ => return None,
+        };
+        let signature = joined.pen.write(joined.pen.algorithm, &[Piece::Text(text), Piece::Secret], other)?;
+        joined.pen.put(scene, &signature)
+    }),
     Damage::new("sorted_otherwise", "as they came", |scene| {
         let joined = Joined::of(&scene)?;
         let order = joined.as_sent.clone();
@@ -277,6 +302,14 @@ fn templated<'s>(scene: Scene<'s>, change: impl Fn(&[u8]) -> Vec<u8>) -> Option<
     let other = change(text);
     (other != text).then_some(())?;
     let signature = pen.sign(&[Piece::Text(other)])?;
+    pen.put(scene, &signature)
+}
+
+/// The right signature, written otherwise.
+fn written<'s>(scene: Scene<'s>, is_due: impl Fn(Writing) -> bool, other: Writing) -> Option<Scene<'s>> {
+    let pen = Pen::of(&scene)?;
+    is_due(pen.writing).then_some(())?;
+    let signature = pen.write(pen.algorithm, &pen.pieces, other)?;
     pen.put(scene, &signature)
 }
 
