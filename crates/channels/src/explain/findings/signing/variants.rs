@@ -255,7 +255,8 @@ pub(super) fn encoding(checked: &Checked<'_>) -> Vec<Variant> {
         let Ok(text) = std::str::from_utf8(claimed) else { continue };
         let field = super::written::field_of(&checked.case.request, text).unwrap_or_default();
         for (other, came) in super::written::encodings(text) {
-            let variant = Variant { claimed: Some(other.into_bytes()), ..Variant::noted(checked.trial.signed.clone(), came) };
+            let variant =
+                Variant { claimed: Some(other.into_bytes()), ..Variant::noted(checked.trial.signed.clone(), came) };
             variants.push(variant.with("field", field.as_bytes()));
         }
     }
