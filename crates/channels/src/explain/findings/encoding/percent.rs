@@ -90,8 +90,10 @@ enum Plus {
 impl Plus {
     fn read(self, value: &[u8]) -> Vec<u8> {
         let blanked = |text: &[u8]| super::replaced(text, b"+", b" ");
-        let is_base64 =
-            |value: &[u8]| value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(byte));
+        let is_base64 = |value: &[u8]| {
+            value.len() >= super::BASE64_SHORTEST
+                && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(byte))
+        };
         match self {
             Self::Sign => value.to_vec(),
             Self::Blank => blanked(value),
@@ -268,7 +270,8 @@ mod tests {
     fn plus_signs_stay_in_base64() {
         let read = |value: &str| String::from_utf8(Plus::InBase64.read(value.as_bytes())).unwrap();
         assert_eq!(read("2026-11-21+04:00:00"), "2026-11-21 04:00:00");
-        assert_eq!(read("ab+cd/ef=="), "ab+cd/ef==");
+        assert_eq!(read("ab+cd/ef=="), "ab cd/ef==");
+        assert_eq!(read("abcdefgh+ijklmno/pqrstuvwx=="), "abcdefgh+ijklmno/pqrstuvwx==");
         assert_eq!(read("-----BEGIN+CERTIFICATE-----\r\nab+cd\r\n"), "-----BEGIN CERTIFICATE-----\r\nab+cd\r\n");
     }
 
