@@ -30,6 +30,7 @@ fn line_ends_of_values() {
         Damage::new("line_ends", "values are trimmed", |request| {
             with_values(request, |value| value.trim_ascii().to_vec())
         })
+        .rare()
         .without_odd_notes(),
         Damage::new("line_ends", "values have a line end more", |request| {
             with_values(request, |value| if value.len() > 40 { [value, b"\n"].concat() } else { value.to_vec() })

@@ -105,7 +105,11 @@ fn holds_json(value: &[u8]) -> bool {
 fn a_document_is_written_again() {
     check(&[
         Damage::new("xml_reprinted", "a name space", |request| {
-            is_xml(request).then(|| with_body(request, text(&request.body).replacen('>', " xmlns=\"urn:a\">", 1)))
+            let body = text(&request.body);
+            let root = body.match_indices('<').find(|(at, _)| body[at + 1..].starts_with(char::is_alphabetic))?.0;
+            let end = root + body[root..].find('>')?;
+            let spaced = format!("{} xmlns=\"urn:a\"{}", &body[..end], &body[end..]);
+            is_xml(request).then(|| with_body(request, spaced))
         }),
         Damage::new("xml_reprinted", "a comment", |request| {
             is_xml(request).then(|| with_body(request, format!("<!-- from the proxy -->\n{}", text(&request.body))))

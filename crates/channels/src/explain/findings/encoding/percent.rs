@@ -31,8 +31,8 @@ pub(in super::super) static DECODED_TWICE: Finding = Finding {
 fn decoded_twice(case: &Case<'_>) -> Vec<Undo> {
     let mut tries = Tries::new(case);
     for merging in [Merging::Broken, Merging::BehindPairs] {
-        for is_plus_blank in [false, true] {
-            let encode = |text: &[u8]| encoded_again(text, merging, is_plus_blank);
+        for plus in [Plus::Sign, Plus::InBase64, Plus::Blank] {
+            let encode = |text: &[u8]| encoded_again(text, merging, plus);
             tries.pairs_as_written(true, &[("field", "body".to_owned())], encode);
         }
     }
@@ -76,8 +76,40 @@ enum Merging {
     BehindPairs,
 }
 
+/// What a plus sign is in pairs that were decoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plus {
+    /// Itself: blanks were decoded, too.
+    Sign,
+    /// Itself in base64, elsewhere a blank.
+    InBase64,
+    /// A blank.
+    Blank,
+}
+
+impl Plus {
+    fn read(self, value: &[u8]) -> Vec<u8> {
+        let blanked = |text: &[u8]| super::replaced(text, b"+", b" ");
+        let is_base64 = |value: &[u8]| {
+            value.len() >= super::BASE64_SHORTEST
+                && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+/=\r\n".contains(byte))
+        };
+        match self {
+            Self::Sign => value.to_vec(),
+            Self::Blank => blanked(value),
+            // Certificates stand between lines with blanks of their own.
+            Self::InBase64 if value.starts_with(b"-----BEGIN") => {
+                let line = |line: &[u8]| if line.starts_with(b"-") { blanked(line) } else { line.to_vec() };
+                value.split(|&byte| byte == b'\n').map(line).collect::<Vec<_>>().join(&b'\n')
+            }
+            Self::InBase64 if is_base64(value) => value.to_vec(),
+            Self::InBase64 => blanked(value),
+        }
+    }
+}
+
 /// Pairs that were decoded as one text, encoded again; none where nothing shows that they were.
-fn encoded_again(text: &[u8], merging: Merging, is_plus_blank: bool) -> Option<Vec<u8>> {
+fn encoded_again(text: &[u8], merging: Merging, plus: Plus) -> Option<Vec<u8>> {
     if !text.iter().any(is_never_written) {
         return None;
     }
@@ -96,8 +128,7 @@ fn encoded_again(text: &[u8], merging: Merging, is_plus_blank: bool) -> Option<V
             _ => pairs.push((name, middle.map_or(&[][..], |middle| &segment[middle + 1..]).to_vec())),
         }
     }
-    let blanked = |value: Vec<u8>| if is_plus_blank { super::replaced(&value, b"+", b" ") } else { value };
-    let pairs: Vec<(&[u8], Vec<u8>)> = pairs.into_iter().map(|(name, value)| (name, blanked(value))).collect();
+    let pairs: Vec<(&[u8], Vec<u8>)> = pairs.into_iter().map(|(name, value)| (name, plus.read(&value))).collect();
     Some(form::encode(pairs.iter().map(|(name, value)| (*name, value.as_slice()))))
 }
 
@@ -223,7 +254,7 @@ mod tests {
     use super::*;
 
     fn again(text: &str, merging: Merging) -> Option<String> {
-        encoded_again(text.as_bytes(), merging, false).map(|text| String::from_utf8(text).unwrap())
+        encoded_again(text.as_bytes(), merging, Plus::Sign).map(|text| String::from_utf8(text).unwrap())
     }
 
     #[test]
@@ -233,6 +264,15 @@ mod tests {
         assert_eq!(again("a=x & y&b=2", Merging::Broken).as_deref(), Some("a=x+%26+y&b=2"));
         assert_eq!(again("a=\"c=1&d=2&b=3", Merging::Broken).as_deref(), Some("a=%22c%3D1&d=2&b=3"));
         assert_eq!(again("a=\"c=1&d=2", Merging::BehindPairs).as_deref(), Some("a=%22c%3D1%26d%3D2"));
+    }
+
+    #[test]
+    fn plus_signs_stay_in_base64() {
+        let read = |value: &str| String::from_utf8(Plus::InBase64.read(value.as_bytes())).unwrap();
+        assert_eq!(read("2026-11-21+04:00:00"), "2026-11-21 04:00:00");
+        assert_eq!(read("ab+cd/ef=="), "ab cd/ef==");
+        assert_eq!(read("abcdefgh+ijklmno/pqrstuvwx=="), "abcdefgh+ijklmno/pqrstuvwx==");
+        assert_eq!(read("-----BEGIN+CERTIFICATE-----\r\nab+cd\r\n"), "-----BEGIN CERTIFICATE-----\r\nab+cd\r\n");
     }
 
     #[test]
