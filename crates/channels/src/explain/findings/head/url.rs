@@ -179,7 +179,7 @@ fn paths(path: &str) -> Vec<String> {
         others.push(decoded.into_owned());
     }
     others.push(percent_encoding::utf8_percent_encode(path, percent_encoding::CONTROLS).to_string());
-    others.extend(["/api", "/pay", "/public", "/index.php"].map(|before| format!("{before}{path}")));
+    others.extend(["/notify", "/api", "/pay", "/public", "/index.php"].map(|before| format!("{before}{path}")));
     others
 }
 
