@@ -82,10 +82,12 @@ bench: setup-bench ## measure beside what merchants run today; ARGS=--quick for 
 bench-verify: ## what verification costs beside bare cryptography, and what hostile bodies cost
 	@cargo run --release --quiet --package tollbell-channels --features measure,simulate --example bench_verify
 
-docs: ## write the pages about platforms anew from what the platforms say of themselves
+docs: ## write the pages about platforms and findings anew from what these say of themselves
 	@cargo build --quiet
 	@$(BUILT)/tollbell --lang en channels --markdown >docs/platforms.md
 	@$(BUILT)/tollbell --lang zh channels --markdown >docs/platforms.zh-CN.md
+	@$(BUILT)/tollbell --lang en explain --markdown >docs/explain.md
+	@$(BUILT)/tollbell --lang zh explain --markdown >docs/explain.zh-CN.md
 
 check: setup-tools fmt clippy doc deny ## everything that needs no server
 

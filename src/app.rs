@@ -2,6 +2,7 @@
 
 mod doors;
 mod lines;
+mod lints;
 mod lives;
 mod network;
 mod node;
@@ -75,6 +76,7 @@ pub fn load_config_excusing(
         Problem::warning(path, "channel", Message::new("check.test_keys").with("channel", &channel.id))
     }));
     warnings.extend(lives::warnings(path, &config, clock::system()()));
+    warnings.extend(lints::warnings(path, &config));
     if config.admin.tokens.is_empty() {
         let message = match &config.admin.socket {
             Some(socket) => Message::new("check.no_token").with("socket", socket.display()),

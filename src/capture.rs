@@ -5,6 +5,7 @@
 //! the first that a channel knows.
 
 mod curl;
+mod curl_config;
 mod har;
 mod message;
 mod php;
@@ -43,7 +44,7 @@ pub struct Capture {
 pub enum Form {
     /// Request line, headers, body.
     Http,
-    /// A `curl` command for a POSIX shell.
+    /// A `curl` command for a POSIX shell, or a configuration of `curl`.
     Curl,
     /// An entry of a browser's or a proxy's archive (HAR 1.2).
     Har,
@@ -139,6 +140,9 @@ pub fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
     }
     if curl::is_command(trimmed) {
         return curl::read(trimmed, at).map(|capture| vec![capture]);
+    }
+    if curl_config::is_config(trimmed) {
+        return curl::read_config(trimmed, at).map(|capture| vec![capture]);
     }
     if message::is_message(text) {
         return message::read(text, at);

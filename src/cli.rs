@@ -7,6 +7,7 @@ mod check;
 mod context;
 mod demo;
 mod events;
+mod explain;
 mod gaps;
 mod hints;
 mod holds;
@@ -74,6 +75,7 @@ enum What {
     ResignKey(ResignKeyArgs),
     Sample(SampleArgs),
     Show(ShowArgs),
+    Explain(ExplainArgs),
     Tail(TailArgs),
     Events(EventsArgs),
     Rejections(RejectionsArgs),
@@ -155,6 +157,20 @@ struct ShowArgs {
     id: String,
     #[arg(long)]
     raw: bool,
+}
+
+#[derive(Debug, Args)]
+struct ExplainArgs {
+    #[arg(conflicts_with_all = ["list", "markdown"])]
+    what: Option<PathBuf>,
+    #[arg(long)]
+    channel: Option<String>,
+    #[arg(long, value_name = "TIME")]
+    at: Option<String>,
+    #[arg(long)]
+    list: bool,
+    #[arg(long, conflicts_with = "list")]
+    markdown: bool,
 }
 
 #[derive(Debug, Args)]
@@ -365,6 +381,7 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::ResignKey(args) => resign_key::run(&mut context, &args),
         What::Sample(args) => sample::run(&mut context, &args),
         What::Show(args) => show::run(&mut context, &args).await,
+        What::Explain(args) => explain::run(&mut context, &args).await,
         What::Tail(args) => tail::run(&mut context, &args).await,
         What::Events(args) => events::run(&mut context, &args).await,
         What::Rejections(args) => rejections::run(&mut context, &args).await,

@@ -7,7 +7,7 @@
 pub mod audit;
 pub mod claims;
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 pub mod gaps;
 pub mod hints;
 pub mod holds;
@@ -28,7 +28,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tollbell_channels::model::{
-    Concern, Environment, EventKind, Fact, Money, Notification, Proof, Proven, RawRequest, Timestamp,
+    Concern, Environment, EventKind, Fact, Money, Notification, NotificationKey, Proof, Proven, RawRequest, Scope,
+    Timestamp,
 };
 
 use shadow::Shadow;
@@ -341,6 +342,8 @@ impl DeliveryState {
 pub trait Search: Send + Sync {
     /// One notification with its request.
     async fn notification(&self, id: NotificationId) -> Result<NotificationRecord, Error>;
+    /// The stored notification of this scope and key, if there is one: what another copy of the message would repeat.
+    async fn known(&self, scope: &Scope, key: &NotificationKey) -> Result<Option<NotificationId>, Error>;
     /// One event.
     async fn event(&self, id: EventId) -> Result<EventRecord, Error>;
     /// One delivery.

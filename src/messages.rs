@@ -47,17 +47,26 @@ impl Lang {
 pub struct Message {
     key: Cow<'static, str>,
     values: Vec<(&'static str, String)>,
+    /// English and Chinese, where somebody else has the words.
+    given: Option<[String; 2]>,
 }
 
 impl Message {
     /// A message with a key that the tests find in the source.
     pub fn new(key: &'static str) -> Self {
-        Self { key: Cow::Borrowed(key), values: Vec::new() }
+        Self { key: Cow::Borrowed(key), values: Vec::new(), given: None }
     }
 
     /// A message of a family of keys (`rejection.…`), each of which has a test of its own.
     pub fn dynamic(key: String) -> Self {
-        Self { key: Cow::Owned(key), values: Vec::new() }
+        Self { key: Cow::Owned(key), values: Vec::new(), given: None }
+    }
+
+    /// A message whose text somebody else has, such as a registry whose entries describe themselves. No catalogue has the
+    /// key.
+    pub fn given(key: String, text: impl Fn(Lang) -> String) -> Self {
+        let given = Some([text(Lang::En), text(Lang::Zh)]);
+        Self { key: Cow::Owned(key), values: Vec::new(), given }
     }
 
     /// Gives a placeholder its value.
@@ -74,6 +83,13 @@ impl Message {
 
     /// The text. A key that no catalogue knows shows itself.
     pub fn text(&self, lang: Lang) -> String {
+        if let Some([en, zh]) = &self.given {
+            let text = match lang {
+                Lang::En => en,
+                Lang::Zh => zh,
+            };
+            return text.clone();
+        }
         let Some(template) = lang.catalogue().get(self.key.as_ref()) else {
             return self.key.clone().into_owned();
         };
@@ -203,5 +219,12 @@ mod tests {
     fn a_value_with_braces_stays_as_it_is() {
         let message = Message::new("error.unknown_channel").with("name", "{name}");
         assert!(message.text(Lang::En).contains("{name}"));
+    }
+
+    #[test]
+    fn a_text_of_somebody_else_is_told_in_both_languages() {
+        let message = Message::given("finding.one".to_owned(), |lang| format!("{{name}} {lang:?}"));
+        assert_eq!(Lang::ALL.iter().map(|lang| message.text(*lang)).collect::<Vec<_>>(), ["{name} En", "{name} Zh"]);
+        assert_eq!(message.key(), "finding.one");
     }
 }

@@ -86,7 +86,7 @@ const NO_CHANNEL: &str = "none";
 const NO_CHANNEL_STATUS: u16 = 400;
 
 /// A channel named by header, for `/notify`.
-const CHANNEL_HEADER: &str = "x-pay-channel";
+pub const CHANNEL_HEADER: &str = "x-pay-channel";
 
 impl Receiver {
     /// Answers a request that came in by an entrance.
@@ -170,7 +170,7 @@ impl Receiver {
         let proven = match verdict {
             Verdict::Genuine(proven) => {
                 self.guard.note_genuine(request.source);
-                self.metrics.count_genuine(&door.id, proven.proof());
+                self.metrics.count_genuine(&door.id, &door.key_counts, proven.proof());
                 // Made now: the request is given away when it is stored.
                 success.get_or_init(|| channel.answer(Answer::Success, Some(&request)));
                 proven
@@ -182,20 +182,17 @@ impl Receiver {
                     return answered(Cause::Undecryptable, None);
                 }
                 self.note_refusal(Some(door), &rejection, &request, Read::Whole);
-                self.ask_about_unproven(door, &channel, &rejection, &request).await;
+                self.ask_about_unproven(door, &channel, &rejection, &request);
                 return answered(Cause::Refused, None);
             }
             Verdict::NeedsKey(needed) => {
                 let rejection = Rejection::UnknownKey { serial: quote(&needed.serial) };
                 self.note_refusal(Some(door), &rejection, &request, Read::Whole);
-                self.ask_about_unproven(door, &channel, &rejection, &request).await;
+                self.ask_about_unproven(door, &channel, &rejection, &request);
                 return answered(Cause::KeyUnavailable, None);
             }
             Verdict::Hint(hint) => {
-                let cause = self.keep_hint(door, &channel, hint, &request).await;
-                if let Some(shadowed) = shadowed {
-                    shadowed.hinted(&self.inbox, cause);
-                }
+                let cause = self.keep_hint(door, &channel, hint, &request, shadowed).await;
                 return answered(cause, None);
             }
         };

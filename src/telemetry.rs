@@ -9,7 +9,7 @@ mod network;
 use std::collections::HashSet;
 use std::io::IsTerminal as _;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -120,6 +120,14 @@ pub struct ChannelMetrics {
     pub busy: Counter,
     pub ack_seconds: Histogram,
 }
+
+/// Keys of a channel whose counters are at hand: it has two or three, and a few more while keys are changed. Those beyond are
+/// looked up for each callback.
+const KEYS_AT_HAND: usize = 8;
+
+/// The counters of a channel's keys, each looked up once and not for each callback.
+#[derive(Debug, Default)]
+pub struct KeyCounters([OnceLock<(String, Counter)>; KEYS_AT_HAND]);
 
 /// Every number that the product counts.
 #[derive(Debug)]
@@ -400,9 +408,20 @@ impl Metrics {
     }
 
     /// Counts a genuine callback under the key that proved it.
-    pub fn count_genuine(&self, channel: &Arc<str>, proof: &Proof) {
+    pub fn count_genuine(&self, channel: &Arc<str>, keys: &KeyCounters, proof: &Proof) {
         let (Proof::Signature { key, .. } | Proof::PlatformApi { key, .. }) = proof;
-        self.genuine.get_or_create(&ByKey { channel: channel.clone(), key: key.clone() }).inc();
+        let counter = || {
+            let counter = self.genuine.get_or_create(&ByKey { channel: channel.clone(), key: key.clone() });
+            Counter::clone(&counter)
+        };
+        for place in &keys.0 {
+            let (known, counter) = place.get_or_init(|| (key.clone(), counter()));
+            if known == key {
+                counter.inc();
+                return;
+            }
+        }
+        counter().inc();
     }
 
     /// A channel's counters, to be looked up once and not for each callback.
@@ -495,5 +514,21 @@ mod tests {
         let text = metrics.render();
         assert!(text.contains("tollbell_refused_total{channel=\"shop\",reason=\"signature\"} 1"), "{text}");
         assert!(text.contains("tollbell_ack_seconds_bucket"), "{text}");
+    }
+
+    #[test]
+    fn every_key_is_counted_whether_it_is_at_hand_or_not() {
+        let (metrics, channel, keys) = (Metrics::new(), "shop".into(), KeyCounters::default());
+        for round in 0..3 {
+            for key in round..=KEYS_AT_HAND + 2 {
+                let proof = Proof::Signature { key: format!("key {key}"), variant: String::new() };
+                metrics.count_genuine(&channel, &keys, &proof);
+            }
+        }
+        let text = metrics.render();
+        for key in 0..=KEYS_AT_HAND + 2 {
+            let line = format!("tollbell_genuine_total{{channel=\"shop\",key=\"key {key}\"}} {}", (key + 1).min(3));
+            assert!(text.contains(&line), "{line} in {text}");
+        }
     }
 }

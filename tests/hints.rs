@@ -471,6 +471,28 @@ fn a_channel_with_open_hints_does_not_go_unnoticed() {
 }
 
 #[test]
+fn invented_numbers_keep_no_channel_from_going() {
+    for world in worlds() {
+        let kind = world.platform.kind;
+        let _gateway = world.start();
+        let like = world.paid("H-11");
+        let first = World::invented(&like, 77);
+        assert_eq!(world.send_from("192.0.2.66", &first), 200, "{kind}");
+        wait_for("the answer", || (world.hint(&number(&first))["outcome"] == "unknown").then_some(()));
+        for index in 100..120 {
+            assert_eq!(world.send_from("192.0.2.66", &World::invented(&like, index)), 200, "{kind}");
+        }
+        assert!(world.metric("tollbell_open_hints", "\"pay\"") >= 15.0, "{kind}");
+        world.reconfigure("id = \"pay\"", "id = \"renamed\"");
+        let shown = format!("{:?}", world.cli(&["reload"]));
+        assert!(!shown.contains("refused"), "{kind}: {shown}");
+        let hint = wire("/notify/renamed", &like);
+        assert_eq!(exchange(world.address, &hint).expect("a reply").status, 200, "{kind}: {shown}");
+        world.wait_for_events(1);
+    }
+}
+
+#[test]
 fn a_hanging_platform_delays_neither_replies_nor_the_end_of_the_node() {
     for world in worlds() {
         let kind = world.platform.kind;

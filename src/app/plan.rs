@@ -34,7 +34,7 @@ pub(super) type Open = BTreeMap<String, u64>;
 pub(super) struct Waiting {
     /// Deliveries, by their target.
     pub(super) deliveries: Open,
-    /// Hints that were accepted, by their channel.
+    /// Hints that were accepted and wait for an answer, by their channel, without what strangers are known to invent.
     pub(super) hints: Open,
 }
 
@@ -99,7 +99,7 @@ impl Plan {
     }
 
     /// A hint that was accepted will not be repeated: the channel that asks the platform about it does not go, or stop
-    /// asking, while there are any.
+    /// asking, while there are any. Who invents numbers keeps no channel from going.
     fn refuse_channels(&mut self, old: &Config, new: &Config, open: &Open) {
         for channel in &old.channels {
             let Some(count) = open.get(&*channel.id).copied().filter(|count| *count > 0) else { continue };

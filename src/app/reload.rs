@@ -136,7 +136,7 @@ impl Node {
     /// What is not finished.
     async fn waiting(&self) -> Result<Waiting, inbox::Error> {
         let deliveries = self.parts.inbox.unfinished().await?.into_iter().collect();
-        let hints = self.parts.inbox.hint_backlog().await?.into_iter().map(|row| (row.channel, row.open)).collect();
+        let hints = self.parts.inbox.hint_backlog().await?.into_iter().map(|row| (row.channel, row.owed)).collect();
         Ok(Waiting { deliveries, hints })
     }
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tollbell_channels::form;
 use tollbell_channels::model::{RawRequest, Timestamp};
 
-use super::{Capture, CaptureError, FORM, Fidelity, Form, header, shell, target};
+use super::{Capture, CaptureError, FORM, Fidelity, Form, curl_config, header, shell, target};
 
 /// What a prompt may leave before a command.
 const PROMPTS: [&[u8]; 3] = [b"$ ", b"# ", b"% "];
@@ -99,7 +99,15 @@ pub(super) fn is_command(text: &[u8]) -> bool {
 /// Reads a command.
 pub(super) fn read(text: &[u8], at: Timestamp) -> Result<Capture, CaptureError> {
     let text = PROMPTS.iter().find_map(|prompt| text.strip_prefix(*prompt)).unwrap_or(text);
-    let mut words = shell::words(text)?.into_iter().skip(1);
+    command(shell::words(text)?.into_iter().skip(1), at)
+}
+
+/// Reads a configuration, which is a command without its name.
+pub(super) fn read_config(text: &[u8], at: Timestamp) -> Result<Capture, CaptureError> {
+    command(curl_config::words(text)?.into_iter(), at)
+}
+
+fn command(mut words: impl Iterator<Item = Vec<u8>>, at: Timestamp) -> Result<Capture, CaptureError> {
     let mut command = Command::default();
     while let Some(word) = words.next() {
         let text = std::str::from_utf8(&word).map_err(|_| broken("an option is no text"))?;

@@ -77,6 +77,19 @@ fn a_command_is_read_as_curl_sends_it() {
 }
 
 #[test]
+fn a_configuration_of_curl_is_a_command() {
+    let capture = one(
+        "# a comment\nurl = \"https://a.example/n?y=1\"\nrequest: \"POST\"\nheader \"X-A: \\\"b\\\\\"\nsilent\nmax-time = 3\ndata-raw = \"@{\\n\\t\\r}\"\n",
+    );
+    assert_eq!((capture.request.method.as_str(), capture.request.path.as_str()), ("POST", "/n"));
+    assert_eq!((capture.request.query.as_deref(), body(&capture)), (Some("y=1"), "@{\n\t\r}"));
+    assert_eq!((capture.request.headers["x-a"].as_bytes(), capture.form), (&b"\"b\\"[..], Form::Curl));
+    assert!(matches!(read(b"url = \"http://a/", at()), Err(CaptureError::Broken { line: 1, .. })));
+    assert_eq!(read(b"url = \"http://a/\"\nfrob = 1", at()).unwrap_err(), CaptureError::Option("--frob".into()));
+    assert_eq!(first("url=http%3A%2F%2Fa").form, Form::Body);
+}
+
+#[test]
 fn what_is_not_in_the_command_is_asked_for() {
     for (text, error) in [
         ("curl -d @body.json http://a/", CaptureError::Outside("@body.json".into())),
@@ -162,7 +175,8 @@ fn a_body_is_found_behind_what_a_log_writes() {
 #[test]
 fn bounds_hold() {
     assert_eq!(read(b" \n", at()).unwrap_err(), CaptureError::Empty);
-    let many: String = (0..=FIELDS_MAX).map(|n| format!("    [{n}] => x\n")).collect();
+    let many: Vec<String> = (0..=FIELDS_MAX).map(|n| format!("    [{n}] => x\n")).collect();
+    let many = many.concat();
     let error = read(format!("Array\n(\n{many})\n").as_bytes(), at()).unwrap_err();
     assert!(matches!(error, CaptureError::TooLarge { .. }), "{error}");
     let deep: String = (0..100).map(|_| "array ( 'a' => ").collect();

@@ -60,7 +60,10 @@ pub(super) async fn run(context: &mut Context<'_>, args: &KeysArgs) -> anyhow::R
     let notes = key_notes(&config).await;
     // One that is not there yet is not made for this.
     let found = if config.inbox.path.exists() {
-        app::open_inbox(&config)?.key_uses(args.newest).await?
+        let inbox = app::open_inbox(&config)?;
+        let found = inbox.key_uses(args.newest).await;
+        inbox.close().await;
+        found?
     } else {
         KeyUses::default()
     };

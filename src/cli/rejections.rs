@@ -152,7 +152,13 @@ fn told(record: &RejectionRecord, lang: Lang) -> anyhow::Result<String> {
     if let Some(kept) = &record.request {
         tell_request(w, kept, lang)?;
     }
+    writeln!(w, "  {}: {}", label("explained_by"), explained_by(record.id))?;
     Ok(text)
+}
+
+/// The command that finds out why.
+fn explained_by(id: RejectionId) -> String {
+    format!("tollbell explain {id}")
 }
 
 fn tell_request(w: &mut String, kept: &RejectedRequest, lang: Lang) -> anyhow::Result<()> {
@@ -217,6 +223,7 @@ fn to_json(record: &RejectionRecord) -> Value {
         "notification": record.notification.map(|id| id.to_string()),
         "reverified_at": record.reverified_at.map(|at| at.to_string()),
         "request": request,
+        "explain": explained_by(record.id),
     })
 }
 
@@ -294,7 +301,7 @@ fn known_reason(context: &Context<'_>, word: Option<&str>) -> anyhow::Result<Opt
 }
 
 /// A time, or how long ago: `2026-11-21T08:00:00Z`, `90m`.
-fn read_since(text: &str, now: Timestamp) -> Option<Timestamp> {
+pub(super) fn read_since(text: &str, now: Timestamp) -> Option<Timestamp> {
     match parse_duration(text) {
         Some(ago) => now.checked_sub(ago).ok(),
         None => text.parse().ok(),

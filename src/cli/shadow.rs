@@ -323,6 +323,7 @@ mod tests {
                 learned: Learned::Unknown,
                 outcome: "unknown",
                 again: None,
+                if_late: None,
             };
             inbox.end_hint(end).await.unwrap();
             ended += 1;

@@ -62,7 +62,7 @@ impl AnyId {
 }
 
 /// Reads the notification behind an id.
-async fn read_notification(inbox: &dyn Inbox, id: AnyId) -> Result<NotificationRecord, inbox::Error> {
+pub(super) async fn read_notification(inbox: &dyn Inbox, id: AnyId) -> Result<NotificationRecord, inbox::Error> {
     let notification = match id {
         AnyId::Notification(notification) => notification,
         AnyId::Event(event) => inbox.event(event).await?.notification,

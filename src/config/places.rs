@@ -12,6 +12,7 @@ use super::{Place, folder_of, included, read_file};
 
 /// The files of a configuration, to look for places in. A file that cannot be read has none.
 pub struct Places {
+    folder: PathBuf,
     files: Vec<(PathBuf, String)>,
 }
 
@@ -20,7 +21,8 @@ impl Places {
     pub fn of(path: &Path) -> Self {
         let folder = folder_of(path);
         let files = std::iter::once(path.to_owned()).chain(included(&folder).unwrap_or_default());
-        Self { files: files.filter_map(|file| read_file(&file).ok().map(|text| (file, text))).collect() }
+        let files = files.filter_map(|file| read_file(&file).ok().map(|text| (file, text))).collect();
+        Self { folder, files }
     }
 
     /// The files.
@@ -53,6 +55,26 @@ impl Places {
                 })
             })
         })
+    }
+
+    /// The file that a setting of the channel with this id names as `KEY_file`.
+    pub fn key_file(&self, id: &str, key: &str) -> Option<PathBuf> {
+        self.files
+            .iter()
+            .find_map(|(_, text)| {
+                let table = DeTable::parse(text).ok()?;
+                let DeValue::Array(items) = table.get_ref().get("channel")?.get_ref() else { return None };
+                items.iter().find_map(|item| {
+                    let DeValue::Table(inner) = item.get_ref() else { return None };
+                    let text = |key: &str| match inner.get(key).map(Spanned::get_ref) {
+                        Some(DeValue::String(text)) => Some(text.to_string()),
+                        _ => None,
+                    };
+                    (text("id").as_deref() == Some(id)).then(|| text(&format!("{key}_file"))).flatten()
+                })
+            })
+            // Names of files are relative to the main file's folder, wherever the channel stands.
+            .map(|name| self.folder.join(name))
     }
 
     fn find(&self, look: impl Fn(&DeTable<'_>) -> Option<Range<usize>>) -> Option<(PathBuf, Place)> {
@@ -98,6 +120,8 @@ mod tests {
         assert_eq!(told(places.of_id("channel", "one", "secret")), Some(("a.toml".into(), 2, 6)));
         assert_eq!(told(places.of_id("channel", "three", "secret")), None);
         assert_eq!(told(places.section("admin", "listen")), None);
+        assert_eq!(places.key_file("two", "secret"), Some(folder.path().join("s")));
+        assert_eq!((places.key_file("one", "secret"), places.key_file("two", "key")), (None, None));
         assert_eq!(places.files().count(), 2);
     }
 }

@@ -192,6 +192,9 @@ pub struct HintEnd {
     pub outcome: &'static str,
     /// When to ask again; none when there is nothing more to ask until it is named again.
     pub again: Option<Timestamp>,
+    /// When to ask again, if at all, where the answer told what was known, or confirmed not all that waits for it: what it
+    /// was read from may lag behind.
+    pub if_late: Option<Timestamp>,
 }
 
 /// What an answer says about a number.
@@ -296,6 +299,9 @@ pub struct HintBacklog {
     pub channel: String,
     /// Due or being asked.
     pub open: u64,
+    /// Those of them that wait for an answer and may well be genuine: without what was answered since it was named last,
+    /// and without what strangers named whose message does not prove itself or whose numbers mostly do not exist.
+    pub owed: u64,
     /// Since when the one that waits longest has had no answer, of those that were asked in vain, or were not asked although
     /// they stand on proven ground.
     pub oldest_at: Option<Timestamp>,

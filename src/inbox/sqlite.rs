@@ -46,7 +46,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::watch;
-use tollbell_channels::model::{Fact, Timestamp};
+use tollbell_channels::model::{Fact, NotificationKey, Scope, Timestamp};
 
 use self::fault::Fault;
 use self::intake::{Moment, Parts};
@@ -272,6 +272,11 @@ impl Work for SqliteInbox {
 impl Search for SqliteInbox {
     async fn notification(&self, id: NotificationId) -> Result<NotificationRecord, Error> {
         self.shared.readers.read(move |conn| search::notification(conn, id)).await
+    }
+
+    async fn known(&self, scope: &Scope, key: &NotificationKey) -> Result<Option<NotificationId>, Error> {
+        let (scope, key) = (scope.clone(), key.clone());
+        self.shared.readers.read(move |conn| search::known(conn, &scope, &key)).await
     }
 
     async fn event(&self, id: EventId) -> Result<EventRecord, Error> {

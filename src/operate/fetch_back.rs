@@ -4,7 +4,7 @@
 //! Where the platform wants a login before a question, the task logs in when it has no credential, and keeps what it was
 //! given in its own memory alone until shortly before its end. There is one task a channel, so there is one login at a time.
 //!
-//! When to ask, and what becomes of a hint after an answer, is decided in [`pace`] and [`settle`], which are pure.
+//! When to ask, and what becomes of a hint after an answer, is decided in `pace` and `settle`, which are pure.
 
 #[cfg(test)]
 mod flood;
@@ -145,13 +145,18 @@ impl Asker {
         };
         let now = (self.clock)();
         let claim = HintClaim { channel: self.id.to_string(), grounds, now, lease: LEASE, takes_over };
-        let leased = match self.inbox.claim_hint(claim).await {
+        let claimed = self.inbox.claim_hint(claim).await;
+        if !matches!(claimed, Ok(HintClaimed::Leased(_))) {
+            turns.found_nothing(Instant::now());
+        }
+        let leased = match claimed {
             Ok(HintClaimed::Leased(leased)) => leased,
             Ok(HintClaimed::Nothing(None)) => return Step::Idle(SCAN),
             Ok(HintClaimed::Nothing(Some(next))) => {
                 let until = Duration::try_from(next.duration_since(now)).unwrap_or_default();
                 // What is due by now stands on ground whose turn comes later.
-                return Step::Idle(until.max(turns.next_ground(Instant::now(), pace)));
+                let is_due = until.is_zero();
+                return Step::Idle(if is_due { turns.next_ground(Instant::now(), pace) } else { until });
             }
             Err(error) => {
                 warn!(channel = %self.id, %error, "cannot see which hints are due");
@@ -207,6 +212,7 @@ impl Asker {
             learned,
             outcome: settled.outcome,
             again: settled.again,
+            if_late: settled.if_late,
         };
         match self.inbox.end_hint(end).await {
             Ok(ended) => {

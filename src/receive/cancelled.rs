@@ -1,6 +1,8 @@
 //! Callbacks whose client goes away at each await of their reply, and connections that end at each of theirs: what a
 //! platform was told is stored, its repetition gives success and the same event, and no place is lost.
 
+mod asking;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -79,7 +81,27 @@ impl World {
             }
             None => side.settings(),
         };
-        let channel: Arc<dyn Channel> = Arc::from((platform.build)(&settings).unwrap());
+        Self::with_door(platform, side, office, &settings, |door| door.with_ack(ack)).await
+    }
+
+    async fn with_door(
+        platform: &Platform,
+        side: Arc<dyn OtherSide>,
+        office: Option<Arc<dyn KeyOffice>>,
+        settings: &Settings,
+        made: impl FnOnce(Door) -> Door,
+    ) -> Self {
+        let channel: Arc<dyn Channel> = Arc::from((platform.build)(settings).unwrap());
+        Self::with_channel(platform, side, office, channel, made).await
+    }
+
+    async fn with_channel(
+        platform: &Platform,
+        side: Arc<dyn OtherSide>,
+        office: Option<Arc<dyn KeyOffice>>,
+        channel: Arc<dyn Channel>,
+        made: impl FnOnce(Door) -> Door,
+    ) -> Self {
         let office = Arc::new(Office { office, asked: AtomicUsize::new(0) });
         let folder = tempfile::tempdir().unwrap();
         let inbox = SqliteInbox::open(folder.path().join("inbox.db"), Options::new(Arc::new(at))).unwrap();
@@ -95,7 +117,8 @@ impl World {
         };
         let keeper = keys::open([("pay".into(), channel)], &parts).await.remove(0);
         let to_shop = |_| vec![RoutedTarget { target: "shop".into(), is_raw: true }];
-        let door = Door::new("pay".into(), "default".into(), platform.kind, keeper, Vec::new(), to_shop).with_ack(ack);
+        let door = Door::new("pay".into(), "default".into(), platform.kind, keeper, Vec::new(), to_shop);
+        let door = made(door);
         let rules = Rules {
             trusted_proxies: Vec::new(),
             exempt: vec!["127.0.0.1/32".parse().unwrap()],

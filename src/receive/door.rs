@@ -11,7 +11,7 @@ use super::Ack;
 use super::sources::Allow;
 use crate::inbox::RoutedTarget;
 use crate::keys::Keeper;
-use crate::telemetry::{ChannelMetrics, Metrics};
+use crate::telemetry::{ChannelMetrics, KeyCounters, Metrics};
 
 /// A channel with all that receiving needs.
 pub struct Door {
@@ -37,6 +37,7 @@ pub struct Door {
     pub resigner: Option<Arc<dyn Resigner>>,
     routes: HashMap<EventKind, Vec<RoutedTarget>>,
     counts: OnceLock<ChannelMetrics>,
+    pub(super) key_counts: KeyCounters,
 }
 
 impl Door {
@@ -63,6 +64,7 @@ impl Door {
             resigner: None,
             routes,
             counts: OnceLock::new(),
+            key_counts: KeyCounters::default(),
         }
     }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tollbell_channels::channel::{Cause, Rejection, Verdict, quote};
+use tollbell_channels::channel::{Rejection, Verdict, quote};
 use tollbell_channels::model::RawRequest;
 use tracing::{info, warn};
 
@@ -90,12 +90,15 @@ impl Receiver {
         let (proven, question) = hinted::to_confirm(&door, &door.channel(), proven, &request);
         let arrival = arrival(&door, proven, request);
         let by_channel = ByChannel { channel: door.id.clone() };
-        let stored = self.inbox.store_reverified(arrival, id, by).await?;
-        if let Some(question) = question
-            && self.ask_to_confirm(&door, question, &stored, (self.clock)()).await == Cause::Busy
-        {
-            warn!(rejection.id = %id, channel = %door.id, "verified again and held: there is no room to ask the platform, a person must look at it");
+        // Before it is stored, because nobody sends it again: a question too many does no harm, and one that is missing would
+        // leave it held.
+        if let Some(question) = question {
+            let asked = self.note_question(&door, question, (self.clock)()).await;
+            if let Some(why) = asked.why_not() {
+                warn!(rejection.id = %id, channel = %door.id, why, "verified again, and the platform cannot be asked: what is held of it waits for a person");
+            }
         }
+        let stored = self.inbox.store_reverified(arrival, id, by).await?;
         match stored {
             Stored::New { id: notification, events, is_held } => {
                 self.metrics.stored.get_or_create(&by_channel).inc();

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use tollbell_channels::channel::{Answer, Cause};
+use tollbell_channels::channel::Answer;
 use tollbell_channels::model::{RawRequest, Timestamp};
 use tracing::debug;
 
@@ -13,9 +13,6 @@ use crate::inbox::{Inbox, NotificationId};
 
 /// Under which name the proxy in front tells its id of a request.
 const REQUEST_ID_HEADER: &str = "x-request-id";
-
-/// The reason of a hint for which there was no room.
-const NO_ROOM: &str = "no_place";
 
 /// A request to a channel in shadow that the proxy in front has named.
 pub(super) struct Shadowed {
@@ -43,12 +40,9 @@ impl Shadowed {
         self.note(inbox, ShadowVerdict::Genuine(notification));
     }
 
-    /// It proves nothing and names something to ask about, which was kept, or for which there was no room.
-    pub(super) fn hinted(self, inbox: &Arc<dyn Inbox>, cause: Cause) {
-        match cause.answer() {
-            Answer::Success => self.note(inbox, ShadowVerdict::Hinted),
-            Answer::Failure(_) => self.note(inbox, ShadowVerdict::Refused(NO_ROOM.to_owned())),
-        }
+    /// It proves nothing and names something to ask about, which was kept.
+    pub(super) fn hinted(self, inbox: &Arc<dyn Inbox>) {
+        self.note(inbox, ShadowVerdict::Hinted);
     }
 
     /// Refused for this reason.

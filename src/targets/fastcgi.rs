@@ -88,7 +88,7 @@ static SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "Where PHP-FPM listens (`listen` in its pool file): host:port, or unix:/path",
-            zh: "PHP-FPM 的监听地址（进程池配置里的 listen）：主机：端口，或 unix:/路径",
+            zh: "PHP-FPM 的监听地址（进程池配置里的 listen）：主机:端口，或 unix:/路径",
         },
         example: "unix:/run/php/php8.2-fpm.sock",
     },

@@ -7,6 +7,7 @@ mod login;
 pub mod strength;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -84,6 +85,12 @@ pub trait Channel: Send + Sync {
         Vec::new()
     }
 
+    /// The names of the members of this platform's JSON in the order in which its documents show them, where it signs the
+    /// bytes of a document whose members are always the same: whoever printed one again in another order can be shown.
+    fn member_order(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// What stands for a message under its signature where that is no cryptographic digest, and the platform is not asked
     /// either: whoever has seen one such message can put another under the same signature. None where all is well.
     fn checksum(&self) -> Option<&'static str> {
@@ -92,6 +99,12 @@ pub trait Channel: Send + Sync {
 
     /// Public facts about the configured keys (fingerprints, sizes, expiry), for people.
     fn keys(&self) -> Vec<KeyNote>;
+
+    /// The same channel with every key that has ended according to the configuration, to say that one of these is what
+    /// a refused message was signed with; none when no key has an end. Nothing is ever accepted by it.
+    fn endless(&self) -> Option<Arc<dyn Channel>> {
+        None
+    }
 
     /// How the platform is asked for a key that [`Verdict::NeedsKey`] names; none when the platform has no such
     /// way, or this channel is not configured for it.

@@ -13,7 +13,7 @@ pub mod findings;
 pub mod lint;
 mod shown;
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::channel::{Channel, Rejection};
 use crate::model::{RawRequest, Timestamp};
@@ -116,7 +116,7 @@ pub struct Diagnosis {
 /// How much was tried.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Effort {
-    /// Verifications.
+    /// Verifications, and settings that were no channel's.
     pub verifications: usize,
     /// Operations with public keys, at most [`OPERATIONS_MAX`].
     pub operations: usize,
@@ -135,6 +135,50 @@ pub struct Found {
     pub facts: Facts,
 }
 
+impl Found {
+    /// What it is, in one line, with its facts. `pick` chooses the language: `|text| text.en`.
+    pub fn title(&self, pick: impl Fn(Text) -> &'static str) -> String {
+        filled(pick(self.finding.title), &self.facts)
+    }
+
+    /// How it comes about, with its facts.
+    pub fn cause(&self, pick: impl Fn(Text) -> &'static str) -> String {
+        filled(pick(self.finding.cause), &self.facts)
+    }
+
+    /// What to do, with its facts.
+    pub fn cure(&self, pick: impl Fn(Text) -> &'static str) -> String {
+        filled(pick(self.finding.cure), &self.facts)
+    }
+
+    /// The value of a fact.
+    pub fn fact(&self, name: &str) -> Option<&str> {
+        self.facts.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// A text with facts in the places of their names, in one pass, so that a fact with braces in it stays what it is.
+/// What no fact is called stays as it stands.
+fn filled(text: &str, facts: &Facts) -> String {
+    let mut full = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('{') {
+        full.push_str(before);
+        let fact = after
+            .split_once('}')
+            .and_then(|(name, behind)| Some((&facts.iter().find(|(known, _)| *known == name)?.1, behind)));
+        if let Some((value, behind)) = fact {
+            full.push_str(value);
+            rest = behind;
+        } else {
+            full.push('{');
+            rest = after;
+        }
+    }
+    full.push_str(rest);
+    full
+}
+
 /// How something is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Evidence {
@@ -146,6 +190,21 @@ pub enum Evidence {
     Seen,
     /// It stands in the configuration.
     Configured,
+    /// It stands in the gateway's own records of this message.
+    Recorded,
+}
+
+impl Evidence {
+    /// The stable word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recomputed => "recomputed",
+            Self::Signed => "signed",
+            Self::Seen => "seen",
+            Self::Configured => "configured",
+            Self::Recorded => "recorded",
+        }
+    }
 }
 
 /// Names and values for a finding's texts. No value holds a byte of a secret.
@@ -161,8 +220,30 @@ pub struct Finding {
     pub cause: Text,
     /// What to do.
     pub cure: Text,
-    /// How it is found.
+    /// How it is found. Without a probe, the gateway's own records show it, which only its owner can read.
     pub probes: &'static [Probe],
+}
+
+impl Finding {
+    /// How it may be known, each once.
+    pub fn evidence(&self) -> Vec<Evidence> {
+        if self.probes.is_empty() {
+            return vec![Evidence::Recorded];
+        }
+        let mut all = Vec::new();
+        for probe in self.probes {
+            let one = match probe {
+                Probe::Undo(_) => Evidence::Recomputed,
+                Probe::Sign(_) => Evidence::Signed,
+                Probe::Look(_) => Evidence::Seen,
+                Probe::Lint(_) => Evidence::Configured,
+            };
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+        all
+    }
 }
 
 impl std::fmt::Debug for Finding {
@@ -215,6 +296,8 @@ pub struct Case<'c> {
     pub outcome: Outcome,
     /// The checks that were made.
     pub trials: Vec<Trial>,
+    /// How many operations with public keys this thread had made when the search began.
+    operations_before: usize,
 }
 
 /// A channel as it is configured, or one that was built to try other settings.
@@ -223,7 +306,7 @@ pub enum Held<'c> {
     /// As it is configured.
     Configured(&'c dyn Channel),
     /// Built.
-    Built(Rc<dyn Channel>),
+    Built(Arc<dyn Channel>),
 }
 
 impl<'c> std::ops::Deref for Held<'c> {
@@ -244,6 +327,12 @@ impl Case<'_> {
             Outcome::Refused(rejection) => Some(rejection),
             _ => None,
         }
+    }
+
+    /// How far another request would come, for a probe that must see it before it offers anything: a handful for one
+    /// probe. It is no proof. None when no operation with a public key is left.
+    pub(crate) fn outcome_of(&self, request: &RawRequest, now: Timestamp) -> Option<(Outcome, Vec<Trial>)> {
+        engine::has_operations(self.operations_before).then(|| engine::verify(&*self.channel, request, now))
     }
 
     /// The other channels of the same platform.
@@ -284,6 +373,8 @@ pub enum Otherwise {
     Channel(usize),
     /// Another time.
     Time(Timestamp),
+    /// The same channel, with the keys that have ended.
+    Endless,
 }
 
 /// What may have been signed.
@@ -303,5 +394,23 @@ pub(crate) fn part_bytes(part: &Part) -> usize {
     match part {
         Part::Text(text) => text.len(),
         Part::Secret => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn facts_stand_in_the_places_of_their_names() {
+        let facts: Facts = vec![("a", "{b}".to_owned()), ("b", "two".to_owned())];
+        for (text, full) in [
+            ("no place", "no place"),
+            ("{a} and {b}", "{b} and two"),
+            ("{c} stays, {", "{c} stays, {"),
+            ("{\"a\":{b}}", "{\"a\":two}"),
+        ] {
+            assert_eq!(filled(text, &facts), full);
+        }
     }
 }

@@ -129,6 +129,10 @@ impl Channel for Lifetimes {
         self.whole.signed_alone()
     }
 
+    fn member_order(&self) -> &'static [&'static str] {
+        self.whole.member_order()
+    }
+
     fn checksum(&self) -> Option<&'static str> {
         self.all().find_map(|channel| channel.checksum())
     }
@@ -151,6 +155,10 @@ impl Channel for Lifetimes {
             KeyNote { not_after, ..note }
         };
         self.whole.keys().into_iter().map(ending).collect()
+    }
+
+    fn endless(&self) -> Option<Arc<dyn Channel>> {
+        Some(self.whole.clone())
     }
 
     fn key_source(&self) -> Option<&dyn KeySource> {

@@ -139,6 +139,10 @@ impl Channel for Succession {
         self.current.signed_alone()
     }
 
+    fn member_order(&self) -> &'static [&'static str] {
+        self.current.member_order()
+    }
+
     /// What was signed with a key of before is as weak as that was.
     fn checksum(&self) -> Option<&'static str> {
         self.current.checksum().or_else(|| self.former.iter().find_map(|former| former.channel.checksum()))
@@ -162,6 +166,13 @@ impl Channel for Succession {
             );
         }
         notes
+    }
+
+    fn endless(&self) -> Option<Arc<dyn Channel>> {
+        let endless = |channel: &Arc<dyn Channel>| channel.endless().unwrap_or_else(|| channel.clone());
+        let former = |former: &Former| Former { channel: endless(&former.channel), until: Timestamp::MAX };
+        let former = self.former.iter().map(former).collect();
+        Some(Arc::new(Self { current: endless(&self.current), former }))
     }
 
     /// The platform is asked with the credential of now, whichever key a message showed.

@@ -6,7 +6,7 @@ use tollbell_channels::model::{Amount, Concern, Currency, EventKind};
 use super::hints::{Hinted, PLATFORM, number};
 use super::*;
 use crate::inbox::hints::{Ground, HintClaimed, HintState, Learned, Noted, PLACES_OF_NETWORK};
-use crate::inbox::holds::BY_PLATFORM;
+use crate::inbox::holds::{BY_PLATFORM, CLAIMS_MAX, EndHold, HoldEnd, HoldWhat};
 
 /// A proven message that waits for an answer about `asked`, as a channel that asks first stores it.
 fn waiting(keeper: &dyn Keeper, key: &str, asked: &str, facts: Vec<Fact>) -> Letter {
@@ -39,6 +39,13 @@ impl<'a> Stand<'a> {
         let leased = self.hinted.claim().await;
         let arrival = self.hinted.arrival(facts, key);
         self.hinted.end(&leased, arrival, None).await.stored.expect("an answer that tells something")
+    }
+
+    /// A person decides about an event.
+    async fn end_hold(&self, event: &NewEvent, end: HoldEnd) {
+        let (what, at) = (HoldWhat::Event(event.id), self.keeper.now());
+        let end = EndHold { what, end, by: "test".to_owned(), why: None, at };
+        self.keeper.inbox().end_hold(end).await.unwrap();
     }
 
     async fn open_holds(&self) -> usize {
@@ -111,6 +118,23 @@ pub(crate) async fn what_the_platform_says_otherwise_stays_held(keeper: &dyn Kee
     assert_eq!(stand.world.states(id).await, [DeliveryState::Held]);
 }
 
+pub(crate) async fn an_answer_that_is_held_itself_confirms_nothing(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    let (paid, events) = stand.told("evt_1", "pi_1", vec![payment("pi_1", 1000)]).await;
+    let (failed, _) = stand.told("evt_2", "pi_1", vec![before_payment(EventKind::PaymentFailed, "ch_1")]).await;
+    // A person said so, and it was told by its own names: so the answer about it agrees with an event.
+    stand.end_hold(&events[0], HoldEnd::Release).await;
+    // It is from before what is remembered.
+    let mut letter = letter(keeper.now(), "pi_1/paid", vec![payment("pi_1", 1000)], &[event_target("shop")]);
+    letter.notification.sent_at = Some("2001-01-01T00:00:00Z".parse().unwrap());
+    let leased = stand.hinted.claim().await;
+    let ended = stand.hinted.end(&leased, stand.hinted.arrival_of(letter), None).await;
+    let Some(Stored::New { id, is_held: true, .. }) = ended.stored else { panic!("{ended:?}") };
+    assert_eq!(keeper.inbox().notification(id).await.unwrap().concerns, [Concern::TooOld]);
+    assert_eq!(stand.world.states(paid).await, [DeliveryState::Pending]);
+    assert_eq!(stand.world.states(failed).await, [DeliveryState::Held]);
+}
+
 pub(crate) async fn a_success_ends_what_waited_before_it(keeper: &dyn Keeper) {
     let stand = Stand::new(keeper);
     let kinds = [
@@ -133,6 +157,41 @@ pub(crate) async fn a_success_ends_what_waited_before_it(keeper: &dyn Keeper) {
     }
     assert_eq!(stand.world.states(paid).await, [DeliveryState::Pending]);
     assert_eq!(stand.world.states(other).await, [DeliveryState::Held], "of another payment");
+}
+
+pub(crate) async fn what_is_confirmed_late_is_not_told_after_the_success(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    let kinds = [EventKind::PaymentPending, EventKind::PaymentFailed];
+    for kind in kinds {
+        let order = |number: &str, fact: Fact| vec![of_order(&format!("{kind} {number}"), fact)];
+        let attempt = |number: &str| order(number, before_payment(kind, &format!("ch_{kind}_{number}")));
+        let paid = |number: &str| order(number, payment(&format!("pi_{kind}_{number}"), 1000));
+        // Each is confirmed by an answer about its own number.
+        let confirmed = async |facts: Vec<Fact>, number: &str| {
+            let (id, _) = stand.told(&format!("evt_{number}"), number, facts.clone()).await;
+            stand.answered(facts, &format!("{number}/told")).await;
+            id
+        };
+        // The attempt is confirmed first, and nobody has begun to tell it.
+        let early = confirmed(attempt("1"), &format!("ch_{kind}_1")).await;
+        assert_eq!(stand.world.states(early).await, [DeliveryState::Pending], "{kind}");
+        confirmed(paid("1"), &format!("pi_{kind}_1")).await;
+        assert_eq!(stand.world.states(early).await, [DeliveryState::Skipped], "{kind}");
+        // The success is confirmed first.
+        let late = attempt("2");
+        let (waits, _) = stand.told(&format!("evt_{kind}_w"), &format!("ch_{kind}_2"), late.clone()).await;
+        let leased = stand.hinted.claim().await;
+        confirmed(paid("2"), &format!("pi_{kind}_2")).await;
+        stand.hinted.end(&leased, stand.hinted.arrival(late, &format!("{kind} late")), None).await;
+        assert_eq!(stand.world.states(waits).await, [DeliveryState::Skipped], "{kind}");
+        // The success comes while the application is being told, and does not take it.
+        let begun = confirmed(attempt("3"), &format!("ch_{kind}_3")).await;
+        let leased = stand.world.claim().await;
+        let leased = leased.iter().find(|leased| leased.notification == begun).expect("it goes out");
+        confirmed(paid("3"), &format!("pi_{kind}_3")).await;
+        stand.world.finish(leased, Next::Retry(keeper.now())).await;
+        assert_eq!(stand.world.states(begun).await, [DeliveryState::Skipped], "{kind}");
+    }
 }
 
 pub(crate) async fn what_is_known_needs_no_second_confirmation(keeper: &dyn Keeper) {
@@ -274,19 +333,79 @@ pub(crate) async fn every_message_about_what_waits_is_asked_about(keeper: &dyn K
     assert!(matches!(again, Stored::Repeated { is_held: false, .. }), "{again:?}");
 }
 
+/// Somebody who has the secret tells of a payment that is made only after a person found out.
+pub(crate) async fn what_a_person_discarded_swallows_nothing_genuine(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    let forged = async |key: &str, name: &str| {
+        let (id, events) = stand.told(key, name, vec![payment(name, 1000)]).await;
+        let leased = stand.hinted.claim().await;
+        stand.hinted.end(&leased, Learned::Nothing, None).await;
+        stand.end_hold(&events[0], HoldEnd::Discard).await;
+        keeper.advance(Duration::from_mins(1));
+        id
+    };
+    // The genuine message comes before the answer.
+    let first = forged("evt_f1", "pi_1").await;
+    let (genuine, events) = stand.told("evt_g1", "pi_1", vec![payment("pi_1", 1000)]).await;
+    assert!(events.len() == 1 && events[0].is_unconfirmed, "{events:?}");
+    stand.answered(vec![payment("pi_1", 1000)], "pi_1/paid").await;
+    assert_eq!(stand.world.states(genuine).await, [DeliveryState::Pending]);
+    // The answer comes first: it tells by itself.
+    let second = forged("evt_f2", "pi_2").await;
+    stand.hinted.told("pi_2", PLATFORM).await;
+    let stored = stand.answered(vec![payment("pi_2", 1000)], "pi_2/paid").await;
+    assert!(matches!(&stored, Stored::New { events, is_held: false, .. } if events.len() == 1), "{stored:?}");
+    let late = keeper.store(waiting(keeper, "evt_g2", "pi_2", vec![payment("pi_2", 1000)])).await.unwrap();
+    assert!(matches!(&late, Stored::New { events, is_held: false, .. } if events.is_empty()), "{late:?}");
+    // The genuine message is the forged one to the letter: it is asked about all the same.
+    let third = forged("evt_3", "pi_3").await;
+    let again = || keeper.store(waiting(keeper, "evt_3", "pi_3", vec![payment("pi_3", 1000)]));
+    let repeated = again().await.unwrap();
+    assert!(matches!(repeated, Stored::Repeated { is_held: true, .. }), "{repeated:?}");
+    stand.hinted.told("pi_3", PLATFORM).await;
+    let stored = stand.answered(vec![payment("pi_3", 1000)], "pi_3/paid").await;
+    assert!(matches!(&stored, Stored::New { events, is_held: false, .. } if events.len() == 1), "{stored:?}");
+    let repeated = again().await.unwrap();
+    assert!(matches!(repeated, Stored::Repeated { is_held: false, .. }), "{repeated:?}");
+    for id in [first, second, third] {
+        assert_eq!(stand.world.states(id).await, [DeliveryState::Discarded]);
+    }
+    assert_eq!((stand.world.claim().await.len(), stand.open_holds().await), (3, 0));
+}
+
+/// Somebody who has the secret says one thing after the other of one payment: what the platform says goes out all the same.
+pub(crate) async fn whoever_says_much_of_one_payment_is_not_looked_at_for_ever(keeper: &dyn Keeper) {
+    let stand = Stand::new(keeper);
+    let (first, _) = stand.told("evt_0", "pi_1", vec![payment("pi_1", 1000)]).await;
+    for index in 0..CLAIMS_MAX {
+        let forged = of_order(&format!("victim's {index}"), payment("pi_1", 1000));
+        let stored = keeper.store(waiting(keeper, &format!("evt_f{index}"), "pi_1", vec![forged])).await.unwrap();
+        assert!(matches!(&stored, Stored::New { events, .. } if events.len() == 1), "{stored:?}");
+    }
+    let stored = stand.answered(vec![payment("pi_1", 1000)], "pi_1/paid").await;
+    let Stored::New { id: answer, events, is_held: false } = stored else { panic!("{stored:?}") };
+    assert_eq!((events.len(), stand.world.states(answer).await), (1, vec![DeliveryState::Pending]));
+    assert_eq!(stand.world.states(first).await, [DeliveryState::Held], "it is behind those that are looked at");
+    let genuine = keeper.store(waiting(keeper, "evt_g", "pi_1", vec![payment("pi_1", 1000)])).await.unwrap();
+    let Stored::New { events, is_held: false, .. } = genuine else { panic!("{genuine:?}") };
+    assert!(events.is_empty(), "it was told");
+    assert_eq!(stand.world.claim().await.len(), 1);
+    // One that is told of after them is among those.
+    for index in 0..CLAIMS_MAX {
+        let forged = of_order(&format!("victim's {index}"), payment("pi_2", 1000));
+        keeper.store(waiting(keeper, &format!("evt_h{index}"), "pi_2", vec![forged])).await.unwrap();
+    }
+    let (last, _) = stand.told("evt_l", "pi_2", vec![payment("pi_2", 1000)]).await;
+    stand.answered(vec![payment("pi_2", 1000)], "pi_2/paid").await;
+    assert_eq!(stand.world.states(last).await, [DeliveryState::Pending]);
+}
+
 pub(crate) async fn what_a_person_released_is_known(keeper: &dyn Keeper) {
     let stand = Stand::new(keeper);
     let (first, events) = stand.told("evt_1", "pi_1", vec![payment("pi_1", 1000)]).await;
     let (refunded, _) = stand.world.store("evt_r", vec![refund("re_1", "pi_1", 100)]).await;
     assert_eq!(stand.world.states(refunded).await, [DeliveryState::Waiting]);
-    let end = crate::inbox::holds::EndHold {
-        what: crate::inbox::holds::HoldWhat::Event(events[0].id),
-        end: crate::inbox::holds::HoldEnd::Release,
-        by: "test".to_owned(),
-        why: None,
-        at: keeper.now(),
-    };
-    keeper.inbox().end_hold(end).await.unwrap();
+    stand.end_hold(&events[0], HoldEnd::Release).await;
     assert_eq!(stand.world.states(first).await, [DeliveryState::Pending]);
     // The answer that comes late, and a message that is believed, tell nothing new.
     let stored = stand.answered(vec![payment("pi_1", 1000)], "pi_1/paid").await;
@@ -296,6 +415,42 @@ pub(crate) async fn what_a_person_released_is_known(keeper: &dyn Keeper) {
     assert_eq!((leased.len(), leased[0].notification), (1, first));
     stand.world.finish(&leased[0], Next::Delivered).await;
     assert_eq!(stand.world.states(refunded).await, [DeliveryState::Pending], "its payment is told");
+}
+
+/// The platform answers from a copy that is behind what it told itself.
+pub(crate) async fn an_answer_that_is_late_is_not_the_last(keeper: &dyn Keeper) {
+    const LATER: Duration = Duration::from_mins(1);
+    let stand = Stand::new(keeper);
+    let answered = async |fact: Fact, key: &str, state: HintState| {
+        let leased = stand.hinted.claim().await;
+        let ended = stand.hinted.end_or(&leased, stand.hinted.arrival(vec![fact], key), None, Some(LATER)).await;
+        assert_eq!(stand.hinted.state(leased.number.as_str()).await, Some(state), "{key}");
+        if state == HintState::Due {
+            assert_eq!(stand.hinted.nothing_until().await, keeper.now().checked_add(LATER).ok());
+            keeper.advance(LATER);
+        }
+        ended.stored.unwrap()
+    };
+    // A message that is proven waits for it.
+    let (paid, _) = stand.told("evt_1", "pi_1", vec![payment("pi_1", 1000)]).await;
+    answered(before_payment(EventKind::PaymentPending, "pi_1"), "pi_1/pending", HintState::Due).await;
+    assert_eq!(stand.world.states(paid).await, [DeliveryState::Held]);
+    answered(payment("pi_1", 1000), "pi_1/paid", HintState::Answered).await;
+    assert_eq!(stand.world.states(paid).await, [DeliveryState::Pending]);
+    // What waits for an answer about another number is nothing to this one.
+    stand.told("evt_2", "pi_2", vec![payment("pi_2", 1000)]).await;
+    let leased = stand.hinted.claim().await;
+    stand.hinted.end(&leased, Learned::Nothing, None).await;
+    // A hint alone: what is told is told, and when it is named again the same answer is no news.
+    stand.hinted.told("pi_3", PLATFORM).await;
+    let pending = || before_payment(EventKind::PaymentPending, "pi_3");
+    answered(pending(), "pi_3/pending", HintState::Answered).await;
+    keeper.advance(Duration::from_hours(1));
+    stand.hinted.told("pi_3", PLATFORM).await;
+    let stored = answered(pending(), "pi_3/pending", HintState::Due).await;
+    assert!(matches!(stored, Stored::Repeated { .. }), "{stored:?}");
+    let stored = answered(payment("pi_3", 1000), "pi_3/paid", HintState::Answered).await;
+    assert!(matches!(&stored, Stored::New { events, .. } if events.len() == 1), "{stored:?}");
 }
 
 pub(crate) async fn what_does_not_prove_itself_goes_last_and_earns_nothing(keeper: &dyn Keeper) {

@@ -1,5 +1,9 @@
 //! What every inbox does with hints.
 
+mod owed;
+
+pub(crate) use self::owed::*;
+
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::Poll;
@@ -8,7 +12,7 @@ use std::time::Duration;
 use tollbell_channels::channel::{ApiCredential, Hint, HintNumber, HttpAnswer, Interface, Question, Reach};
 use tollbell_channels::model::{Fact, Proof, Proven, Timestamp};
 
-use super::{Keeper, event_target, letter, payment};
+use super::{Keeper, Letter, event_target, letter, payment};
 use crate::inbox::hints::{
     ANSWERED_FOR, Ground, HintClaim, HintClaimed, HintEnd, HintEnded, HintFilter, HintRecord, HintState, Learned,
     LeasedHint, Noted, OPEN_FOR, OPEN_STRANGERS_FOR, OPEN_STRANGERS_MAX, PLACES_OF_NETWORK, PLACES_PER_KNOWN,
@@ -67,7 +71,19 @@ impl Hinted<'_> {
     }
 
     pub(super) async fn end(&self, leased: &LeasedHint, learned: Learned, again: Option<Duration>) -> HintEnded {
-        let again = again.map(|wait| self.0.now().checked_add(wait).unwrap());
+        self.end_or(leased, learned, again, None).await
+    }
+
+    /// As `end`, with the wait after an answer that may be late.
+    pub(super) async fn end_or(
+        &self,
+        leased: &LeasedHint,
+        learned: Learned,
+        again: Option<Duration>,
+        if_late: Option<Duration>,
+    ) -> HintEnded {
+        let after = |wait| self.0.now().checked_add(wait).unwrap();
+        let (again, if_late) = (again.map(after), if_late.map(after));
         let outcome = match &learned {
             Learned::Told(_) => "told",
             Learned::Nothing => "nothing",
@@ -83,6 +99,7 @@ impl Hinted<'_> {
             learned,
             outcome,
             again,
+            if_late,
         };
         self.0.inbox().end_hint(end).await.unwrap()
     }
@@ -131,7 +148,12 @@ impl Hinted<'_> {
     }
 
     pub(super) fn arrival(&self, facts: Vec<Fact>, key: &str) -> Learned {
-        let letter = letter(self.0.now(), key, facts, &[event_target("shop")]);
+        self.arrival_of(letter(self.0.now(), key, facts, &[event_target("shop")]))
+    }
+
+    /// The letter, as an answer of the platform's.
+    #[expect(clippy::unused_self, reason = "a sentence of the world like the others")]
+    pub(super) fn arrival_of(&self, letter: Letter) -> Learned {
         let hint = Hint::from_anybody(number("tr_1"));
         let interface = Interface::parse("https://api.example", Reach::Public).unwrap();
         let credential = ApiCredential::bearer("api_key", b"secret").unwrap();
@@ -216,6 +238,46 @@ pub(crate) async fn what_is_named_while_it_is_asked_is_asked_once_more(keeper: &
     let leased = world.claim().await;
     world.end(&leased, Learned::Nothing, None).await;
     assert_eq!(world.state("tr_1").await, Some(HintState::Answered));
+}
+
+pub(crate) async fn what_is_always_named_while_it_is_asked_waits_longer_each_time(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    world.told("tr_1", PLATFORM).await;
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        let leased = world.claim().await;
+        assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+        world.end(&leased, Learned::Nothing, None).await;
+        let wait = Duration::try_from(world.record("tr_1").await.due_at.duration_since(keeper.now())).unwrap();
+        waits.push(wait.as_secs());
+        keeper.advance(wait);
+    }
+    assert_eq!(waits, [5, 10, 20, 40]);
+}
+
+pub(crate) async fn what_becomes_due_sooner_wakes_who_asks(keeper: &dyn Keeper) {
+    let world = Hinted(keeper);
+    world.proves("tr_real", PLATFORM).await;
+    let mut wakes = keeper.inbox().hint_wakes();
+    let mut is_woken = || {
+        let is_woken = wakes.has_changed().unwrap();
+        wakes.mark_unchanged();
+        is_woken
+    };
+    assert_eq!(world.told("tr_1", "192.0.2.1").await, Noted::Kept);
+    assert!(is_woken());
+    assert_eq!(world.told("tr_1", "192.0.2.1").await, Noted::Again);
+    assert!(!is_woken(), "it is due as it was");
+    assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+    assert!(is_woken(), "its ground is another's now, whose turn may have come");
+    let leased = world.claim().await;
+    world.end(&leased, Learned::Nothing, Some(Duration::from_hours(1))).await;
+    assert!(!is_woken());
+    keeper.advance(Duration::from_mins(1));
+    assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+    assert!(is_woken(), "it was due in an hour");
+    assert_eq!(world.told("tr_1", PLATFORM).await, Noted::Again);
+    assert!(!is_woken());
 }
 
 pub(crate) async fn what_the_platform_does_not_know_is_not_asked_again_for_a_while(keeper: &dyn Keeper) {

@@ -176,3 +176,27 @@ pub(crate) async fn under_a_number_that_tells_one_thing_another_is_held(keeper: 
     assert_eq!(store("T3", payment("P4", 1000)).await, (false, 1));
     assert_eq!(store("T3", payment("P5", 1000)).await, (false, 1));
 }
+
+pub(crate) async fn held_things_stay(keeper: &dyn Keeper) {
+    let world = World(keeper);
+    let mut held = letter(keeper.now(), "N1", vec![payment("P1", 1000)], &[event_target("shop")]);
+    held.notification.concerns = vec![Concern::ForeignPayee { payee: "stranger".to_owned() }];
+    let stored = keeper.store(held.clone()).await.unwrap();
+    let Stored::New { id, is_held: true, .. } = stored else { panic!("{stored:?}") };
+    assert!(matches!(keeper.store(held.clone()).await.unwrap(), Stored::Repeated { is_held: true, .. }));
+    assert_eq!(world.replay(ReplayWhat::Notification(id)).await, 0);
+    assert_eq!(world.states(id).await, [DeliveryState::Held]);
+    let (refund, _) = world.store("N2", vec![refund("R1", "P1", 10)]).await;
+    assert_eq!(world.states(refund).await, [DeliveryState::Waiting]);
+    let backlog = world.inbox().backlog().await.unwrap();
+    assert_eq!((backlog[0].held, backlog[0].open, backlog[0].dead), (1, 0, 0));
+}
+
+pub(crate) async fn old_captures_are_held(keeper: &dyn Keeper) {
+    let mut old = letter(keeper.now(), "N1", vec![payment("P1", 1000)], &[event_target("shop")]);
+    old.notification.sent_at = Some("2001-01-01T00:00:00Z".parse().unwrap());
+    let id = keeper.store(old).await.unwrap().notification();
+    let record = keeper.inbox().notification(id).await.unwrap();
+    assert_eq!(record.concerns, [Concern::TooOld]);
+    assert_eq!(World(keeper).states(id).await, [DeliveryState::Held]);
+}

@@ -27,6 +27,24 @@ pub(crate) async fn deliveries_are_found_by_their_facts(keeper: &dyn Keeper) {
     assert_eq!(standing(&world, &[payment("alias", 1000)], "shop").await, [DeliveryState::Delivered]);
 }
 
+pub(crate) async fn a_message_finds_what_it_repeats(keeper: &dyn Keeper) {
+    let told = |number: &str, facts| letter(keeper.now(), number, facts, &[]);
+    let first = told("N1", vec![payment("P1", 1000)]);
+    let known = async |letter: &Letter| {
+        let Notification { scope, .. } = &letter.notification;
+        keeper.inbox().known(scope, &letter.notification.key()).await.unwrap()
+    };
+    assert_eq!(known(&first).await, None);
+    let id = keeper.store(first.clone()).await.unwrap().notification();
+    assert_eq!(known(&first).await, Some(id));
+    assert_eq!(keeper.store(first.clone()).await.unwrap().notification(), id, "as intake sees it");
+    let mut elsewhere = first;
+    elsewhere.notification.scope.account.push('2');
+    for other in [told("N2", vec![payment("P1", 1000)]), told("N1", vec![payment("P1", 1001)]), elsewhere] {
+        assert_eq!(known(&other).await, None, "{other:?}");
+    }
+}
+
 pub(crate) async fn ends_are_told_after_the_commit(keeper: &dyn Keeper) {
     let world = World(keeper);
     for (number, next, end) in

@@ -2,17 +2,18 @@
 //!
 //! * An event that is held for nothing but this goes out when an answer tells the same fact: every name of it, the order and
 //!   the payment that it names, its number, payee and sum. Where another event tells that fact, it is discarded instead.
+//!   What goes out makes pointless what a fact that is told at once makes pointless.
 //! * An answer that a payment succeeded ends what was waiting under the same number and came before it on the way: a
 //!   pending, failed or authorized one. A close and a success are never both true, so a close stays for a person.
-//! * Whatever else an answer says, or does not say, releases nothing.
+//! * Whatever else an answer says, or does not say, releases nothing. What still waits then is asked about again for a while.
 
 use tollbell_channels::channel::HintNumber;
 use tollbell_channels::model::{Concern, EventKind, Notification, Timestamp};
 
 use super::fault::Fault;
-use super::rows::concerns_text;
+use super::rows::{concerns_text, notification_seq, to_ms};
 use super::session::Session;
-use super::{facts, holds, unconfirmed};
+use super::{facts, holds, superseded, unconfirmed};
 use crate::inbox::holds::{BY_PLATFORM, EndHold, HoldEnd, HoldWhat};
 use crate::inbox::{EventId, NotificationId};
 
@@ -30,8 +31,8 @@ pub(super) fn release(
     id: NotificationId,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    // What is doubtful about the answer itself confirms nothing.
-    if !answer.concerns.is_empty() {
+    // What is doubtful about the answer itself, for its channel or as it was stored, confirms nothing.
+    if !answer.concerns.is_empty() || is_doubted(session, id)? {
         return Ok(());
     }
     let mut confirmed = Vec::new();
@@ -40,17 +41,21 @@ pub(super) fn release(
         let Some(told) = facts::agreeing(session, scope, fact)? else { continue };
         for event in unconfirmed::said_by(session, scope, fact)? {
             if unconfirmed::is_awaited(session, event)? {
-                let end = if event == told { HoldEnd::Release } else { HoldEnd::Discard };
-                confirmed.push((event_id(session, event)?, end));
+                let (end, goes_out) = if event == told {
+                    (HoldEnd::Release, Some((scope, fact, event)))
+                } else {
+                    (HoldEnd::Discard, None)
+                };
+                confirmed.push((event_id(session, event)?, end, goes_out));
             }
         }
         if fact.kind == EventKind::PaymentSucceeded {
             for event in stale(session, scope, number)? {
-                confirmed.push((event, HoldEnd::Discard));
+                confirmed.push((event, HoldEnd::Discard, None));
             }
         }
     }
-    for (event, end) in confirmed {
+    for (event, end, goes_out) in confirmed {
         let end = EndHold {
             what: HoldWhat::Event(event),
             end,
@@ -59,8 +64,41 @@ pub(super) fn release(
             at: now,
         };
         holds::end_hold(session, &end)?;
+        // It was held when it was stored, and said nothing about its order then.
+        if let Some((scope, fact, event)) = goes_out {
+            superseded::skip(session, scope, fact, event, to_ms(now))?;
+        }
     }
     Ok(())
+}
+
+fn is_doubted(session: &Session, id: NotificationId) -> Result<bool, Fault> {
+    let mut select =
+        session.conn.prepare_cached("SELECT 1 FROM notifications WHERE seq = ?1 AND concerns IS NOT NULL")?;
+    Ok(select.exists([notification_seq(id)])?)
+}
+
+/// Whether something waits for an answer about this number, and for nothing else, after this one.
+pub(super) fn is_any_open(session: &mut Session, answer: &Notification, number: &HintNumber) -> Result<bool, Fault> {
+    let concerns = concerns_text(&[Concern::Unconfirmed { number: number.as_str().to_owned() }]);
+    let mut scopes = vec![session.scope(&answer.scope)?];
+    for fact in &answer.facts {
+        scopes.push(session.scope(&fact.scope)?);
+    }
+    scopes.sort_unstable();
+    scopes.dedup();
+    for scope in scopes {
+        let is_open = session
+            .conn
+            .prepare_cached(
+                "SELECT 1 FROM events WHERE concerns = ?1 AND concerns IS NOT NULL AND hold_end IS NULL AND scope = ?2",
+            )?
+            .exists((&concerns, scope))?;
+        if is_open {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn event_id(session: &Session, event: i64) -> Result<EventId, Fault> {

@@ -184,7 +184,7 @@ pub(super) fn of_unconfirmed(
 }
 
 /// The event of an unconfirmed message that says nothing but what this answer's fact says. One that still waits goes
-/// before one that was decided about.
+/// before one that was released; one that was discarded told nobody.
 fn told_before(session: &mut Session, scope: i64, fact: &Fact) -> Result<Option<i64>, Fault> {
     let found = unconfirmed::said_by(session, scope, fact)?;
     for event in &found {
@@ -192,7 +192,12 @@ fn told_before(session: &mut Session, scope: i64, fact: &Fact) -> Result<Option<
             return Ok(Some(*event));
         }
     }
-    Ok(found.first().copied())
+    for event in found {
+        if !unconfirmed::is_discarded(session, event)? {
+            return Ok(Some(event));
+        }
+    }
+    Ok(None)
 }
 
 /// The event of an unconfirmed message about the same as this answer's fact that says another sum or payee.

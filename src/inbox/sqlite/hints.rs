@@ -4,6 +4,8 @@ mod asked;
 mod forgotten;
 mod look;
 mod noted;
+#[cfg(test)]
+mod plans;
 
 pub(super) use self::forgotten::retain;
 
@@ -25,13 +27,13 @@ use crate::inbox::hints::{
     Ground, HintBacklog, HintClaim, HintClaimed, HintEnd, HintEnded, HintFilter, HintRecord, HintState, HintSums,
     Hints, Learned, Noted, QUIET_AFTER, Told, busy_wait,
 };
-use crate::inbox::{Error, LeaseToken};
+use crate::inbox::{Error, LeaseToken, Stored};
 
 #[async_trait]
 impl Hints for SqliteInbox {
     async fn note_hint(&self, told: Told) -> Result<Noted, Error> {
-        let noted = self.submit(Urgency::Intake, 0, move |session| noted::note(session, &told)).await?;
-        if noted == Noted::Kept {
+        let (noted, is_sooner) = self.submit(Urgency::Intake, 0, move |session| noted::note(session, &told)).await?;
+        if is_sooner {
             self.shared.hint_wakes.send_modify(|count| *count = count.wrapping_add(1));
         }
         Ok(noted)
@@ -42,14 +44,14 @@ impl Hints for SqliteInbox {
     }
 
     async fn end_hint(&self, end: HintEnd) -> Result<HintEnded, Error> {
-        let HintEnd { channel, number, token, now, gap, learned, outcome, again } = end;
+        let HintEnd { channel, number, token, now, gap, learned, outcome, again, if_late } = end;
         let (parts, learned) = match learned {
             Learned::Told(arrival) => (Some(Box::new(Parts::from(*arrival))), Said::Known),
             Learned::Nothing => (None, Said::Known),
             Learned::Unknown => (None, Said::Unknown),
             Learned::NoAnswer => (None, Said::Nothing),
         };
-        let end = End { channel, number, token, now, gap, said: learned, outcome, again };
+        let mut end = End { channel, number, token, now, gap, said: learned, outcome, again };
         let remembered_from = now.checked_sub(self.options.identities_kept).unwrap_or(Timestamp::MIN);
         let bytes = parts.as_ref().map_or(0, |parts| parts.request.body.len());
         self.submit(Urgency::Work, bytes, move |session| {
@@ -57,9 +59,13 @@ impl Hints for SqliteInbox {
                 Some(parts) => Some(intake::store(session, parts, Moment { now, remembered_from })?),
                 None => None,
             };
-            let notification = stored.as_ref().map(crate::inbox::Stored::notification);
+            let notification = stored.as_ref().map(Stored::notification);
             if let (Some(parts), Some(answer)) = (&parts, notification) {
                 confirmed::release(session, &parts.notification, &end.number, answer, now)?;
+                let is_late = matches!(stored, Some(Stored::Repeated { .. }))
+                    || confirmed::is_any_open(session, &parts.notification, &end.number)?;
+                // Not from what an earlier run of this, which was taken back, came to.
+                end.again = again.or(if_late.filter(|_| is_late));
             }
             let was_held = asked::finish(session, &end, notification.as_ref().map(|id| *id.as_bytes()))?;
             Ok(HintEnded { was_held, stored })

@@ -150,7 +150,7 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
     }
     let deliveries = insert_deliveries(session, notification, &events, parts.is_shadow, now_ms)?;
     // Where everything that it says is known, there is nothing to be confirmed.
-    let needs_a_person = !concerns.is_empty() && !is_unconfirmed(&concerns);
+    let needs_a_person = !concerns.is_empty() && !unconfirmed::is_asked(&concerns);
     let is_held = needs_a_person || events.iter().any(|(event, _)| event.is_held);
     insert_notification(session, parts, &Row { seq: notification, id, scope, concerns: &concerns, is_held })?;
     // What is held says nothing about its order yet.
@@ -180,26 +180,24 @@ fn awaits_answer(concerns: &[Concern]) -> bool {
     concerns.iter().any(|concern| matches!(concern, Concern::Unconfirmed { .. }))
 }
 
-/// Whether an event of a repeated message, its own or another one's, still waits for the platform's answer.
+/// Whether a fact of a repeated message still waits for the platform's answer: its event does, its own or another one's, or
+/// it was discarded, and the platform may say the same now that somebody else had invented.
 fn is_any_awaited(session: &mut Session, notification: &Notification) -> Result<bool, Fault> {
     if !awaits_answer(&notification.concerns) {
         return Ok(false);
     }
     for fact in &notification.facts {
         let scope = session.scope(&fact.scope)?;
-        if let Outcome::Known(Some(event)) = unconfirmed::resolve(session, scope, fact)?
-            && unconfirmed::is_awaited(session, event)?
-        {
+        let is_awaited = match unconfirmed::resolve(session, scope, fact)? {
+            Outcome::Known(Some(event)) => unconfirmed::is_awaited(session, event)?,
+            Outcome::Known(None) => false,
+            Outcome::New(_) => true,
+        };
+        if is_awaited {
             return Ok(true);
         }
     }
     Ok(false)
-}
-
-/// Whether there is a concern, and none that the platform's own answer would not end.
-fn is_unconfirmed(concerns: &[Concern]) -> bool {
-    let is_asked = |concern: &Concern| matches!(concern, Concern::Unconfirmed { number } if !number.is_empty());
-    !concerns.is_empty() && concerns.iter().all(is_asked)
 }
 
 /// The row of an event or delivery by its position within its notification.
@@ -379,7 +377,7 @@ fn insert_event(
             new.conflict.as_ref().map(|conflict| conflict.contradicts),
             row.is_unrouted,
         ])?;
-    let is_unconfirmed = is_unconfirmed(&concerns);
+    let is_unconfirmed = unconfirmed::is_asked(&concerns);
     Ok(Inserted { seq, id, kind: fact.kind, is_held: !concerns.is_empty(), is_unconfirmed })
 }
 

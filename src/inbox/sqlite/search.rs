@@ -2,7 +2,7 @@
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, params_from_iter};
-use tollbell_channels::model::Timestamp;
+use tollbell_channels::model::{NotificationKey, Scope, Timestamp};
 
 use super::fault::Fault;
 use super::rows::{
@@ -27,6 +27,27 @@ pub(super) fn notification(conn: &Connection, id: NotificationId) -> Result<Noti
     record.events = events_of(conn, seq)?;
     record.request = work::body(conn, seq)?;
     Ok(record)
+}
+
+/// By the key under which intake recognises a repetition.
+pub(super) fn known(conn: &Connection, scope: &Scope, key: &NotificationKey) -> Result<Option<NotificationId>, Fault> {
+    let found = conn
+        .prepare_cached(
+            "SELECT n.id FROM scopes s CROSS JOIN notifications n ON n.scope = s.id
+             WHERE s.account = ?1 AND s.family = ?2 AND s.environment = ?3 AND n.platform_id = ?4 AND n.digest = ?5",
+        )?
+        .query_row(
+            (
+                &scope.account,
+                scope.family,
+                scope.environment.as_str(),
+                &key.platform_id,
+                i64::from_be_bytes(key.assertion),
+            ),
+            |row| row.get(0),
+        )
+        .optional()?;
+    Ok(found.map(NotificationId::from_bytes))
 }
 
 pub(super) fn event(conn: &Connection, id: EventId) -> Result<EventRecord, Fault> {

@@ -5,7 +5,8 @@
 //! * The same fact in another message is the same event. One that says anything else is an event of its own.
 //! * Where the platform's answer says all that the fact says, the event gets the answer's names. Where the answer names less, or
 //!   another order, payment, number, payee or sum, it is not the fact that the answer tells.
-//! * An event that a person releases gets its own names, as far as they are free.
+//! * An event that a person releases gets its own names, as far as they are free. One that was discarded tells nothing: who
+//!   says the same later may be the platform.
 
 use rusqlite::OptionalExtension as _;
 use tollbell_channels::model::{Amount, Concern, EventKind, Fact};
@@ -15,11 +16,14 @@ use super::fault::Fault;
 use super::rows::concerns_of;
 use super::session::Session;
 use super::waits;
+use crate::inbox::holds::CLAIMS_MAX;
 
 /// The kind under which the names of unconfirmed facts are kept; no event kind.
 const KIND: &str = "unconfirmed";
 /// Between the parts of such a row's text. A platform's text may hold it: what a row leads to is always compared whole.
 const BETWEEN: char = '\u{1f}';
+/// Digits of any event's row.
+const EVENT_WIDTH: usize = 19;
 /// The character after [`BETWEEN`], where the texts that begin alike end.
 const AFTER: char = '\u{20}';
 
@@ -120,8 +124,10 @@ pub(super) fn resolve(session: &mut Session, scope: i64, fact: &Fact) -> Result<
     {
         return Ok(Outcome::Known(Some(event.seq)));
     }
-    if let Some(same) = claims(session, scope, fact)?.into_iter().find(|claim| claim.is_same(fact)) {
-        return Ok(Outcome::Known(Some(same.event)));
+    for same in claims(session, scope, fact)?.iter().filter(|claim| claim.is_same(fact)) {
+        if !is_discarded(session, same.event)? {
+            return Ok(Outcome::Known(Some(same.event)));
+        }
     }
     facts::of_unconfirmed(session, scope, fact, &known)
 }
@@ -133,7 +139,9 @@ pub(super) fn claim(session: &mut Session, scope: i64, fact: &Fact, event: i64) 
         .conn
         .prepare_cached("INSERT OR IGNORE INTO identities (scope, kind, text, event) VALUES (?1, ?2, ?3, ?4)")?;
     for identity in fact.identities() {
-        insert.execute((scope, kind, format!("{}{event}", by_name(fact.kind.as_str(), identity.as_str())), event))?;
+        // Of one width, so that the latest is the last.
+        let named = format!("{}{event:0EVENT_WIDTH$}", by_name(fact.kind.as_str(), identity.as_str()));
+        insert.execute((scope, kind, named, event))?;
         insert.execute((scope, kind, format!("{}{identity}", by_event(event)), event))?;
     }
     Ok(())
@@ -157,10 +165,21 @@ pub(super) fn named_by(session: &mut Session, scope: i64, fact: &Fact) -> Result
     Ok(found)
 }
 
+/// Whether there is a concern, and none that the platform's own answer would not end.
+pub(super) fn is_asked(concerns: &[Concern]) -> bool {
+    let is_asked = |concern: &Concern| matches!(concern, Concern::Unconfirmed { number } if !number.is_empty());
+    !concerns.is_empty() && concerns.iter().all(is_asked)
+}
+
 /// Whether an event is held until the platform confirms it, and for nothing else.
 pub(super) fn is_awaited(session: &Session, event: i64) -> Result<bool, Fault> {
     let concerns = concerns_if_open(session, event)?;
     Ok(concerns.is_some_and(|all| all.iter().all(|concern| matches!(concern, Concern::Unconfirmed { .. }))))
+}
+
+/// Whether an event's hold ended so that nobody is told of it.
+pub(super) fn is_discarded(session: &Session, event: i64) -> Result<bool, Fault> {
+    Ok(session.conn.prepare_cached("SELECT 1 FROM events WHERE seq = ?1 AND hold_end = 2")?.exists([event])?)
 }
 
 fn concerns_if_open(session: &Session, event: i64) -> Result<Option<Vec<Concern>>, Fault> {
@@ -196,7 +215,8 @@ pub(super) fn take_names(session: &mut Session, notification: i64, now_ms: i64) 
     Ok(())
 }
 
-/// The events of unconfirmed facts that have one of the fact's names, the oldest first.
+/// The events of unconfirmed facts that have one of the fact's names, the oldest first; of each name the latest, as many as
+/// are looked at.
 fn claims(session: &mut Session, scope: i64, fact: &Fact) -> Result<Vec<Claim>, Fault> {
     // On the way of every payment: most inboxes have none.
     let Some(kind) = session.seen_word(KIND)? else { return Ok(Vec::new()) };
@@ -204,9 +224,10 @@ fn claims(session: &mut Session, scope: i64, fact: &Fact) -> Result<Vec<Claim>, 
     for identity in fact.identities() {
         let (from, to) = range(by_name(fact.kind.as_str(), identity.as_str()));
         let mut select = session.conn.prepare_cached(
-            "SELECT event FROM identities WHERE scope = ?1 AND kind = ?2 AND text >= ?3 AND text < ?4",
+            "SELECT event FROM identities WHERE scope = ?1 AND kind = ?2 AND text >= ?3 AND text < ?4
+             ORDER BY text DESC LIMIT ?5",
         )?;
-        let found = select.query_map((scope, kind, from, to), |row| row.get(0))?;
+        let found = select.query_map((scope, kind, from, to, CLAIMS_MAX), |row| row.get(0))?;
         events.extend(found.collect::<Result<Vec<i64>, _>>()?);
     }
     events.sort_unstable();

@@ -89,6 +89,7 @@ impl World {
             learned: if is_known { Learned::Nothing } else { Learned::Unknown },
             outcome: settled.outcome,
             again: settled.again.filter(|_| !is_known),
+            if_late: None,
         };
         self.inbox.end_hint(end).await.unwrap();
     }

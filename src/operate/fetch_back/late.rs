@@ -1,10 +1,10 @@
-//! Channels that come into force after who asks for them, and credentials that have ended.
+//! Channels that come into force after who asks for them, credentials that have ended, and answers that are late.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use async_trait::async_trait;
-use tollbell_channels::channel::{HttpAnswer, HttpAsk, Verdict};
+use tollbell_channels::channel::{HttpAnswer, HttpAsk, Pace, Verdict};
 use tollbell_channels::lifetimes::Lifetimes;
 use tollbell_channels::model::Environment;
 use tollbell_channels::platforms::PLATFORMS;
@@ -13,7 +13,7 @@ use tollbell_channels::simulate::{ApiConduct, ApiOffice, Story};
 
 use super::*;
 use crate::clock;
-use crate::inbox::hints::{HintFilter, HintRecord, Hints as _, Told};
+use crate::inbox::hints::{HintFilter, HintRecord, HintState, Hints as _, Told};
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::inbox::{Admin as _, PAGE_MAX};
 use crate::keys::FetchError;
@@ -152,6 +152,114 @@ async fn a_credential_that_has_ended_is_shown_to_nobody() {
         let record = world.wait_for(|record| !record.outcome.is_empty()).await;
         assert_eq!(record.outcome, "credential_ended", "{platform}");
         assert_eq!(world.direct.asked.load(Ordering::SeqCst), 0, "{platform}: nothing was sent");
+        world.end().await;
+    }
+}
+
+/// Who asks for a channel without a task of its own: each look is called.
+struct Looks {
+    _folder: tempfile::TempDir,
+    inbox: Arc<SqliteInbox>,
+    asker: Asker,
+    pace: Pace,
+    hint: Hint,
+}
+
+impl Looks {
+    fn new() -> Self {
+        let (platform, office, channel, hint) = offices(None).remove(0);
+        let pace = channel.fetch_back().unwrap().pace();
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let clock = clock::system();
+        let inbox = SqliteInbox::open(folder.path().join("inbox.db"), Options::new(clock.clone())).unwrap();
+        let configured =
+            Asked { channel, merchant: "shop".into(), platform, is_shadow: false, routes: Arc::new(|_| Vec::new()) };
+        let asker = Asker {
+            id: "pay".into(),
+            channel_of: Arc::new(move |_| Some(configured.clone())),
+            inbox: inbox.clone(),
+            fetch: Arc::new(Direct { office, asked: AtomicUsize::new(0) }),
+            metrics: Arc::new(Metrics::new()),
+            clock,
+            chance: Arc::new(|| 0.0),
+        };
+        Self { _folder: folder, inbox, asker, pace, hint }
+    }
+
+    async fn note(&self) {
+        let (channel, at) = ("pay".to_owned(), clock::system()());
+        let told = Told { channel, hint: self.hint.clone(), source: None, at, gap: Duration::ZERO };
+        assert_eq!(self.inbox.note_hint(told).await.unwrap(), Noted::Kept);
+    }
+
+    async fn look(&self, turns: &mut Turns) -> Step {
+        let (_stopper, mut stop) = stop_pair();
+        self.asker.step(turns, &mut None, false, &mut stop).await
+    }
+}
+
+#[tokio::test]
+async fn a_look_that_found_nothing_is_followed_by_none_within_the_gap() {
+    let (looks, mut turns) = (Looks::new(), Turns::default());
+    let Step::Idle(wait) = looks.look(&mut turns).await else { panic!("there is nothing to ask") };
+    assert_eq!(wait, SCAN);
+    // Whatever wakes it: others' hints wake it too.
+    looks.note().await;
+    tokio::time::pause();
+    let before = Instant::now();
+    let mut waited = Duration::ZERO;
+    while let Step::Idle(wait) = looks.look(&mut turns).await {
+        assert!(!wait.is_zero() && wait <= looks.pace.gap, "{wait:?}");
+        tokio::time::advance(wait).await;
+        waited = before.elapsed();
+    }
+    assert!(!waited.is_zero(), "it looked at once");
+    looks.inbox.close().await;
+}
+
+#[tokio::test]
+async fn what_is_due_soon_does_not_wait_for_the_turn_of_other_ground() {
+    let looks = Looks::new();
+    looks.note().await;
+    let now = clock::system()();
+    let (channel, lease) = ("pay".to_owned(), LEASE);
+    let claim = HintClaim { channel, grounds: Ground::ALL.to_vec(), now, lease, takes_over: false };
+    let HintClaimed::Leased(leased) = looks.inbox.claim_hint(claim).await.unwrap() else { panic!("none is due") };
+    let soon = looks.pace.gap * 8;
+    let end = HintEnd {
+        channel: "pay".to_owned(),
+        number: leased.number,
+        token: leased.token,
+        now,
+        gap: looks.pace.gap_of_number,
+        learned: Learned::Nothing,
+        outcome: "nothing",
+        again: Some(after(now, soon)),
+        if_late: None,
+    };
+    looks.inbox.end_hint(end).await.unwrap();
+    // Doubtful ground has its next turn only long after.
+    let mut turns = Turns::default();
+    turns.begin(Instant::now().checked_sub(looks.pace.gap).unwrap(), Ground::Doubtful);
+    assert!(turns.next_ground(Instant::now(), looks.pace) > soon);
+    let Step::Idle(wait) = looks.look(&mut turns).await else { panic!("nothing is due yet") };
+    assert!(!wait.is_zero() && wait <= soon, "{wait:?}");
+    looks.inbox.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_that_tells_nothing_new_is_asked_for_again() {
+    for (platform, office, channel, hint) in offices(None) {
+        let world = World::start(platform, office, channel, true);
+        world.note(hint.clone()).await;
+        let told = world.wait_for(|record| record.outcome == "told").await;
+        assert_eq!(told.state, HintState::Answered, "{platform}");
+        // Named again, it is something else now, and the answer is the same.
+        world.note(hint).await;
+        let again =
+            world.wait_for(|record| record.told == 2 && record.asks == 1 && record.state == HintState::Due).await;
+        let waits = again.due_at.duration_since(again.asked_at.unwrap());
+        assert!(waits >= Duration::from_mins(1).try_into().unwrap(), "{platform}: {waits:?}");
         world.end().await;
     }
 }

@@ -29,6 +29,8 @@ pub(super) struct Turns {
     last: Option<Instant>,
     last_new: Option<Instant>,
     last_doubtful: Option<Instant>,
+    /// When a look found nothing to ask about: each hint of every channel wakes all who ask.
+    found_nothing: Option<Instant>,
     paused_until: Option<Instant>,
     pauses: u32,
 }
@@ -41,7 +43,7 @@ impl Turns {
     /// The grounds that may be asked about now, or how long to wait. The small shares come first when they are due, so
     /// that nothing starves them; they are never more than shares.
     pub(super) fn open(&self, now: Instant, pace: Pace) -> Result<Vec<Ground>, Duration> {
-        let wait_all = self.pause(now).max(wait(self.last, pace.gap, now));
+        let wait_all = self.pause(now).max(wait(self.last.max(self.found_nothing), pace.gap, now));
         if !wait_all.is_zero() {
             return Err(wait_all);
         }
@@ -85,6 +87,11 @@ impl Turns {
 
     fn wait_doubtful(&self, now: Instant, pace: Pace) -> Duration {
         wait(self.last_doubtful, pace.gap.saturating_mul(DOUBTFUL_EVERY), now)
+    }
+
+    /// A look found nothing: the next one has its gap as a question has.
+    pub(super) fn found_nothing(&mut self, now: Instant) {
+        self.found_nothing = Some(now);
     }
 
     /// A question begins.

@@ -8,8 +8,8 @@ use tollbell_channels::model::{RawRequest, Timestamp};
 use super::{Unanswered, after};
 use crate::inbox::hints::LeasedHint;
 
-/// Waits after answers that have nothing to tell: the platform names the number again when something happens, so these
-/// only catch what crossed on the way.
+/// Waits after answers that have nothing to tell, or nothing new: the platform names the number again when something happens,
+/// so these only catch what crossed on the way, and what the platform reads its answers from may lag behind.
 const NOTHING_LADDER: [Duration; 3] = [Duration::from_mins(1), Duration::from_mins(10), Duration::from_hours(1)];
 /// The wait after the platform did not know a stranger's number: it may be younger than the platform's copy.
 const UNKNOWN_LADDER: [Duration; 1] = [Duration::from_mins(1)];
@@ -45,6 +45,8 @@ pub(super) struct Settled {
     pub(super) outcome: &'static str,
     /// When to ask again, if at all.
     pub(super) again: Option<Timestamp>,
+    /// When to ask again, if at all, where the inbox finds that what was told is not all.
+    pub(super) if_late: Option<Timestamp>,
     /// What it means for the channel.
     pub(super) ended: Ended,
     /// Whether it says that the platform does not know the number, by its status or by what it does with it alone.
@@ -95,13 +97,12 @@ pub(super) fn settle(
     let failed = |max: Duration| Some(at(FAILED_FIRST.saturating_mul(1 << leased.failures.min(16)).min(max)));
     let ladder: &[Duration] = if leased.is_trusted { &MISSING_LADDER } else { &UNKNOWN_LADDER };
     let tries = leased.failures.saturating_add(1);
-    let told = |outcome, again, ended| Settled { outcome, again, ended, is_disowned: false };
-    let disowned = |outcome, again, ended| Settled { outcome, again, ended, is_disowned: true };
+    let told = |outcome, again, ended| Settled { outcome, again, if_late: None, ended, is_disowned: false };
+    let disowned = |outcome, again, ended| Settled { outcome, again, if_late: None, ended, is_disowned: true };
+    let later = rung(&NOTHING_LADDER, leased.asks.saturating_sub(1));
     match result {
-        Ok((Fetched::Notification(_), _)) => told("told", None, Ended::Answered),
-        Ok((Fetched::Nothing, _)) => {
-            told("nothing", rung(&NOTHING_LADDER, leased.asks.saturating_sub(1)), Ended::Answered)
-        }
+        Ok((Fetched::Notification(_), _)) => Settled { if_late: later, ..told("told", None, Ended::Answered) },
+        Ok((Fetched::Nothing, _)) => told("nothing", later, Ended::Answered),
         Ok((Fetched::Unknown, _)) => {
             let outcome = if leased.is_trusted { "missing" } else { "unknown" };
             disowned(outcome, rung(ladder, leased.misses), Ended::Answered)
@@ -150,10 +151,14 @@ fn is_about_the_number(status: u16) -> bool {
 mod tests {
     use bytes::Bytes;
     use http::{HeaderMap, Method};
-    use tollbell_channels::channel::{FETCH_REFUSED_WORDS, HintNumber};
+    use tollbell_channels::channel::{
+        ApiCredential, FETCH_REFUSED_WORDS, Hint, HintNumber, HttpAnswer, Interface, Question, Reach,
+    };
+    use tollbell_channels::model::{Notification, Proven};
 
     use super::*;
     use crate::inbox::LeaseToken;
+    use crate::inbox::conformance::{letter, payment};
     use crate::inbox::hints::{Ground, WAIT_MAX};
 
     fn leased(asks: u32, failures: u32, misses: u32) -> LeasedHint {
@@ -182,6 +187,17 @@ mod tests {
         }
     }
 
+    /// What a platform says of a payment.
+    fn told() -> Proven<Notification> {
+        let hint = Hint::from_anybody(HintNumber::new("tr_1").unwrap());
+        let interface = Interface::parse("https://api.example", Reach::Public).unwrap();
+        let credential = ApiCredential::bearer("api_key", b"secret").unwrap();
+        let answer = HttpAnswer { status: 200, headers: HeaderMap::new(), body: Bytes::new() };
+        let answered = Question::get(&hint, &interface, "/tr_1", &credential).carried(answer);
+        let letter = letter(Timestamp::UNIX_EPOCH, "tr_1/paid", vec![payment("tr_1", 1000)], &[]);
+        Proven::by_platform_api(letter.notification, answered)
+    }
+
     #[test]
     fn nothing_is_dropped_but_what_was_answered() {
         let wait = |result: &Result<(Fetched, RawRequest), Unanswered>, leased: &LeasedHint| {
@@ -191,6 +207,13 @@ mod tests {
         let nothing = Ok((Fetched::Nothing, kept()));
         let ladder = [1, 2, 3, 4].map(|asks| wait(&nothing, &leased(asks, 0, 0)).0);
         assert_eq!(ladder, [Some(60), Some(600), Some(3600), None]);
+        let told = Ok((Fetched::Notification(told()), kept()));
+        let ladder = [1, 2, 3, 4].map(|asks| {
+            let settled = settle(&told, &leased(asks, 0, 0), Timestamp::UNIX_EPOCH, true, 0.0);
+            assert_eq!((settled.again, settled.ended), (None, Ended::Answered));
+            settled.if_late.map(Timestamp::as_second)
+        });
+        assert_eq!(ladder, [Some(60), Some(600), Some(3600), None], "as often as where there was nothing to tell");
         let unknown = Ok((Fetched::Unknown, kept()));
         assert_eq!(wait(&unknown, &leased(1, 0, 0)), (Some(60), Ended::Answered));
         assert_eq!(wait(&unknown, &leased(9, 0, 1)), (None, Ended::Answered));

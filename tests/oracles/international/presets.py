@@ -422,7 +422,7 @@ def story(kind, dice, values, at, number):
     if kind in ("standard_webhooks", "standard_webhooks_v1a"):
         sent, amount = minor(dice, 2)
         event = dice.choice(["payment.succeeded", "payment.failed", "refund.succeeded", "transfer.succeeded"])
-        data = {"order_no": order, "amount": {"minor": sent, "currency": "EUR"}, "note": note}
+        data = {"merchant": account, "order_no": order, "amount": {"minor": sent, "currency": "EUR"}, "note": note}
         name = f"msg_{number}"
         # A gateway says more than another sender, and its payments go by their own number.
         if dice.randrange(2):

@@ -1,12 +1,11 @@
 //! The search: one mistake, then two.
 
-use std::rc::Rc;
-
 use super::{
     Case, Configured, Diagnosis, Effort, Evidence, FINDINGS, Facts, Finding, Found, Held, OPERATIONS_MAX, Otherwise,
     Outcome, Probe, Question, Undo, VERIFICATION_COST, WORK_MAX, shown,
 };
 use crate::channel::{Channel, Rejection, Verdict};
+use crate::lifetimes::Lifetimes;
 use crate::model::{RawRequest, Timestamp};
 use crate::signature::trial::{self, Trial};
 
@@ -32,6 +31,7 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
         now: question.now,
         outcome,
         trials,
+        operations_before: search.operations_before,
     };
     let findings = if case.outcome.is_accepted() { Vec::new() } else { search.findings(&case) };
     Diagnosis { outcome: case.outcome.clone(), findings, signed: shown::signed(&case), effort: search.effort() }
@@ -80,14 +80,7 @@ impl Search {
 
     fn verify(&mut self, channel: &dyn Channel, request: &RawRequest, now: Timestamp) -> (Outcome, Vec<Trial>) {
         self.verifications += 1;
-        let (verdict, trials) = trial::listen(|| channel.verify(request, now));
-        let outcome = match verdict {
-            Verdict::Genuine(_) => Outcome::Genuine,
-            Verdict::Hint(_) => Outcome::Hint,
-            Verdict::NeedsKey(needed) => Outcome::NeedsKey { serial: needed.serial },
-            Verdict::Refused(rejection) => Outcome::Refused(rejection),
-        };
-        (outcome, trials)
+        verify(channel, request, now)
     }
 
     fn findings(&mut self, case: &Case<'_>) -> Vec<Found> {
@@ -143,12 +136,14 @@ impl Search {
         let before = stage(&case.outcome);
         for undo in undone {
             let Undo { otherwise, facts, is_traced } = undo;
+            // Whether the time is checked before the signature or behind it, another time is no step back.
+            let is_time = matches!(otherwise, Otherwise::Time(_));
             let Some(case) = self.otherwise(case, otherwise) else { continue };
             if case.outcome.is_accepted() {
                 return Some(facts);
             }
             let stage = stage(&case.outcome);
-            if stage > before || is_traced && stage == before {
+            if stage > before || is_traced && (stage == before || is_time) {
                 let found = Found { finding, proof: Evidence::Recomputed, facts };
                 half_ways.push(HalfWay { found, case, stage });
             }
@@ -169,17 +164,24 @@ impl Search {
             now: case.now,
             outcome: case.outcome.clone(),
             trials: Vec::new(),
+            operations_before: case.operations_before,
         };
         match otherwise {
             Otherwise::Request(request) => other.request = request,
             Otherwise::Time(now) => other.now = now,
+            Otherwise::Endless => other.channel = Held::Built(case.channel.endless()?),
             Otherwise::Channel(index) => {
                 let Configured { id, platform, settings, channel } = *case.others.get(index)?;
                 (other.id, other.platform, other.settings) = (id, platform, settings.clone());
                 other.channel = Held::Configured(channel);
             }
             Otherwise::Settings(settings) => {
-                other.channel = Held::Built(Rc::from((case.platform.build)(&settings).ok()?));
+                let Ok(built) = Lifetimes::build(case.platform.build, &settings) else {
+                    // Whether a secret can be read otherwise shows in no count.
+                    self.verifications += 1;
+                    return None;
+                };
+                other.channel = Held::Built(built);
                 other.settings = *settings;
             }
         }
@@ -209,6 +211,23 @@ impl Search {
         }
         None
     }
+}
+
+/// Verifies, and hears the checks that are made.
+pub(super) fn verify(channel: &dyn Channel, request: &RawRequest, now: Timestamp) -> (Outcome, Vec<Trial>) {
+    let (verdict, trials) = trial::listen(|| channel.verify(request, now));
+    let outcome = match verdict {
+        Verdict::Genuine(_) => Outcome::Genuine,
+        Verdict::Hint(_) => Outcome::Hint,
+        Verdict::NeedsKey(needed) => Outcome::NeedsKey { serial: needed.serial },
+        Verdict::Refused(rejection) => Outcome::Refused(rejection),
+    };
+    (outcome, trials)
+}
+
+/// Whether a verification may be begun, of a search that began with so many operations.
+pub(super) fn has_operations(before: usize) -> bool {
+    trial::operations() - before + OPERATIONS_OF_ONE <= OPERATIONS_MAX
 }
 
 /// What a configuration shows by itself.

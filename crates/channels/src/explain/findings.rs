@@ -2,13 +2,61 @@
 //! comes first, then what is undone on a trace, then what is tried, and last other texts under the signature.
 
 mod body;
+mod encoding;
+mod head;
+pub mod history;
+mod keys;
+mod print;
+pub(super) mod secrets;
 mod signing;
+mod slots;
+#[cfg(all(test, feature = "simulate"))]
+mod tests;
+mod time;
+mod tries;
+mod values;
+#[cfg(all(test, feature = "simulate"))]
+#[path = "findings/tests/world.rs"]
+mod world;
 
 use super::Finding;
 
 /// Every finding. Adding one is an entry in a file of this folder, and its line here.
 pub const FINDINGS: &[&Finding] = &[
+    &head::PROBE,
+    &body::BODY_EMPTY,
+    &head::METHOD,
+    &head::HEADER_DOUBLED,
+    &head::HEADER_JOINED,
+    &head::HEADER_RENAMED,
+    &head::MEDIA_TYPE,
     &body::BOM,
+    &body::LINE_ENDS,
+    &encoding::PLUS_LOST,
+    &encoding::ENCODED_TWICE,
+    &encoding::DECODED_TWICE,
+    &encoding::HTML_ESCAPED,
+    &encoding::SLASHES_ADDED,
+    &encoding::CHARSET_CHANGED,
+    &print::XML_REPRINTED,
+    &print::JSON_REPRINTED,
+    &print::FORM_REPRINTED,
+    &time::MILLISECONDS,
+    &time::CLOCK_WRONG,
+    &head::QUERY_MIXED,
+    &head::URL_CHANGED,
+    &keys::OTHER_CHANNEL,
+    &keys::OTHER_ENVIRONMENT,
+    &keys::OTHER_PLATFORM,
+    &keys::KEY_ENDED,
+    &secrets::SECRET_BLANKS,
+    &keys::KEY_OF_OTHER_CHANNEL,
+    &keys::KEYS_SWAPPED,
+    &secrets::SECRET_ENCODING,
+    &secrets::DECRYPTION_KEY,
+    &body::BODY_CUT,
+    &head::HEADER_MISSING,
+    &head::HEAD_NOT_KEPT,
     &signing::SIGNATURE_ENCODING,
     &signing::DIGEST_CASE,
     &signing::SIGN_TYPE_SIGNED,
@@ -21,6 +69,17 @@ pub const FINDINGS: &[&Finding] = &[
     &signing::ENCODED_SIGNED,
     &signing::ALGORITHM_OTHER,
     &signing::SIGNED_OTHERWISE,
+    &keys::OTHER_MERCHANT,
+    &keys::UNKNOWN_KEY,
+    &secrets::OWN_PUBLIC_KEY,
+    &secrets::MERCHANT_CERTIFICATE,
+    &secrets::KEY_KIND,
+    &secrets::KEY_SHARED,
+    &history::REPEATED_AFTER_ANSWER,
+    &history::REPLY_WRONG,
+    &history::AMOUNT_HUNDREDFOLD,
+    &history::OUT_OF_ORDER,
+    &history::DUPLICATE,
 ];
 
 /// The finding of this name.

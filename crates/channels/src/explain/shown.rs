@@ -72,7 +72,15 @@ pub(super) fn signed(case: &Case<'_>) -> Vec<Signed> {
 fn of(trial: &Trial) -> Signed {
     let Trial { algorithm, variant, held, .. } = *trial;
     let (text, bytes) = if trial.is_sealed { (SEALED.to_owned(), 0) } else { text_of(trial) };
-    Signed { algorithm, first: trial.first.map(|first| first.name()), key: trial.key.clone(), variant, text, bytes, held }
+    Signed {
+        algorithm,
+        first: trial.first.map(|first| first.name()),
+        key: trial.key.clone(),
+        variant,
+        text,
+        bytes,
+        held,
+    }
 }
 
 /// A text with the places at which a secret stands in it.

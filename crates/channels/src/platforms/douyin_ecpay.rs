@@ -201,4 +201,3 @@ impl Callback {
         Ok(Self { timestamp, nonce, message, kind, signature })
     }
 }
-

@@ -158,6 +158,23 @@ impl Channel for DouyinPay {
         envelope.fields(&plaintext)
     }
 
+    /// As the documents list the envelope's members.
+    fn member_order(&self) -> &'static [&'static str] {
+        &[
+            "id",
+            "create_time",
+            "event_type",
+            "resource_type",
+            "summary",
+            "resource",
+            "algorithm",
+            "ciphertext",
+            "nonce",
+            "associated_data",
+            "original_type",
+        ]
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         self.config.notes.clone()
     }

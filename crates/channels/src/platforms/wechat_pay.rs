@@ -224,6 +224,23 @@ impl Channel for WechatPay {
         opened.map(|(plaintext, envelope)| facts::fields(envelope, &plaintext)).unwrap_or_default()
     }
 
+    /// As the documents list the envelope's members.
+    fn member_order(&self) -> &'static [&'static str] {
+        &[
+            "id",
+            "create_time",
+            "resource_type",
+            "event_type",
+            "summary",
+            "resource",
+            "original_type",
+            "algorithm",
+            "ciphertext",
+            "associated_data",
+            "nonce",
+        ]
+    }
+
     fn keys(&self) -> Vec<KeyNote> {
         [self.config.notes.as_slice(), self.fetched_notes.as_slice()].concat()
     }

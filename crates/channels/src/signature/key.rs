@@ -236,7 +236,7 @@ pub fn hex(bytes: &[u8]) -> String {
 }
 
 /// The DER of the first block of a PEM file, of bare base64, or of DER itself.
-pub(super) fn der_of(material: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
+pub(crate) fn der_of(material: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
     if material.len() > KEY_FILE_BYTES_MAX {
         return None;
     }
@@ -269,9 +269,14 @@ pub(super) fn holds_private(material: &[u8]) -> bool {
     material.windows(PRIVATE_LABEL_END.len()).any(|window| window == PRIVATE_LABEL_END)
 }
 
+/// What key material is, by its bytes; none for anything else, such as a shared secret.
+pub(crate) fn content_of(material: &[u8]) -> Option<Content> {
+    der_of(material).and_then(|der| sniff(&der))
+}
+
 /// What DER holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// `SubjectPublicKeyInfo`.
     Spki,
     /// PKCS #1 `RSAPublicKey`.

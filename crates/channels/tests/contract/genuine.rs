@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use tollbell_channels::model::fact::NAME_BYTES_MAX;
-use tollbell_channels::model::{Amount, Environment, EventKind, Notification, Proof, RawRequest};
+use tollbell_channels::model::{Amount, Environment, EventKind, Fact, Notification, Proof, RawRequest};
 use tollbell_channels::simulate::Story;
 
 use super::cover::carrier;
@@ -46,7 +46,8 @@ fn the_fields_of_a_proven_message_are_read_again_alone() {
 fn names_payment(world: &World, refund: &Story, request: &RawRequest) -> bool {
     let paid = Story { kind: EventKind::PaymentSucceeded, refund_no: None, ..refund.clone() };
     let told = world.accepts("its payment", &world.side.callback(&paid).request);
-    let number = told.facts.iter().find_map(|fact| fact.platform_no.clone());
+    let number = |fact: &Fact| fact.platform_no.clone().unwrap_or_else(|| fact.identity.as_str().to_owned());
+    let number = told.facts.first().map(number);
     let fields = world.channel.fields(request);
     number.is_none_or(|number| fields.iter().any(|(_, value)| value.contains(&number)))
 }

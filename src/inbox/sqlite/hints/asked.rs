@@ -1,5 +1,7 @@
 //! Asking: the lease on the hint whose turn it is, and the end of its question.
 
+use std::time::Duration;
+
 use rusqlite::OptionalExtension as _;
 use tollbell_channels::channel::HintNumber;
 
@@ -13,6 +15,10 @@ use crate::inbox::hints::{
     ANSWERED_FOR, Ground, HISTORY_MAX, HintClaim, HintClaimed, HintState, LeasedHint, UNKNOWN_FOR, WAIT_MAX,
 };
 
+/// How often a look that finds nothing goes over all open hints for times that no clock plans: as good as each time that
+/// nothing woke who asks, and not each time that something did.
+const PULL_EVERY: Duration = Duration::from_secs(20);
+
 /// Leases the hint whose turn it is.
 pub(super) fn take(session: &mut Session, claim: &HintClaim) -> Result<HintClaimed, Fault> {
     let (channel, now) = (session.word(&claim.channel)?, to_ms(claim.now));
@@ -24,7 +30,7 @@ pub(super) fn take(session: &mut Session, claim: &HintClaim) -> Result<HintClaim
     session
         .conn
         .prepare_cached(
-            "UPDATE hints SET state = 0, due_at = min(due_at, ?2), token = NULL
+            "UPDATE hints INDEXED BY hints_open SET state = 0, due_at = min(due_at, ?2), token = NULL
              WHERE channel = ?1 AND state = 1 AND state <= 1 AND (due_at <= ?2 OR asked_at > ?2 OR ?3)",
         )?
         .execute((channel, now, claim.takes_over))?;
@@ -33,7 +39,7 @@ pub(super) fn take(session: &mut Session, claim: &HintClaim) -> Result<HintClaim
         session
             .conn
             .prepare_cached(
-                "UPDATE hints SET due_at = min(due_at, ?2), misses = 0
+                "UPDATE hints INDEXED BY hints_open SET due_at = min(due_at, ?2), misses = 0
                  WHERE channel = ?1 AND state = 0 AND state <= 1 AND (failures > 0 OR (misses > 0 AND is_trusted = 1))",
             )?
             .execute((channel, now))?;
@@ -68,7 +74,10 @@ pub(super) fn take(session: &mut Session, claim: &HintClaim) -> Result<HintClaim
         let leased = LeasedHint { number, token, until, ground, asks, failures, misses, is_trusted, first_at };
         return Ok(HintClaimed::Leased(leased));
     }
-    pull(session, channel, now)?;
+    if session.hints_pulled_at.get(&channel).is_none_or(|at| now < *at || now >= at.saturating_add(millis(PULL_EVERY)))
+    {
+        pull(session, channel, now)?;
+    }
     let next: Option<i64> = session
         .conn
         .prepare_cached("SELECT min(due_at) FROM hints WHERE channel = ?1 AND state <= 1")?
@@ -78,19 +87,22 @@ pub(super) fn take(session: &mut Session, claim: &HintClaim) -> Result<HintClaim
 
 /// Makes due what was planned by a clock that has been set back since, and brings back what lies further ahead than
 /// anything is planned.
-fn pull(session: &Session, channel: i64, now: i64) -> Result<(), Fault> {
+fn pull(session: &mut Session, channel: i64, now: i64) -> Result<(), Fault> {
+    session.hints_pulled_at.insert(channel, now);
     session
         .conn
         .prepare_cached(
-            "UPDATE hints SET due_at = ?2, waits_since = min(waits_since, ?2), last_at = min(last_at, ?2),
-                 asked_at = min(asked_at, ?2)
+            "UPDATE hints INDEXED BY hints_open SET due_at = ?2, waits_since = min(waits_since, ?2),
+                 last_at = min(last_at, ?2), asked_at = min(asked_at, ?2)
              WHERE channel = ?1 AND state = 0 AND state <= 1 AND due_at > ?2 AND (last_at > ?2 OR asked_at > ?2)",
         )?
         .execute((channel, now))?;
     let latest = now.saturating_add(millis(WAIT_MAX));
     session
         .conn
-        .prepare_cached("UPDATE hints SET due_at = ?2 WHERE channel = ?1 AND state <= 1 AND due_at > ?2")?
+        .prepare_cached(
+            "UPDATE hints INDEXED BY hints_open SET due_at = ?2 WHERE channel = ?1 AND state <= 1 AND due_at > ?2",
+        )?
         .execute((channel, latest))?;
     session
         .conn
@@ -139,10 +151,11 @@ pub(super) fn finish(session: &mut Session, end: &End, notification: Option<[u8;
     // Named while it was asked: what it is now may not be what the answer said, or may not have been there yet.
     let named = match end.said {
         _ if !row.is_told_again => None,
-        Said::Unknown if !row.is_believed => Some(now.saturating_add(millis(UNKNOWN_FOR))),
-        Said::Known | Said::Unknown => Some(next_turn(Some(now), row.busy, end.gap, now).1),
+        Said::Unknown if !row.is_believed => Some((row.busy, now.saturating_add(millis(UNKNOWN_FOR)))),
+        Said::Known | Said::Unknown => Some(next_turn(Some(now), row.busy, end.gap, now)),
         Said::Nothing => None,
     };
+    let (busy, named) = named.map_or((row.busy, None), |(busy, at)| (busy, Some(at)));
     let again = match (end.again.map(to_ms), named) {
         (Some(again), Some(named)) => Some(again.min(named)),
         (again, named) => again.or(named),
@@ -170,7 +183,7 @@ pub(super) fn finish(session: &mut Session, end: &End, notification: Option<[u8;
             is_known,
             end.outcome,
             end.said == Said::Nothing,
-            row.busy,
+            busy,
             is_closed,
             notification,
             row.is_missed || end.said == Said::Unknown,
@@ -221,7 +234,7 @@ pub(super) fn learn(session: &Session, channel: i64, network: &[u8], known: i64,
         session
             .conn
             .prepare_cached(
-                "UPDATE hints SET class = CASE WHEN is_known = 1 THEN min(?3, ?4) ELSE ?3 END
+                "UPDATE hints INDEXED BY hints_open SET class = CASE WHEN is_known = 1 THEN min(?3, ?4) ELSE ?3 END
                  WHERE channel = ?1 AND network = ?2 AND state <= 1 AND is_counted = 1 AND is_doubtful = 0",
             )?
             .execute((channel, network, class_code(ground), class_code(Ground::New)))?;

@@ -53,15 +53,20 @@ fn record(row: &Row<'_>) -> Result<HintRecord, Fault> {
 pub(super) fn backlog(conn: &Connection) -> Result<Vec<HintBacklog>, Fault> {
     let mut select = conn.prepare_cached(
         "SELECT w.text, t.open, (SELECT min(h.waits_since) FROM hints h WHERE h.channel = t.channel AND h.state <= 1
-                 AND (h.failures > 0 OR (h.class = 0 AND h.asks = 0)))
+                 AND (h.failures > 0 OR (h.class = 0 AND h.asks = 0))),
+             (SELECT count(*) FROM hints h WHERE h.channel = t.channel AND h.state <= 1
+                 AND (h.is_trusted = 1 OR h.class < ?1)
+                 AND NOT (h.state = 0 AND h.asks > 0 AND h.failures = 0 AND h.asked_at > h.last_at
+                     AND (h.misses = 0 OR h.is_trusted = 0)))
          FROM hint_totals t CROSS JOIN words w ON w.id = t.channel ORDER BY w.text",
     )?;
-    let mut rows = select.query([])?;
+    let mut rows = select.query([class_code(Ground::Doubtful)])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         let oldest: Option<i64> = row.get(2)?;
         let open = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
-        found.push(HintBacklog { channel: row.get(0)?, open, oldest_at: oldest.map(from_ms).transpose()? });
+        let owed = u64::try_from(row.get::<_, i64>(3)?).unwrap_or(0);
+        found.push(HintBacklog { channel: row.get(0)?, open, owed, oldest_at: oldest.map(from_ms).transpose()? });
     }
     Ok(found)
 }

@@ -133,8 +133,9 @@ impl Teller {
     }
 }
 
-/// Takes a hint in. Whatever is answered but `Full`, a question is due.
-pub(super) fn note(session: &mut Session, told: &Told) -> Result<Noted, Fault> {
+/// Takes a hint in. Whatever is answered but `Full`, a question is due. Says whether that changes what is asked next, so
+/// that who asks has to look.
+pub(super) fn note(session: &mut Session, told: &Told) -> Result<(Noted, bool), Fault> {
     let (channel, number, now) = (session.word(&told.channel)?, told.hint.number().as_str(), to_ms(told.at));
     let row = session
         .conn
@@ -145,24 +146,30 @@ pub(super) fn note(session: &mut Session, told: &Told) -> Result<Noted, Fault> {
         )?
         .query_row((channel, number), kept)
         .optional()?;
-    let Some(row) = row else { return open_new(session, told, channel, now) };
+    let Some(row) = row else {
+        let noted = open_new(session, told, channel, now)?;
+        return Ok((noted, noted == Noted::Kept));
+    };
     if row.state > state_code(HintState::Asking) {
-        return reopen(session, told, channel, &row, now);
+        let noted = reopen(session, told, channel, &row, now)?;
+        return Ok((noted, noted == Noted::Kept));
     }
-    let teller = Teller::of(session, told, channel)?;
-    stand_better(session, told, channel, &row, &teller, now)?;
+    let totals = totals(session, channel)?;
+    let teller = Teller::of(session, told, channel)?.crowded(session, channel, &totals)?;
+    let mut is_sooner = stand_better(session, told, channel, &row, &teller, &totals, now)?;
     if row.state == state_code(HintState::Asking) {
         session
             .conn
             .prepare_cached(
-                "UPDATE hints SET is_told_again = 1 WHERE channel = ?1 AND number = ?2 AND is_told_again = 0",
+                "UPDATE hints SET is_told_again = 1, last_at = ?3
+                 WHERE channel = ?1 AND number = ?2 AND is_told_again = 0",
             )?
-            .execute((channel, number))?;
+            .execute((channel, number, now))?;
     } else {
-        ask_sooner(session, told, channel, &row, &teller, now)?;
+        is_sooner |= ask_sooner(session, told, channel, &row, &teller, now)?;
     }
     count_told(session, channel, number, row.last_at, now)?;
-    Ok(Noted::Again)
+    Ok((Noted::Again, is_sooner))
 }
 
 fn count_told(session: &Session, channel: i64, number: &str, last_at: i64, now: i64) -> Result<(), Fault> {
@@ -177,15 +184,16 @@ fn count_told(session: &Session, channel: i64, number: &str, last_at: i64, now: 
 }
 
 /// A number stands on the best ground of all who named it, with the place and the turn of who stands there: whoever named
-/// it first can hold nobody up.
+/// it first can hold nobody up. Says whether it stands better now.
 fn stand_better(
     session: &Session,
     told: &Told,
     channel: i64,
     row: &Kept,
     teller: &Teller,
+    totals: &Totals,
     now: i64,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let number = told.hint.number().as_str();
     let is_doubtful = row.is_doubtful && told.hint.is_doubtful();
     let is_better = if teller.is_counted { class_code(teller.ground) < row.class } else { !row.is_vouched };
@@ -199,10 +207,9 @@ fn stand_better(
                 )?
                 .execute((channel, number, teller.is_trusted))?;
         }
-        return Ok(());
+        return Ok(false);
     }
-    let totals = totals(session, channel)?;
-    let turn = teller.turn(&totals);
+    let turn = teller.turn(totals);
     // On the same ground it keeps the turn that it has.
     let turn = if row.class == class_code(teller.ground) { None } else { Some(turn) };
     session
@@ -226,11 +233,12 @@ fn stand_better(
     if row.is_counted {
         give_back(session, channel, &row.network)?;
     }
-    teller.take_place(session, channel, teller.turn(&totals), now)
+    teller.take_place(session, channel, teller.turn(totals), now)?;
+    Ok(true)
 }
 
 /// Something may have happened since the platform was asked last, so what is planned for later is asked sooner. A number
-/// about which there was no answer keeps its wait, but when its sender knows the secret.
+/// about which there was no answer keeps its wait, but when its sender knows the secret. Says whether it is due sooner now.
 fn ask_sooner(
     session: &Session,
     told: &Told,
@@ -238,27 +246,29 @@ fn ask_sooner(
     row: &Kept,
     teller: &Teller,
     now: i64,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     // What was opened and is not asked about yet waits as long as it must, but for who is believed.
     let is_planned = row.asks == 0 && !is_believed(teller);
     if is_planned || row.due_at <= now || (row.failures > 0 && teller.is_counted) {
-        return Ok(());
+        return Ok(false);
     }
     let (busy, sooner) = match row.asked_at {
         Some(at) if row.failures > 0 => (row.busy, at.saturating_add(millis(told.gap)).clamp(now, now.max(row.due_at))),
         Some(at) if row.misses > 0 && !is_believed(teller) => (row.busy, patient(at, now)),
         asked_at => next_turn(asked_at, row.busy, told.gap, now),
     };
-    if sooner < row.due_at {
+    let is_sooner = sooner < row.due_at;
+    if is_sooner {
         session
             .conn
             .prepare_cached(
-                "UPDATE hints SET due_at = ?3, waits_since = CASE WHEN failures > 0 THEN waits_since ELSE ?3 END, busy = ?4
+                "UPDATE hints SET due_at = ?3, waits_since = CASE WHEN failures > 0 THEN waits_since ELSE ?3 END, busy = ?4,
+                     last_at = ?5
                  WHERE channel = ?1 AND number = ?2",
             )?
-            .execute((channel, told.hint.number().as_str(), sooner, busy))?;
+            .execute((channel, told.hint.number().as_str(), sooner, busy, now))?;
     }
-    Ok(())
+    Ok(is_sooner)
 }
 
 /// Whether what this teller names is asked about although the platform did not know it a moment ago.

@@ -146,6 +146,7 @@ impl Temporary {
             learned: Learned::Unknown,
             outcome: "unknown",
             again: None,
+            if_late: None,
         };
         assert!(self.inbox.end_hint(end).await.unwrap().was_held);
         true
@@ -191,6 +192,25 @@ async fn a_flood_of_a_hundred_thousand_fills_the_bounds_and_no_more() {
     let became = world.flood((0..strangers).map(|index| (format!("tr_c{index}"), sender(SENDERS + index)))).await;
     assert_eq!(became, HashMap::from([("kept", 499), ("full", strangers - 499)]));
     assert!(world.rows().networks <= NETWORKS_MAX);
+    // Nor does it help them to name what others opened on worse ground: a message that does not prove itself, here.
+    let before = world.rows();
+    let conn = rusqlite::Connection::open(world.path()).unwrap();
+    conn.busy_timeout(PATIENCE).unwrap();
+    conn.execute("UPDATE hints SET class = 2, is_doubtful = 1 WHERE state = 0", []).unwrap();
+    let open: Vec<String> = conn
+        .prepare("SELECT number FROM hints WHERE state = 0 LIMIT 10000")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    let newcomers = SENDERS + strangers;
+    let became =
+        world.flood(open.into_iter().enumerate().map(|(index, number)| (number, sender(newcomers + index)))).await;
+    assert_eq!(became, HashMap::from([("again", 10_000)]));
+    let after = world.rows();
+    assert_eq!((after.open, after.closed), (before.open, before.closed));
+    assert!(after.networks <= NETWORKS_MAX, "{after:?}");
     let bytes: u64 =
         std::fs::read_dir(world.directory.path()).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).sum();
     assert!(bytes < BYTES_MAX, "{bytes} bytes");

@@ -129,8 +129,7 @@ pub(super) static SIGNATURE_ENCODING: Finding = Finding {
 pub(super) static SORTED_OTHERWISE: Finding = Finding {
     id: "sorted_otherwise",
     title: Text {
-        en: "the sender joins the fields in another order: {how}",
-        zh: "发送方拼接字段的顺序不同：{how_zh}",
+        en: "the sender joins the fields in another order: {how}", zh: "发送方拼接字段的顺序不同：{how_zh}"
     },
     cause: Text {
         en: "The fields of the signed text are sorted by one rule of the protocol. `ksort()` goes by bytes, upper case before lower; \
@@ -188,8 +187,7 @@ pub(super) static LINE_ENDS_SIGNED: Finding = Finding {
 pub(super) static HASHED_OTHERWISE: Finding = Finding {
     id: "hashed_otherwise",
     title: Text {
-        en: "the sender hashes the text in another way: {how}",
-        zh: "发送方的摘要步骤不同：{how_zh}",
+        en: "the sender hashes the text in another way: {how}", zh: "发送方的摘要步骤不同：{how_zh}"
     },
     cause: Text {
         en: "Some protocols sign the text of a digest, which is then hashed once more, and some sign without the structure that names \

@@ -111,7 +111,8 @@ impl Template {
 
     /// Two free values around one that does not hold its place against both. A body of JSON is found from where it begins
     /// or from where it ends, and between two values of anybody's, neither is known; a method that stands bare between
-    /// two values may be a part of either.
+    /// two values may be a part of either. A time of fixed width that touches a value is found by its width, which says
+    /// where it ends only to whom it is known where it begins.
     pub(super) fn around(&self, shape: Shape<'_>) -> Option<(&Reference, &Reference)> {
         let free = |part: &Part| {
             let Part::Value(reference) = part else { return false };
@@ -120,7 +121,10 @@ impl Template {
         let find = |(at, part): (usize, &Part)| {
             let Part::Value(reference) = part else { return None };
             let (before, behind) = (&self.0[..at], &self.0[at + 1..]);
-            let first = if reference.place == Place::Body && shape.kind(part) == Kind::Closed {
+            let is_value = |part: Option<&Part>| matches!(part, Some(Part::Value(_)));
+            let is_bare_time =
+                shape.has_fixed_width(reference) && (is_value(before.last()) || is_value(behind.first()));
+            let first = if is_bare_time || reference.place == Place::Body && shape.kind(part) == Kind::Closed {
                 before.iter().rfind(|part| free(part))?
             } else if reference.place == Place::Method {
                 before.last().filter(|part| free(part))?
@@ -129,6 +133,7 @@ impl Template {
             };
             let second = match reference.place {
                 Place::Body => behind.iter().find(|part| free(part))?,
+                _ if is_bare_time => behind.iter().find(|part| free(part))?,
                 _ => behind.first().filter(|part| free(part))?,
             };
             match (first, second) {
@@ -156,6 +161,11 @@ impl Template {
     pub(super) fn is_mirrored(&self, other: &Self) -> bool {
         let (own, theirs) = (self.sides(), other.sides());
         (own.0 && theirs.1) || (own.1 && theirs.0)
+    }
+
+    /// Whether anybody's value stands beside the body: no time of fixed width.
+    pub(super) fn has_free(&self, shape: Shape<'_>) -> bool {
+        self.references().any(|reference| reference.place != Place::Body && !shape.has_fixed_width(reference))
     }
 
     /// The template without blanks and line ends before and behind everything: with or without them, a text says the same.

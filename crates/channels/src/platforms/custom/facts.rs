@@ -306,7 +306,9 @@ impl<'m> Reader<'m, '_> {
         fact.aliases = names.collect();
         fact.amount = amount;
         fact.order_no = self.first(&fields.order, item);
-        fact.platform_no = numbers.into_iter().next();
+        // A name that is put together is no number that the platform would know.
+        let is_number = fields.number.first().is_some_and(|name| !name.template.is_cut());
+        fact.platform_no = numbers.into_iter().next().filter(|_| is_number);
         fact.payee = fields.payee.as_ref().and_then(|reference| self.name(reference, item));
         fact.occurred_at = self.time(fields.time.as_ref(), item);
         fact.payment = match rule.event {

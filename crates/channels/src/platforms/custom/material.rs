@@ -90,6 +90,10 @@ impl SecretForm {
         if text.is_empty() {
             return Err("missing");
         }
+        // Whoever knows a public key would sign with it, and of two secrets in one file neither is the one.
+        if text.contains("-----BEGIN ") || text.contains(['\r', '\n']) {
+            return Err("not_encoded");
+        }
         let bytes = match self.format {
             SecretFormat::Hex => decode_hex(text).ok_or("not_encoded")?,
             SecretFormat::Base64 => {

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::HashMap;
 
 use http::{HeaderName, HeaderValue};
 
@@ -290,8 +291,29 @@ fn read_form<'b>(bytes: &'b [u8], limits: Limits, what: &str) -> Result<Form<'b>
     })?;
     match form.duplicate() {
         Some(name) => Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) }),
-        None => Ok(form),
+        None => match folded_twice(&form) {
+            Some(name) => Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) }),
+            None => Ok(form),
+        },
     }
+}
+
+/// A name under which PHP puts a value that came under another one, too: behind a zero byte it reads nothing, blanks before
+/// it are dropped, a dot or a blank is an underscore, and `name[…]` takes the place of `name`. A script would see another
+/// value than the one that is signed.
+fn folded_twice<'f>(form: &'f Form<'_>) -> Option<&'f [u8]> {
+    let folded = |name: &[u8]| {
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default().trim_ascii_start();
+        let base = name.split(|byte| *byte == b'[').next().unwrap_or_default();
+        let plain: Vec<u8> = base.iter().map(|byte| if matches!(byte, b'.' | b' ') { b'_' } else { *byte }).collect();
+        (plain, base.len() < name.len())
+    };
+    let mut known: HashMap<Vec<u8>, bool> = HashMap::new();
+    form.pairs().iter().map(|pair| pair.name.as_ref()).find(|name| {
+        let (plain, is_list) = folded(name);
+        // Members of one list come under one name.
+        known.insert(plain, is_list).is_some_and(|was_list| !(was_list && is_list))
+    })
 }
 
 /// A value that is not there.

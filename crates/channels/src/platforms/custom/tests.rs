@@ -101,7 +101,7 @@ fn a_configured_value_before_the_body() {
 #[test]
 fn signed_pairs_of_a_query_and_the_signature_there_go_on() {
     let channel = channel(
-        r#""signature":{"from":"query:sign","parse":"whole"},"message":["{query:t}.{body}", "{query:t}.{query:n}.{body}"]"#,
+        r#""signature":{"from":"query:sign","parse":"whole"},"message":["{query:t}.{body}", "{query:t}.{query:n}.{body}"],"timestamp":{"from":"query:t","unit":"s","tolerance":60}"#,
         r#""type":"json:/t","map":{"x":"other"}"#,
     );
     let body = r#"{"t":"x"}"#;

@@ -5,6 +5,7 @@ mod america;
 mod asia;
 mod broken;
 mod coins;
+#[cfg(feature = "simulate")]
 mod copied;
 mod europe;
 mod shops;

@@ -291,8 +291,8 @@ pub(super) fn of(case: &Case<'_>) -> Vec<Pair> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::signature::trial::listen;
     use crate::signature::digest::{DigestHash, HexCase, SecretDigest};
+    use crate::signature::trial::listen;
 
     fn trial(text: &str) -> Trial {
         let key = SecretDigest::new(b"a secret", DigestHash::Md5, HexCase::Lower, "key").unwrap();

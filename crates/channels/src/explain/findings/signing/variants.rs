@@ -80,9 +80,8 @@ pub(super) fn of(case: &Case<'_>, trial: &Trial, variants: impl Fn(&Checked<'_>)
     let joined = Joined::read(trial, &all);
     let checked = Checked { case, trial, joined, query: &query };
     let known: Vec<Vec<Part>> = case.trials.iter().filter(is_same).map(|known| merged(known.signed.clone())).collect();
-    let is_new = |variant: &Variant| {
-        variant.how != How::Own || variant.claimed.is_some() || !known.contains(&variant.signed)
-    };
+    let is_new =
+        |variant: &Variant| variant.how != How::Own || variant.claimed.is_some() || !known.contains(&variant.signed);
     variants(&checked).into_iter().filter(is_new).map(Variant::signing).collect()
 }
 
@@ -164,7 +163,8 @@ pub(super) fn empty_values(checked: &Checked<'_>) -> Vec<Variant> {
     dropped(|pair| pair.value.is_empty(), "left out", "不参与签名");
     dropped(Pair::is_blank, "left out, blank ones too", "不参与签名（纯空白值同样）");
     dropped(|pair| matches!(pair.value.as_slice(), b"" | b"null"), "left out, `null` too", "不参与签名（`null` 同样）");
-    let empty: Vec<&Pair> = joined.left.iter().copied().filter(|pair| pair.is_blank() || pair.value == b"null").collect();
+    let empty: Vec<&Pair> =
+        joined.left.iter().copied().filter(|pair| pair.is_blank() || pair.value == b"null").collect();
     let mut kept = |is_kept: fn(&Pair) -> bool| {
         let kept = empty.iter().copied().filter(|pair| is_kept(pair));
         let all: Vec<&Pair> = joined.covered.iter().copied().chain(kept).collect();
@@ -255,7 +255,8 @@ pub(super) fn encoding(checked: &Checked<'_>) -> Vec<Variant> {
         let Ok(text) = std::str::from_utf8(claimed) else { continue };
         let field = super::written::field_of(&checked.case.request, text).unwrap_or_default();
         for (other, came) in super::written::encodings(text) {
-            let variant = Variant { claimed: Some(other.into_bytes()), ..Variant::noted(checked.trial.signed.clone(), came) };
+            let variant =
+                Variant { claimed: Some(other.into_bytes()), ..Variant::noted(checked.trial.signed.clone(), came) };
             variants.push(variant.with("field", field.as_bytes()));
         }
     }
@@ -305,11 +306,8 @@ fn places(trial: &Trial) -> Vec<Variant> {
     let variant = |order: &Vec<usize>, is_first: bool| {
         let parts = order.iter().map(|at| texts[*at].clone());
         let secret = [Part::Secret];
-        let signed: Vec<Part> = if is_first {
-            secret.into_iter().chain(parts).collect()
-        } else {
-            parts.chain(secret).collect()
-        };
+        let signed: Vec<Part> =
+            if is_first { secret.into_iter().chain(parts).collect() } else { parts.chain(secret).collect() };
         let (en, zh) = if is_first {
             ("not at all: the secret, then the fields", "不排序：密钥在前，字段在后")
         } else {
@@ -420,7 +418,11 @@ pub(super) fn hashed(checked: &Checked<'_>) -> Vec<Variant> {
         let own = dashed_in(trial.algorithm).unwrap_or(DigestHash::Sha256);
         let name = own.name();
         add(How::Hashed(own), &format!("over the hexadecimal text of {name}"), &format!("对 {name} 十六进制串再签名"));
-        add(How::RsaBare(own), &format!("{name} as text, without DigestInfo"), &format!("{name} 十六进制串，无 DigestInfo"));
+        add(
+            How::RsaBare(own),
+            &format!("{name} as text, without DigestInfo"),
+            &format!("{name} 十六进制串，无 DigestInfo"),
+        );
     } else if let Some(own) = super::hash_named(trial.algorithm).filter(|_| !trial.is_place_secret) {
         let name = own.name();
         add(How::Hashed(own), &format!("{name}({name}(…))"), &format!("{name}({name}(…))"));
@@ -456,9 +458,7 @@ pub(super) fn hashed(checked: &Checked<'_>) -> Vec<Variant> {
 /// Escaped values.
 pub(super) fn encoded(checked: &Checked<'_>) -> Vec<Variant> {
     let Some(joined) = &checked.joined else { return Vec::new() };
-    let of = |writing: Writing, en: &str, zh: &str| {
-        Variant::of(joined.around(join(&joined.covered, writing)), en, zh)
-    };
+    let of = |writing: Writing, en: &str, zh: &str| Variant::of(joined.around(join(&joined.covered, writing)), en, zh);
     let whole = {
         let mut text = Vec::new();
         crate::form::encode_into(&mut text, &join(&joined.covered, Writing::Plain));
@@ -570,7 +570,8 @@ pub(super) fn two(checked: &Checked<'_>) -> Vec<Variant> {
                     if parts.len() != 2 {
                         continue;
                     }
-                    let text = |at: usize, sep: &str| parts.iter().map(|part| part[at].clone()).collect::<Vec<_>>().join(sep);
+                    let text =
+                        |at: usize, sep: &str| parts.iter().map(|part| part[at].clone()).collect::<Vec<_>>().join(sep);
                     let mut variant = Variant::of(signed.clone(), text(0, "; "), text(1, "；"));
                     variant.claimed = claimed.as_ref().map(|(claimed, _)| claimed.clone());
                     variants.push(variant);

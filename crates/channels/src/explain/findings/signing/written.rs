@@ -222,7 +222,9 @@ fn in_form(form: &[u8], place: Place) -> Vec<Written> {
     let Ok(pairs) = crate::form::Form::parse(form, limits) else { return Vec::new() };
     let mut found = Vec::new();
     for pair in pairs.pairs() {
-        let (Ok(name), Ok(value)) = (std::str::from_utf8(&pair.name), std::str::from_utf8(&pair.value)) else { continue };
+        let (Ok(name), Ok(value)) = (std::str::from_utf8(&pair.name), std::str::from_utf8(&pair.value)) else {
+            continue;
+        };
         let found_in = if value.len() <= LONGEST && is_name(name) { runs(value) } else { Vec::new() };
         let start = pair.raw_value.as_ptr() as usize - form.as_ptr() as usize;
         for run in found_in {
@@ -276,7 +278,8 @@ fn runs(text: &str) -> Vec<Range<usize>> {
         let filled = bytes[at + length..].iter().take(2).take_while(|byte| **byte == b'=').count();
         let with_filling = at..at + length + filled;
         let alone = at..at + length;
-        let fits = |range: &Range<usize>| of_hex(&text[range.clone()]).or_else(|| of_base64(&text[range.clone()])).is_some();
+        let fits =
+            |range: &Range<usize>| of_hex(&text[range.clone()]).or_else(|| of_base64(&text[range.clone()])).is_some();
         runs.extend([with_filling, alone].into_iter().find(fits));
         at += length;
     }
@@ -324,8 +327,14 @@ mod tests {
         let body = |body: &str| crate::explain::findings::signing::tests::request(body);
         let one = |name: &str, text: &str| vec![(name.to_owned(), text.to_owned())];
         assert_eq!(texts(&body(&format!("a=1&sign={digits}&no={digits}"))), one("sign", &digits));
-        assert_eq!(texts(&body(&format!("<xml><sign><![CDATA[{digits}]]></sign><x>{digits}</x></xml>"))), one("sign", &digits));
-        assert_eq!(texts(&body(&format!("{{\"signature\": \"{tag}\", \"id\": \"{digits}\"}}"))), one("signature", &tag));
+        assert_eq!(
+            texts(&body(&format!("<xml><sign><![CDATA[{digits}]]></sign><x>{digits}</x></xml>"))),
+            one("sign", &digits)
+        );
+        assert_eq!(
+            texts(&body(&format!("{{\"signature\": \"{tag}\", \"id\": \"{digits}\"}}"))),
+            one("signature", &tag)
+        );
         let escaped = tag.replace('+', "%2B").replace('/', "%2F").replace('=', "%3D");
         let form = body(&format!("sign={escaped}&a=1"));
         assert_eq!(texts(&form), one("sign", &tag));

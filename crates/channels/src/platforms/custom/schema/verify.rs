@@ -144,9 +144,23 @@ impl Reader<'_> {
         let event = self.settings.tree("event").map(|tree| Node::new("event", tree));
         let entries = event.map(|event| event.entries()).transpose()?.unwrap_or_default();
         let is_named = signed.is_told_to
-            || required.iter().any(|(_, node)| names_me(keys, node))
+            || required.iter().any(|(_, node)| names_me(keys, node, |_, _| true))
             || entries.iter().any(|(key, _)| *key == "account");
         if is_named { Ok(()) } else { Err(keys.required("algorithm")?.error("unowned")) }
+    }
+
+    /// Whether a configured value stands in a signed text so that it is no part of a longer one: another merchant's id
+    /// may begin or end as this one does, and the rest of it would pass for the value that it touches.
+    fn is_apart(&self, text: &str, name: &str, body: BodyForm) -> bool {
+        let own = self.configured.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+        let written = format!("{{cfg:{name}}}");
+        let is_whole = |before: &str, behind: &str| {
+            let is_body = |is_it: bool| is_it && body == BodyForm::Json;
+            let ends = before.chars().next_back().is_none_or(|sign| sign != '}' && !own.contains(sign));
+            let begins = behind.chars().next().is_none_or(|sign| sign != '{' && !own.contains(sign));
+            (ends || is_body(before.ends_with("{body}"))) && (begins || is_body(behind.starts_with("{body}")))
+        };
+        text.match_indices(&written).any(|(at, _)| is_whole(&text[..at], &text[at + written.len()..]))
     }
 
     /// The question that is asked about a message whose content is not believed.
@@ -234,7 +248,7 @@ impl Reader<'_> {
         let is_key_mine =
             !is_public || PublicForm::read(keys.get("public_key"), algorithm == Algorithm::Rsa)?.is_mine_alone;
         let messages = keys.required("message")?.one_or_many(TEMPLATES_MAX)?;
-        let is_told_to = messages.iter().all(|node| names_me(keys, node));
+        let is_told_to = messages.iter().all(|node| names_me(keys, node, |text, name| self.is_apart(text, name, body)));
         if let (Writing::Pairs { pair_sep, kv_sep, .. }, true) = (&carrier.writing, names_key) {
             let is_cut = |id: &&&str| id.contains(pair_sep.as_str()) || id.contains(kv_sep.as_str());
             if let Some(id) = primitive.ids().iter().find(is_cut) {
@@ -660,8 +674,13 @@ fn check_cuts(keys: &Keys<'_>, body: BodyForm, signed: &Signed) -> Result<(), Se
             return Err(node.error("not_separated").because(format!("{{{}}}{{{}}}", first.shown, second.shown)));
         }
         let same = |other: &Template| other.without_ends() == template.without_ends();
-        let is_kept_apart =
-            |other: &Template| other.is_closed(shape) && template.is_closed(shape) && !template.is_mirrored(other);
+        // Where both have values of anybody's beside the body, what one cuts in one way the other cuts in another.
+        let is_kept_apart = |other: &Template| {
+            other.is_closed(shape)
+                && template.is_closed(shape)
+                && !template.is_mirrored(other)
+                && !(template.has_free(shape) && other.has_free(shape))
+        };
         if !signed.templates.iter().all(|other| same(other) || is_kept_apart(other)) {
             return Err(node.error("not_separated").because("message = [ … ]"));
         }
@@ -670,9 +689,9 @@ fn check_cuts(keys: &Keys<'_>, body: BodyForm, signed: &Signed) -> Result<(), Se
 }
 
 /// Whether a text names the merchant by a value that is his own: his account, or one that `mine` names. A fixed text
-/// that looks like one names nobody.
-fn names_me(keys: &Keys<'_>, node: &Node<'_>) -> bool {
+/// that looks like one names nobody. `counts` says of a text and a name in it whether it does.
+fn names_me(keys: &Keys<'_>, node: &Node<'_>, counts: impl Fn(&str, &str) -> bool) -> bool {
     let mine = keys.get("mine").and_then(|node| node.one_or_many(LIST_MAX).ok()).unwrap_or_default();
-    let is_mine = |name: &&str| *name == ACCOUNT || mine.iter().any(|mine| mine.text().is_ok_and(|own| own == *name));
-    node.text().is_ok_and(|text| configured_names(text).iter().any(is_mine))
+    let is_mine = |name: &str| name == ACCOUNT || mine.iter().any(|mine| mine.text().is_ok_and(|own| own == name));
+    node.text().is_ok_and(|text| configured_names(text).iter().any(|name| is_mine(name) && counts(text, name)))
 }

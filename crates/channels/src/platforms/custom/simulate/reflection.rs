@@ -95,13 +95,14 @@ impl Reflection {
         answer.replace(&*quoted(&number), &quoted(&format!("{number}1")))
     }
 
-    /// The first type that means this, and its rule.
+    /// The first type that means this, and its rule: where there is one, a rule that says when it holds, and not what
+    /// remains behind others.
     fn rule(&self, kind: EventKind) -> Option<(&str, &Rule)> {
-        self.recipe
-            .rules
-            .map
-            .iter()
-            .find_map(|(word, rules)| rules.iter().find(|rule| rule.event == kind).map(|rule| (word.as_str(), rule)))
+        let all =
+            || self.recipe.rules.map.iter().flat_map(|(word, rules)| rules.iter().map(move |rule| (word, rules, rule)));
+        let mut meant = all().filter(|(_, _, rule)| rule.event == kind);
+        let own = meant.clone().find(|(_, rules, rule)| !rule.when.is_empty() || rules.len() == 1);
+        own.or_else(|| meant.next()).map(|(word, _, rule)| (word.as_str(), rule))
     }
 
     /// Everything but the signature.
@@ -201,14 +202,15 @@ impl Reflection {
         if let Some(clock) = &fields.time {
             set_time(draft, clock, story.at);
         }
-        for condition in &rule.when {
-            draft.set(&condition.from, Doc::text(condition.texts.first().map_or("", String::as_str)));
-        }
         for told in rule.also.iter().chain([rule]) {
             if let Some(amount) = told.fields.amount.written() {
                 let is_refund = told.event == EventKind::RefundSucceeded;
                 set_amount(draft, amount, if is_refund { story.refunded_minor } else { story.amount_minor });
             }
+        }
+        // An amount may be what a rule is chosen by.
+        for condition in &rule.when {
+            draft.set(&condition.from, Doc::text(condition.texts.first().map_or("", String::as_str)));
         }
         for reference in fields.number.iter().take(1).flat_map(|name| name.template.references()) {
             if !draft.has_value(reference) {

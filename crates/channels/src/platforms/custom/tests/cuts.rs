@@ -191,6 +191,10 @@ fn nothing_of_anybodys_stands_on_both_sides_of_a_body() {
         r#""{header:a}{method}{header:b}|{body}""#,
         r#"["{header:a}.{body}","{body}.{header:b}"]"#,
         r#"["{body}","{body}.{header:b}","{header:a}.{body}"]"#,
+        // One text, cut by one of the templates or by the other.
+        r#"["{header:a}.{body}","{header:a}.{header:c}.{body}"]"#,
+        r#"["{header:a}.{header:b}.{body}","{header:b}.{header:a}.{body}"]"#,
+        r#"["{header:a}.{body}","{header:a}00.{body}"]"#,
     ] {
         assert_eq!(error(&verify(message), event).1, "not_separated", "{message}");
     }
@@ -206,6 +210,29 @@ fn nothing_of_anybodys_stands_on_both_sides_of_a_body() {
         r#"["{header:at}.{body}","{header:a}.{header:at}.{body}"]"#,
     ] {
         channel(&format!("{},{timed}", verify(message)), event);
+    }
+}
+
+/// A time is as long as every other, and where it begins is known from the beginning or the end of the text alone: an
+/// order number may end in what looks like one.
+#[test]
+fn a_bare_time_between_values_separates_nothing() {
+    let timed = r#""timestamp":{"from":"json:/at","unit":"s","tolerance":60}"#;
+    for message in [
+        "{json:/t}{json:/id}",
+        "{json:/id}{json:/at}{json:/a}",
+        "{json:/id}|{json:/at}{json:/a}",
+        "{json:/id}{json:/at}|{json:/a}",
+    ] {
+        let verify = format!("{},{timed}", fields(&format!(r#""{{json:/t}}|{message}""#)));
+        assert_eq!(
+            error(&verify, EVENT).1,
+            if message.contains("at") { "not_separated" } else { "not_signed" },
+            "{message}"
+        );
+    }
+    for message in ["{json:/at}{json:/id}|{json:/a}|{json:/o}", "{json:/t}|{json:/id}|{json:/a}{json:/at}"] {
+        channel(&format!("{},{timed}", fields(&format!(r#""{message}""#))), r#""type":"json:/id","map":{"x":"other"}"#);
     }
 }
 
@@ -228,5 +255,22 @@ fn a_method_between_values_is_a_fixed_text() {
     for (order, nonce) in [("A1|POST|x", "n"), ("A1", "x|POST|n")] {
         let found = read(channel.as_ref(), &request(order, nonce)).concerns;
         assert!(matches!(found.as_slice(), [Concern::Ambiguous { .. }]), "{order} {nonce}: {found:?}");
+    }
+}
+
+/// What PHP would take for the signed amount is not the signed amount.
+#[test]
+fn a_name_that_php_folds_onto_another_is_that_name_twice() {
+    let event = r#""type":"form:t","number":"form:id","amount":{"value":"form:a","currency":"EUR","form":"decimal-string"},"map":{"paid":"payment.succeeded"}"#;
+    let channel = channel(
+        r#""signature":{"from":"header:s","parse":"whole"},"body":"form","content_type":"*","message":"{form:t}|{form:id}|{form:a}""#,
+        event,
+    );
+    let body = "t=paid&id=P1&a=1.00&list[0]=1&list[1]=2&note.x=1";
+    let request = |more: &str| tagged("paid|P1|1.00", &format!("{body}{more}"));
+    assert_eq!(read(channel.as_ref(), &request("&A=2&b=3")).concerns, []);
+    for more in ["&a%00=900", "&a%00x=900", "&%20a=900", "&a[]=900", "&a[0]=900", "&note_x=1", "&list=1"] {
+        let verdict = channel.verify(&request(more), Timestamp::UNIX_EPOCH);
+        assert!(matches!(verdict, Verdict::Refused(Rejection::Duplicate { .. })), "{more}: {verdict:?}");
     }
 }

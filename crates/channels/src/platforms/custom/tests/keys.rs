@@ -393,3 +393,14 @@ fn keys_of_before_take_the_place_of_those_of_now() {
     let both = with(base, &[("secret", material(now)), ("key", keyed(&[("k", then, None)], "secret"))]);
     assert_eq!(both.err().map(|error| error.word), Some("either_or"));
 }
+
+/// Whoever knows the platform's public key would sign with it.
+#[test]
+fn a_public_key_is_no_secret() {
+    let pem = b"-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA\n-----END PUBLIC KEY-----\n";
+    for wrong in [&pem[..], b"first secret of some length\nsecond secret of some length\n"] {
+        let verify = r#"{"algorithm":"hmac-sha256","encoding":"hex","signature":{"from":"header:s","parse":"whole"},"message":"{body}"}"#;
+        let error = with(verify, &[("secret", material(wrong))]).err().expect("refused");
+        assert_eq!((error.setting, error.word), ("secret", "not_encoded"));
+    }
+}

@@ -54,6 +54,19 @@ fn a_public_key_needs_a_signed_word_about_whose_the_message_is() {
     }
     let unknown = build(r#""mine":"shops","message":"{body}""#, EVENT);
     assert_eq!(unknown, Some(("verify.mine".to_owned(), "unknown_reference")));
+    // What another merchant's number may begin or end with names nobody.
+    for (touching, is_named) in [
+        ("{cfg:account}{header:n}.{body}", false),
+        ("{header:n}{cfg:account}.{body}", false),
+        ("{header:n}1{cfg:account}.{body}", false),
+        ("{cfg:account}.{header:n}.{body}", true),
+        ("{header:n}/{cfg:account}{body}", true),
+        ("{body}{cfg:account}", true),
+    ] {
+        let expected = if is_named { None } else { unowned.clone() };
+        assert_eq!(build(&format!(r#""message":"{touching}""#), EVENT), expected, "{touching}");
+    }
+    assert_eq!(build(r#""body":"form","message":"{cfg:account}{body}""#, &EVENT.replace("json:/", "form:")), unowned);
     // What looks like the account is not it.
     for accident in [
         r#""message":"acct_1.{body}""#,

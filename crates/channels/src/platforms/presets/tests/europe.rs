@@ -131,8 +131,9 @@ fn worldline_tells_captures() {
 
 #[test]
 fn one_gateway_may_be_anothers_source() {
-    let event =
-        |kind: &str, data: &str| format!(r#"{{"type":"{kind}","timestamp":"2026-11-21T03:59:59Z","data":{{{data}}}}}"#);
+    let event = |kind: &str, data: &str| {
+        format!(r#"{{"type":"{kind}","timestamp":"2026-11-21T03:59:59Z","data":{{"merchant":"sender-1",{data}}}}}"#)
+    };
     let paid = r#""order_no":"T1","platform_no":"P1","amount":{"minor":1000,"currency":"CNY","text":"10.00"}"#;
     for (kind, data, expected) in [
         ("payment.succeeded", paid, "payment.succeeded msg_1 10.00 CNY of T1"),
@@ -152,7 +153,7 @@ fn one_gateway_may_be_anothers_source() {
 fn a_gateway_is_read_by_its_own_words() {
     let event = |kind: &str, environment: &str| {
         format!(
-            r#"{{"type":"{kind}","timestamp":"2026-11-21T03:59:59Z","data":{{"channel":"shop","platform_no":"P1","order_no":"T1",{environment}"amount":{{"minor":1000,"currency":"CNY"}}}}}}"#
+            r#"{{"type":"{kind}","timestamp":"2026-11-21T03:59:59Z","data":{{"merchant":"sender-1","channel":"shop","platform_no":"P1","order_no":"T1",{environment}"amount":{{"minor":1000,"currency":"CNY"}}}}}}"#
         )
     };
     let (live, sandbox) = (r#""environment":"live","#, r#""environment":"sandbox","#);
@@ -223,10 +224,10 @@ fn gocardless_tells_batches_without_amounts() {
         ("payments", "submitted", payment, "payment.pending PM1 of T1"),
         ("payments", "confirmed", payment, "payment.succeeded PM1 of T1"),
         ("payments", "paid_out", payment, "payment.finalized PM1 of T1 for PM1; payment.succeeded PM1 of T1"),
-        ("payments", "failed", payment, "payment.failed PM1 of T1; dispute.opened PM1:failed of T1 for PM1"),
+        ("payments", "failed", payment, "payment.failed PM1 of T1; dispute.opened PM1:failed:EV1 of T1 for PM1"),
         ("payments", "cancelled", payment, "payment.closed PM1 of T1"),
-        ("payments", "charged_back", payment, "dispute.opened PM1:charged_back of T1 for PM1"),
-        ("payments", "late_failure_settled", payment, "dispute.closed PM1:late_failure_settled of T1 for PM1"),
+        ("payments", "charged_back", payment, "dispute.opened PM1:charged_back:EV1 of T1 for PM1"),
+        ("payments", "late_failure_settled", payment, "dispute.closed PM1:late_failure_settled:EV1 of T1 for PM1"),
         ("refunds", "paid", refund, "refund.succeeded RF1 of T1 for PM1"),
         ("refunds", "refund_settled", refund, "refund.succeeded RF1 of T1 for PM1"),
         ("refunds", "failed", refund, "refund.failed RF1 of T1 for PM1"),
@@ -249,7 +250,7 @@ fn an_event_of_a_batch_is_one_fact_in_every_batch() {
     };
     let batch = |events: &[String]| format!(r#"{{"events":[{}],"meta":{{"webhook_id":"WB1"}}}}"#, events.join(","));
     let first = read("gocardless", "CR1", &batch(&[event("1", "confirmed"), event("2", "failed")]));
-    assert_eq!(shown(&first), "payment.succeeded PM1; payment.failed PM2; dispute.opened PM2:failed for PM2");
+    assert_eq!(shown(&first), "payment.succeeded PM1; payment.failed PM2; dispute.opened PM2:failed:EV2 for PM2");
     let again = read("gocardless", "CR1", &batch(&[event("3", "cancelled"), event("1", "confirmed")]));
     assert_ne!(first.key(), again.key());
     assert_eq!(first.facts[0].identity, again.facts[1].identity);

@@ -57,12 +57,20 @@ fn shopify_is_believed_in_the_body_alone() {
     let order = |status: &str| {
         shopify(&format!(r#""financial_status":"{status}","currency":"USD","total_price":"199.00","test":false"#))
     };
+    let cancelled = |status: &str| {
+        order(status).replace(r#""test":false"#, r#""test":false,"cancelled_at":"2026-11-21T12:00:00+08:00""#)
+    };
     for (body, expected) in [
         (order("paid"), "payment.succeeded 450789469 199.00 USD of 450789469"),
         (order("authorized"), "payment.authorized 450789469 199.00 USD of 450789469"),
         (order("pending"), "payment.pending 450789469 199.00 USD of 450789469"),
         (order("partially_paid"), "payment.pending 450789469 199.00 USD of 450789469"),
         (order("voided"), "payment.closed 450789469 199.00 USD of 450789469"),
+        // Cancelled: no goods leave, whatever became of the money.
+        (cancelled("pending"), "payment.closed 450789469 199.00 USD of 450789469"),
+        (cancelled("authorized"), "payment.closed 450789469 199.00 USD of 450789469"),
+        (cancelled("paid"), "other of 450789469; held: unknown_value"),
+        (order("something_new"), "other of 450789469; held: unknown_value"),
         // That something was given back proves no refund: which, and how much of it, is not said.
         (order("partially_refunded"), "other of 450789469"),
         (

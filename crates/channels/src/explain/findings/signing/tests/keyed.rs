@@ -47,7 +47,14 @@ impl Sender {
         let diagnosis = self.explain(request);
         let ids: Vec<&str> = diagnosis.findings.iter().map(|found| found.finding.id).collect();
         let kind = self.platform.kind;
-        assert_eq!(ids, [id], "{kind}: {what}: {:?} {:?} {:?}", diagnosis.outcome, diagnosis.findings, diagnosis.signed);
+        assert_eq!(
+            ids,
+            [id],
+            "{kind}: {what}: {:?} {:?} {:?}",
+            diagnosis.outcome,
+            diagnosis.findings,
+            diagnosis.signed
+        );
         let facts = diagnosis.findings[0].facts.clone();
         let shown = format!("{:?} {facts:?}", diagnosis.signed);
         if let Some(secret) = self.secret() {
@@ -251,7 +258,11 @@ fn a_message_that_was_signed_by_the_platforms_own_rule_has_no_finding() {
         let kind = family.sender.platform.kind;
         for request in [family.signed(&[], &family.rule), family.signed(&[("zz", "1")], &family.rule)] {
             let diagnosis = family.sender.explain(&request);
-            assert!(diagnosis.outcome.is_accepted() || kind == "epay" || kind == "jeepay", "{kind}: {:?}", diagnosis.outcome);
+            assert!(
+                diagnosis.outcome.is_accepted() || kind == "epay" || kind == "jeepay",
+                "{kind}: {:?}",
+                diagnosis.outcome
+            );
             let ids: Vec<&str> = diagnosis.findings.iter().map(|found| found.finding.id).collect();
             assert!(ids.is_empty(), "{kind}: {ids:?}");
         }
@@ -270,7 +281,11 @@ fn a_message_that_was_signed_by_the_platforms_own_rule_has_no_finding() {
 fn a_digest_in_the_other_case_is_found() {
     for family in families() {
         let other = if family.rule.case == HexCase::Upper { HexCase::Lower } else { HexCase::Upper };
-        let facts = family.sender.finds(&family.signed(&[], &Rule { case: other, ..family.rule.clone() }), "digest_case", "case");
+        let facts = family.sender.finds(
+            &family.signed(&[], &Rule { case: other, ..family.rule.clone() }),
+            "digest_case",
+            "case",
+        );
         let how = if other == HexCase::Lower { "hexadecimal in lower case" } else { "hexadecimal in upper case" };
         assert!(facts.contains(&("how", how.to_owned())), "{facts:?}");
     }
@@ -465,7 +480,10 @@ fn hmac_for_a_channel_of_md5_alone_is_found_by_its_settings() {
         let diagnosis = sender.explain(&damaged);
         assert!(diagnosis.findings.is_empty(), "{:?}", diagnosis.findings);
         let [signed] = diagnosis.signed.as_slice() else { panic!("{:?}", diagnosis.signed) };
-        assert!(signed.text.ends_with("&key=<secret>") && !format!("{signed:?}").contains(&*String::from_utf8_lossy(&secret)));
+        assert!(
+            signed.text.ends_with("&key=<secret>")
+                && !format!("{signed:?}").contains(&*String::from_utf8_lossy(&secret))
+        );
     }
 }
 
@@ -479,7 +497,8 @@ fn a_body_that_was_signed_otherwise_is_found() {
     let md5 = |parts: &[&[u8]], case| DigestHash::Md5.hex_of(parts, case);
     let own = md5(&[&body, &secret], HexCase::Upper);
     assert!(sender.explain(&with(&own)).outcome.is_accepted());
-    let other = if sender.explain(&with(&own.to_lowercase())).outcome.is_accepted() { own.clone() } else { own.to_lowercase() };
+    let other =
+        if sender.explain(&with(&own.to_lowercase())).outcome.is_accepted() { own.clone() } else { own.to_lowercase() };
     if other != own {
         sender.finds(&with(&other), "digest_case", "lower");
     }
@@ -550,7 +569,11 @@ fn a_body_under_another_hmac_is_found() {
     sender.finds(&with(&digest), "algorithm_other", "no HMAC");
     let md5 = DigestHash::Md5.hex_of(&[&body, &secret], HexCase::Lower);
     sender.finds(&with(&md5), "algorithm_other", "MD5");
-    sender.finds(&with(&hex(&tag(hmac::HMAC_SHA256, &[&body, &secret[..]].concat()))), "key_joined_otherwise", "behind");
+    sender.finds(
+        &with(&hex(&tag(hmac::HMAC_SHA256, &[&body, &secret[..]].concat()))),
+        "key_joined_otherwise",
+        "behind",
+    );
     let hashed = DigestHash::Sha256.hex_of(&[&body], HexCase::Lower);
     sender.finds(&with(&hex(&tag(hmac::HMAC_SHA256, hashed.as_bytes()))), "hashed_otherwise", "digest first");
 }

@@ -70,7 +70,11 @@ fn header(request: &RawRequest, name: &str) -> String {
 
 fn families() -> Vec<Family> {
     vec![
-        family("alipay", |request| joined(request, &["sign", "sign_type"]), |request, sign| in_form(request, "sign", sign)),
+        family(
+            "alipay",
+            |request| joined(request, &["sign", "sign_type"]),
+            |request, sign| in_form(request, "sign", sign),
+        ),
         family(
             "unionpay",
             |request| DigestHash::Sha256.hex_of(&[&joined(request, &["signature"])], HexCase::Lower).into_bytes(),
@@ -165,7 +169,8 @@ fn escaped_and_unsorted_fields_are_found() {
     let alipay = families.iter().find(|family| family.sender.platform.kind == "alipay").unwrap();
     let but = ["sign", "sign_type"];
     let all: Vec<pairs::Pair> = pairs::of_body(&alipay.sender.request);
-    let mut signed: Vec<&pairs::Pair> = all.iter().filter(|pair| !but.iter().any(|but| but.as_bytes() == pair.name)).collect();
+    let mut signed: Vec<&pairs::Pair> =
+        all.iter().filter(|pair| !but.iter().any(|but| but.as_bytes() == pair.name)).collect();
     let text = |pairs: &[&pairs::Pair]| pairs.iter().map(|pair| pair.written()).collect::<Vec<_>>().join(&b'&');
     assert_ne!(text(&signed), alipay.text);
     alipay.finds(&alipay.sign(&text(&signed)), "sorted_otherwise", "unsorted");
@@ -242,10 +247,8 @@ fn digest_info_where_none_belongs_is_found_in_a_sealed_document() {
     let (_, rest) = outer.split_once("<encrypt>").unwrap();
     let (sealed, _) = rest.split_once("</encrypt>").unwrap();
     let digits = STANDARD.decode(sealed).unwrap();
-    let bytes: Vec<u8> = digits
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-        .collect();
+    let bytes: Vec<u8> =
+        digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect();
     let framed = cipher.open(&bytes).unwrap();
     let length = u32::from_be_bytes(framed[..4].try_into().unwrap()) as usize;
     let inner = String::from_utf8(framed[4..4 + length].to_vec()).unwrap();

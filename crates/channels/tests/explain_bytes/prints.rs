@@ -1,0 +1,135 @@
+//! JSON, XML and forms that were read and printed again.
+
+use tollbell_channels::model::RawRequest;
+
+use super::damage::{is_json, is_xml, read_pairs, text, with_tokens, with_values, write_pairs};
+use super::stage::{Damage, check, with_body, worlds};
+
+/// Strings with every character beyond ASCII by its number, and slashes escaped where it is said.
+fn ascii(text: &str, slashes: bool) -> String {
+    let mut out = String::new();
+    for c in serde_json::to_string(text).expect("a text").chars() {
+        match c {
+            '/' if slashes => out.push_str("\\/"),
+            c if c.is_ascii() => out.push(c),
+            c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+        }
+    }
+    out
+}
+
+fn plain(text: &str) -> String {
+    serde_json::to_string(text).expect("a text")
+}
+
+/// Signs without blanks around them.
+fn compact(outside: &str) -> String {
+    outside.split_ascii_whitespace().collect()
+}
+
+/// Python's separators.
+fn spaced(outside: &str) -> String {
+    compact(outside).replace(',', ", ").replace(':', ": ")
+}
+
+/// `json_encode(json_decode($body))`.
+fn php(json: &[u8]) -> String {
+    with_tokens(json, compact, |text, _| ascii(text, true))
+}
+
+/// `JSON.stringify(JSON.parse(body))`.
+fn javascript(json: &[u8]) -> String {
+    with_tokens(json, compact, |text, _| plain(text))
+}
+
+/// `json.dumps(json.loads(body))`.
+fn python(json: &[u8]) -> String {
+    with_tokens(json, spaced, |text, _| ascii(text, false))
+}
+
+/// `json.dumps(json.loads(body), ensure_ascii=False)`.
+fn python_plain(json: &[u8]) -> String {
+    with_tokens(json, spaced, |text, _| plain(text))
+}
+
+/// `json_encode(json_decode($body), JSON_PRETTY_PRINT)`, by and large.
+fn lines(json: &[u8]) -> String {
+    with_tokens(
+        json,
+        |outside| compact(outside).replace(',', ",\n    ").replace('{', "{\n    "),
+        |text, _| ascii(text, true),
+    )
+}
+
+/// `json.Marshal`.
+fn go(json: &[u8]) -> String {
+    with_tokens(json, compact, |text, _| {
+        plain(text).replace('<', "\\u003c").replace('>', "\\u003e").replace('&', "\\u0026")
+    })
+}
+
+/// The body printed so, where it is JSON.
+fn printed(request: &RawRequest, print: fn(&[u8]) -> String) -> Option<RawRequest> {
+    is_json(request).then(|| with_body(request, print(&request.body)))
+}
+
+#[test]
+fn a_body_is_printed_again() {
+    check(&[
+        Damage::new("json_reprinted", "PHP", |request| printed(request, php)),
+        Damage::new("json_reprinted", "JavaScript", |request| printed(request, javascript)).rare(),
+        Damage::new("json_reprinted", "Python", |request| printed(request, python)),
+        Damage::new("json_reprinted", "Python, no escapes", |request| printed(request, python_plain)),
+        Damage::new("json_reprinted", "lines", |request| printed(request, lines)),
+        Damage::new("json_reprinted", "Go", |request| printed(request, go)),
+    ]);
+}
+
+#[test]
+fn values_of_json_are_printed_again() {
+    check(&[
+        Damage::new("json_reprinted", "PHP, in values", |request| {
+            with_values(request, |value| if holds_json(value) { php(value).into_bytes() } else { value.to_vec() })
+        }),
+        Damage::new("json_reprinted", "Python, in values", |request| {
+            with_values(request, |value| if holds_json(value) { python(value).into_bytes() } else { value.to_vec() })
+        }),
+    ]);
+}
+
+fn holds_json(value: &[u8]) -> bool {
+    matches!(value, [b'{' | b'[', ..]) && serde_json::from_slice::<serde_json::Value>(value).is_ok()
+}
+
+#[test]
+fn a_document_is_written_again() {
+    check(&[
+        Damage::new("xml_reprinted", "a name space", |request| {
+            is_xml(request).then(|| with_body(request, text(&request.body).replacen('>', " xmlns=\"urn:a\">", 1)))
+        }),
+        Damage::new("xml_reprinted", "a comment", |request| {
+            is_xml(request).then(|| with_body(request, format!("<!-- from the proxy -->\n{}", text(&request.body))))
+        }),
+        Damage::new("xml_reprinted", "values on lines of their own", |request| {
+            let body = text(&request.body).replace("<![CDATA[", "\n    <![CDATA[").replace("]]>", "]]>\n  ");
+            is_xml(request).then(|| with_body(request, body))
+        }),
+    ]);
+}
+
+#[test]
+fn pairs_say_the_same_in_every_order() {
+    let mut is_tried = false;
+    for world in worlds() {
+        for (name, genuine) in &world.genuine {
+            let reversed = super::damage::with_pair_text(genuine, |pairs| {
+                let mut pairs = read_pairs(pairs);
+                pairs.reverse();
+                write_pairs(&pairs)
+            });
+            is_tried |= reversed.is_some();
+            assert!(reversed.is_none_or(|reversed| world.accepts(&reversed)), "{name}");
+        }
+    }
+    assert!(is_tried);
+}

@@ -1,0 +1,123 @@
+//! What `tollbell check` says about keys before any callback came, through the real program with keys that OpenSSL made.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// An application's key pair, another pair that stands for the platform's, and a secret.
+const MAKE: &str = "
+set -e
+mkdir keys away
+openssl genrsa -out keys/app_private.pem 2048
+openssl rsa -in keys/app_private.pem -pubout -out keys/app_public.pem
+openssl genrsa -out away/platform.key 2048
+openssl rsa -in away/platform.key -pubout -out keys/alipay_public.pem
+printf 0123456789zyxwvutsrqponmlkjihgfe > keys/epay_key
+chmod 600 keys/* away/*
+";
+
+const HEAD: &str = "[server]\nlisten = \"127.0.0.1:8080\"\n[admin]\nlisten = \"127.0.0.1:8081\"\n[inbox]\nurl = \"sqlite:x.db\"\n\
+     [[target]]\nid = \"shop\"\nkind = \"http\"\nurl = \"http://127.0.0.1:3000/\"\n";
+
+struct Shop {
+    folder: TempDir,
+}
+
+impl Shop {
+    fn new() -> Self {
+        let shop = Self { folder: tempfile::tempdir().unwrap() };
+        let made = Command::new("sh").args(["-c", MAKE]).current_dir(shop.path()).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        shop
+    }
+
+    fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn configure(&self, channels: &str) {
+        let file = self.path().join("tollbell.toml");
+        fs::write(&file, format!("{HEAD}{channels}")).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    fn run(&self, args: &[&str]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_tollbell"))
+            .args(args)
+            .current_dir(self.path())
+            .env_remove("LC_ALL")
+            .env_remove("LC_MESSAGES")
+            .env("LANG", "en_US.UTF-8")
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let told = text(output.stderr) + &text(output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{told}");
+        told
+    }
+
+    /// The findings of `check --json`: word, line and text of each.
+    fn findings(&self) -> Vec<(String, u64, String)> {
+        let told = self.run(&["check", "--json"]);
+        let lines = told.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        let found = lines.filter(|line| line["word"].as_str().is_some_and(|word| word.starts_with("finding.")));
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        found.map(|line| (text(&line["word"]), line["line"].as_u64().unwrap_or(0), text(&line["text"]))).collect()
+    }
+}
+
+fn alipay(id: &str, app_id: &str, lines: &str) -> String {
+    format!(
+        "[[channel]]\nid = \"{id}\"\nkind = \"alipay\"\napp_id = \"{app_id}\"\nseller_id = \"2088000000000000\"\n{lines}\n"
+    )
+}
+
+#[test]
+fn the_own_public_key_is_called_so_when_its_private_half_stands_beside_it() {
+    let shop = Shop::new();
+    // The private key is in no setting: it only lies in the same folder.
+    shop.configure(&alipay("pay", "2021000000000000", "alipay_public_key_file = \"keys/app_public.pem\""));
+    let [(word, line, text)] = &shop.findings()[..] else { panic!("{:?}", shop.findings()) };
+    assert_eq!((word.as_str(), *line), ("finding.own_public_key", 16));
+    assert!(text.contains("channel `pay`") && text.contains("your own application's public key"), "{text}");
+    assert!(text.contains("app_private.pem") && !text.contains('{'), "{text}");
+    let told = shop.run(&["check", "--lang", "zh"]);
+    assert!(told.contains("渠道 `pay`：`alipay_public_key` 填的是你自己的应用公钥"), "{told}");
+    assert!(told.contains("tollbell.toml:16:"), "{told}");
+    // In a setting of another channel.
+    let other = alipay(
+        "other",
+        "2021000000000001",
+        "private_key_file = \"keys/app_private.pem\"\nalipay_public_key_file = \"keys/alipay_public.pem\"",
+    );
+    let own = alipay("pay", "2021000000000000", "alipay_public_key_file = \"keys/app_public.pem\"");
+    shop.configure(&(own + &other));
+    let found = shop.findings();
+    let [(_, _, text)] = &found[..] else { panic!("{found:?}") };
+    assert!(text.contains("`other.private_key`"), "{text}");
+    // The platform's own key is nothing to speak of, though a private key lies beside it.
+    shop.configure(&alipay("pay", "2021000000000000", "alipay_public_key_file = \"keys/alipay_public.pem\""));
+    assert_eq!(shop.findings(), []);
+}
+
+#[test]
+fn one_secret_of_two_merchants_is_told_without_it() {
+    let shop = Shop::new();
+    let epay = |id: &str, pid: &str| {
+        format!(
+            "[[channel]]\nid = \"{id}\"\nkind = \"epay\"\npid = \"{pid}\"\nsite = \"{id}.example.com\"\nkey_file = \"keys/epay_key\"\n"
+        )
+    };
+    shop.configure(&(epay("a", "1001") + &epay("b", "1002")));
+    let found = shop.findings();
+    let words: Vec<&str> = found.iter().map(|(word, _, _)| word.as_str()).collect();
+    assert_eq!(words, ["finding.key_shared", "finding.key_shared"], "{found:?}");
+    let told = shop.run(&["check"]);
+    assert!(told.contains("`key` is the same secret as `key` of `b`"), "{told}");
+    assert!(!told.contains("0123456789"), "{told}");
+}
