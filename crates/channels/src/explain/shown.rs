@@ -45,8 +45,8 @@ const SEALED: &str = "<sealed>";
 /// Bytes of the end of a long text that are shown.
 const TAIL_BYTES: usize = 128;
 
-/// Most characters that a byte is shown as: `\u{f}` and `\xff` need fewer than one of four bytes does, `\u{10ffff}`.
-const ESCAPE_CHARS_MAX: usize = 5;
+/// Most characters that a byte is shown as, `\u{7f}`; what has several bytes takes fewer for each.
+const ESCAPE_CHARS_MAX: usize = 6;
 
 /// Characters of the mark that something was left out: `\…`, the digits of a number, and brackets.
 const MARK_CHARS_MAX: usize = 32;
@@ -100,11 +100,11 @@ fn text_of(trial: &Trial) -> (String, usize) {
 
 /// The whole text, or its beginning and its end.
 fn escaped(whole: &[u8], secrets: &[usize]) -> String {
-    let (text, read) = head(whole, secrets, SIGNED_SHOWN_MAX);
-    if read == whole.len() {
+    let Head { text, is_whole, .. } = head(whole, secrets, SIGNED_SHOWN_MAX);
+    if is_whole {
         return text;
     }
-    let (mut text, read) = head(whole, secrets, HEAD_CHARS);
+    let Head { mut text, read, .. } = head(whole, secrets, HEAD_CHARS);
     let mut tail = whole.len().saturating_sub(TAIL_BYTES).max(read);
     // Not in the middle of a character.
     while tail < whole.len() && tail > read && whole[tail] & 0xc0 == 0x80 {
@@ -113,30 +113,38 @@ fn escaped(whole: &[u8], secrets: &[usize]) -> String {
     let left = tail - read;
     let behind: Vec<usize> = secrets.iter().filter(|at| **at >= tail).map(|at| at - tail).collect();
     text.push_str(&format!("\\…[{left}]"));
-    text.push_str(&head(&whole[tail..], &behind, TAIL_BYTES * ESCAPE_CHARS_MAX + SECRET.len() * 2).0);
+    text.push_str(&head(&whole[tail..], &behind, TAIL_BYTES * ESCAPE_CHARS_MAX + SECRET.len() * 2).text);
     text
 }
 
-/// As much of a text as so many characters hold, and how many bytes that are.
-fn head(whole: &[u8], secrets: &[usize], chars_max: usize) -> (String, usize) {
-    let (mut text, mut chars, mut at) = (String::new(), 0, 0);
+/// The beginning of a text.
+struct Head {
+    text: String,
+    /// How many of its bytes are in it.
+    read: usize,
+    /// Whether it is all of it, with all secrets.
+    is_whole: bool,
+}
+
+/// As much of a text as so many characters hold.
+fn head(whole: &[u8], secrets: &[usize], chars_max: usize) -> Head {
+    let (mut text, mut chars, mut read) = (String::new(), 0, 0);
     let mut secrets = secrets.iter().peekable();
     loop {
-        while let Some(place) = secrets.next_if(|place| **place <= at) {
-            if chars + SECRET.len() > chars_max {
-                return (text, (*place).min(at.saturating_sub(1)));
+        while secrets.next_if(|place| **place <= read).is_some() {
+            chars += SECRET.len();
+            if chars > chars_max {
+                return Head { text, read, is_whole: false };
             }
             text.push_str(SECRET);
-            chars += SECRET.len();
         }
-        let Some((piece, bytes)) = next(&whole[at..]) else { return (text, at) };
-        let count = piece.chars().count();
-        if chars + count > chars_max {
-            return (text, at);
+        let Some((piece, bytes)) = next(&whole[read..]) else { return Head { text, read, is_whole: true } };
+        chars += piece.chars().count();
+        if chars > chars_max {
+            return Head { text, read, is_whole: false };
         }
         text.push_str(&piece);
-        chars += count;
-        at += bytes;
+        read += bytes;
     }
 }
 

@@ -89,7 +89,7 @@ pub(super) enum Writing {
     Raw,
     /// Escaped as a form, a blank as `+`.
     Form,
-    /// Escaped with a blank as `%20`.
+    /// Escaped as in an address, a blank as `%20`.
     Percent,
     /// Escaped as a form, with digits in lower case.
     FormLower,
@@ -111,7 +111,7 @@ pub(super) fn join(pairs: &[&Pair], writing: Writing) -> Vec<u8> {
         };
         let write = |bytes: &[u8]| match writing {
             Writing::Form => escaped(bytes),
-            Writing::Percent => replaced(&escaped(bytes), b'+', b"%20"),
+            Writing::Percent => percent_encoded(&escaped(bytes)),
             Writing::FormLower => lower_escapes(escaped(bytes)),
             _ => bytes.to_vec(),
         };
@@ -124,8 +124,20 @@ pub(super) fn join(pairs: &[&Pair], writing: Writing) -> Vec<u8> {
     text
 }
 
-fn replaced(text: &[u8], from: u8, to: &[u8]) -> Vec<u8> {
-    text.iter().flat_map(|byte| if *byte == from { to.to_vec() } else { vec![*byte] }).collect()
+/// A form's escapes as those of an address (RFC 3986): other readings of a blank, a star and a tilde.
+fn percent_encoded(text: &[u8]) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((byte, behind)) = rest.split_first() {
+        match (byte, behind) {
+            (b'+', _) => encoded.extend_from_slice(b"%20"),
+            (b'*', _) => encoded.extend_from_slice(b"%2A"),
+            (b'%', [b'7', b'E', ..]) => encoded.push(b'~'),
+            _ => encoded.push(*byte),
+        }
+        rest = if encoded.last() == Some(&b'~') && *byte == b'%' { &behind[2..] } else { behind };
+    }
+    encoded
 }
 
 /// `%3D` as `%3d`.
@@ -323,15 +335,15 @@ mod tests {
 
     #[test]
     fn each_writing_is_its_own() {
-        let all = form("a=1+2%2B&b=%e4*&c");
+        let all = form("a=1+2%2B&b=%e4*%7e~&c");
         let pairs: Vec<&Pair> = all.iter().collect();
         let of = |writing| join(&pairs, writing);
-        assert_eq!(of(Writing::Plain), b"a=1 2+&b=\xe4*&c=");
-        assert_eq!(of(Writing::Raw), b"a=1+2%2B&b=%e4*&c=");
-        assert_eq!(of(Writing::Form), b"a=1+2%2B&b=%E4*&c=");
-        assert_eq!(of(Writing::Percent), b"a=1%202%2B&b=%E4*&c=");
-        assert_eq!(of(Writing::FormLower), b"a=1+2%2b&b=%e4*&c=");
-        assert_eq!(of(Writing::ValueAlone), b"1 2+\xe4*");
+        assert_eq!(of(Writing::Plain), b"a=1 2+&b=\xe4*~~&c=");
+        assert_eq!(of(Writing::Raw), b"a=1+2%2B&b=%e4*%7e~&c=");
+        assert_eq!(of(Writing::Form), b"a=1+2%2B&b=%E4*%7E%7E&c=");
+        assert_eq!(of(Writing::Percent), b"a=1%202%2B&b=%E4%2A~~&c=");
+        assert_eq!(of(Writing::FormLower), b"a=1+2%2b&b=%e4*%7e%7e&c=");
+        assert_eq!(of(Writing::ValueAlone), b"1 2+\xe4*~~");
     }
 
     #[test]

@@ -29,7 +29,6 @@ pub(super) struct Variant {
 
 impl Variant {
     pub(super) fn of(signed: Vec<Part>, en: impl Into<String>, zh: impl Into<String>) -> Self {
-        let signed = merged(signed);
         Self { signed, how: How::Own, claimed: None, en: en.into(), zh: zh.into(), facts: Vec::new() }
     }
 
@@ -145,10 +144,12 @@ pub(super) fn sign_type(checked: &Checked<'_>) -> Vec<Variant> {
 /// Names under which platforms write the algorithm.
 fn is_type_name(name: &[u8]) -> bool {
     let letters: Vec<u8> = name.iter().filter(|byte| byte.is_ascii_alphabetic()).map(u8::to_ascii_lowercase).collect();
-    const NAMES: [&[u8]; 6] =
-        [b"signtype", b"signmethod", b"signalgorithm", b"signaturetype", b"signaturemethod", b"signalg"];
-    NAMES.contains(&letters.as_slice())
+    TYPE_NAMES.contains(&letters.as_slice())
 }
+
+/// The letters of those names.
+const TYPE_NAMES: [&[u8]; 6] =
+    [b"signtype", b"signmethod", b"signalgorithm", b"signaturetype", b"signaturemethod", b"signalg"];
 
 /// Empty values kept, or dropped.
 pub(super) fn empty_values(checked: &Checked<'_>) -> Vec<Variant> {
@@ -436,6 +437,7 @@ pub(super) fn hashed(checked: &Checked<'_>) -> Vec<Variant> {
         }
     } else if trial.algorithm.starts_with("SM2") {
         add(How::Hashed(DigestHash::Sm3), "over the hexadecimal text of SM3", "对 SM3 十六进制串再签名");
+        add(How::Hashed(DigestHash::Sha256), "over the hexadecimal text of SHA256", "对 SHA256 十六进制串再签名");
     }
     // In upper case, where what is signed is public.
     if let [Part::Text(text)] = trial.signed.as_slice()

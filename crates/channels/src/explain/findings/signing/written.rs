@@ -72,6 +72,9 @@ struct Written {
 
 /// The signatures in the other case, where a message was refused before any was compared.
 pub(super) fn other_case(case: &Case<'_>) -> Vec<Undo> {
+    if !is_about_writing(case) {
+        return Vec::new();
+    }
     rewritten(case, |text| {
         let Some((flipped, is_lower)) = flipped(text.as_bytes()) else { return Vec::new() };
         let (en, zh) = case_words(is_lower);
@@ -81,7 +84,16 @@ pub(super) fn other_case(case: &Case<'_>) -> Vec<Undo> {
 
 /// The signatures in another encoding.
 pub(super) fn other_encoding(case: &Case<'_>) -> Vec<Undo> {
+    let is_about_writing = is_about_writing(case);
+    // Hexadecimal digits are base64, too, and then stand for other bytes.
+    let was_misread = |text: &str| {
+        let is_claimed = |bytes: Vec<u8>| case.trials.iter().any(|trial| trial.claimed.contains(&bytes));
+        of_hex(text).is_some() && STANDARD.decode(text).is_ok_and(is_claimed)
+    };
     rewritten(case, |text| {
+        if !is_about_writing && !was_misread(text) {
+            return Vec::new();
+        }
         let facts = |came: String| vec![("how", came.clone()), ("how_zh", came)];
         encodings(text).into_iter().map(|(text, came)| (text, facts(came))).collect()
     })
@@ -120,19 +132,15 @@ pub(super) fn digits(request: &RawRequest) -> Option<usize> {
 
 /// Whether a message was refused before any signature was compared, because of how one is written.
 fn is_about_writing(case: &Case<'_>) -> bool {
-    let is_untried = case.trials.is_empty();
     match case.rejection() {
         Some(Rejection::Malformed { .. } | Rejection::Missing { .. } | Rejection::Algorithm { .. }) => true,
-        Some(Rejection::Signature) => is_untried || case.trials.iter().all(|trial| trial.claimed.is_empty()),
+        Some(Rejection::Signature) => case.trials.is_empty(),
         _ => false,
     }
 }
 
 /// Each signature of the request in other writings, with what is said of it.
 fn rewritten(case: &Case<'_>, others: impl Fn(&str) -> Vec<(String, Facts)>) -> Vec<Undo> {
-    if !is_about_writing(case) {
-        return Vec::new();
-    }
     let mut undone = Vec::new();
     let request = &case.request;
     let usable = found(request).into_iter().map(|written| (others(&written.text), written));

@@ -538,6 +538,16 @@ fn values_that_were_not_sorted_are_found() {
     }
 }
 
+/// Hexadecimal digits where base64 is read, which they are as well.
+#[test]
+fn a_tag_in_hexadecimal_that_reads_as_base64_is_found() {
+    let sender = sender("shopify", 1);
+    let tag = STANDARD.decode(sender.request.single_header("x-shopify-hmac-sha256").unwrap()).unwrap();
+    let mut request = sender.request.clone();
+    request.headers.insert("x-shopify-hmac-sha256", HexCase::Lower.write(&tag).parse().unwrap());
+    sender.finds(&request, "signature_encoding", "hex");
+}
+
 /// A body under an HMAC in a header.
 #[test]
 fn a_body_under_another_hmac_is_found() {
