@@ -110,7 +110,7 @@ impl Plus {
 
 /// Pairs that were decoded as one text, encoded again; none where nothing shows that they were.
 fn encoded_again(text: &[u8], merging: Merging, plus: Plus) -> Option<Vec<u8>> {
-    if !text.iter().any(is_never_written) {
+    if !text.iter().any(|&byte| is_never_written(byte)) {
         return None;
     }
     let mut pairs: Vec<(&[u8], Vec<u8>)> = Vec::new();
@@ -133,8 +133,8 @@ fn encoded_again(text: &[u8], merging: Merging, plus: Plus) -> Option<Vec<u8>> {
 }
 
 /// Bytes that stand in no form that anybody encoded.
-fn is_never_written(byte: &u8) -> bool {
-    !byte.is_ascii() || b" \"{}<>\\^`|#".contains(byte) || byte.is_ascii_control()
+fn is_never_written(byte: u8) -> bool {
+    !byte.is_ascii() || b" \"{}<>\\^`|#".contains(&byte) || byte.is_ascii_control()
 }
 
 /// Whether a value holds a pair: an equals sign that is no padding.
