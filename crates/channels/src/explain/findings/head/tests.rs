@@ -143,8 +143,7 @@ fn values_in_one_header_are_told_apart() {
     let concerned = finds("header_joined", |request| {
         let mut damages = Vec::new();
         let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
-        let joined =
-            |value: &HeaderValue, sep: &str| HeaderValue::from_str(&format!("{0}{sep}{0}", text(value))).unwrap();
+        let joined = |one: &HeaderValue, sep: &str| HeaderValue::from_str(&format!("{0}{sep}{0}", text(one))).unwrap();
         let own = own_headers(request);
         for name in own.iter().chain([&CONTENT_TYPE]).filter(|name| request.headers.contains_key(*name)) {
             for sep in [", ", ","] {
@@ -153,8 +152,8 @@ fn values_in_one_header_are_told_apart() {
                 damages.push((format!("{name}: {sep:?}"), damaged));
             }
             let mut thrice = request.clone();
-            let three = HeaderValue::from_str(&format!("{0}, {0}, {0}", text(&request.headers[name]))).unwrap();
-            thrice.headers.insert(name, three);
+            let three_times = HeaderValue::from_str(&format!("{0}, {0}, {0}", text(&request.headers[name]))).unwrap();
+            thrice.headers.insert(name, three_times);
             damages.push((format!("{name}: three"), thrice));
         }
         let mut all = request.clone();
