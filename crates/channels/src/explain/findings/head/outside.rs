@@ -112,15 +112,15 @@ fn of_other_types(case: &Case<'_>) -> Vec<Undo> {
     if !case.kept.has_head || !matches!(case.rejection(), Some(Rejection::MediaType { .. })) {
         return Vec::new();
     }
-    let came: Vec<_> = case.request.headers.get_all(CONTENT_TYPE).iter().collect();
-    let came = match came.as_slice() {
+    let values: Vec<_> = case.request.headers.get_all(CONTENT_TYPE).iter().collect();
+    let shown = match values.as_slice() {
         [] => "-".to_owned(),
         [one] => quote(&String::from_utf8_lossy(one.as_bytes())),
         // Which of them is wrong is another finding.
         _ => return Vec::new(),
     };
     let undo = |media_type: &'static str| {
-        let facts = vec![("came", came.clone()), ("media_type", media_type.to_owned())];
+        let facts = vec![("came", shown.clone()), ("media_type", media_type.to_owned())];
         Undo::traced(Otherwise::Request(with_media_type(&case.request, media_type)), facts)
     };
     media_types(&case.request.body).into_iter().map(undo).collect()

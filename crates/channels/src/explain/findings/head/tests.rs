@@ -143,18 +143,17 @@ fn values_in_one_header_are_told_apart() {
     let concerned = finds("header_joined", |request| {
         let mut damages = Vec::new();
         let text = |value: &HeaderValue| value.to_str().unwrap().to_owned();
-        let joined =
-            |value: &HeaderValue, sep: &str| HeaderValue::from_str(&format!("{0}{sep}{0}", text(value))).unwrap();
+        let joined = |one: &HeaderValue, sep: &str| HeaderValue::from_str(&format!("{0}{sep}{0}", text(one))).unwrap();
         let own = own_headers(request);
         for name in own.iter().chain([&CONTENT_TYPE]).filter(|name| request.headers.contains_key(*name)) {
             for sep in [", ", ","] {
-                let mut damaged = request.clone();
-                damaged.headers.insert(name, joined(&request.headers[name], sep));
-                damages.push((format!("{name}: {sep:?}"), damaged));
+                let mut twice = request.clone();
+                twice.headers.insert(name, joined(&request.headers[name], sep));
+                damages.push((format!("{name}: {sep:?}"), twice));
             }
             let mut thrice = request.clone();
-            let three = HeaderValue::from_str(&format!("{0}, {0}, {0}", text(&request.headers[name]))).unwrap();
-            thrice.headers.insert(name, three);
+            let three_times = HeaderValue::from_str(&format!("{0}, {0}, {0}", text(&request.headers[name]))).unwrap();
+            thrice.headers.insert(name, three_times);
             damages.push((format!("{name}: three"), thrice));
         }
         let mut all = request.clone();
@@ -255,8 +254,10 @@ fn junk_misses_no_header() {
 #[test]
 fn a_channel_for_another_platforms_message_misses_no_header() {
     let stages = stages();
-    for stage in stages {
-        for other in stages.iter().filter(|other| other.platform.kind != stage.platform.kind) {
+    for (at_place, stage) in stages.iter().enumerate() {
+        // A few of them for each: a search of every pair takes minutes.
+        for step in [1, 7] {
+            let other = &stages[(at_place + step) % stages.len()];
             let request = other.callback();
             // Where the other one is configured too, it is whose the message is.
             let diagnosis = stage.explained_as(&request, Kept::WHOLE, at(), &[other.configured()]);

@@ -129,7 +129,7 @@ fn by_path(case: &Case<'_>) -> Vec<Undo> {
     if request.path.len() < 2 || !is_signed(&case.trials, &request.path) {
         return Vec::new();
     }
-    let came = whole(&request.path, request.query.as_deref());
+    let checked = whole(&request.path, request.query.as_deref());
     let mut others = Vec::new();
     for name in FORMER_PATHS {
         if let Some(former) = request.single_header(name) {
@@ -137,7 +137,7 @@ fn by_path(case: &Case<'_>) -> Vec<Undo> {
         }
     }
     if let Some(prefix) = request.single_header("x-forwarded-prefix") {
-        others.push(format!("/{}{came}", prefix.trim_matches('/')));
+        others.push(format!("/{}{checked}", prefix.trim_matches('/')));
     }
     others.extend(paths(&request.path).into_iter().map(|path| whole(&path, request.query.as_deref())));
     if request.query.is_some() {
@@ -145,7 +145,7 @@ fn by_path(case: &Case<'_>) -> Vec<Undo> {
     }
     let mut tried: Vec<String> = Vec::new();
     for other in others {
-        if other != came && other.starts_with('/') && !tried.contains(&other) && tried.len() < VARIANTS_MAX {
+        if other != checked && other.starts_with('/') && !tried.contains(&other) && tried.len() < VARIANTS_MAX {
             tried.push(other);
         }
     }
@@ -154,7 +154,7 @@ fn by_path(case: &Case<'_>) -> Vec<Undo> {
             Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
             None => (other.clone(), None),
         };
-        let facts = vec![("signed", quote(other)), ("checked", quote(&came))];
+        let facts = vec![("signed", quote(other)), ("checked", quote(&checked))];
         Undo::tried(Otherwise::Request(RawRequest { path, query, ..request.clone() }), facts)
     };
     tried.iter().map(undo).collect()
