@@ -129,13 +129,16 @@ fn percent_encoded(text: &[u8]) -> Vec<u8> {
     let mut encoded = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((byte, behind)) = rest.split_first() {
-        match (byte, behind) {
-            (b'+', _) => encoded.extend_from_slice(b"%20"),
-            (b'*', _) => encoded.extend_from_slice(b"%2A"),
-            (b'%', [b'7', b'E', ..]) => encoded.push(b'~'),
-            _ => encoded.push(*byte),
+        rest = behind;
+        match byte {
+            b'+' => encoded.extend_from_slice(b"%20"),
+            b'*' => encoded.extend_from_slice(b"%2A"),
+            b'%' if behind.starts_with(b"7E") => {
+                encoded.push(b'~');
+                rest = &behind[2..];
+            }
+            other => encoded.push(*other),
         }
-        rest = if encoded.last() == Some(&b'~') && *byte == b'%' { &behind[2..] } else { behind };
     }
     encoded
 }
