@@ -216,6 +216,21 @@ impl World {
         String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
+    /// How `explain` ends, and what it says of a request in a file.
+    fn explain(&self, request: &RawRequest) -> (Option<i32>, Value) {
+        let file = self.path("callback.http");
+        fs::write(&file, wire("/notify/pay", request)).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_tollbell"))
+            .arg("--json")
+            .arg("--config")
+            .arg(self.path("tollbell.toml"))
+            .arg("explain")
+            .arg(file)
+            .output()
+            .unwrap();
+        (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+    }
+
     /// A counter of the metrics, summed over its labels that contain `part`.
     fn metric(&self, name: &str, part: &str) -> f64 {
         let text = get(self.admin, "/metrics").unwrap().text();
@@ -433,6 +448,30 @@ fn a_restart_needs_no_new_download() {
         assert!(!is_success(world.send(&forged)), "{kind}");
         assert_eq!(world.events(), 2, "{kind}");
         assert!(world.log().contains("a kept platform key is ignored"), "{kind}");
+    }
+}
+
+#[test]
+fn who_explains_knows_the_kept_keys_and_asks_nobody() {
+    for world in worlds() {
+        let kind = world.platform.kind;
+        let callback = world.callback();
+        let (code, told) = world.explain(&callback);
+        assert_eq!((code, &told["outcome"]), (Some(1), &"needs_key".into()), "{kind}: {told:#}");
+        assert!(
+            !told["serial"].as_str().unwrap().is_empty() && !world.path("tollbell.db").exists(),
+            "{kind}: {told:#}"
+        );
+        assert_eq!(world.server.asked(), 0, "{kind}");
+        let gateway = world.start();
+        assert!(is_success(world.send(&callback)), "{kind}: {}", world.log());
+        let asked = world.server.asked();
+        let told = world.explain(&world.callback());
+        assert_eq!((told.0, &told.1["outcome"]), (Some(0), &"genuine".into()), "{kind}: {told:#?}");
+        gateway.kill_hard();
+        let (_, told) = world.explain(&callback);
+        assert_eq!((&told["outcome"], told["notification"].is_string()), (&"genuine".into(), true), "{kind}: {told:#}");
+        assert_eq!(world.server.asked(), asked, "{kind}");
     }
 }
 
