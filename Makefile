@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny fuzz fuzz-build fuzz-smoke crash power mutants setup-bench bench bench-verify docs fuzz-seeds clean
+.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny fuzz fuzz-build fuzz-smoke crash power mutants setup-bench bench bench-verify docs rejected-examples fuzz-seeds clean
 
 VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -88,6 +88,9 @@ docs: ## write the pages about platforms and findings anew from what these say o
 	@$(BUILT)/tollbell --lang zh channels --markdown >docs/platforms.zh-CN.md
 	@$(BUILT)/tollbell --lang en explain --markdown >docs/explain.md
 	@$(BUILT)/tollbell --lang zh explain --markdown >docs/explain.zh-CN.md
+
+rejected-examples: ## write examples/rejected anew: a refused request and its configuration for each finding
+	@TOLLBELL_REWRITE=examples cargo test --quiet --package tollbell-channels --all-features --test explain the_examples
 
 check: setup-tools fmt clippy doc deny ## everything that needs no server
 
