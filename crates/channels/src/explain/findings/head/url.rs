@@ -2,7 +2,7 @@
 
 use http::header::HOST;
 
-use crate::channel::{Rejection, quote};
+use crate::channel::Rejection;
 use crate::explain::{Case, Finding, Otherwise, Probe, Undo, part_bytes};
 use crate::model::RawRequest;
 use crate::settings::{SettingValue, Text};
@@ -80,7 +80,7 @@ fn configured(case: &Case<'_>) -> Vec<Undo> {
         for other in Address::read(address).variants(&case.request, case.kept.has_head) {
             let Some(value) = replaced(case, setting, at, &other) else { continue };
             let settings = case.settings.clone().with(setting, value);
-            let facts = vec![("signed", quote(&other)), ("checked", quote(address)), ("setting", setting.to_owned())];
+            let facts = vec![("signed", shown(&other)), ("checked", shown(address)), ("setting", setting.to_owned())];
             undone.push(Undo::tried(Otherwise::Settings(Box::new(settings)), facts));
         }
     }
@@ -154,7 +154,7 @@ fn by_path(case: &Case<'_>) -> Vec<Undo> {
             Some((path, query)) => (path.to_owned(), Some(query.to_owned())),
             None => (other.clone(), None),
         };
-        let facts = vec![("signed", quote(other)), ("checked", quote(&checked))];
+        let facts = vec![("signed", shown(other)), ("checked", shown(&checked))];
         Undo::tried(Otherwise::Request(RawRequest { path, query, ..request.clone() }), facts)
     };
     tried.iter().map(undo).collect()
@@ -185,6 +185,19 @@ fn paths(path: &str) -> Vec<String> {
 
 fn whole(path: &str, query: Option<&str>) -> String {
     query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"))
+}
+
+/// An address for people: to its end, where two often differ, and without a user's password.
+fn shown(address: &str) -> String {
+    let shown = match address.split_once("://") {
+        Some((scheme, rest)) => {
+            let (machine, path) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+            let host = machine.rsplit_once('@').map_or(machine, |(_, host)| host);
+            format!("{scheme}://{host}{path}")
+        }
+        None => address.to_owned(),
+    };
+    shown.chars().take(ADDRESS_BYTES_MAX).map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// Whether a text stands in a signed text.
