@@ -364,6 +364,7 @@ impl Undo {
 }
 
 /// What is otherwise.
+#[expect(clippy::large_enum_variant, reason = "few live at a time, and most are requests")]
 pub enum Otherwise {
     /// Another request.
     Request(RawRequest),

@@ -252,8 +252,8 @@ fn stage(outcome: &Outcome) -> u8 {
             Rejection::Source
             | Rejection::UnknownChannel { .. }
             | Rejection::Unrecognised
-            | Rejection::Ambiguous { .. } => 0,
-            Rejection::Method { .. }
+            | Rejection::Ambiguous { .. }
+            | Rejection::Method { .. }
             | Rejection::MediaType { .. }
             | Rejection::Empty
             | Rejection::TooLarge { .. }

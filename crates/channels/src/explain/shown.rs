@@ -74,7 +74,7 @@ fn of(trial: &Trial) -> Signed {
     let (text, bytes) = if trial.is_sealed { (SEALED.to_owned(), 0) } else { text_of(trial) };
     Signed {
         algorithm,
-        first: trial.first.map(|first| first.name()),
+        first: trial.first.map(crate::signature::digest::DigestHash::name),
         key: trial.key.clone(),
         variant,
         text,
@@ -112,7 +112,9 @@ fn escaped(whole: &[u8], secrets: &[usize]) -> String {
     }
     let left = tail - read;
     let behind: Vec<usize> = secrets.iter().filter(|at| **at >= tail).map(|at| at - tail).collect();
-    text.push_str(&format!("\\…[{left}]"));
+    text.push_str("\\…[");
+    text.push_str(&left.to_string());
+    text.push(']');
     text.push_str(&head(&whole[tail..], &behind, TAIL_BYTES * ESCAPE_CHARS_MAX + SECRET.len() * 2).text);
     text
 }

@@ -128,7 +128,9 @@ impl HmacKey {
 
     fn tag(&self, texts: &[&[u8]]) -> hmac::Tag {
         let mut context = hmac::Context::with_key(&self.key);
-        texts.iter().for_each(|text| context.update(text));
+        for text in texts {
+            context.update(text);
+        }
         context.sign()
     }
 }

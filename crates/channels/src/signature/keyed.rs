@@ -23,7 +23,9 @@ impl Arithmetic {
             Self::Digest(hash) => Zeroizing::new(hash.of(texts)),
             Self::Hmac(hash) => {
                 let mut context = hmac::Context::with_key(&hmac::Key::new(hash.algorithm(), secret));
-                texts.iter().for_each(|text| context.update(text));
+                for text in texts {
+                    context.update(text);
+                }
                 Zeroizing::new(context.sign().as_ref().to_vec())
             }
         }

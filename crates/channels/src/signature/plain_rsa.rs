@@ -138,7 +138,7 @@ impl Recovered<'_> {
     pub fn is_payload(&self, payload: &[u8], variant: &'static str) -> Option<Verified> {
         let expected = padded(payload, self.block.len())?;
         let held = self.block == expected;
-        self.tell("RSA without DigestInfo", payload, variant, held, None, |payload| payload.to_vec());
+        self.tell("RSA without DigestInfo", payload, variant, held, None, <[u8]>::to_vec);
         held.then(|| Verified::new(self.label, variant))
     }
 
@@ -147,7 +147,7 @@ impl Recovered<'_> {
     pub fn is_hex_of(&self, hash: DigestHash, message: &[u8], variant: &'static str) -> Option<Verified> {
         let expected = padded(hash.hex_of(&[message], HexCase::Lower).as_bytes(), self.block.len())?;
         let held = self.block == expected;
-        self.tell("RSA without DigestInfo", message, variant, held, Some(hash), |payload| payload.to_vec());
+        self.tell("RSA without DigestInfo", message, variant, held, Some(hash), <[u8]>::to_vec);
         held.then(|| Verified::new(self.label, variant))
     }
 

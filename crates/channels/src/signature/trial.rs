@@ -46,6 +46,7 @@ pub enum How {
 }
 
 /// A check that did or did not hold.
+#[expect(clippy::struct_excessive_bools, reason = "four independent facts about one check")]
 #[derive(Clone)]
 pub struct Trial {
     /// The algorithm, for people.

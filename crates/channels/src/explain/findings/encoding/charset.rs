@@ -26,23 +26,23 @@ pub(in super::super) static CHARSET_CHANGED: Finding = Finding {
     probes: &[Probe::Undo(charset_changed)],
 };
 
-/// A way back: bytes as they came to bytes as they were; none where they cannot have come so.
+/// A way undo: bytes as they came to bytes as they were; none where they cannot have come so.
 struct Back {
     sent: &'static str,
     came: &'static str,
-    back: fn(&[u8]) -> Option<Vec<u8>>,
+    undo: fn(&[u8]) -> Option<Vec<u8>>,
     /// Only where the message says that it is in that charset: else any text could have come so.
     only_if_declared: bool,
 }
 
 const BACKS: &[Back] = &[
-    Back { sent: "UTF-8", came: "GBK", back: from_gbk, only_if_declared: false },
-    Back { sent: "UTF-8", came: "UTF-8 ← Latin-1", back: from_latin, only_if_declared: false },
-    Back { sent: "UTF-8", came: "UTF-8 ← Windows-1252", back: from_windows, only_if_declared: false },
-    Back { sent: "UTF-8", came: "UTF-8 ← GBK", back: from_misread_gbk, only_if_declared: false },
-    Back { sent: "UTF-8", came: "Latin-1", back: from_bare_latin, only_if_declared: false },
-    Back { sent: "GBK", came: "UTF-8", back: to_gbk, only_if_declared: true },
-    Back { sent: "GBK", came: "UTF-8 ← Latin-1", back: gbk_from_latin, only_if_declared: true },
+    Back { sent: "UTF-8", came: "GBK", undo: from_gbk, only_if_declared: false },
+    Back { sent: "UTF-8", came: "UTF-8 ← Latin-1", undo: from_latin, only_if_declared: false },
+    Back { sent: "UTF-8", came: "UTF-8 ← Windows-1252", undo: from_windows, only_if_declared: false },
+    Back { sent: "UTF-8", came: "UTF-8 ← GBK", undo: from_misread_gbk, only_if_declared: false },
+    Back { sent: "UTF-8", came: "Latin-1", undo: from_bare_latin, only_if_declared: false },
+    Back { sent: "GBK", came: "UTF-8", undo: to_gbk, only_if_declared: true },
+    Back { sent: "GBK", came: "UTF-8 ← Latin-1", undo: gbk_from_latin, only_if_declared: true },
 ];
 
 fn charset_changed(case: &Case<'_>) -> Vec<Undo> {
@@ -141,7 +141,7 @@ fn from_gbk(bytes: &[u8]) -> Option<Vec<u8>> {
 
 fn to_gbk(bytes: &[u8]) -> Option<Vec<u8>> {
     let text = std::str::from_utf8(bytes).ok().filter(|text| !text.is_ascii())?;
-    Charset::Gbk.encode(text).map(|bytes| bytes.into_owned())
+    Charset::Gbk.encode(text).map(std::borrow::Cow::into_owned)
 }
 
 /// UTF-8 that was read byte by byte, each as a character.

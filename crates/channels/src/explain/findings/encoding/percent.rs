@@ -96,14 +96,13 @@ impl Plus {
         };
         match self {
             Self::Sign => value.to_vec(),
-            Self::Blank => blanked(value),
             // Certificates stand between lines with blanks of their own.
             Self::InBase64 if value.starts_with(b"-----BEGIN") => {
                 let line = |line: &[u8]| if line.starts_with(b"-") { blanked(line) } else { line.to_vec() };
                 value.split(|&byte| byte == b'\n').map(line).collect::<Vec<_>>().join(&b'\n')
             }
             Self::InBase64 if is_base64(value) => value.to_vec(),
-            Self::InBase64 => blanked(value),
+            Self::Blank | Self::InBase64 => blanked(value),
         }
     }
 }

@@ -312,9 +312,9 @@ impl Writing {
                     let digits = text.get(at + 1..at + 5).unwrap_or_default();
                     let is_ascii = matches!(digits, [b'0', b'0', b'0'..=b'7', _]);
                     if is_ascii {
-                        self.html += 1
+                        self.html += 1;
                     } else {
-                        self.beyond.push(digits.to_vec())
+                        self.beyond.push(digits.to_vec());
                     }
                     at += 1;
                 }

@@ -217,7 +217,7 @@ pub(super) fn key_joined(checked: &Checked<'_>) -> Vec<Variant> {
         .map(|(signed, note)| Variant::noted(signed, note))
         .collect();
     if checked.is_hmac() && checked.trial.signed.contains(&Part::Secret) {
-        variants.push(Variant::of(vec![Part::Text(core.clone())], "… (HMAC key only)", "…（只作 HMAC 密钥）"));
+        variants.push(Variant::of(vec![Part::Text(core)], "… (HMAC key only)", "…（只作 HMAC 密钥）"));
     }
     if let Some(joined) = &checked.joined {
         variants.extend(key_as_pair(joined));

@@ -254,8 +254,8 @@ fn in_document(body: &[u8]) -> Vec<Written> {
             start += 1;
         }
         // The last word before the text; the CDATA of XML is none.
-        let words = text[start..at].split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-'));
-        words.filter(|word| !word.is_empty() && *word != "CDATA").next_back().map(str::to_owned)
+        let mut words = text[start..at].split(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '_' | '-'));
+        words.rfind(|word| !word.is_empty() && *word != "CDATA").map(str::to_owned)
     };
     let written = |range: Range<usize>| {
         let field = name_of(range.start).filter(|name| is_name(name))?;
