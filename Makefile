@@ -10,7 +10,6 @@ VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 # program:the Debian package that brings it
 APT := php-fpm8.2:php8.2-fpm nginx:nginx-light openssl:openssl strace:strace faketime:faketime curl:curl python3:python3-venv patch:patch
-APT := php-fpm8.2:php8.2-fpm nginx:nginx-light openssl:openssl strace:strace faketime:faketime curl:curl python3:python3-venv
 # What the measurements stand beside, and the extensions of PHP that its scripts use.
 BENCH_APT := mariadbd:mariadb-server redis-server:redis-server redis-cli:redis-tools webhook:webhook
 BENCH_PHP := pdo_mysql:php8.2-mysql redis:php8.2-redis
@@ -41,9 +40,10 @@ setup-bench: setup-apt
 	  grep -qx "$${pair%%:*}" <<<"$$loaded" || missing="$$missing $${pair##*:}"; done; \
 	$(INSTALL)
 
-$(VENV)/.done: tests/oracles/requirements.txt
+$(VENV)/.done: tests/oracles/requirements.txt tests/oracles/requirements-alone.txt
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install -q --disable-pip-version-check -r $<
+	$(VENV)/bin/pip install -q --disable-pip-version-check --no-deps -r tests/oracles/requirements-alone.txt
 	@touch $@
 
 setup-tools:
@@ -122,7 +122,9 @@ fuzz-smoke fuzz: fuzz-build ## every fuzz target for FUZZ_SECONDS from the commi
 	@host=$$(rustc -vV | sed -n 's/^host: //p'); \
 	for target in $(FUZZ_TARGETS); do \
 	  mkdir -p $(FUZZ_DIR)/finds/$$target $(FUZZ_DIR)/broken/$$target; log=$(FUZZ_DIR)/broken/$$target/log; \
+	  words=fuzz/$$target.dict; \
 	  $(FUZZ_DIR)/$$host/release/$$target $(FUZZ_DIR)/finds/$$target fuzz/corpus/$$target $(FUZZ_LIMITS) \
+	    $$(test ! -f $$words || echo -dict=$$words) \
 	    -max_total_time=$(FUZZ_SECONDS) -artifact_prefix=$(FUZZ_DIR)/broken/$$target/ >$$log 2>&1 \
 	  || { tail -n 40 $$log; echo "$$target breaks a rule: see $(FUZZ_DIR)/broken/$$target"; exit 1; }; \
 	  echo "$$target: $$(sed -nE 's/^#([0-9]+)\tDONE +cov: ([0-9]+).*/\1 inputs, coverage \2/p' $$log)"; \

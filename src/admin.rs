@@ -305,6 +305,25 @@ impl Admin {
             }
             Err(error) => warn!(%error, "cannot read the inbox's size for the metrics"),
         }
+        match inbox.hint_backlog().await {
+            Ok(rows) => {
+                let configured = self.control.node.as_ref().map(|node| (node.channels)());
+                for row in rows {
+                    let is_configured = configured.as_ref().is_none_or(|ids| ids.contains(&row.channel));
+                    let label = ByChannel { channel: row.channel.into() };
+                    if !is_configured && row.open == 0 {
+                        // Nothing waits for a channel that was removed.
+                        self.metrics.oldest_hint_seconds.remove(&label);
+                        self.metrics.open_hints.remove(&label);
+                        continue;
+                    }
+                    let age = row.oldest_at.map_or(0.0, |at| now.duration_since(at).as_secs_f64().max(0.0));
+                    self.metrics.oldest_hint_seconds.get_or_create(&label).set(age);
+                    self.metrics.open_hints.get_or_create(&label).set(i64::try_from(row.open).unwrap_or(i64::MAX));
+                }
+            }
+            Err(error) => warn!(%error, "cannot read the open hints for the metrics"),
+        }
         match inbox.last_genuine().await {
             Ok(rows) => {
                 let configured = self.control.node.as_ref().map(|node| (node.channels)());

@@ -2,11 +2,13 @@
 
 mod doors;
 mod lines;
+mod lives;
 mod network;
 mod node;
 mod plan;
 mod queries;
 mod reload;
+pub mod security;
 mod service;
 mod signals;
 mod sockets;
@@ -21,6 +23,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use tollbell_channels::platforms::PLATFORMS;
 use tollbell_channels::settings::{Settings, SettingsError};
+use tollbell_channels::simulate::OtherSide;
 
 pub use node::Node;
 pub use signals::{Ends, Hangups};
@@ -59,7 +62,7 @@ pub fn load_config_excusing(
     let kinds: Vec<TargetKind> = targets::KINDS.iter().map(described).collect();
     let build = |kind: &str, settings: &Settings| build_target(kind, settings).map(|target| carries(&*target));
     let catalogue = Catalogue {
-        platforms: PLATFORMS,
+        platforms: &PLATFORMS,
         target_kinds: &kinds,
         build_target: &build,
         variable: &|name| std::env::var(name).ok(),
@@ -71,6 +74,7 @@ pub fn load_config_excusing(
     warnings.extend(test_keys.map(|channel| {
         Problem::warning(path, "channel", Message::new("check.test_keys").with("channel", &channel.id))
     }));
+    warnings.extend(lives::warnings(path, &config, clock::system()()));
     if config.admin.tokens.is_empty() {
         let message = match &config.admin.socket {
             Some(socket) => Message::new("check.no_token").with("socket", socket.display()),
@@ -98,11 +102,25 @@ pub fn test_keys_path(folder: &Path, channel: &str) -> PathBuf {
     folder.join("keys").join("simulator").join(format!("{channel}.keys"))
 }
 
+/// Where the public half of test keys lies, when `sample --new-keys` made them.
+pub fn test_public_path(folder: &Path, channel: &str) -> PathBuf {
+    folder.join("keys").join("simulator").join(format!("{channel}_public.pem"))
+}
+
+/// The platform's other side for a channel, with fresh keys, and whether it speaks as this channel's own settings say.
+pub fn other_side(channel: &ChannelConfig) -> (Box<dyn OtherSide>, bool) {
+    let usual = (channel.platform.simulate)();
+    match usual.fitted(&channel.settings) {
+        Some(fitted) => (fitted, true),
+        None => (usual, false),
+    }
+}
+
 /// Whether a channel trusts keys whose private half lies beside the configuration: whoever can read that
 /// file can sign callbacks.
 fn trusts_test_keys(config: &Config, channel: &ChannelConfig) -> bool {
     let Ok(exported) = std::fs::read(test_keys_path(&config.folder, &channel.id)) else { return false };
-    let mut side = (channel.platform.simulate)();
+    let (mut side, _) = other_side(channel);
     if side.import(&exported).is_err() {
         return false;
     }

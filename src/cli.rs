@@ -8,10 +8,12 @@ mod context;
 mod demo;
 mod events;
 mod gaps;
+mod hints;
 mod holds;
 mod inbox;
 mod init;
 mod keep;
+mod keys;
 mod listing;
 mod node;
 mod platforms;
@@ -21,6 +23,7 @@ mod replay;
 mod resign_key;
 mod restore;
 mod sample;
+mod security;
 mod serve;
 mod shadow;
 mod show;
@@ -64,8 +67,9 @@ struct Cli {
 enum What {
     Serve,
     Init(InitArgs),
-    Check,
+    Check(CheckArgs),
     Channels(ChannelsArgs),
+    Keys(KeysArgs),
     Targets,
     ResignKey(ResignKeyArgs),
     Sample(SampleArgs),
@@ -74,6 +78,7 @@ enum What {
     Events(EventsArgs),
     Rejections(RejectionsArgs),
     Holds(HoldsArgs),
+    Hints(HintsArgs),
     Replay(ReplayArgs),
     Audit(AuditArgs),
     Shadow(ShadowArgs),
@@ -100,11 +105,27 @@ struct InitArgs {
 }
 
 #[derive(Debug, Args)]
+struct CheckArgs {
+    #[arg(long)]
+    security: bool,
+}
+
+#[derive(Debug, Args)]
 struct ChannelsArgs {
     #[arg(long, conflicts_with = "markdown")]
     known: bool,
     #[arg(long)]
     markdown: bool,
+    #[arg(long, value_name = "KIND", conflicts_with_all = ["known", "markdown"])]
+    preset: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct KeysArgs {
+    #[arg(long)]
+    channel: Option<String>,
+    #[arg(long, default_value_t = keys::NEWEST)]
+    newest: usize,
 }
 
 #[derive(Debug, Args)]
@@ -125,6 +146,8 @@ struct SampleArgs {
     amount_minor: i64,
     #[arg(long, default_value_t = 0)]
     refunded_minor: i64,
+    #[arg(long)]
+    new_keys: bool,
 }
 
 #[derive(Debug, Args)]
@@ -238,6 +261,17 @@ struct DiscardArgs {
 }
 
 #[derive(Debug, Args)]
+struct HintsArgs {
+    number: Option<String>,
+    #[arg(long)]
+    channel: Option<String>,
+    #[arg(long)]
+    state: Option<String>,
+    #[arg(long, default_value_t = 20)]
+    limit: usize,
+}
+
+#[derive(Debug, Args)]
 struct AuditArgs {
     #[arg(long, default_value_t = 20)]
     limit: usize,
@@ -321,10 +355,12 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
     let done = match cli.command {
         What::Serve => serve::run(&mut context).await,
         What::Init(args) => init::run(&mut context, &args),
-        What::Check => check::run(&mut context),
+        What::Check(args) => check::run(&mut context, &args),
         What::Channels(ChannelsArgs { known: true, .. }) => platforms::known(&mut context),
         What::Channels(ChannelsArgs { markdown: true, .. }) => platforms::markdown(&mut context),
+        What::Channels(ChannelsArgs { preset: Some(kind), .. }) => platforms::preset(&mut context, &kind),
         What::Channels(_) => listing::channels(&mut context).await,
+        What::Keys(args) => keys::run(&mut context, &args).await,
         What::Targets => listing::targets(&mut context),
         What::ResignKey(args) => resign_key::run(&mut context, &args),
         What::Sample(args) => sample::run(&mut context, &args),
@@ -333,6 +369,7 @@ pub async fn run(args: Vec<OsString>, out: &mut (dyn Write + Send), err: &mut (d
         What::Events(args) => events::run(&mut context, &args).await,
         What::Rejections(args) => rejections::run(&mut context, &args).await,
         What::Holds(args) => holds::run(&mut context, &args).await,
+        What::Hints(args) => hints::run(&mut context, &args).await,
         What::Replay(args) => replay::run(&mut context, &args).await,
         What::Audit(args) => audit::run(&mut context, &args).await,
         What::Reload(args) => reload::run(&mut context, &args).await,

@@ -3,6 +3,7 @@
 
 pub mod ack;
 pub mod admin;
+pub mod asks;
 pub mod channel;
 pub mod deliver;
 pub mod example;
@@ -10,6 +11,7 @@ mod former;
 pub mod inbox;
 pub mod log;
 pub mod network;
+mod places;
 pub mod print;
 mod reader;
 pub mod retention;
@@ -33,11 +35,13 @@ use toml::de::DeTable;
 
 pub use ack::{AckConfig, DeliveredConfig};
 pub use admin::AdminConfig;
+pub use asks::AsksConfig;
 pub use channel::ChannelConfig;
 pub use deliver::{BackoffConfig, DeliverConfig};
 pub use inbox::InboxConfig;
 pub use log::LogConfig;
 pub use network::{AllowConfig, IpCheck, NetworkConfig, TlsConfig};
+pub use places::Places;
 pub use print::{Print, Prints};
 pub(crate) use reader::parse_duration;
 pub use reader::{Place, Problem};
@@ -307,6 +311,7 @@ fn build(
         if let Some(channel) = channel {
             ack::check(channel, sink, &targets, &routes, &names, catalogue);
             signature::check(channel, place, sink, &targets, &routes);
+            asks::check(channel, place, sink, &targets, &routes);
         }
     }
     let channels = unique_channels(channels);

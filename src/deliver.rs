@@ -27,7 +27,7 @@ use self::line::Desk;
 use self::shelf::Shelf;
 use self::signatures::{Signature, Signatures};
 use crate::clock::{Chance, Clock};
-use crate::inbox::{AttemptRecord, EventRecord, Finish, Inbox, Leased, Next};
+use crate::inbox::{AttemptRecord, EventRecord, Finish, Inbox, Leased, Next, Way};
 use crate::stop::Stop;
 use crate::targets::{Attempted, Envelope, EventView, Format, Outcome, Reason, Target};
 use crate::telemetry::{ByOutcome, ByTarget, Metrics};
@@ -80,6 +80,10 @@ pub type AckOf = Arc<dyn Fn(&Origin, &AppReply<'_>, Option<&RawRequest>) -> AckM
 /// Reads every field of a proven request in the way of the channel that it came to.
 pub type FieldsOf = Arc<dyn Fn(&Origin, &RawRequest) -> Vec<(String, String)> + Send + Sync>;
 
+/// Makes the callback of which an application knows, from what a platform answered when it was asked. None when the
+/// channel cannot, or is not configured any more.
+pub type CallbackOf = Arc<dyn Fn(&Origin, &RawRequest) -> Option<RawRequest> + Send + Sync>;
+
 /// Where a delivery came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
@@ -104,6 +108,8 @@ pub struct Deliverer {
     pub ack_of: AckOf,
     /// Reads the fields of a platform's message.
     pub fields_of: FieldsOf,
+    /// Makes the platform's callback from its answer.
+    pub callback_of: CallbackOf,
     /// Signs raw deliveries afresh, and knows how long an old signature is accepted.
     pub signatures: Arc<dyn Signatures>,
     /// Longest time between two scans for due deliveries.
@@ -220,8 +226,14 @@ impl Deliverer {
         let origin = Origin { channel: leased.channel.clone(), platform: leased.platform.clone() };
         // What it takes by now, which may not be what it took when the delivery was made.
         let format = line.target.demands().format;
+        if format == Format::Raw && leased.way != Way::Callback && envelope.request.is_none() {
+            // Waiting makes none: a person mends the cause and replays it.
+            return Attempted::without_answer(Outcome::Declined { reason: Reason::new("no_callback", "") });
+        }
         if format == Format::Raw
             && line.signature == Signature::Resigned
+            // What we made ourselves stands for a callback without a signature.
+            && leased.way == Way::Callback
             && let Some(request) = &envelope.request
         {
             match self.signatures.resign(&origin, request, began) {
@@ -231,7 +243,7 @@ impl Deliverer {
         }
         let attempted = self.bring(line, envelope, deadline).await;
         match line.signature {
-            Signature::Original if format == Format::Raw => {
+            Signature::Original if format == Format::Raw && leased.way == Way::Callback => {
                 signatures::stale(attempted, leased, began, self.signatures.freshness(&origin))
             }
             _ => attempted,
@@ -266,8 +278,12 @@ impl Deliverer {
     fn envelope(&self, leased: &Leased, attempted_at: Timestamp) -> Envelope {
         let (ack_of, fields_of) = (self.ack_of.clone(), self.fields_of.clone());
         let origin = Origin { channel: leased.channel.clone(), platform: leased.platform.clone() };
-        let (sent_by, request) = (origin.clone(), leased.request.clone().map(Arc::new));
-        let answered = request.clone();
+        let (sent_by, kept) = (origin.clone(), leased.request.clone().map(Arc::new));
+        let request = match leased.way {
+            Way::Callback => leased.request.clone(),
+            Way::Hint => leased.request.as_ref().and_then(|answer| (self.callback_of)(&origin, answer)),
+        };
+        let answered = request.clone().map(Arc::new);
         let (signatures, signed_for) = (self.signatures.clone(), origin.clone());
         Envelope {
             delivery: leased.delivery.to_string(),
@@ -276,12 +292,12 @@ impl Deliverer {
             merchant: leased.merchant.clone(),
             channel: leased.channel.clone(),
             environment: leased.environment,
-            origin: "callback",
+            origin: leased.way.as_str(),
             events: leased.events.iter().map(view).collect(),
-            request: leased.request.clone(),
+            request,
             signed_query: Arc::new(move |request| signatures.signed_query(&signed_for, request)),
             attempted_at,
-            fields: Arc::new(move || request.as_ref().map(|request| fields_of(&sent_by, request)).unwrap_or_default()),
+            fields: Arc::new(move || kept.as_ref().map(|kept| fields_of(&sent_by, kept)).unwrap_or_default()),
             is_ack: Arc::new(move |reply| ack_of(&origin, reply, answered.as_deref())),
         }
     }
@@ -320,4 +336,4 @@ fn record(number: u32, started_at: Timestamp, ended_at: Timestamp, attempted: At
 
 /// Words of reasons that this module itself gives; the targets have their own lists.
 pub const REASONS: &[&str] =
-    &["body_gone", "cannot_resign", "event_gone", "no_resign_key", "no_result", "stale_signature"];
+    &["body_gone", "cannot_resign", "event_gone", "no_callback", "no_resign_key", "no_result", "stale_signature"];

@@ -7,8 +7,9 @@
 pub mod audit;
 pub mod claims;
 #[cfg(test)]
-mod conformance;
+pub(crate) mod conformance;
 pub mod gaps;
+pub mod hints;
 pub mod holds;
 pub mod ids;
 mod platform_keys;
@@ -17,6 +18,8 @@ pub mod rejections;
 pub mod settled;
 pub mod shadow;
 pub mod sqlite;
+mod stored;
+mod way;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,15 +36,18 @@ use shadow::Shadow;
 pub use audit::AuditRecord;
 pub use claims::{Claim, Claimed, StandBy};
 pub use gaps::{Closing, Gap, GapId, Gaps};
+pub use hints::Hints;
 pub use holds::Holds;
 pub use ids::{DeliveryId, EventId, LeaseToken, NotificationId, RejectionId};
-pub use platform_keys::PlatformKeys;
+pub use platform_keys::{KeyUse, KeyUses, PlatformKeys};
 pub use rejections::Rejections;
 pub use settled::Settled;
+pub use stored::{NewEvent, Stored};
+pub use way::Way;
 
 /// All that an inbox can do.
-pub trait Inbox: Intake + Work + Search + Admin + Gaps + Holds + PlatformKeys + Rejections + Shadow {}
-impl<T: Intake + Work + Search + Admin + Gaps + Holds + PlatformKeys + Rejections + Shadow> Inbox for T {}
+pub trait Inbox: Intake + Work + Search + Admin + Gaps + Hints + Holds + PlatformKeys + Rejections + Shadow {}
+impl<T: Intake + Work + Search + Admin + Gaps + Hints + Holds + PlatformKeys + Rejections + Shadow> Inbox for T {}
 
 /// Why a call failed. What is in the inbox stays as it was.
 #[derive(Debug, thiserror::Error)]
@@ -133,57 +139,6 @@ pub struct RoutedTarget {
     pub is_raw: bool,
 }
 
-/// What storing did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stored {
-    /// It was new.
-    New {
-        /// Its id. Those that are stored later sort later.
-        id: NotificationId,
-        /// The events that it brought; empty when all its facts were known.
-        events: Vec<NewEvent>,
-        /// Whether any of it is held for a person.
-        is_held: bool,
-    },
-    /// It had been stored before.
-    Repeated {
-        /// The first one's id.
-        first: NotificationId,
-        /// When that one arrived.
-        first_received_at: Timestamp,
-        /// How often it was repeated, this time included.
-        repeats: u32,
-        /// We had answered success completely before this repetition arrived: the platform did not
-        /// like our reply.
-        is_after_ack: bool,
-        /// Whether the first one is held.
-        is_held: bool,
-    },
-}
-
-impl Stored {
-    /// The notification that stands for the message: the new one, or the first of its repetitions.
-    pub fn notification(&self) -> NotificationId {
-        match self {
-            Self::New { id, .. } => *id,
-            Self::Repeated { first, .. } => *first,
-        }
-    }
-}
-
-/// An event that a notification brought.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NewEvent {
-    /// Its id.
-    pub id: EventId,
-    /// What happened.
-    pub kind: EventKind,
-    /// Number of deliveries made for it; 0 is an unrouted event.
-    pub deliveries: usize,
-    /// Whether it is held.
-    pub is_held: bool,
-}
-
 /// The way out.
 #[async_trait]
 pub trait Work: Send + Sync {
@@ -262,7 +217,9 @@ pub struct Leased {
     pub environment: Environment,
     /// The events: one, or for raw deliveries all that the notification brought and that go to this target.
     pub events: Vec<EventRecord>,
-    /// The original request. `None` when the body's retention has passed.
+    /// By which way the notification came.
+    pub way: Way,
+    /// The original request, or the platform's answer where we asked. `None` when the body's retention has passed.
     pub request: Option<RawRequest>,
 }
 

@@ -16,6 +16,7 @@ pub mod egress;
 pub mod inbox;
 pub mod keys;
 pub mod messages;
+pub mod operate;
 pub mod receive;
 pub mod reload;
 pub mod stop;

@@ -145,8 +145,24 @@ mod tests {
 
     #[test]
     fn every_key_in_the_source_exists_and_every_key_is_used() {
-        let families =
-            ["advice.", "setting.", "outcome.", "state.", "concern.", "rejection.", "cli.", "column.", "show."];
+        let families = [
+            "advice.",
+            "setting.",
+            "outcome.",
+            "state.",
+            "hint_state.",
+            "hint_ground.",
+            "question.",
+            "concern.",
+            "rejection.",
+            "weakness.",
+            "severity.",
+            "security.",
+            "cure.",
+            "cli.",
+            "column.",
+            "show.",
+        ];
         let mut sources = String::new();
         let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
         while let Some(folder) = folders.pop() {

@@ -4,11 +4,13 @@
 mod admission;
 #[cfg(test)]
 mod cancelled;
+mod challenged;
 pub mod confirmation;
 mod connection;
 pub mod door;
 mod exchange;
 pub mod guard;
+mod hinted;
 pub mod listener;
 pub mod refusals;
 pub mod reverify;
@@ -26,7 +28,7 @@ use tollbell_channels::recognition::recognise;
 use tracing::{debug, error, info, warn};
 
 pub use confirmation::{Ack, Waiters};
-pub use door::{Door, Doors, Entrance};
+pub use door::{Asks, Door, Doors, Entrance};
 use guard::Guard;
 use refusals::Refusals;
 
@@ -95,6 +97,9 @@ impl Receiver {
                 let door = door.clone();
                 if let Some(answered) = self.admit(&door, &request) {
                     return answered;
+                }
+                if let Some(reply) = door.channel().challenge(&request) {
+                    return self.challenged(&door, reply, &request);
                 }
                 self.receive_at(&door, request).await
             }
@@ -165,6 +170,7 @@ impl Receiver {
         let proven = match verdict {
             Verdict::Genuine(proven) => {
                 self.guard.note_genuine(request.source);
+                self.metrics.count_genuine(&door.id, &door.key_counts, proven.proof());
                 // Made now: the request is given away when it is stored.
                 success.get_or_init(|| channel.answer(Answer::Success, Some(&request)));
                 proven
@@ -176,19 +182,21 @@ impl Receiver {
                     return answered(Cause::Undecryptable, None);
                 }
                 self.note_refusal(Some(door), &rejection, &request, Read::Whole);
+                self.ask_about_unproven(door, &channel, &rejection, &request);
                 return answered(Cause::Refused, None);
             }
             Verdict::NeedsKey(needed) => {
                 let rejection = Rejection::UnknownKey { serial: quote(&needed.serial) };
                 self.note_refusal(Some(door), &rejection, &request, Read::Whole);
+                self.ask_about_unproven(door, &channel, &rejection, &request);
                 return answered(Cause::KeyUnavailable, None);
             }
-            Verdict::Hint(_) => {
-                // No platform in the list gives hints; one that does comes with the poller that follows them.
-                self.note_refusal(Some(door), &Rejection::Signature, &request, Read::Whole);
-                return answered(Cause::Refused, None);
+            Verdict::Hint(hint) => {
+                let cause = self.keep_hint(door, &channel, hint, &request, shadowed).await;
+                return answered(cause, None);
             }
         };
+        let (proven, question) = hinted::to_confirm(door, &channel, proven, &request);
         // In shadow nothing is delivered, so nothing is waited for.
         let facts = match &door.ack {
             Ack::Delivered { .. } if !door.is_shadow => proven.value().facts.clone(),
@@ -199,10 +207,18 @@ impl Receiver {
         if let (Some(shadowed), Ok(stored)) = (shadowed, &stored) {
             shadowed.genuine(&self.inbox, stored.notification());
         }
+        if let (Some(question), Ok(stored)) = (question, &stored)
+            && self.ask_to_confirm(door, question, stored, received_at).await == Cause::Busy
+        {
+            return answered(Cause::Busy, None);
+        }
         match stored {
             Ok(Stored::New { id, events, is_held }) => {
                 counts.stored.inc();
-                if is_held {
+                let awaits_platform = events.iter().all(|event| event.is_unconfirmed || !event.is_held);
+                if is_held && awaits_platform {
+                    info!(notification.id = %id, channel = %door.id, "stored, and told when the platform confirms it");
+                } else if is_held {
                     counts.held.inc();
                     warn!(notification.id = %id, channel = %door.id, "stored and held: a person must look at it");
                 }

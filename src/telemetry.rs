@@ -6,9 +6,10 @@
 mod lines;
 mod network;
 
+use std::collections::HashSet;
 use std::io::IsTerminal as _;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, OnceLock};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -17,6 +18,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use tollbell_channels::channel::REJECTION_WORDS;
+use tollbell_channels::model::Proof;
 
 pub use network::{ByLimit, NetworkMetrics};
 
@@ -36,6 +38,35 @@ pub struct ByReason {
     pub channel: Arc<str>,
     /// The rejection's word.
     pub reason: &'static str,
+}
+
+/// Labels of genuine callbacks.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByKey {
+    /// The channel's id.
+    pub channel: Arc<str>,
+    /// The key that proved it: a label or serial, never key material. There are as many as are configured or fetched.
+    pub key: String,
+}
+
+/// Labels of weak keys.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByWeakness {
+    /// The channel's id.
+    pub channel: Arc<str>,
+    /// The key's label, never key material.
+    pub key: String,
+    /// The word of what is weak.
+    pub weakness: &'static str,
+}
+
+/// Labels of the keys of targets.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ByTargetKey {
+    /// The target's id.
+    pub target: Arc<str>,
+    /// The setting.
+    pub key: String,
 }
 
 /// Label of requests that the admin listener refused.
@@ -90,14 +121,26 @@ pub struct ChannelMetrics {
     pub ack_seconds: Histogram,
 }
 
+/// Keys of a channel whose counters are at hand: it has two or three, and a few more while keys are changed. Those beyond are
+/// looked up for each callback.
+const KEYS_AT_HAND: usize = 8;
+
+/// The counters of a channel's keys, each looked up once and not for each callback.
+#[derive(Debug, Default)]
+pub struct KeyCounters([OnceLock<(String, Counter)>; KEYS_AT_HAND]);
+
 /// Every number that the product counts.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     /// Requests whose body arrived.
     pub received: Family<ByChannel, Counter>,
+    /// Checks of an address that were answered. They are no callbacks.
+    pub challenges: Family<ByChannel, Counter>,
     /// Refused requests, by reason.
     pub refused: Family<ByReason, Counter>,
+    /// Genuine callbacks, by the key that proved them: an old secret that nobody uses any more stands still.
+    pub genuine: Family<ByKey, Counter>,
     /// Notifications stored for the first time.
     pub stored: Family<ByChannel, Counter>,
     /// Repetitions of stored ones.
@@ -134,6 +177,22 @@ pub struct Metrics {
     pub key_downloads: Family<ByKeyOutcome, Counter>,
     /// When the last of the fetched platform keys of a channel ends.
     pub platform_key_expires: Family<ByChannel, Gauge<f64, AtomicU64>>,
+    /// When each key of a channel ends, where it does.
+    pub key_expires: Family<ByKey, Gauge<f64, AtomicU64>>,
+    /// Which of them are shown, so that a key that has gone takes its series with it.
+    pub shown_keys: Mutex<HashSet<ByKey>>,
+    /// When each certificate of a target ends.
+    pub target_key_expires: Family<ByTargetKey, Gauge<f64, AtomicU64>>,
+    /// Keys that are weak (1), and by what.
+    pub weak_keys: Family<ByWeakness, Gauge>,
+    /// Hints, by what became of them when they came.
+    pub hints: Family<ByReason, Counter>,
+    /// Questions about hints, by how they ended.
+    pub questions: Family<ByReason, Counter>,
+    /// Hints that are to be asked about, refreshed when metrics are read.
+    pub open_hints: Family<ByChannel, Gauge>,
+    /// Age of the oldest of them, refreshed when metrics are read.
+    pub oldest_hint_seconds: Family<ByChannel, Gauge<f64, AtomicU64>>,
     /// Open connections of the public listener.
     pub connections: Gauge,
     /// Whether the inbox can be written (1) or not (0).
@@ -176,7 +235,9 @@ impl Metrics {
         let mut metrics = Self {
             registry: Registry::with_prefix("tollbell"),
             received: Family::default(),
+            challenges: Family::default(),
             refused: Family::default(),
+            genuine: Family::default(),
             stored: Family::default(),
             duplicate: Family::default(),
             repeated_after_ack: Family::default(),
@@ -197,6 +258,14 @@ impl Metrics {
             last_genuine: Family::default(),
             key_downloads: Family::default(),
             platform_key_expires: Family::default(),
+            key_expires: Family::default(),
+            shown_keys: Mutex::default(),
+            target_key_expires: Family::default(),
+            weak_keys: Family::default(),
+            hints: Family::default(),
+            questions: Family::default(),
+            open_hints: Family::default(),
+            oldest_hint_seconds: Family::default(),
             connections: Gauge::default(),
             inbox_writable: Gauge::default(),
             inbox_bytes: Gauge::default(),
@@ -216,7 +285,9 @@ impl Metrics {
     fn register(&mut self) {
         let r = &mut self.registry;
         r.register("received", "Requests whose body arrived", self.received.clone());
+        r.register("challenges", "Checks of an address that were answered", self.challenges.clone());
         r.register("refused", "Refused requests, by reason", self.refused.clone());
+        r.register("genuine", "Genuine callbacks, by the key that proved them", self.genuine.clone());
         r.register("stored", "Notifications stored for the first time", self.stored.clone());
         r.register("duplicate", "Repetitions of stored notifications", self.duplicate.clone());
         r.register(
@@ -268,6 +339,28 @@ impl Metrics {
             Unit::Seconds,
             self.platform_key_expires.clone(),
         );
+        r.register_with_unit(
+            "key_expires_timestamp",
+            "When each key of a channel ends, where it does",
+            Unit::Seconds,
+            self.key_expires.clone(),
+        );
+        r.register_with_unit(
+            "target_key_expires_timestamp",
+            "When each certificate of a target ends",
+            Unit::Seconds,
+            self.target_key_expires.clone(),
+        );
+        r.register("weak_keys", "Keys that are weak, and by what", self.weak_keys.clone());
+        r.register("hints", "Hints, by what became of them", self.hints.clone());
+        r.register("questions", "Questions about hints, by how they ended", self.questions.clone());
+        r.register("open_hints", "Hints that are to be asked about", self.open_hints.clone());
+        r.register_with_unit(
+            "oldest_hint",
+            "Age of the oldest hint that is to be asked about",
+            Unit::Seconds,
+            self.oldest_hint_seconds.clone(),
+        );
         r.register("connections", "Open connections of the public listener", self.connections.clone());
         r.register(
             "rejections_lost",
@@ -312,6 +405,23 @@ impl Metrics {
         for reason in REJECTION_WORDS {
             drop(self.refused.get_or_create(&ByReason { channel: id.clone(), reason }));
         }
+    }
+
+    /// Counts a genuine callback under the key that proved it.
+    pub fn count_genuine(&self, channel: &Arc<str>, keys: &KeyCounters, proof: &Proof) {
+        let (Proof::Signature { key, .. } | Proof::PlatformApi { key, .. }) = proof;
+        let counter = || {
+            let counter = self.genuine.get_or_create(&ByKey { channel: channel.clone(), key: key.clone() });
+            Counter::clone(&counter)
+        };
+        for place in &keys.0 {
+            let (known, counter) = place.get_or_init(|| (key.clone(), counter()));
+            if known == key {
+                counter.inc();
+                return;
+            }
+        }
+        counter().inc();
     }
 
     /// A channel's counters, to be looked up once and not for each callback.
@@ -404,5 +514,21 @@ mod tests {
         let text = metrics.render();
         assert!(text.contains("tollbell_refused_total{channel=\"shop\",reason=\"signature\"} 1"), "{text}");
         assert!(text.contains("tollbell_ack_seconds_bucket"), "{text}");
+    }
+
+    #[test]
+    fn every_key_is_counted_whether_it_is_at_hand_or_not() {
+        let (metrics, channel, keys) = (Metrics::new(), "shop".into(), KeyCounters::default());
+        for round in 0..3 {
+            for key in round..=KEYS_AT_HAND + 2 {
+                let proof = Proof::Signature { key: format!("key {key}"), variant: String::new() };
+                metrics.count_genuine(&channel, &keys, &proof);
+            }
+        }
+        let text = metrics.render();
+        for key in 0..=KEYS_AT_HAND + 2 {
+            let line = format!("tollbell_genuine_total{{channel=\"shop\",key=\"key {key}\"}} {}", (key + 1).min(3));
+            assert!(text.contains(&line), "{line} in {text}");
+        }
     }
 }

@@ -23,6 +23,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("targets", &["clock", "egress"]),
     ("receive", &["cancelled", "clock", "stop", "descriptors", "inbox", "keys", "telemetry"]),
     ("deliver", &["cancelled", "clock", "stop", "inbox", "targets", "telemetry"]),
+    ("operate", &["clock", "stop", "inbox", "keys", "telemetry"]),
     ("control", &["clock", "stop", "inbox", "receive", "reload", "telemetry"]),
     ("admin", &["clock", "stop", "descriptors", "control", "inbox", "reload", "telemetry"]),
 ];
@@ -130,8 +131,8 @@ fn nothing_outside_platforms_names_a_platform() {
         if path.starts_with(&inside) || path == inside.with_extension("rs") {
             continue;
         }
-        // The name of a function of serde, and no platform's.
-        let text = text.replace("Error::custom", "");
+        // Names of functions of serde and of big numbers, and no platform's.
+        let text = text.replace("Error::custom", "").replace(".square()", "");
         for word in &words {
             if has_word(&text, word) {
                 wrong.push(format!("{} names `{word}`", path.display()));
@@ -183,6 +184,57 @@ fn only_the_inbox_speaks_sql_on_our_tables() {
             assert!(!text.contains("rusqlite"), "{} uses the SQL library", path.display());
         }
     }
+}
+
+/// Whoever says that a question was carried makes its answer a proof. So one place says it: the one that sends questions
+/// through the way out and reads the answers from there.
+#[test]
+fn only_who_carries_questions_says_that_they_were_answered() {
+    const CARRIER: &str = "src/operate/fetch_back.rs";
+    const MAKER: &str = "crates/channels/src/channel/fetch_back.rs";
+    // The suite that every inbox runs is a test, in files of its own.
+    let is_test = |path: &str| path.contains("/tests/") || path.ends_with("tests.rs") || path.contains("/conformance/");
+    let mut said = BTreeMap::new();
+    for (path, text) in ["src", "crates/channels/src"].into_iter().flat_map(sources) {
+        let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+        let own = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+        let own = own.split("#[cfg(all(test, feature = \"simulate\"))]\nmod tests {").next().unwrap();
+        let calls = own.matches("carried(").count();
+        // No other way to name it: neither by its path nor by a new name.
+        assert!(!own.contains("::carried") || is_test(&name), "{name} names `carried` without calling it");
+        if calls > 0 && !is_test(&name) {
+            said.insert(name, calls);
+        }
+    }
+    assert_eq!(said, BTreeMap::from([(CARRIER.to_owned(), 1), (MAKER.to_owned(), 1)]));
+    let text = fs::read_to_string(root().join(CARRIER)).unwrap();
+    let carried = text.find("question.carried(answer)").expect("it is said of an answer");
+    let fetched = text.find("self.fetch.fetch(question.ask().clone(), deadline)").expect("the answer is fetched");
+    assert!(fetched < carried && text[fetched..carried].matches("fn ").count() == 0, "in one breath");
+    // The proof has no other maker, and what it is made of no other either.
+    let makers = |needle: &str| {
+        let all = sources("crates/channels/src").into_iter().chain(sources("src"));
+        let mut found: Vec<String> = all
+            .filter(|(path, text)| {
+                let name = path.to_str().unwrap();
+                !is_test(name) && text.split("#[cfg(test)]\nmod tests {").next().unwrap().contains(needle)
+            })
+            .map(|(path, _)| path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned())
+            .collect();
+        found.sort();
+        found
+    };
+    assert_eq!(makers("Answered { question"), [MAKER]);
+    assert_eq!(makers("Proof::PlatformApi { host,"), ["crates/channels/src/model/proof.rs"]);
+    // A login's answer makes a credential and nothing else, of what was sent to be answered so.
+    let login = fs::read_to_string(root().join("crates/channels/src/channel/login.rs")).unwrap();
+    let own = login.split("#[cfg(test)]").next().unwrap();
+    let code: Vec<&str> = own.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    assert!(["Answered", "Proven", "carried"].iter().all(|word| !code.iter().any(|line| line.contains(word))));
+    let asked = text.find("self.fetch.fetch(login.ask().clone(), deadline)").expect("the login is sent");
+    let granted = text.find("login.granted(answer, sent_at)").expect("its answer is read");
+    assert!(asked < granted && text[asked..granted].matches("fn ").count() == 0, "in one breath");
+    assert_eq!((text.matches("granted(").count(), text.matches("fetch.fetch(").count()), (1, 2));
 }
 
 #[test]

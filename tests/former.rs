@@ -70,6 +70,21 @@ fn a_key_is_changed_under_running_callbacks() {
         listed[0]["keys"].as_array().unwrap().iter().map(|key| key["label"].as_str().unwrap()).collect();
     assert!(labels.iter().any(|label| label.starts_with("former ")), "{labels:?}");
 
+    // It is seen who still signs with it.
+    let metrics = support::gateway::get(world.admin, "/metrics").unwrap().text();
+    let counted = |key: &str| {
+        let line = metrics
+            .lines()
+            .find(|line| line.starts_with(&format!("tollbell_genuine_total{{channel=\"alipay\",key=\"{key}\"}}")));
+        line.unwrap_or_else(|| panic!("no {key} in {metrics}")).rsplit(' ').next().unwrap().parse::<u64>().unwrap()
+    };
+    assert!(counted("alipay_public_key") >= 2);
+    assert_eq!(counted("former alipay_public_key"), 1);
+    let rows = world.json(&["keys"]);
+    let of = |key: &str| rows.iter().find(|row| row["key"] == key).unwrap_or_else(|| panic!("{rows:?}"));
+    assert_eq!(of("former alipay_public_key")["notifications"], 1);
+    assert_eq!(of("former alipay_public_key")["ends_at"], "2999-01-01T00:00:00Z");
+
     // Its date has come.
     world.reconfigure(|_| changed(plain, "2020-01-01T00:00:00Z"));
     assert!(world.cli(&["reload"]).status.success());

@@ -1,6 +1,7 @@
 //! Platform keys that must be fetched: the real program, and a real key server on loopback that plays the platform.
 
 mod support {
+    pub(crate) mod asks;
     pub(crate) mod gateway;
 }
 
@@ -15,14 +16,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde_json::Value;
+use support::asks::{read_ask, written};
 use support::gateway::{PATIENCE, free_address, get, now, settled_log, wait_for, wire};
 use tempfile::TempDir;
-use tollbell_channels::channel::{HttpAnswer, HttpAsk, Reach};
-use tollbell_channels::model::RawRequest;
+use tollbell_channels::model::{Environment, RawRequest};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
-use tollbell_channels::settings::SettingValue;
+use tollbell_channels::settings::{SettingValue, Settings};
 use tollbell_channels::simulate::{Conduct, KeyOffice, Story};
 
 /// How the key server treats its next requests.
@@ -101,43 +101,6 @@ impl Shared {
     }
 }
 
-/// Reads one request; none at the end of the connection.
-fn read_ask(stream: &mut TcpStream, address: SocketAddr) -> Option<HttpAsk> {
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
-            let head = String::from_utf8(bytes[..end].to_vec()).unwrap();
-            let mut lines = head.split("\r\n");
-            let mut words = lines.next().unwrap().split(' ');
-            let method: Method = words.next().unwrap().parse().unwrap();
-            let url = format!("http://{address}{}", words.next().unwrap());
-            let mut headers = HeaderMap::new();
-            for line in lines {
-                let (name, value) = line.split_once(": ").unwrap();
-                headers.append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
-            }
-            let length: usize = headers.get("content-length").map_or(0, |n| n.to_str().unwrap().parse().unwrap());
-            if bytes.len() >= end + 4 + length {
-                let body = bytes[end + 4..end + 4 + length].to_vec().into();
-                return Some(HttpAsk { method, url, headers, body, reach: Reach::Configured });
-            }
-        }
-        match stream.read(&mut chunk) {
-            Ok(0) | Err(_) => return None,
-            Ok(n) => bytes.extend_from_slice(&chunk[..n]),
-        }
-    }
-}
-
-fn written(answer: &HttpAnswer) -> Vec<u8> {
-    let mut head = format!("HTTP/1.1 {} X\r\ncontent-length: {}\r\n", answer.status, answer.body.len());
-    for (name, value) in &answer.headers {
-        write!(head, "{name}: {}\r\n", value.to_str().unwrap()).unwrap();
-    }
-    [head.as_bytes(), b"\r\n", &answer.body].concat()
-}
-
 /// A gateway with one channel that must ask the key server, and no target.
 struct World {
     folder: TempDir,
@@ -175,6 +138,14 @@ impl World {
         }
         fs::write(folder.path().join("tollbell.toml"), text).unwrap();
         Some(Self { folder, server, address, admin, platform, serial: AtomicUsize::new(1) })
+    }
+
+    /// Whether the channel asks for keys at its start, although no message needs one yet.
+    fn renews(&self) -> bool {
+        let written = self.server.shared.office.written_settings(&self.server.base()).into_iter();
+        let settings = written.fold(Settings::new(Environment::Sandbox), |all, one| all.with(one.name, one.value));
+        let channel = (self.platform.build)(&settings).unwrap();
+        channel.key_source().unwrap().renew_at(&[], now()).is_some()
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -283,8 +254,7 @@ fn worlds() -> Vec<World> {
 fn start_without_keys(world: &World) -> (Gateway, usize) {
     world.server.mood(Mood::Closes);
     let gateway = world.start();
-    let renews = world.cli(&["channels"])[0]["keys"].as_array().unwrap().iter().all(|key| key["not_after"].is_null());
-    if renews {
+    if world.renews() {
         wait_for("the renewal at the start", || {
             (world.metric("tollbell_key_downloads_total", "unreachable") > 0.0).then_some(())
         });

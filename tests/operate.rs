@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 
-use tollbell::telemetry::{ByChannel, ByKeyOutcome, ByReason, ByRefusal, Metrics};
+use tollbell::telemetry::{ByChannel, ByKey, ByKeyOutcome, ByReason, ByRefusal, Metrics};
 
 fn folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("docs/operate")
@@ -31,6 +31,14 @@ fn series() -> BTreeSet<String> {
     let fetched = ByKeyOutcome { channel: "alipay".into(), outcome: "fetched" };
     drop(metrics.key_downloads.get_or_create(&fetched));
     drop(metrics.unconfirmed.get_or_create(&ByReason { channel: "alipay".into(), reason: "late" }));
+    for family in [&metrics.hints, &metrics.questions] {
+        drop(family.get_or_create(&ByReason { channel: "alipay".into(), reason: "unknown" }));
+    }
+    drop(metrics.open_hints.get_or_create(&ByChannel { channel: "alipay".into() }));
+    drop(metrics.oldest_hint_seconds.get_or_create(&ByChannel { channel: "alipay".into() }));
+    let key = ByKey { channel: "alipay".into(), key: "alipay_public_key".to_owned() };
+    drop(metrics.genuine.get_or_create(&key));
+    drop(metrics.key_expires.get_or_create(&key));
     drop(metrics.admin_refused.get_or_create(&ByRefusal { reason: "token" }));
     let text = metrics.render();
     let mut series = BTreeSet::new();

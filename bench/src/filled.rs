@@ -209,7 +209,7 @@ impl Pattern {
                 *text = renumber(text);
             }
         }
-        let verified = self.key.verify_any(PROVEN, std::slice::from_ref(&self.tag), "copy").expect("its own tag");
+        let verified = self.key.verify_any(PROVEN, &[self.tag.as_slice()], "copy").expect("its own tag");
         let target = RoutedTarget { target: TARGET.into(), is_raw: true };
         let routes = vec![vec![target]; notification.facts.len()];
         Arrival {

@@ -8,6 +8,7 @@
 
 mod alipay;
 mod config;
+mod custom;
 mod fastcgi;
 mod form;
 mod forwarded;
@@ -19,6 +20,7 @@ mod replayed;
 mod stage;
 mod wechat;
 mod xml;
+mod xml_tree;
 
 use std::path::Path;
 
@@ -37,6 +39,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     Target { name: "alipay", check: alipay::check },
     Target { name: "config", check: config::check },
+    Target { name: "custom", check: custom::check },
     Target { name: "fastcgi", check: fastcgi::check },
     Target { name: "form", check: form::check },
     Target { name: "forwarded", check: forwarded::check },

@@ -9,6 +9,7 @@ const WIDE: Limits = Limits { bytes_max: 1 << 20, fields_max: 1 << 20 };
 type Fields = Vec<(String, String)>;
 
 pub(crate) fn check(data: &[u8]) {
+    crate::xml_tree::check(data);
     let expected = std::str::from_utf8(data).ok().and_then(read);
     let found = Flat::parse(data, WIDE);
     match (&found, &expected) {

@@ -12,9 +12,11 @@ use super::node::Keepers;
 use crate::clock;
 use crate::config::{AckConfig, Config};
 use crate::deliver::signatures::{NotSigned, Signatures};
-use crate::deliver::{AckOf, FieldsOf, Line, Origin};
+use crate::deliver::{AckOf, CallbackOf, FieldsOf, Line, Origin};
 use crate::inbox::RoutedTarget;
-use crate::receive::{Ack, Door, Doors, Receiver};
+use crate::operate::{Asked, ChannelOf};
+use crate::receive::door::NOTIFY;
+use crate::receive::{Ack, Asks, Door, Doors, Receiver};
 use crate::targets::Format;
 
 /// Builds every door.
@@ -38,7 +40,8 @@ pub(super) fn doors(config: &Config, lines: &[Line], keepers: &Keepers) -> Doors
             channel.paths.clone(),
             targets_of,
         );
-        let door = door.in_shadow(channel.is_shadow).allowing(network::allow(&channel.allow));
+        let asks = Asks { about_proven: channel.asks.about_proven, about_unproven: channel.asks.about_unproven };
+        let door = door.in_shadow(channel.is_shadow).allowing(network::allow(&channel.allow)).asking(asks);
         Some(Arc::new(door.with_ack(ack(&channel.ack)).with_resigner(channel.resign.resigner.clone())))
     });
     Doors::new(doors.collect())
@@ -63,6 +66,28 @@ pub(super) fn fields_of(receiver: Arc<ArcSwap<Receiver>>) -> FieldsOf {
         let receiver = receiver.load();
         let door = receiver.doors.by_id(&origin.channel).filter(|door| *door.platform == *origin.platform);
         door.map(|door| door.channel().fields(proven)).unwrap_or_default()
+    })
+}
+
+/// Makes the callback that the platform sends about what it answered. Only the channel that asked may.
+pub(super) fn callback_of(receiver: Arc<ArcSwap<Receiver>>) -> CallbackOf {
+    Arc::new(move |origin: &Origin, kept: &RawRequest| {
+        let receiver = receiver.load();
+        let door = receiver.doors.by_id(&origin.channel).filter(|door| *door.platform == *origin.platform)?;
+        let mut callback = door.channel().fetch_back()?.callback(kept)?;
+        callback.path = format!("{NOTIFY}/{}", door.id);
+        Some(callback)
+    })
+}
+
+/// Finds a channel that asks its platform, as it is configured now.
+pub(super) fn channel_of(receiver: Arc<ArcSwap<Receiver>>) -> ChannelOf {
+    Arc::new(move |id: &str| {
+        let door = receiver.load().doors.by_id(id)?.clone();
+        let (channel, merchant) = (door.channel(), door.merchant.clone());
+        let (platform, is_shadow) = (door.platform, door.is_shadow);
+        let routes = Arc::new(move |kind| door.routes(kind).to_vec());
+        Some(Asked { channel, merchant, platform, is_shadow, routes })
     })
 }
 

@@ -4,6 +4,7 @@ use anyhow::Context as _;
 use tracing::warn;
 
 use super::build_target;
+use super::plan::asks;
 use crate::config::{BackoffConfig, Config, SignatureConfig};
 use crate::deliver::signatures::Signature;
 use crate::deliver::{Backoff, Line, Policy};
@@ -45,7 +46,8 @@ fn backoff(config: &BackoffConfig) -> Backoff {
     }
 }
 
-/// Deliveries of a target that is no longer configured wait until it is again; somebody should know.
+/// Deliveries of a target that is no longer configured, and hints of a channel, wait until it is again; somebody should
+/// know.
 pub(super) async fn warn_of_orphans(inbox: &dyn Inbox, config: &Config) {
     match inbox.backlog().await {
         Ok(rows) => {
@@ -57,5 +59,17 @@ pub(super) async fn warn_of_orphans(inbox: &dyn Inbox, config: &Config) {
             }
         }
         Err(error) => warn!(%error, "cannot read what waits"),
+    }
+    match inbox.hint_backlog().await {
+        Ok(rows) => {
+            for row in rows.into_iter().filter(|row| row.open > 0 && !asks(config, &row.channel)) {
+                warn!(
+                    channel = row.channel,
+                    open = row.open,
+                    "accepted hints wait for a channel that is not configured or does not ask: the platform is not asked about them"
+                );
+            }
+        }
+        Err(error) => warn!(%error, "cannot read which hints wait"),
     }
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
-use super::doors::{ChannelSignatures, ack_of, doors, fields_of};
+use super::doors::{ChannelSignatures, ack_of, callback_of, channel_of, doors, fields_of};
 use super::lines::{lines, warn_of_orphans};
 use super::service::Service;
 use super::signals::{Ends, Hangups};
@@ -19,7 +19,7 @@ use super::sockets::Sockets;
 use super::supervisor::{Ended, Supervisor, What};
 use super::surface::Surface;
 use super::watch::watch_files;
-use super::{network, open_inbox};
+use super::{lives, network, open_inbox};
 use crate::clock::{self, Clock};
 use crate::config::{Config, RetentionConfig, Role};
 use crate::control::NodeParts;
@@ -28,6 +28,7 @@ use crate::descriptors;
 use crate::inbox::sqlite::{ServingLock, SqliteInbox};
 use crate::inbox::{Inbox, Retention};
 use crate::keys::{self, Keeper, Outside};
+use crate::operate::Asker;
 use crate::receive::guard::Guard;
 use crate::receive::listener::{self, Places};
 use crate::receive::refusals::Refusals;
@@ -204,7 +205,9 @@ impl Node {
         node.set_keepers(keepers);
         node.watch_tls();
         let receiver = node.receiver.clone();
+        let (watched, clock) = (receiver.clone(), node.parts.clock.clone());
         node.tasks.spawn(What::Tidy, |stop| network::tidy(receiver, stop));
+        node.tasks.spawn(What::Lives, |stop| lives::watch(watched, clock, stop));
         for index in 0..node.listening.len() {
             node.serve(index)?;
         }
@@ -404,6 +407,7 @@ impl Node {
         for (id, keeper) in &self.keepers {
             if !is_kept(id, keeper, &keepers) {
                 self.tasks.tell(&What::Keys(id.clone()));
+                self.tasks.tell(&What::Hints(id.clone()));
             }
             if !keepers.get(id).is_some_and(|keeper| keeper.has_source()) {
                 // Nobody waits for these keys any more.
@@ -415,8 +419,27 @@ impl Node {
                 let keeper = keeper.clone();
                 self.tasks.spawn(What::Keys(id.clone()), |stop| keeper.renew(stop));
             }
+            if keeper.channel().fetch_back().is_some()
+                && self.config.server.roles.has(Role::Operate)
+                && !is_kept(id, keeper, &self.keepers)
+            {
+                let asker = self.asker(id);
+                self.tasks.spawn(What::Hints(id.clone()), |stop| asker.run(stop));
+            }
         }
         self.keepers = keepers;
+    }
+
+    fn asker(&self, id: &Arc<str>) -> Asker {
+        Asker {
+            id: id.clone(),
+            channel_of: channel_of(self.receiver.clone()),
+            inbox: self.parts.inbox.clone(),
+            fetch: self.parts.keys.fetch.clone(),
+            metrics: self.parts.metrics.clone(),
+            clock: self.parts.clock.clone(),
+            chance: clock::system_chance(),
+        }
     }
 
     /// Stops serving an address.
@@ -451,6 +474,7 @@ impl Node {
             chance: clock::system_chance(),
             ack_of: ack_of(self.receiver.clone()),
             fields_of: fields_of(self.receiver.clone()),
+            callback_of: callback_of(self.receiver.clone()),
             signatures: Arc::new(ChannelSignatures(self.receiver.clone())),
             scan: self.config.deliver.scan,
         };
@@ -595,6 +619,7 @@ pub(super) fn receiver(
 ) -> Receiver {
     config.channels.iter().for_each(|channel| parts.metrics.announce_channel(&channel.id));
     config.targets.iter().for_each(|target| parts.metrics.announce_target(&target.id));
+    lives::announce(&parts.metrics, config, keepers);
     Receiver {
         doors: doors(config, lines, keepers),
         inbox: parts.inbox.clone(),

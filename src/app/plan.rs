@@ -26,11 +26,20 @@ pub(super) struct Plan {
     pub(super) changes_listeners: bool,
 }
 
-/// What waits for each target: everything that is not finished.
+/// What waits for each of them, by its id: everything that is not finished.
 pub(super) type Open = BTreeMap<String, u64>;
 
+/// Everything that waits.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    /// Deliveries, by their target.
+    pub(super) deliveries: Open,
+    /// Hints that were accepted and wait for an answer, by their channel, without what strangers are known to invent.
+    pub(super) hints: Open,
+}
+
 /// Compares what is in force with what was read.
-pub(super) fn plan(old: &Config, new: &Config, open: &Open, discard: &[String]) -> Plan {
+pub(super) fn plan(old: &Config, new: &Config, waiting: &Waiting, discard: &[String]) -> Plan {
     let mut plan = Plan::default();
     plan.compare_sections(old, new);
     plan.compare("channel", &old.prints.channels, &new.prints.channels);
@@ -42,8 +51,14 @@ pub(super) fn plan(old: &Config, new: &Config, open: &Open, discard: &[String]) 
     for change in plan.changes.iter_mut().filter(|change| change.what == "route") {
         change.id = change.id.trim_start_matches('0').to_owned();
     }
-    plan.refuse(old, new, open, discard);
+    plan.refuse(old, new, &waiting.deliveries, discard);
+    plan.refuse_channels(old, new, &waiting.hints);
     plan
+}
+
+/// Whether hints of a channel are followed by this configuration.
+pub(super) fn asks(config: &Config, channel: &str) -> bool {
+    config.channels.iter().any(|known| *known.id == *channel && known.channel.fetch_back().is_some())
 }
 
 impl Plan {
@@ -80,6 +95,18 @@ impl Plan {
         }
         for id in old.keys().filter(|id| !new.contains_key(*id)) {
             push(id, How::Removed);
+        }
+    }
+
+    /// A hint that was accepted will not be repeated: the channel that asks the platform about it does not go, or stop
+    /// asking, while there are any. Who invents numbers keeps no channel from going.
+    fn refuse_channels(&mut self, old: &Config, new: &Config, open: &Open) {
+        for channel in &old.channels {
+            let Some(count) = open.get(&*channel.id).copied().filter(|count| *count > 0) else { continue };
+            if !asks(new, &channel.id) {
+                let message = Message::new("reload.channel_open").with("channel", &channel.id).with("open", count);
+                self.refusals.push(Finding::refusal(format!("channel.{}", channel.id), &message));
+            }
         }
     }
 

@@ -1,5 +1,5 @@
 //! Targets of platforms that sign in the query: addresses whose own query names what is signed, of which an application
-//! would see one, and signatures of the gateway's own that cover a body only.
+//! would see one, signatures of the gateway's own that cover a body only, and messages of which only parts are signed.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use tollbell_channels::model::{Environment, EventKind};
 
 use crate::config::{ChannelConfig, Config, Problem, TargetConfig};
 use crate::messages::Message;
-use crate::targets;
+use crate::targets::{self, Format};
 
 /// Refuses such an address, as far as the platform's names are known before a message comes. Warns of deliveries that
 /// go out without the gateway's own signature.
@@ -21,7 +21,21 @@ pub(super) fn check(path: &Path, config: &Config) -> Result<Vec<Problem>, Vec<Pr
         brought.iter().filter_map(|(channel, target)| find(path, channel, target)).collect::<Vec<Problem>>()
     };
     let problems = of_each(clash);
-    if problems.is_empty() { Ok(of_each(unsigned)) } else { Err(problems) }
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    Ok([unsigned, beside].into_iter().flat_map(of_each).collect())
+}
+
+/// An application that is brought a whole message takes all of it for the platform's word.
+fn beside(path: &Path, channel: &ChannelConfig, target: &TargetConfig) -> Option<Problem> {
+    let signed = channel.channel.signed_alone();
+    let kind = targets::by_kind(&target.kind)?;
+    if signed.is_empty() || (kind.build)(&target.settings).ok()?.demands().format != Format::Raw {
+        return None;
+    }
+    let message = Message::new("check.partly_signed").with("target", &target.id).with("channel", &channel.id);
+    Some(Problem::warning(path, "channel", message.with("values", signed.join(", "))))
 }
 
 fn unsigned(path: &Path, channel: &ChannelConfig, target: &TargetConfig) -> Option<Problem> {

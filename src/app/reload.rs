@@ -13,11 +13,12 @@ use super::node::{
     Keepers, Leaving, LineState, LineTask, Listening, Node, connections, keepers, local_addresses, public_addresses,
     receiver,
 };
-use super::plan::{Open, Plan, plan};
+use super::plan::{Plan, Waiting, plan};
 use super::sockets::Sockets;
 use super::{load_config, network};
 use crate::config::{Config, Role};
 use crate::deliver::Line;
+use crate::inbox;
 use crate::messages::Message;
 use crate::receive::tls::TlsPair;
 use crate::reload::{Finding, How, Order, Outcome, Report};
@@ -86,13 +87,15 @@ impl Node {
 
     /// Everything that can fail.
     async fn prepare(&self, mut config: Config, order: &Order) -> Result<Prepared, (Plan, Vec<Finding>)> {
-        let (open, cannot_look) = match self.parts.inbox.unfinished().await {
-            Ok(open) => (open.into_iter().collect::<Open>(), None),
-            Err(error) => (Open::new(), Some(Message::new("reload.cannot_look").with("why", error))),
+        let (waiting, cannot_look) = match self.waiting().await {
+            Ok(waiting) => (waiting, None),
+            Err(error) => (Waiting::default(), Some(Message::new("reload.cannot_look").with("why", error))),
         };
-        let plan = plan(&self.config, &config, &open, &order.discard);
+        let open = &waiting.deliveries;
+        let plan = plan(&self.config, &config, &waiting, &order.discard);
         let mut refusals = plan.refusals.clone();
-        let removes = plan.changes.iter().any(|change| change.what == "target" && change.how != How::Added);
+        let is_waited_for = |what: &str| what == "target" || what == "channel";
+        let removes = plan.changes.iter().any(|change| is_waited_for(&change.what) && change.how != How::Added);
         if let Some(message) = cannot_look.filter(|_| removes || !order.discard.is_empty()) {
             refusals.push(Finding::refusal("inbox".to_owned(), &message));
         }
@@ -128,6 +131,13 @@ impl Node {
         let keepers =
             if order.is_dry { Keepers::new() } else { keepers(&self.parts, &config, &self.keepers, is_same).await };
         Ok(Prepared { config, lines, keepers, opened, tls, plan })
+    }
+
+    /// What is not finished.
+    async fn waiting(&self) -> Result<Waiting, inbox::Error> {
+        let deliveries = self.parts.inbox.unfinished().await?.into_iter().collect();
+        let hints = self.parts.inbox.hint_backlog().await?.into_iter().map(|row| (row.channel, row.owed)).collect();
+        Ok(Waiting { deliveries, hints })
     }
 
     /// The pair that is in use, or a new one when the configuration names other files.
@@ -175,8 +185,9 @@ impl Node {
             self.tls = tls;
             self.watch_tls();
         }
-        self.set_keepers(keepers);
+        // First, because who asks for a channel looks it up in what is in force.
         self.replaced.push(Arc::downgrade(&self.receiver.swap(snapshot)));
+        self.set_keepers(keepers);
         self.replaced.retain(|snapshot| snapshot.strong_count() > 0);
         self.apply_listeners(opened, plan.changes_listeners);
         if self.config.server.roles.has(Role::Deliver) {

@@ -19,12 +19,16 @@ pub(super) enum What {
     Line(Arc<str>),
     /// Renews the platform keys of a channel.
     Keys(Arc<str>),
+    /// Asks the platform of a channel about its hints.
+    Hints(Arc<str>),
     /// Removes what is older than its retention.
     Retain,
     /// Takes over a changed certificate.
     Tls,
     /// Drops what nobody needs at the public listener.
     Tidy,
+    /// Looks at the ends of keys.
+    Lives,
     /// Looks for changed files.
     Watch,
 }
@@ -35,9 +39,11 @@ impl fmt::Display for What {
             Self::Listener(address) => write!(f, "`receive` on {address}"),
             Self::Line(id) => write!(f, "`deliver` to {id}"),
             Self::Keys(id) => write!(f, "`keys` of {id}"),
+            Self::Hints(id) => write!(f, "`operate` for the hints of {id}"),
             Self::Retain => f.write_str("`retain`"),
             Self::Tls => f.write_str("`tls`"),
             Self::Tidy => f.write_str("`tidy`"),
+            Self::Lives => f.write_str("`lives`"),
             Self::Watch => f.write_str("`watch`"),
         }
     }

@@ -3,12 +3,15 @@
 use serde_json::{Value, json};
 
 use super::context::Context;
-use super::{ExitCode, OK, USAGE, gaps};
+use super::{CheckArgs, ExitCode, OK, USAGE, gaps, security};
 use crate::app;
 use crate::config::Problem;
 use crate::messages::{Lang, Message};
 
-pub(super) fn run(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
+pub(super) fn run(context: &mut Context<'_>, args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    if args.security {
+        return security::run(context);
+    }
     if context.is_json {
         return run_json(context);
     }
@@ -40,7 +43,7 @@ fn run_json(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     Ok(code)
 }
 
-fn to_json(problem: &Problem, lang: Lang) -> Value {
+pub(super) fn to_json(problem: &Problem, lang: Lang) -> Value {
     let place = problem.place.as_ref();
     json!({
         "level": if problem.is_warning() { "warning" } else { "error" },

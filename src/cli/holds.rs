@@ -96,7 +96,8 @@ fn in_words(concern: &Concern, lang: Lang) -> String {
         | Concern::ForeignEnvironment { field }
         | Concern::Ambiguous { field } => visible(field),
         Concern::Conflict { differs, event } => format!("{} ≠ {}", visible(differs), visible(event)),
-        Concern::TooOld => return text,
+        Concern::Unconfirmed { number } if !number.is_empty() => visible(number),
+        Concern::TooOld | Concern::Unconfirmed { .. } => return text,
     };
     format!("{text} [{said}]")
 }

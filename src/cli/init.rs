@@ -29,7 +29,7 @@ const INLINE_PAIRS_MAX: usize = 5;
 /// The file of the operator's token, from the folder of the configuration.
 pub(super) const TOKEN_FILE: &str = "keys/admin_token";
 /// Mode of what is written: keys and tokens are among it.
-const OWNER_ONLY: u32 = 0o600;
+pub(super) const OWNER_ONLY: u32 = 0o600;
 /// Random bytes of a token.
 const TOKEN_BYTES: usize = 32;
 

@@ -57,7 +57,7 @@ pub(super) async fn channels(context: &mut Context<'_>) -> anyhow::Result<ExitCo
 
 /// What is known about each channel's keys, with those that its platform gave to a node with this inbox. An inbox that is
 /// not there yet is not made for it, and one that cannot be read leaves the configured ones.
-async fn key_notes(config: &Config) -> Vec<Vec<KeyNote>> {
+pub(super) async fn key_notes(config: &Config) -> Vec<Vec<KeyNote>> {
     let asks = config.channels.iter().any(|channel| channel.channel.key_source().is_some());
     let inbox = (asks && config.inbox.path.exists()).then(|| app::open_inbox(config).ok()).flatten();
     let now = clock::system()();
@@ -154,6 +154,6 @@ pub(super) fn pick(text: Text, lang: Lang) -> &'static str {
 }
 
 /// The first characters of a fingerprint: enough for a person to compare.
-fn short(fingerprint: Option<&str>) -> &str {
+pub(super) fn short(fingerprint: Option<&str>) -> &str {
     fingerprint.map_or("", |text| text.get(..16).unwrap_or(text))
 }

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use serde_json::{Value, json};
 use tollbell_channels::channel::{Answer, Failure};
 use tollbell_channels::model::{EventKind, Reply, Timestamp};
-use tollbell_channels::platforms::{PLATFORMS, Platform};
+use tollbell_channels::platforms::{PLATFORMS, Platform, presets};
 use tollbell_channels::settings::{Setting, SettingKind};
 use tollbell_channels::simulate::{OtherSide, Story};
 
@@ -56,6 +56,22 @@ pub(super) fn markdown(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     page.push_str(&grid(&heads, &rows, lang));
     page.push_str(&sections);
     context.say(page.trim_end())?;
+    Ok(OK)
+}
+
+/// A platform that is one data file, as a channel that a merchant copies and changes.
+pub(super) fn preset(context: &mut Context<'_>, kind: &str) -> anyhow::Result<ExitCode> {
+    let Some(preset) = presets::by_kind(kind) else {
+        let known = PLATFORMS.iter().map(|platform| platform.kind).filter(|kind| presets::by_kind(kind).is_some());
+        return Err(context.unknown_word(kind, known));
+    };
+    let lang = context.lang;
+    let text = preset.as_channel(|text| pick(text, lang));
+    if context.is_json {
+        context.say_json(&json!({ "kind": kind, "channel": text }))?;
+    } else {
+        context.say(text.trim_end())?;
+    }
     Ok(OK)
 }
 
@@ -138,6 +154,9 @@ fn section(platform: &Platform, known: &Known, lang: Lang) -> String {
         add(text, format_args!("* {}{value}\n", say(key, lang)));
     };
     add(&mut text, format_args!("{}\n\n", pick(platform.name, lang)));
+    if presets::by_kind(platform.kind).is_some() {
+        line(&mut text, "platforms.preset_is", code(&format!("tollbell channels --preset {}", platform.kind)));
+    }
     let events: Vec<String> = known.events.iter().map(|kind| code(kind.as_str())).collect();
     line(&mut text, "platforms.events_are", events.join(", "));
     line(&mut text, "platforms.family_is", code(platform.family));

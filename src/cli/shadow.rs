@@ -14,6 +14,7 @@ use tollbell_channels::model::{AckMatch, AppReply};
 use super::context::{Context, visible};
 use super::{ExitCode, FAILED, OK, ShadowArgs};
 use crate::inbox::NotificationId;
+use crate::inbox::hints::HintSums;
 use crate::inbox::shadow::{ShadowNote, ShadowVerdict};
 use crate::messages::Message;
 
@@ -47,12 +48,37 @@ struct Comparison {
     /// Noted here, not in the log.
     not_logged: u64,
     unreadable_lines: u64,
+    hints: Hinted,
+}
+
+/// Requests that prove nothing and name something: neither side can believe them, and whoever is to decide asks the
+/// platform. So what counts is whether the answers come.
+#[derive(Debug, Default)]
+struct Hinted {
+    /// Accepted by the application.
+    accepted: u64,
+    /// Refused by it.
+    refused: u64,
+    /// What asking came to.
+    sums: HintSums,
 }
 
 impl Comparison {
     /// Nothing stands against switching.
     fn is_good(&self) -> bool {
-        self.only_app_accepted.is_empty() && self.not_seen.is_empty() && self.both_accepted > 0
+        self.only_app_accepted.is_empty()
+            && self.not_seen.is_empty()
+            && self.hints.sums.unanswered == 0
+            // Strangers invent numbers. What the platform or a known sender named exists, unless we ask in another account
+            // or environment than theirs.
+            && self.hints.sums.unknown_proven == 0
+            && (self.hints.accepted == 0 || self.hints.sums.told > 0)
+            && self.shows_something()
+    }
+
+    /// Something was accepted on both sides, and where that was a hint, the platform told what it was about.
+    fn shows_something(&self) -> bool {
+        self.both_accepted > 0 || (self.hints.accepted > 0 && self.hints.sums.told > 0)
     }
 }
 
@@ -66,7 +92,9 @@ pub(super) async fn run(context: &mut Context<'_>, args: &ShadowArgs) -> anyhow:
     let notes = notes.with_context(|| context.text(&Message::new("doing.read_inbox")))?;
     let (answered, unreadable_lines) = read_log(&args.log)
         .with_context(|| context.text(&Message::new("doing.read_log").with("path", args.log.display())))?;
-    let comparison = Comparison { unreadable_lines, ..compare(&notes, answered, &*channel.channel) };
+    let mut comparison = Comparison { unreadable_lines, ..compare(&notes, answered, &*channel.channel) };
+    let sums = inbox.hint_sums(&args.channel).await;
+    comparison.hints.sums = sums.with_context(|| context.text(&Message::new("doing.read_inbox")))?;
     if context.is_json {
         context.say_json(&to_json(&comparison))?;
     } else {
@@ -156,6 +184,8 @@ fn compare(notes: &[ShadowNote], answered: Vec<Answered>, channel: &dyn Channel)
                 found.only_app_accepted.push((line.request, line.at, reason.clone()));
             }
             ShadowVerdict::Refused(_) => found.both_refused += 1,
+            ShadowVerdict::Hinted if is_accepted => found.hints.accepted += 1,
+            ShadowVerdict::Hinted => found.hints.refused += 1,
         }
     }
     for (id, times) in refused {
@@ -183,15 +213,21 @@ fn tell(context: &mut Context<'_>, found: &Comparison) -> anyhow::Result<()> {
     for (request, at) in found.not_seen.iter().take(LISTED_MAX) {
         context.say(&format!("  {}  {}", visible(request), visible(at)))?;
     }
+    let Hinted { accepted, refused, sums } = found.hints;
+    if accepted + refused > 0 {
+        context.tell(&Message::new("shadow.hints").with("accepted", accepted).with("refused", refused))?;
+        let asked = Message::new("shadow.asked").with("told", sums.told).with("unanswered", sums.unanswered);
+        context.tell(&asked.with("unknown", sums.unknown).with("proven", sums.unknown_proven))?;
+    }
     if found.not_logged > 0 {
         context.tell(&Message::new("shadow.not_logged").with("count", found.not_logged))?;
     }
     if found.unreadable_lines > 0 {
         context.tell(&Message::new("shadow.unreadable").with("count", found.unreadable_lines))?;
     }
-    let verdict = match (found.is_good(), found.both_accepted) {
+    let verdict = match (found.is_good(), found.shows_something()) {
         (true, _) => "shadow.good",
-        (false, 0) => "shadow.nothing",
+        (false, false) if sums.unanswered == 0 && sums.unknown == 0 => "shadow.nothing",
         (false, _) => "shadow.not_yet",
     };
     context.tell(&Message::new(verdict))
@@ -209,6 +245,14 @@ fn to_json(found: &Comparison) -> Value {
         }).collect::<Vec<_>>(),
         "not_seen": found.not_seen.iter().map(|(request, at)| json!({ "request": request, "at": at })).collect::<Vec<_>>(),
         "not_logged": found.not_logged,
+        "hints": {
+            "accepted": found.hints.accepted,
+            "refused": found.hints.refused,
+            "told": found.hints.sums.told,
+            "unanswered": found.hints.sums.unanswered,
+            "unknown": found.hints.sums.unknown,
+            "unknown_of_known_senders": found.hints.sums.unknown_proven,
+        },
         "unreadable_lines": found.unreadable_lines,
         "ready_to_switch": found.is_good(),
     })
@@ -216,7 +260,80 @@ fn to_json(found: &Comparison) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tollbell_channels::channel::{Hint, HintNumber};
+    use tollbell_channels::signature::hmac::{HmacHash, HmacKey};
+
     use super::*;
+    use crate::inbox::Admin as _;
+    use crate::inbox::hints::{Ground, HintClaim, HintClaimed, HintEnd, Hints as _, Learned, Told};
+    use crate::inbox::sqlite::{Options, SqliteInbox};
+
+    #[test]
+    fn hints_speak_for_the_switch_only_by_what_the_platform_told() {
+        let with =
+            |sums: HintSums| Comparison { hints: Hinted { accepted: 3, refused: 0, sums }, ..Comparison::default() };
+        let of = |told, unanswered| with(HintSums { told, unanswered, ..HintSums::default() });
+        let unknown = |unknown, unknown_proven| with(HintSums { told: 1, unanswered: 0, unknown, unknown_proven });
+        assert!(unknown(100, 0).is_good(), "strangers invent numbers");
+        assert!(!unknown(1, 1).is_good(), "the platform does not know what it named itself");
+        let beside = Comparison { both_accepted: 1, ..of(0, 0) };
+        assert!(!beside.is_good(), "what is signed says nothing about what is asked");
+        assert!(of(1, 0).is_good());
+        assert!(!of(0, 0).is_good(), "nobody knows yet whether asking works");
+        assert!(!of(1, 1).is_good(), "a question has no answer");
+    }
+
+    /// A hint whose sender knows the channel's secret.
+    fn vouched(text: &str) -> Hint {
+        let key = HmacKey::new(b"secret", HmacHash::Sha256, "key");
+        let verified = key.verify_any(b"m", &[key.sign(b"m").as_slice()], "plain").unwrap();
+        Hint::from_platform(HintNumber::new(text).unwrap(), &verified)
+    }
+
+    #[tokio::test]
+    async fn numbers_that_the_platform_does_not_know_are_counted_however_many_there_are() {
+        let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap();
+        let now = crate::clock::system()();
+        let inbox = SqliteInbox::open(folder.path().join("inbox.db"), Options::new(crate::clock::system())).unwrap();
+        let source = |index: u8| Some(std::net::IpAddr::from([10, index, 0, 1]));
+        for index in 0..20_u8 {
+            let invented = Hint::from_anybody(HintNumber::new(&format!("x{index}")).unwrap());
+            let hint = if index == 0 { vouched("real") } else { invented };
+            let told = Told { channel: "pay".to_owned(), hint, source: source(index), at: now, gap: Duration::ZERO };
+            inbox.note_hint(told).await.unwrap();
+        }
+        let mut ended = 0;
+        loop {
+            let claim = HintClaim {
+                channel: "pay".to_owned(),
+                grounds: Ground::ALL.to_vec(),
+                now,
+                lease: Duration::from_secs(20),
+                takes_over: false,
+            };
+            let HintClaimed::Leased(leased) = inbox.claim_hint(claim).await.unwrap() else { break };
+            let end = HintEnd {
+                channel: "pay".to_owned(),
+                number: leased.number,
+                token: leased.token,
+                now,
+                gap: Duration::ZERO,
+                learned: Learned::Unknown,
+                outcome: "unknown",
+                again: None,
+                if_late: None,
+            };
+            inbox.end_hint(end).await.unwrap();
+            ended += 1;
+        }
+        let sums = inbox.hint_sums("pay").await.unwrap();
+        assert_eq!((ended, sums.unknown, sums.unknown_proven), (20, 20, 1), "{sums:?}");
+        assert_eq!((sums.told, sums.unanswered), (0, 0));
+        assert_eq!(inbox.hint_sums("other").await.unwrap(), HintSums::default());
+        inbox.close().await;
+    }
 
     #[test]
     fn the_framing_of_one_chunk_is_taken_off() {

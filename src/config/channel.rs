@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tollbell_channels::channel::Channel;
+use tollbell_channels::lifetimes::Lifetimes;
 use tollbell_channels::model::Environment;
 use tollbell_channels::platforms::Platform;
 use tollbell_channels::settings::Settings;
@@ -12,7 +13,7 @@ use tollbell_channels::succession::Succession;
 
 use super::network::AllowConfig;
 use super::reader::{Section, nearest};
-use super::{AckConfig, Catalogue, ResignConfig, former, read_id, settings};
+use super::{AckConfig, AsksConfig, Catalogue, ResignConfig, former, read_id, settings};
 use crate::messages::Message;
 
 /// A configured channel, built.
@@ -34,6 +35,8 @@ pub struct ChannelConfig {
     pub allow: AllowConfig,
     /// `ack`: when the platform hears "success". Default `stored`.
     pub ack: AckConfig,
+    /// `proven` and `unproven`: what the platform is asked beyond what its protocol needs. Default nothing.
+    pub asks: AsksConfig,
     /// `resign_key`: the gateway's own key, for targets with `signature = "resigned"`.
     pub resign: ResignConfig,
     /// The channel itself.
@@ -85,8 +88,9 @@ impl ChannelConfig {
         let platform = platform?;
         let allow = allow.with_published(&section, platform);
         let resolved = settings::resolve(&section, platform.settings, environment, folder, catalogue.variable);
-        let built = match (platform.build)(&resolved) {
-            Ok(channel) => Some(Arc::from(channel)),
+        let resolved = settings::marks::read(&section, platform.settings, resolved);
+        let built = match Lifetimes::build(platform.build, &resolved) {
+            Ok(channel) => Some(channel),
             Err(error) => {
                 settings::report(&section, platform.settings, &error);
                 None
@@ -94,6 +98,7 @@ impl ChannelConfig {
         };
         let former = former::read(&section, platform, &resolved, environment, folder, catalogue);
         let built = built.map(|current| Succession::of(current, former));
+        let asks = AsksConfig::read(&section, built.as_deref(), ack.as_ref());
         let resign = ResignConfig::read(&section, built.as_ref(), folder, catalogue);
         section.finish();
         Some(Self {
@@ -105,6 +110,7 @@ impl ChannelConfig {
             is_shadow,
             allow,
             ack: ack?,
+            asks,
             resign,
             channel: built?,
             settings: resolved,

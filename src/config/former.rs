@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use tollbell_channels::lifetimes::Lifetimes;
 use tollbell_channels::model::{Environment, Timestamp};
 use tollbell_channels::platforms::Platform;
 use tollbell_channels::settings::Settings;
@@ -43,11 +44,12 @@ fn read_one(
         section.problem("until", Message::new("config.bad_until"));
     }
     let then = settings::resolve_some(&section, platform.settings, environment, folder, catalogue.variable);
+    let then = settings::marks::read(&section, platform.settings, then);
     if then.is_empty() {
         section.problem("until", Message::new("config.former_nothing"));
     }
-    let built = match (platform.build)(&now.clone().overlaid(&then)) {
-        Ok(channel) => Some(channel.into()),
+    let built = match Lifetimes::build(platform.build, &now.clone().overlaid(&then)) {
+        Ok(channel) => Some(channel),
         Err(error) => {
             settings::report(&section, platform.settings, &error);
             None

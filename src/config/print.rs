@@ -41,8 +41,8 @@ pub struct Prints {
 
 /// Tables that stand in any number and are told apart by their id, or by their place.
 const REPEATED: &[&str] = &["channel", "target", "route"];
-/// Endings of settings that name files, and of those that name systemd credentials.
-const FILE_ENDINGS: &[&str] = &["_file", "_files"];
+/// Endings of settings that name files, and of those that name systemd credentials. A file in a list may be a table.
+const FILE_ENDINGS: &[&str] = &["_file", "_files", "_files.file"];
 const CREDENTIAL_ENDING: &str = "_credential";
 /// Bytes of a key file that the digest covers at most; a larger one is refused as a key.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -251,6 +251,20 @@ mod tests {
         for other in ["x = [\"a\", \"bc\"]", "x = [\"abc\"]", "x = \"abc\"", "x = [[\"ab\"], \"c\"]"] {
             assert_ne!(one, prints(folder.path(), &format!("[a]\n{other}\n")), "{other}");
         }
+    }
+
+    #[test]
+    fn a_file_with_an_end_is_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let text =
+            "[[channel]]\nid = \"x\"\nkeys_files = [\"one\", { file = \"two\", until = \"2026-12-31T00:00:00Z\" }]\n";
+        fs::write(folder.path().join("tollbell.toml"), text).unwrap();
+        let named = named_files(&[folder.path().join("tollbell.toml")], folder.path(), &|_| None);
+        assert_eq!(named, [folder.path().join("one"), folder.path().join("two")]);
+        let before = prints(folder.path(), text);
+        fs::write(folder.path().join("two"), "").unwrap();
+        assert_ne!(before, prints(folder.path(), text));
+        assert_ne!(before, prints(folder.path(), &text.replace("12-31", "12-30")));
     }
 
     #[test]

@@ -41,6 +41,14 @@ pub struct Place {
 }
 
 impl Place {
+    /// Where a byte stands in a text, without any of the text.
+    pub(super) fn bare(text: &str, at: usize) -> Self {
+        let before = text.get(..at).unwrap_or(text);
+        let start = before.rfind('\n').map_or(0, |n| n + 1);
+        let line = before.matches('\n').count() + 1;
+        Self { line, column: before[start..].chars().count() + 1, text: String::new(), indent: String::new() }
+    }
+
     /// Adds a piece of the source; the mark stands at `mark` of the source.
     fn push(&mut self, source: &str, piece: Range<usize>, mark: usize) {
         if piece.contains(&mark) || piece.end == mark {
@@ -59,6 +67,15 @@ impl Problem {
     /// A mistake that a part of the program found that knows more than the file.
     pub fn mistake(file: &Path, key: &str, message: Message) -> Self {
         Self { is_warning: false, ..Self::warning(file, key, message) }
+    }
+
+    /// The same at a place of a file, of which nothing is shown but the place.
+    #[must_use]
+    pub fn at(self, place: Option<(PathBuf, Place)>) -> Self {
+        match place {
+            Some((file, place)) => Self { file, place: Some(place), ..self },
+            None => self,
+        }
     }
 
     /// Whether the configuration works in spite of it.

@@ -1,6 +1,7 @@
 //! Settings that platforms and targets describe themselves: read by their descriptions, with key material
 //! taken from where the file says it is.
 
+pub(super) mod marks;
 mod tree;
 
 use std::fs;
@@ -60,9 +61,13 @@ pub(super) fn resolve_some(
             }
         }
         let value = match setting.kind {
-            SettingKind::SecretFiles => secret_files(section, name, folder).map(SettingValue::Keys),
-            SettingKind::Tree { secrets } => {
-                tree::read(section, name, secrets, folder, variable).map(SettingValue::Tree)
+            SettingKind::SecretFiles => {
+                settings = marks::files(section, name, folder, settings);
+                None
+            }
+            SettingKind::Tree { secrets, publics } => {
+                let material = tree::Material { secrets, publics };
+                tree::read(section, name, material, folder, variable).map(SettingValue::Tree)
             }
             SettingKind::Text => section.text(name).map(SettingValue::Text),
             SettingKind::Address => {
@@ -138,20 +143,6 @@ pub(super) fn report(section: &Section<'_>, described: &[Setting], error: &Setti
     section.problem(&key, message);
 }
 
-/// Reads a list of files with key material; a problem with one of them is one with the list.
-fn secret_files(section: &Section<'_>, name: &str, folder: &Path) -> Option<Vec<Zeroizing<Vec<u8>>>> {
-    section.keep_secret(name);
-    let mut keys = Vec::new();
-    for file in section.texts(name)? {
-        match read_key_file(folder, &file, true) {
-            Ok(bytes) if bytes.trim_ascii().is_empty() => section.problem(name, Message::new("config.empty_key")),
-            Ok(bytes) => keys.push(bytes),
-            Err(message) => section.problem(name, message),
-        }
-    }
-    (!section.has_reported(name)).then_some(keys)
-}
-
 /// The keys under which key material of this name may be given.
 pub(super) fn ways(name: &str) -> Vec<String> {
     WAYS.iter().map(|way| format!("{name}{way}")).collect()
@@ -191,7 +182,14 @@ pub(super) fn key(
             None => Err(Message::new("config.no_variable")),
         },
         _ => match variable(CREDENTIALS) {
-            Some(credentials) if is_plain_name(&value) => read_key_file(Path::new(&credentials), &value, false),
+            Some(credentials) if is_plain_name(&value) => {
+                let folder = Path::new(&credentials);
+                if let Some(mode) = world_readable(&folder.join(&*value)).filter(|_| is_secret) {
+                    let message = Message::new("config.key_readable").with("name", name);
+                    section.warning(&key, message.with("mode", format!("{mode:o}")));
+                }
+                read_key_file(folder, &value, false)
+            }
             Some(_) => Err(Message::new("config.bad_credential")),
             None => Err(Message::new("config.no_credentials").with("variable", CREDENTIALS)),
         },
@@ -207,6 +205,16 @@ pub(super) fn key(
             None
         }
     }
+}
+
+/// The mode of a file that everybody on the machine can read: it and its folder are open to all. The group counts not:
+/// who manages credentials gives the service its right by an access list, which shows as the group's.
+fn world_readable(path: &Path) -> Option<u32> {
+    const READ: u32 = 0o004;
+    const PASS: u32 = 0o001;
+    let mode = |path: &Path| Some(fs::metadata(path).ok()?.permissions().mode() & 0o777);
+    let is_reached = mode(path.parent()?)? & PASS != 0;
+    mode(path).filter(|mode| is_reached && mode & READ != 0)
 }
 
 fn is_plain_name(name: &str) -> bool {

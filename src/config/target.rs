@@ -10,7 +10,7 @@ use tollbell_channels::settings::Settings;
 use super::channel::read_kind;
 use super::deliver::ladder;
 use super::reader::Section;
-use super::{Catalogue, SignatureConfig, read_id, settings};
+use super::{Carries, Catalogue, SignatureConfig, read_id, settings};
 
 /// A configured target. The target itself is built by the program from the settings.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct TargetConfig {
     pub ladder: Option<Vec<Duration>>,
     /// `signature`: whose signature raw deliveries carry. Default `original`.
     pub signature: SignatureConfig,
+    /// What it is brought.
+    pub carries: Carries,
     /// The kind's own settings.
     pub settings: Settings,
 }
@@ -47,9 +49,10 @@ impl TargetConfig {
         if let Err(error) = &built {
             settings::report(&section, described, error);
         }
-        let signature = built.as_ref().map(|carries| signature.fitting(&section, *carries));
+        let carries = built.as_ref().ok().copied();
+        let signature = carries.map(|carries| signature.fitting(&section, carries));
         section.finish();
-        let signature = signature.ok()?;
-        Some(Self { id: id?, kind, accept_sandbox, retired, ladder, signature, settings })
+        let (signature, carries) = (signature?, carries?);
+        Some(Self { id: id?, kind, accept_sandbox, retired, ladder, signature, carries, settings })
     }
 }

@@ -73,6 +73,7 @@ impl World {
             chance: Arc::new(|| 0.0),
             ack_of: Arc::new(|_, reply, _| AckMatch::of_word(reply.body, b"success")),
             fields_of: Arc::new(|_, _| Vec::new()),
+            callback_of: Arc::new(|_, _| None),
             signatures: Arc::new(Unsigned),
             scan: Duration::from_millis(50),
         };

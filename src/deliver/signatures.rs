@@ -78,7 +78,7 @@ pub(super) mod tests {
     use tollbell_channels::model::Environment;
 
     use super::*;
-    use crate::inbox::{DeliveryId, LeaseToken, NotificationId};
+    use crate::inbox::{DeliveryId, LeaseToken, NotificationId, Way};
 
     pub(in crate::deliver) fn leased(is_raw: bool) -> Leased {
         Leased {
@@ -94,6 +94,7 @@ pub(super) mod tests {
             merchant: "default".into(),
             environment: Environment::Live,
             events: Vec::new(),
+            way: Way::Callback,
             request: Some(RawRequest {
                 method: Method::POST,
                 path: "/".to_owned(),

@@ -1,6 +1,8 @@
 //! What every inbox must do, written against its traits alone, so that each implementation runs the same
 //! suite: it implements [`Keeper`] and calls [`conformance_suite`].
 
+mod confirmed;
+mod hints;
 pub(crate) mod histories;
 mod house;
 pub(crate) mod interleavings;
@@ -10,7 +12,10 @@ mod shadow;
 mod standby;
 mod superseded;
 
+pub(crate) use self::confirmed::*;
+pub(crate) use self::hints::*;
 pub(crate) use self::house::*;
+pub(crate) use self::keys::*;
 pub(crate) use self::settled::*;
 pub(crate) use self::shadow::*;
 pub(crate) use self::standby::*;
@@ -25,8 +30,6 @@ use tollbell_channels::model::{
     Amount, Concern, Currency, Environment, EventKind, Fact, Identity, Money, Notification, RawRequest, Scope, Series,
     Timestamp,
 };
-
-pub(crate) use keys::platform_keys_come_back_and_are_replaced;
 
 use super::*;
 
@@ -255,6 +258,7 @@ macro_rules! conformance_suite {
             events_of_one_message_are_decided_one_by_one
             a_delivery_is_released_alone
             a_hold_without_deliveries_ends_too
+            under_a_number_that_tells_one_thing_another_is_held
             a_refusal_is_kept_with_its_request
             the_same_bytes_are_one_rejection
             a_network_has_its_share_and_the_rest_is_counted
@@ -273,6 +277,44 @@ macro_rules! conformance_suite {
             in_shadow_nothing_goes_out_until_it_is_told_again
             notes_of_shadow_come_back_in_their_order
             a_lease_outlives_a_jump_of_the_clock
+            a_hint_is_one_row_and_one_question
+            a_number_that_is_named_again_waits_longer_each_time
+            what_is_named_while_it_is_asked_is_asked_once_more
+            what_is_always_named_while_it_is_asked_waits_longer_each_time
+            what_becomes_due_sooner_wakes_who_asks
+            what_the_platform_does_not_know_is_not_asked_again_for_a_while
+            a_failed_question_stays_open
+            a_network_fills_no_more_than_its_places
+            networks_take_turns_and_proven_ground_goes_first
+            a_flood_from_everywhere_leaves_room_for_who_proved_something
+            what_was_answered_is_forgotten_and_what_is_open_is_not
+            a_clock_that_is_set_back_delays_no_question_for_ever
+            success_always_has_a_question_behind_it
+            what_is_named_while_the_platform_does_not_know_it_is_asked_again
+            what_is_named_again_does_not_wait_for_a_late_look
+            a_number_stands_on_the_best_ground_of_all_who_named_it
+            known_numbers_that_strangers_name_take_their_places
+            a_new_credential_is_tried_at_once
+            a_clock_that_is_set_back_makes_hints_due
+            a_jump_of_the_clock_forgets_nothing_at_one_look
+            what_strangers_named_in_vain_gives_its_place_back
+            what_is_owed_is_neither_answered_nor_invented
+            what_waits_is_what_was_asked_in_vain
+            what_does_not_prove_itself_goes_last_and_earns_nothing
+            what_waits_for_the_platform_goes_out_when_it_says_the_same
+            what_the_platform_says_otherwise_stays_held
+            a_success_ends_what_waited_before_it
+            what_is_confirmed_late_is_not_told_after_the_success
+            an_answer_that_is_held_itself_confirms_nothing
+            what_is_known_needs_no_second_confirmation
+            what_the_answer_does_not_say_is_not_confirmed
+            what_is_forged_swallows_nothing_genuine
+            one_payment_of_two_messages_is_confirmed_once
+            every_message_about_what_waits_is_asked_about
+            what_a_person_released_is_known
+            what_a_person_discarded_swallows_nothing_genuine
+            whoever_says_much_of_one_payment_is_not_looked_at_for_ever
+            an_answer_that_is_late_is_not_the_last
         }
     };
     (@tests $keeper:expr; $($name:ident)*) => {$(
@@ -618,30 +660,6 @@ pub(crate) async fn a_lease_that_ran_out_is_taken_over(keeper: &dyn Keeper) {
     let outcomes: Vec<_> = attempts.iter().map(|attempt| (attempt.number, attempt.outcome.as_str())).collect();
     assert_eq!(outcomes, [(1, "interrupted"), (2, "delivered"), (3, "delivered")]);
     assert_eq!(world.inbox().next_due("shop").await.unwrap(), None);
-}
-
-pub(crate) async fn held_things_stay(keeper: &dyn Keeper) {
-    let world = World(keeper);
-    let mut held = letter(keeper.now(), "N1", vec![payment("P1", 1000)], &[event_target("shop")]);
-    held.notification.concerns = vec![Concern::ForeignPayee { payee: "stranger".to_owned() }];
-    let stored = keeper.store(held.clone()).await.unwrap();
-    let Stored::New { id, is_held: true, .. } = stored else { panic!("{stored:?}") };
-    assert!(matches!(keeper.store(held.clone()).await.unwrap(), Stored::Repeated { is_held: true, .. }));
-    assert_eq!(world.replay(ReplayWhat::Notification(id)).await, 0);
-    assert_eq!(world.states(id).await, [DeliveryState::Held]);
-    let (refund, _) = world.store("N2", vec![refund("R1", "P1", 10)]).await;
-    assert_eq!(world.states(refund).await, [DeliveryState::Waiting]);
-    let backlog = world.inbox().backlog().await.unwrap();
-    assert_eq!((backlog[0].held, backlog[0].open, backlog[0].dead), (1, 0, 0));
-}
-
-pub(crate) async fn old_captures_are_held(keeper: &dyn Keeper) {
-    let mut old = letter(keeper.now(), "N1", vec![payment("P1", 1000)], &[event_target("shop")]);
-    old.notification.sent_at = Some("2001-01-01T00:00:00Z".parse().unwrap());
-    let id = keeper.store(old).await.unwrap().notification();
-    let record = keeper.inbox().notification(id).await.unwrap();
-    assert_eq!(record.concerns, [Concern::TooOld]);
-    assert_eq!(World(keeper).states(id).await, [DeliveryState::Held]);
 }
 
 pub(crate) async fn dead_ones_are_replayed_with_fresh_tries(keeper: &dyn Keeper) {

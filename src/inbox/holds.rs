@@ -57,6 +57,13 @@ pub enum HoldWhat {
     Delivery(DeliveryId),
 }
 
+/// Who ended a hold, where the platform's own answer did.
+pub const BY_PLATFORM: &str = "platform";
+
+/// Events of unconfirmed messages under one name that are looked at, the latest first: a payment has a handful, and who knows
+/// the channel's secret must not make each store slower by inventing more. Those behind them wait for a person.
+pub const CLAIMS_MAX: u32 = 64;
+
 /// How a hold ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -155,7 +155,7 @@ mod tests {
             ("x-acme-token", "k"),
             ("x-client-secret", "k"),
             ("wechatpay-signature", "sig"),
-            ("stripe-signature", "v1=x"),
+            ("acme-signature", "v1=x"),
         ] {
             headers.append(name, HeaderValue::from_static(value));
         }
@@ -167,7 +167,7 @@ mod tests {
             assert_eq!(headers[name], MARK, "{name}");
         }
         assert_eq!(headers["wechatpay-signature"], "sig");
-        assert_eq!(headers["stripe-signature"], "v1=x");
+        assert_eq!(headers["acme-signature"], "v1=x");
         headers.clear();
         assert!(!redact_headers(&mut headers));
     }

@@ -29,6 +29,8 @@ pub struct ShadowNote {
 pub enum ShadowVerdict {
     /// Genuine: stored as this notification, or a repetition of it.
     Genuine(NotificationId),
+    /// It proves nothing and names something, about which the platform was asked or is going to be.
+    Hinted,
     /// Refused for this reason.
     Refused(String),
 }

@@ -7,13 +7,16 @@
 
 mod admin;
 mod audit;
+mod confirmed;
 mod facts;
 mod fault;
 mod files;
 mod gaps;
+mod hints;
 mod holds;
 mod house;
 mod intake;
+mod key_uses;
 mod platform_keys;
 mod queue;
 mod readers;
@@ -29,6 +32,7 @@ mod standby;
 mod superseded;
 #[cfg(test)]
 mod tests;
+mod unconfirmed;
 mod waits;
 mod work;
 mod writer;

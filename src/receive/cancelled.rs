@@ -1,6 +1,8 @@
 //! Callbacks whose client goes away at each await of their reply, and connections that end at each of theirs: what a
 //! platform was told is stored, its repetition gives success and the same event, and no place is lost.
 
+mod asking;
+
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,7 +11,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tollbell_channels::channel::{Channel, HttpAnswer, HttpAsk, KeyNote, Likeness};
+use tollbell_channels::channel::{Channel, HttpAnswer, HttpAsk, KeyNote, Likeness, Verdict};
 use tollbell_channels::model::{AckMatch, AppReply, Environment};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
 use tollbell_channels::settings::Settings;
@@ -20,9 +22,11 @@ use super::guard::Rules;
 use super::listener::{self, Limits, Places};
 use super::*;
 use crate::cancelled::{at_every_await, polled};
+use crate::inbox::hints::HintFilter;
 use crate::inbox::sqlite::{Options, SqliteInbox};
 use crate::inbox::{
-    Admin as _, AttemptRecord, Claim, EventFilter, EventId, Finish, Next, RoutedTarget, Search as _, Work as _,
+    Admin as _, AttemptRecord, Claim, EventFilter, EventId, Finish, Hints as _, Next, RoutedTarget, Search as _,
+    Work as _,
 };
 use crate::keys::{self, Fetch, FetchError};
 use crate::stop::{Stopper, stop_pair};
@@ -77,7 +81,27 @@ impl World {
             }
             None => side.settings(),
         };
-        let channel: Arc<dyn Channel> = Arc::from((platform.build)(&settings).unwrap());
+        Self::with_door(platform, side, office, &settings, |door| door.with_ack(ack)).await
+    }
+
+    async fn with_door(
+        platform: &Platform,
+        side: Arc<dyn OtherSide>,
+        office: Option<Arc<dyn KeyOffice>>,
+        settings: &Settings,
+        made: impl FnOnce(Door) -> Door,
+    ) -> Self {
+        let channel: Arc<dyn Channel> = Arc::from((platform.build)(settings).unwrap());
+        Self::with_channel(platform, side, office, channel, made).await
+    }
+
+    async fn with_channel(
+        platform: &Platform,
+        side: Arc<dyn OtherSide>,
+        office: Option<Arc<dyn KeyOffice>>,
+        channel: Arc<dyn Channel>,
+        made: impl FnOnce(Door) -> Door,
+    ) -> Self {
         let office = Arc::new(Office { office, asked: AtomicUsize::new(0) });
         let folder = tempfile::tempdir().unwrap();
         let inbox = SqliteInbox::open(folder.path().join("inbox.db"), Options::new(Arc::new(at))).unwrap();
@@ -93,7 +117,8 @@ impl World {
         };
         let keeper = keys::open([("pay".into(), channel)], &parts).await.remove(0);
         let to_shop = |_| vec![RoutedTarget { target: "shop".into(), is_raw: true }];
-        let door = Door::new("pay".into(), "default".into(), platform.kind, keeper, Vec::new(), to_shop).with_ack(ack);
+        let door = Door::new("pay".into(), "default".into(), platform.kind, keeper, Vec::new(), to_shop);
+        let door = made(door);
         let rules = Rules {
             trusted_proxies: Vec::new(),
             exempt: vec!["127.0.0.1/32".parse().unwrap()],
@@ -137,8 +162,30 @@ impl World {
         self.inbox.events(filter).await.unwrap().iter().map(|event| event.id).collect()
     }
 
+    /// The number that a callback only names, where it proves nothing: the platform is asked about it.
+    fn named(&self, request: &RawRequest) -> Option<String> {
+        match self.receiver.doors.get(0).unwrap().channel().verify(request, at()) {
+            Verdict::Hint(hint) => Some(hint.number().as_str().to_owned()),
+            _ => None,
+        }
+    }
+
+    /// How often what a callback says is kept: as its order's event, or as a question about its number.
+    async fn kept(&self, order_no: &str, request: &RawRequest) -> usize {
+        let Some(number) = self.named(request) else { return self.events(order_no).await.len() };
+        assert!(self.inbox.answers().await);
+        let filter = HintFilter { number: Some(number), limit: 10, ..HintFilter::default() };
+        self.inbox.hints(filter).await.unwrap().len()
+    }
+
     /// The callback comes again, whole: success, and the same event as before, if there was one.
     async fn repeated(&self, order_no: &str, request: RawRequest) {
+        if self.named(&request).is_some() {
+            let answered = self.receiver.receive(request.clone(), Entrance::Channel(0)).await;
+            assert_eq!(answered.cause, Cause::Hinted);
+            assert_eq!(self.kept(order_no, &request).await, 1, "one question");
+            return;
+        }
         let before = self.events(order_no).await;
         let answered = self.receiver.receive(request, Entrance::Channel(0)).await;
         assert!(matches!(answered.cause, Cause::Stored | Cause::Repeated), "{:?}", answered.cause);
@@ -159,10 +206,11 @@ async fn a_callback_is_stored_whole_or_not_at_all_whenever_its_client_goes() {
             let request = world.callback(&order_no);
             let answered = polled(world.receiver.receive(request.clone(), Entrance::Channel(0)), polls, way).await;
             if let Some(answered) = &answered {
-                assert_eq!(answered.cause, Cause::Stored, "{}", platform.kind);
+                let cause = if world.named(&request).is_some() { Cause::Hinted } else { Cause::Stored };
+                assert_eq!(answered.cause, cause, "{}", platform.kind);
             }
             // It had been proven before its first await, so that it is stored although nobody hears of it.
-            assert_eq!(world.events(&order_no).await.len(), 1, "{}", platform.kind);
+            assert_eq!(world.kept(&order_no, &request).await, 1, "{}", platform.kind);
             world.repeated(&order_no, request).await;
             answered.is_some()
         })

@@ -11,7 +11,7 @@ use super::Ack;
 use super::sources::Allow;
 use crate::inbox::RoutedTarget;
 use crate::keys::Keeper;
-use crate::telemetry::{ChannelMetrics, Metrics};
+use crate::telemetry::{ChannelMetrics, KeyCounters, Metrics};
 
 /// A channel with all that receiving needs.
 pub struct Door {
@@ -31,10 +31,13 @@ pub struct Door {
     pub allow: Allow,
     /// When the platform hears "success".
     pub ack: Ack,
+    /// What is asked of the platform beyond what its protocol needs.
+    pub asks: Asks,
     /// What signs its requests afresh for targets that ask for it.
     pub resigner: Option<Arc<dyn Resigner>>,
     routes: HashMap<EventKind, Vec<RoutedTarget>>,
     counts: OnceLock<ChannelMetrics>,
+    pub(super) key_counts: KeyCounters,
 }
 
 impl Door {
@@ -57,9 +60,11 @@ impl Door {
             is_shadow: false,
             allow: Allow::Everyone,
             ack: Ack::default(),
+            asks: Asks::default(),
             resigner: None,
             routes,
             counts: OnceLock::new(),
+            key_counts: KeyCounters::default(),
         }
     }
 
@@ -91,6 +96,12 @@ impl Door {
         Self { ack, ..self }
     }
 
+    /// The same door, asking more.
+    #[must_use]
+    pub fn asking(self, asks: Asks) -> Self {
+        Self { asks, ..self }
+    }
+
     /// The same door with a key of the gateway's own.
     #[must_use]
     pub fn with_resigner(self, resigner: Option<Arc<dyn Resigner>>) -> Self {
@@ -101,6 +112,15 @@ impl Door {
     pub fn routes(&self, kind: EventKind) -> &[RoutedTarget] {
         self.routes.get(&kind).map_or(&[], Vec::as_slice)
     }
+}
+
+/// What a channel asks its platform about, beyond what its protocol needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asks {
+    /// Proven messages: nothing of them is told before the platform has confirmed it.
+    pub about_proven: bool,
+    /// Messages that should prove themselves and do not. They stay refused; what they name is asked about.
+    pub about_unproven: bool,
 }
 
 /// Every door, found by id or path.

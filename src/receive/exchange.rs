@@ -121,7 +121,8 @@ async fn exchange(
     raw.received_at = (receiver.clock)();
     let answered = receiver.receive(raw, entrance).await;
     drop(room);
-    let is_genuine = !matches!(answered.cause, Cause::Refused | Cause::Undecryptable | Cause::KeyUnavailable);
+    let is_genuine =
+        !matches!(answered.cause, Cause::Refused | Cause::Undecryptable | Cause::KeyUnavailable | Cause::Challenged);
     let done = when_written(&answered, receiver);
     let mut outgoing = Outgoing::last(answered.reply);
     outgoing.is_last = !is_genuine || answered.is_limited || is_chunked;

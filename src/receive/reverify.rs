@@ -8,7 +8,7 @@ use tollbell_channels::channel::{Rejection, Verdict, quote};
 use tollbell_channels::model::RawRequest;
 use tracing::{info, warn};
 
-use super::{Door, Receiver, arrival};
+use super::{Door, Receiver, arrival, hinted};
 use crate::inbox::rejections::RejectedRequest;
 use crate::inbox::{Error, NotificationId, RejectionId, Stored};
 use crate::telemetry::ByChannel;
@@ -84,11 +84,22 @@ impl Receiver {
             Verdict::Genuine(proven) => proven,
             Verdict::Refused(rejection) => return refused(rejection),
             Verdict::NeedsKey(needed) => return refused(Rejection::UnknownKey { serial: quote(&needed.serial) }),
+            // It proves nothing, then as now: who sent it sends it again, or the platform is asked another way.
             Verdict::Hint(_) => return refused(Rejection::Signature),
         };
+        let (proven, question) = hinted::to_confirm(&door, &door.channel(), proven, &request);
         let arrival = arrival(&door, proven, request);
         let by_channel = ByChannel { channel: door.id.clone() };
-        match self.inbox.store_reverified(arrival, id, by).await? {
+        // Before it is stored, because nobody sends it again: a question too many does no harm, and one that is missing would
+        // leave it held.
+        if let Some(question) = question {
+            let asked = self.note_question(&door, question, (self.clock)()).await;
+            if let Some(why) = asked.why_not() {
+                warn!(rejection.id = %id, channel = %door.id, why, "verified again, and the platform cannot be asked: what is held of it waits for a person");
+            }
+        }
+        let stored = self.inbox.store_reverified(arrival, id, by).await?;
+        match stored {
             Stored::New { id: notification, events, is_held } => {
                 self.metrics.stored.get_or_create(&by_channel).inc();
                 if is_held {

@@ -40,6 +40,11 @@ impl Shadowed {
         self.note(inbox, ShadowVerdict::Genuine(notification));
     }
 
+    /// It proves nothing and names something to ask about, which was kept.
+    pub(super) fn hinted(self, inbox: &Arc<dyn Inbox>) {
+        self.note(inbox, ShadowVerdict::Hinted);
+    }
+
     /// Refused for this reason.
     pub(super) fn refused(self, inbox: &Arc<dyn Inbox>, reason: &str) {
         self.note(inbox, ShadowVerdict::Refused(reason.to_owned()));

@@ -133,3 +133,56 @@ fn no_secret_is_ever_shown() {
         assert!(!shown.contains(MARKER), "{text} is shown in {}", rendered(&found));
     }
 }
+
+#[test]
+fn keys_may_end_and_each_at_its_own_time() {
+    let folder =
+        Folder::new(&[("keys/secret", MARKER.as_bytes()), ("keys/other", MARKER.as_bytes()), ("more/secret", b"x")]);
+    let none = |_: &str| None;
+    for lines in [
+        "secret_file = \"keys/secret\"\nsecret_until = \"2026-12-31T00:00:00+08:00\"",
+        "secret_file = \"keys/secret\"\nfiles = [\"keys/other\", { file = \"keys/secret\", until = \"2026-12-31T00:00:00Z\" }]",
+        "secret_file = \"keys/secret\"\nfiles = \"keys/other\"",
+        "secret_file = \"keys/secret\"\nfiles = [{ file = \"keys/other\" }]",
+    ] {
+        good(secret(&folder, lines, &none));
+    }
+    let config = good(secret(
+        &folder,
+        "secret_file = \"keys/secret\"\nsecret_until = \"2999-01-01T00:00:00Z\"\n\
+         files = [\"keys/other\", { file = \"keys/secret\", until = \"2026-12-31T00:00:00Z\" }, \"more/secret\"]",
+        &none,
+    ));
+    let settings = &config.channels[0].settings;
+    let labels: Vec<String> = (0..3).map(|place| settings.key_label("files", place)).collect();
+    assert_eq!(labels, ["other", "keys/secret", "more/secret"], "the same name in two folders is told apart");
+    let ends: Vec<String> = settings.ends().iter().map(ToString::to_string).collect();
+    assert_eq!(ends, ["2026-12-31T00:00:00Z", "2999-01-01T00:00:00Z"]);
+    for (lines, reported) in [
+        ("secret_file = \"keys/secret\"\nsecret_until = \"soon\"", "6:16 channel.secret_until config.bad_key_until"),
+        ("secret_file = \"keys/secret\"\nsecret_until = 2026", "6:16 channel.secret_until config.expected_text"),
+        (
+            "secret_file = \"keys/secret\"\npublic_until = \"2026-12-31T00:00:00Z\"",
+            "6:16 channel.public_until config.until_of_nothing",
+        ),
+        (
+            "secret_file = \"keys/secret\"\nfiles = [{ file = \"keys/other\", until = \"soon\" }]",
+            "6:41 channel.files.until config.bad_key_until",
+        ),
+        (
+            "secret_file = \"keys/secret\"\nfiles = [{ until = \"2026-12-31T00:00:00Z\" }]",
+            "6:10 channel.files.file config.missing",
+        ),
+        (
+            "secret_file = \"keys/secret\"\nfiles = [{ file = \"keys/other\", untill = \"2026-12-31T00:00:00Z\" }]",
+            "6:33 channel.files.untill config.unknown_key_nearest",
+        ),
+        ("secret_file = \"keys/secret\"\nfiles = [1]", "6:9 channel.files config.expected_files"),
+        ("secret_file = \"keys/secret\"\nfiles = { file = \"keys/other\" }", "6:9 channel.files config.expected_files"),
+        ("secret_file = \"keys/secret\"\nfiles = [\"keys/gone\"]", "6:9 channel.files config.no_key_file"),
+    ] {
+        let found = problems(secret(&folder, lines, &none));
+        assert_eq!(summary(&found).trim_end(), reported, "{lines}");
+        assert!(!rendered(&found).contains(MARKER));
+    }
+}

@@ -27,7 +27,7 @@ const fn mistake(text: &'static str, reported: &'static str, en: &'static str, z
 /// `CHANNEL` and `TARGET` in a text stand for tables without mistakes.
 const MISTAKES: &[&[Mistake]] = &[node::MISTAKES, channels::MISTAKES, routes::MISTAKES];
 
-/// Words of the catalogue that other tests of this file bring about.
+/// Words of the catalogue that other tests bring about.
 const ELSEWHERE: &[&str] = &[
     "config.problem",
     "config.warning",
@@ -41,8 +41,12 @@ const ELSEWHERE: &[&str] = &[
     "config.no_target",
     "config.role_missing",
     "config.literal_secret",
+    "config.key_readable",
     "config.bad_credential",
     "config.not_here",
+    "config.until_of_nothing",
+    "config.hints_ack",
+    "config.no_callbacks",
 ];
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tollbell::config::AckConfig;
+use tollbell::config::{AckConfig, AsksConfig};
 
-use super::world::{CHANNEL, QUEUE, TARGET, good, load, problems, real, rendered, summary, with_warnings};
+use super::world::{CHANNEL, Folder, QUEUE, TARGET, good, load, problems, real, rendered, summary, with_warnings};
 
 #[test]
 fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
@@ -47,6 +47,69 @@ fn what_real_platforms_and_targets_refuse_is_reported_at_its_line() {
         let found = problems(folder.load_real());
         assert_eq!(summary(&found).trim_end(), format!("6:26 channel.alipay_public_key_file {word}"));
     }
+}
+
+#[test]
+fn only_a_channel_that_can_ask_asks_for_more() {
+    let folder =
+        Folder::new(&[("webhook", b"whsec_0123456789abcdef".as_slice()), ("api", b"sk_live_0123456789abcdef")]);
+    let load = |more: &str| {
+        let text = format!(
+            "[[channel]]\nid = \"s\"\nkind = \"stripe\"\naccount = \"acct_1\"\nsecret_file = \"webhook\"\n{more}\n"
+        );
+        folder.write("tollbell.toml", text.as_bytes(), 0o600);
+        folder.load_real()
+    };
+    let asks = |more: &str| with_warnings(load(more)).0.channels[0].asks;
+    assert_eq!(asks("proven = \"believe\"\nunproven = \"refuse\""), AsksConfig::default());
+    assert_eq!(asks("api_key_file = \"api\""), AsksConfig::default(), "nothing is asked that nobody asked for");
+    let both = asks("api_key_file = \"api\"\nproven = \"ask\"\nunproven = \"ask\"");
+    assert_eq!(both, AsksConfig { about_proven: true, about_unproven: true });
+    for (key, place) in [("proven", "6:10"), ("unproven", "6:12")] {
+        let found = problems(load(&format!("{key} = \"ask\"")));
+        assert_eq!(summary(&found).trim_end(), format!("{place} channel.{key} config.cannot_ask"));
+    }
+}
+
+#[test]
+fn what_is_learned_by_asking_reaches_no_raw_target_where_nobody_makes_its_callback() {
+    const TARGETS: &str =
+        "[[target]]\nid = \"php\"\nkind = \"fastcgi\"\naddress = \"127.0.0.1:9000\"\nscript = \"/x.php\"\n";
+    let folder = Folder::new(&[("webhook", b"whsec_0123456789abcdef".as_slice())]);
+    folder.write("api", b"sk_live_0123456789abcdef", 0o600);
+    let load = |more: &str| {
+        let channel = "[[channel]]\nid = \"s\"\nkind = \"stripe\"\naccount = \"acct_1\"\nsecret_file = \"webhook\"";
+        folder.write("tollbell.toml", format!("{channel}\n{more}\n{TARGETS}").as_bytes(), 0o600);
+        with_warnings(folder.load_real()).1
+    };
+    let found = |more: &str| summary(&load(more)).contains("channel.id config.no_callbacks");
+    assert!(!found(""), "it asks nothing");
+    assert!(found("api_key_file = \"api\""));
+    assert!(!found("environment = \"sandbox\""), "the target takes nothing of it");
+    let shown = rendered(&load("api_key_file = \"api\""));
+    assert!(shown.contains("`php`") && shown.contains("no_callback") && shown.contains("投递目标"), "{shown}");
+}
+
+#[test]
+fn what_is_only_named_is_answered_before_anything_could_be_delivered() {
+    const TARGETS: &str =
+        "[[target]]\nid = \"php\"\nkind = \"fastcgi\"\naddress = \"127.0.0.1:9000\"\nscript = \"/x.php\"\n";
+    let folder = Folder::new(&[("api", b"live_0123456789abcdefABCDEF01234567".as_slice())]);
+    folder.write("webhook", b"0123456789abcdefABCDEF0123456789", 0o600);
+    let load = |more: &str| {
+        let channel =
+            "[[channel]]\nid = \"m\"\nkind = \"mollie\"\nprofile_id = \"pfl_QkEhN94Ba1\"\napi_key_file = \"api\"";
+        folder.write("tollbell.toml", format!("{channel}\n{more}\n{TARGETS}").as_bytes(), 0o600);
+        folder.load_real()
+    };
+    assert!(
+        !summary(&with_warnings(load("")).1).contains("no_callbacks"),
+        "its callback names the payment and no more"
+    );
+    let refused = problems(load("ack = { delivered = \"php\" }"));
+    assert_eq!(summary(&refused).trim_end(), "6:7 channel.ack config.hints_ack");
+    let shown = rendered(&refused);
+    assert!(shown.contains("write ack = \"stored\"") && shown.contains("请写 ack = \"stored\""), "{shown}");
 }
 
 #[test]

@@ -208,7 +208,7 @@ pub(super) const FAKE_CHANNEL: &[Setting] = &[
     setting("expects", SettingKind::Text, false),
     setting("fails", SettingKind::Text, false),
     setting("files", SettingKind::SecretFiles, false),
-    setting("tree", SettingKind::Tree { secrets: &["hidden"] }, false),
+    setting("tree", SettingKind::Tree { secrets: &["hidden"], publics: &[] }, false),
 ];
 
 pub(super) const FAKE_TARGET: &[Setting] =

@@ -11,12 +11,16 @@ use super::written::Written;
 
 const EXAMPLE: &str = include_str!("../../examples/custom.toml");
 
+/// The operator's token.
+const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
 /// Longest wait for the program; it is there long before.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Node {
-    written: Written,
+pub(super) struct Node {
+    pub(super) written: Written,
     address: SocketAddr,
+    admin: SocketAddr,
     child: Option<Child>,
 }
 
@@ -36,32 +40,35 @@ impl Node {
     }
 
     /// Another channel, and more in the main file.
-    fn of(more: &str, channel: &str) -> Self {
+    pub(super) fn of(more: &str, channel: &str) -> Self {
         let free = || TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let (address, admin) = (free(), free());
-        let main = format!("[server]\nlisten = \"{address}\"\n[admin]\nlisten = \"{admin}\"\n{more}");
-        let secret = ("keys/examplepay_secret", "whsec_a_secret_of_the_test");
-        let written = Written::new(&main, &[secret, ("channels.d/examplepay.toml", channel)]);
-        Self { written, address, child: None }
+        let main = format!(
+            "[server]\nlisten = \"{address}\"\n[admin]\nlisten = \"{admin}\"\n\
+             [[admin.token]]\nname = \"test\"\nrole = \"operator\"\ntoken_file = \"keys/admin\"\n{more}"
+        );
+        let keys = [("keys/examplepay_secret", "whsec_a_secret_of_the_test"), ("keys/admin", TOKEN)];
+        let written = Written::new(&main, &[&keys[..], &[("channels.d/examplepay.toml", channel)]].concat());
+        Self { written, address, admin, child: None }
     }
 
-    fn cli(&self, args: &[&str]) -> Output {
+    pub(super) fn cli(&self, args: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollbell"));
         command.arg("--config").arg(self.written.path()).args(["--lang", "en"]).args(args).output().unwrap()
     }
 
-    fn text(&self, args: &[&str]) -> String {
+    pub(super) fn text(&self, args: &[&str]) -> String {
         let output = self.cli(args);
         let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
         assert!(output.status.success(), "{args:?}: {out}{err}");
         out
     }
 
-    fn events(&self) -> Vec<Value> {
+    pub(super) fn events(&self) -> Vec<Value> {
         self.text(&["--json", "events"]).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    fn serve(&mut self) {
+    pub(super) fn serve(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollbell"));
         command.arg("--config").arg(self.written.path()).arg("serve").stdout(Stdio::null()).stderr(Stdio::null());
         self.child = Some(command.spawn().unwrap());
@@ -72,8 +79,20 @@ impl Node {
         }
     }
 
+    /// A line of the metrics.
+    fn metric(&self, begin: &str) -> Option<String> {
+        let mut stream = std::net::TcpStream::connect(self.admin).unwrap();
+        let asked = format!(
+            "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(asked.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text.lines().find(|line| line.starts_with(begin)).map(str::to_owned)
+    }
+
     /// Sends a request of `sample` with curl, and gives the status and body of the answer.
-    fn curl(config: &str) -> (u16, String) {
+    pub(super) fn curl(config: &str) -> (u16, String) {
         let mut curl = Command::new("curl")
             .args(["--silent", "--max-time", "20", "--write-out", "\n%{http_code}", "-K", "-"])
             .stdin(Stdio::piped())
@@ -104,6 +123,8 @@ fn the_example_works_from_check_to_event() {
     let good = (200, r#"{"received":true}"#.to_owned());
     assert_eq!(Node::curl(&paid), good);
     assert_eq!(Node::curl(&paid), good, "a repetition hears the same");
+    let counted = "tollbell_genuine_total{channel=\"examplepay\",key=\"secret 1\"} 2";
+    assert_eq!(node.metric("tollbell_genuine_total").as_deref(), Some(counted), "which key proved them");
     let forged = paid.replace("12345", "1");
     assert_ne!(forged, paid);
     assert_eq!(Node::curl(&forged), (400, String::new()));

@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 use tollbell::egress::{Ask, ClientSettings, Egress, EgressError, Guard};
 
-use super::world::{Answering, SHORT, Server, get, ok, operator, read_request, url};
+use super::world::{Answering, SHORT, Server, get, ok, operator, read_request, until, url};
 
 #[tokio::test]
 async fn a_connection_is_used_again_while_it_is_good() {
@@ -55,9 +55,7 @@ async fn a_kept_connection_that_was_closed_is_replaced_and_nothing_is_asked_twic
     let server = Server::with(vec![Answering::Close(ok("x")), Answering::Keep(ok("y"))], None).await;
     let egress = operator();
     assert_eq!(&get(&egress, &server.url()).await.unwrap().body[..], b"x");
-    while server.ended.load(Ordering::SeqCst) == 0 {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the connection has ended", || server.ended.load(Ordering::SeqCst) > 0).await;
     assert_eq!(&get(&egress, &server.url()).await.unwrap().body[..], b"y");
     assert_eq!(server.requests().len(), 2);
 }
@@ -106,9 +104,7 @@ async fn no_more_requests_run_at_once_than_allowed() {
     let egress = Arc::new(Egress::new(settings).unwrap());
     let (first, asked) = (egress.clone(), server.url());
     let hanging = tokio::spawn(async move { get(&first, &asked).await });
-    while server.requests().is_empty() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    until("the first request is there", || !server.requests().is_empty()).await;
     let error = egress.ask(Ask::get(url(&server.url())), Instant::now() + SHORT).await.unwrap_err();
     assert_eq!((error.word(), error.was_sent()), ("no_connection_free", false));
     assert_eq!(server.connections(), 1);

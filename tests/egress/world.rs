@@ -31,6 +31,15 @@ pub(super) async fn get(egress: &Egress, text: &str) -> Result<Got, EgressError>
     egress.ask(Ask::get(url(text)), Instant::now() + PATIENCE).await
 }
 
+/// Waits for a state.
+pub(super) async fn until(what: &str, holds: impl Fn() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// What the server does with a connection after it has read a request.
 #[derive(Clone)]
 pub(super) enum Answering {

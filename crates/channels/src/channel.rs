@@ -1,6 +1,10 @@
 //! The seam that each platform fills, and the one table of what we answer.
 
 mod fetch;
+mod fetch_back;
+mod hint;
+mod login;
+pub mod strength;
 
 use std::fmt;
 use std::time::Duration;
@@ -9,6 +13,16 @@ use serde::{Deserialize, Serialize};
 
 pub use fetch::{
     ANSWER_BYTES_MAX, FETCHED_KEYS_MAX, FetchedKey, HttpAnswer, HttpAsk, Interface, KeyRefused, KeySource, Reach,
+};
+
+pub use fetch_back::{
+    Answered, ApiCredential, FETCH_REFUSED_WORDS, FetchBack, FetchRefused, Fetched, Pace, Question, RETRY_AFTER_MAX,
+    USUAL_CREDENTIAL,
+};
+pub use hint::{HINT_BYTES_MAX, Hint, HintNumber};
+pub use login::{
+    CREDENTIAL_AHEAD, CREDENTIAL_LASTS_MAX, Credential, Grant, LOGIN_BYTES_MAX, Login, NextAsk, ReadGrant,
+    TOKEN_BYTES_MAX,
 };
 
 use crate::model::{AckMatch, AppReply, Notification, Proven, RawRequest, Reply, Timestamp};
@@ -23,6 +37,15 @@ pub trait Channel: Send + Sync {
     /// Is it genuine, and what does it say? There is no default: a platform that cannot verify
     /// cannot be added.
     fn verify(&self, request: &RawRequest, now: Timestamp) -> Verdict;
+
+    /// The answer to a platform that checks, before it sends anything, that whoever has this address knows the secret. Such
+    /// a request is no notification: it proves nothing, nothing of it is kept, and [`Channel::verify`] refuses it. None for
+    /// every other request.
+    ///
+    /// Anybody may ask, so a channel signs here only what can never be a message that the same secret proves.
+    fn challenge(&self, _request: &RawRequest) -> Option<Reply> {
+        None
+    }
 
     /// The exact bytes of an answer in this platform's words. Some platforms want a number of their request back:
     /// success is only ever told to a request, which is then given.
@@ -55,6 +78,18 @@ pub trait Channel: Send + Sync {
         None
     }
 
+    /// The values under the signature, where it covers these alone: the rest of such a message is anybody's word, and who
+    /// is brought the whole must be told so. Empty where everything that is brought on is covered.
+    fn signed_alone(&self) -> Vec<&str> {
+        Vec::new()
+    }
+
+    /// What stands for a message under its signature where that is no cryptographic digest, and the platform is not asked
+    /// either: whoever has seen one such message can put another under the same signature. None where all is well.
+    fn checksum(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Public facts about the configured keys (fingerprints, sizes, expiry), for people.
     fn keys(&self) -> Vec<KeyNote>;
 
@@ -62,6 +97,17 @@ pub trait Channel: Send + Sync {
     /// way, or this channel is not configured for it.
     fn key_source(&self) -> Option<&dyn KeySource> {
         None
+    }
+
+    /// How the platform is asked about what a [`Verdict::Hint`] names; none when this channel gives no hints. A channel
+    /// that gives some and has none here refuses them.
+    fn fetch_back(&self) -> Option<&dyn FetchBack> {
+        None
+    }
+
+    /// Whether every message of this channel is a [`Verdict::Hint`], so that nothing of it can be told before the reply.
+    fn gives_only_hints(&self) -> bool {
+        false
     }
 
     /// What signs this channel's requests afresh with a private key of the gateway's own.
@@ -97,13 +143,6 @@ pub enum Verdict {
     Refused(Rejection),
     /// Could be genuine; the key that it names must be fetched first.
     NeedsKey(KeyRequest),
-}
-
-/// An unproven message that names something to ask about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hint {
-    /// The platform's number to ask with.
-    pub platform_no: String,
 }
 
 /// A key that the platform must be asked for.
@@ -306,6 +345,10 @@ pub enum Cause {
     Repeated,
     /// Genuine and committed, but a person must look: unreadable, unknown, contradicting or for another payee.
     Held,
+    /// It proves nothing and only names something to ask about, which is committed.
+    Hinted,
+    /// The platform checked the address and heard what [`Channel::challenge`] has for it, in place of this table's answer.
+    Challenged,
     /// Genuine, but it cannot be decrypted here.
     Undecryptable,
     /// The key could not be fetched in time.
@@ -324,6 +367,8 @@ impl Cause {
         Self::Stored,
         Self::Repeated,
         Self::Held,
+        Self::Hinted,
+        Self::Challenged,
         Self::Undecryptable,
         Self::KeyUnavailable,
         Self::Busy,
@@ -334,7 +379,7 @@ impl Cause {
     /// The table: what the platform is told. Repeating helps only where the answer is a failure.
     pub fn answer(self) -> Answer {
         match self {
-            Self::Stored | Self::Repeated | Self::Held => Answer::Success,
+            Self::Stored | Self::Repeated | Self::Held | Self::Hinted | Self::Challenged => Answer::Success,
             Self::Undecryptable | Self::KeyUnavailable | Self::Refused => Answer::Failure(Failure::Refused),
             Self::Busy => Answer::Failure(Failure::Busy),
             Self::NotYet => Answer::Failure(Failure::NotYet),
@@ -405,6 +450,8 @@ mod tests {
             (Cause::Stored, Answer::Success),
             (Cause::Repeated, Answer::Success),
             (Cause::Held, Answer::Success),
+            (Cause::Hinted, Answer::Success),
+            (Cause::Challenged, Answer::Success),
             (Cause::Undecryptable, refused),
             (Cause::KeyUnavailable, refused),
             (Cause::Busy, Answer::Failure(Failure::Busy)),

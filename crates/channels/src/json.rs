@@ -100,6 +100,24 @@ impl Json {
         }
     }
 
+    /// Whether every path, dotted, is short enough to be shown, as [`Json::flatten`] tells.
+    pub fn has_short_paths(&self) -> bool {
+        self.is_short_under(0)
+    }
+
+    fn is_short_under(&self, before: usize) -> bool {
+        let length = |name: usize| if before == 0 { name } else { before + 1 + name };
+        before <= PATH_BYTES_MAX
+            && match self {
+                Self::List(values) => values.iter().enumerate().all(|(at, value)| {
+                    let digits = at.checked_ilog10().unwrap_or(0) as usize + 1;
+                    value.is_short_under(length(digits))
+                }),
+                Self::Object(members) => members.iter().all(|(name, value)| value.is_short_under(length(name.len()))),
+                _ => true,
+            }
+    }
+
     /// Every single value under its dotted path. False when a path was too long to be one.
     pub fn flatten(&self, path: &str, fields: &mut Vec<(String, String)>) -> bool {
         if path.len() > PATH_BYTES_MAX {

@@ -20,6 +20,7 @@ pub mod charset;
 pub mod cipher;
 pub mod form;
 pub mod json;
+pub mod lifetimes;
 pub mod measure;
 pub mod model;
 pub mod platforms;

@@ -1,9 +1,15 @@
 //! The list of supported platforms. Adding one is an entry in this folder, its `mod` line, and its line
-//! in [`PLATFORMS`]; everything else (configuration, help, contract tests, generated pages) reads the list.
+//! in the list; a platform that needs no code is one file in `presets/`. Everything else (configuration, help,
+//! contract tests, generated pages) reads [`PLATFORMS`].
 
 mod accounts;
+pub mod adyen;
+pub mod adyen_platform;
 pub mod alipay;
+pub mod antom;
 mod beijing;
+pub mod braintree;
+mod crc32;
 pub mod custom;
 mod douyin;
 pub mod douyin_ecpay;
@@ -19,16 +25,24 @@ mod joined;
 mod ladder;
 pub mod lianlian;
 pub mod lianlian_accp;
+mod minor;
+pub mod mollie;
 mod outside;
+pub mod paypal;
+pub mod presets;
 pub mod qq_wallet;
 mod repeated;
 mod signed_body;
+pub mod stripe;
 mod tenpay;
 pub mod unionpay;
 pub mod wechat_pay;
 pub mod wechat_pay_v2;
 pub mod yeepay;
 
+use std::ops::Deref;
+use std::slice;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::channel::{Channel, Ladder};
@@ -70,8 +84,35 @@ pub struct Platform {
 #[cfg(feature = "simulate")]
 pub type MakeMirror = fn(&Settings) -> Result<Box<dyn crate::simulate::Mirror>, SettingsError>;
 
-/// Every platform.
-pub static PLATFORMS: &[&Platform] = &[
+/// Every platform: those with code of their own, then the presets by their names.
+pub const PLATFORMS: Platforms = Platforms;
+
+/// The slice of all platforms, see [`PLATFORMS`].
+#[derive(Clone, Copy, Debug)]
+pub struct Platforms;
+
+impl Deref for Platforms {
+    type Target = [&'static Platform];
+
+    fn deref(&self) -> &Self::Target {
+        static ALL: LazyLock<Vec<&'static Platform>> =
+            LazyLock::new(|| CODED.iter().copied().chain(presets::shipped()).collect());
+        &ALL
+    }
+}
+
+impl IntoIterator for Platforms {
+    type Item = &'static &'static Platform;
+    type IntoIter = slice::Iter<'static, &'static Platform>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        let all: &'static [&'static Platform] = &PLATFORMS;
+        all.iter()
+    }
+}
+
+/// Platforms that need code.
+static CODED: &[&Platform] = &[
     &alipay::PLATFORM,
     &wechat_pay::PLATFORM,
     &wechat_pay_v2::PLATFORM,
@@ -88,6 +129,13 @@ pub static PLATFORMS: &[&Platform] = &[
     &yeepay::PLATFORM,
     &jeepay::PLATFORM,
     &epay::PLATFORM,
+    &stripe::PLATFORM,
+    &adyen::PLATFORM,
+    &adyen_platform::PLATFORM,
+    &braintree::PLATFORM,
+    &mollie::PLATFORM,
+    &antom::PLATFORM,
+    &paypal::PLATFORM,
     &custom::PLATFORM,
 ];
 

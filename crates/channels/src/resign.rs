@@ -5,6 +5,8 @@
 use std::fmt;
 
 use aws_lc_rs::signature::RsaKeyPair;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::model::{RawRequest, Timestamp};
 use crate::settings::{SettingsError, Text};
@@ -41,6 +43,18 @@ pub struct PublicFile {
     pub content: Vec<u8>,
     /// The name under which the kit knows it (a serial, a key's id), where it needs one.
     pub id: Option<String>,
+}
+
+impl PublicFile {
+    /// A public key as PEM.
+    pub fn pem(key: &PublicKey, what: Text) -> Self {
+        Self { name: "public.pem", what, content: key.to_pem().into_bytes(), id: None }
+    }
+
+    /// A public key on one line: base64 of its `SubjectPublicKeyInfo`.
+    pub fn line(key: &PublicKey, what: Text) -> Self {
+        Self { name: "public.txt", what, content: STANDARD.encode(key.spki()).into_bytes(), id: None }
+    }
 }
 
 /// Why a request cannot be signed afresh.

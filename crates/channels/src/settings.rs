@@ -2,15 +2,17 @@
 //! files), and handed over as values. Errors name the setting, so that the configuration can point at
 //! its line.
 
+pub mod marks;
 pub mod tree;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
 use zeroize::Zeroizing;
 
 use crate::model::Environment;
+pub use marks::KeyMark;
 use tree::{Step, Tree};
 
 /// A text in both languages.
@@ -70,6 +72,8 @@ pub enum SettingKind {
     Tree {
         /// Names under which secret key material stands in it, each given in one of the four ways.
         secrets: &'static [&'static str],
+        /// Names under which public key material stands in it, each given in one of the four ways.
+        publics: &'static [&'static str],
     },
 }
 
@@ -126,6 +130,12 @@ pub struct Settings {
     /// The channel's environment.
     pub environment: Environment,
     values: BTreeMap<&'static str, SettingValue>,
+    marks: BTreeMap<(&'static str, usize), KeyMark>,
+    ended: BTreeSet<&'static str>,
+    /// What came from the settings that were laid over others.
+    laid_over: BTreeSet<&'static str>,
+    /// Places of lists from which key material was taken because it has ended, as they were before.
+    gaps: BTreeSet<(&'static str, usize)>,
 }
 
 impl Settings {
@@ -136,7 +146,9 @@ impl Settings {
 
     /// No values yet.
     pub fn new(environment: Environment) -> Self {
-        Self { environment, values: BTreeMap::new() }
+        let (values, marks) = (BTreeMap::new(), BTreeMap::new());
+        let (ended, laid_over, gaps) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Self { environment, values, marks, ended, laid_over, gaps }
     }
 
     /// Adds a value that the configuration resolved.
@@ -154,8 +166,29 @@ impl Settings {
     /// These settings, with those of `other` in place of their own.
     #[must_use]
     pub fn overlaid(mut self, other: &Self) -> Self {
+        self.marks.retain(|(name, _), _| !other.values.contains_key(name));
+        self.marks.extend(other.marks.iter().map(|(place, mark)| (*place, mark.clone())));
         self.values.extend(other.values.iter().map(|(name, value)| (*name, value.clone())));
+        self.laid_over.extend(other.values.keys());
         self
+    }
+
+    /// Whether this setting was laid over others by [`Self::overlaid`].
+    pub fn is_laid_over(&self, name: &str) -> bool {
+        self.laid_over.contains(name)
+    }
+
+    /// The same without one setting.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.values.remove(name);
+        self.marks.retain(|(marked, _), _| *marked != name);
+        self
+    }
+
+    /// Everything that is set, by name.
+    pub fn values(&self) -> impl Iterator<Item = (&'static str, &SettingValue)> {
+        self.values.iter().map(|(name, value)| (*name, value))
     }
 
     /// A text or an address, when it is there.
@@ -336,6 +369,10 @@ pub const SETTINGS_ERRORS: &[&str] = &[
     "unknown_key",
     "unknown_reference",
     "unbound_body",
+    "unproven",
+    "unowned",
+    "extendable",
+    "unkeyed",
     "not_signed",
     "not_separated",
     "too_short",

@@ -1,7 +1,9 @@
 //! Checking signatures: the only place where a [`Verified`] can be made, and so the only source of
 //! [`crate::model::Proven`] messages.
 
+pub mod basic;
 pub mod digest;
+pub mod ed25519;
 pub mod hmac;
 pub mod key;
 pub mod own_key;
@@ -10,6 +12,7 @@ pub mod rsa;
 pub(crate) mod sealed;
 pub(crate) mod self_signed;
 pub mod sm2;
+pub mod token;
 pub mod x509;
 
 use base64::Engine as _;

@@ -3,14 +3,16 @@
 //! Everything here signs with keys that it generated itself. A gateway accepts such a message only when
 //! its channel was configured with the public half, which no real platform's channel is.
 
+mod api;
 pub(crate) mod certificate;
 mod keys;
 
 use std::fmt;
 
+pub use api::{ApiConduct, ApiOffice, question};
 pub use keys::{Conduct, KeyOffice};
 
-use crate::model::{EventKind, RawRequest, Timestamp};
+use crate::model::{EventKind, RawRequest, Reply, Timestamp};
 use crate::settings::{SettingValue, Settings};
 
 /// A platform's other side with its own fresh keys and invented merchant.
@@ -37,10 +39,48 @@ pub trait OtherSide: Send + Sync {
     /// A sentence when the bytes are not such an export.
     fn import(&mut self, exported: &[u8]) -> Result<(), String>;
 
+    /// Whether its messages say whose they are, by an id that is the merchant's. Where none does, two merchants of the
+    /// platform need an address each.
+    fn names_merchant(&self) -> bool {
+        true
+    }
+
+    /// Whether its messages about money say how much. Where none does, the merchant fixed it himself.
+    fn states_amounts(&self) -> bool {
+        true
+    }
+
+    /// Another side with fresh keys, which speaks as these settings of a channel say; none where the settings leave the
+    /// platform's way of speaking as it is, so that this side speaks it already.
+    fn fitted(&self, _: &Settings) -> Option<Box<dyn OtherSide>> {
+        None
+    }
+
+    /// How it checks an address before it sends anything there, and what it wants to hear; none when it does not. Each
+    /// `serial` is another question.
+    fn challenge(&self, _serial: u64) -> Option<Challenge> {
+        None
+    }
+
     /// The part that hands out keys, with keys of its own; none when the platform has none.
     fn key_office(&self) -> Option<Box<dyn KeyOffice>> {
         None
     }
+
+    /// The part that gives hints and answers questions about them, with a credential of its own; none when the platform
+    /// gives no hints.
+    fn api_office(&self) -> Option<Box<dyn ApiOffice>> {
+        None
+    }
+}
+
+/// A platform's check of an address.
+#[derive(Clone)]
+pub struct Challenge {
+    /// What it asks.
+    pub request: RawRequest,
+    /// What it wants to hear, exactly.
+    pub reply: Reply,
 }
 
 /// Makes callbacks that a configured channel accepts, signed with that channel's own secret.
@@ -82,6 +122,9 @@ pub struct Story {
     pub at: Timestamp,
     /// Extra text fields with odd values, where the protocol lets a merchant choose them.
     pub note: String,
+    /// The path of the notify URL that the platform was given, for protocols that sign it; none for the usual one of
+    /// the platform's kind.
+    pub path: Option<String>,
 }
 
 impl Story {
@@ -96,6 +139,7 @@ impl Story {
             serial: 1,
             at,
             note: String::new(),
+            path: None,
         }
     }
 }
@@ -122,6 +166,15 @@ pub enum Cover {
         /// The header that carries the signature.
         signature: &'static str,
     },
+    /// The exact body, and these headers; the signature's header says more than the signature.
+    BodyAndWritten {
+        /// Names of headers under the signature.
+        headers: &'static [&'static str],
+        /// The header that carries the signature.
+        signature: &'static str,
+        /// How the header is written.
+        written: Written,
+    },
     /// The exact body; the signature is a pair of the URL's query.
     BodyAndQuery {
         /// The name of that pair.
@@ -133,6 +186,25 @@ pub enum Cover {
         /// The header that carries both.
         signature: &'static str,
     },
+    /// Nothing that the message says is believed: the platform is asked about the number that a covered pair is, and its
+    /// answer is the proof.
+    Asked {
+        /// The number, and what else is covered by what vouches for it.
+        pairs: PairCover,
+        /// The header that carries what vouches for the number, where it stands in one.
+        header: Option<&'static str>,
+    },
+}
+
+/// How a header with signatures is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// What stands directly before each signature: `sha256=`, `v1,`.
+    pub before: &'static str,
+    /// What stands between two signatures, where there may be several.
+    pub between: Option<&'static str>,
+    /// Whether all of it is percent-encoded.
+    pub is_percent_encoded: bool,
 }
 
 /// How a signature covers pairs.
@@ -157,6 +229,8 @@ pub enum Carrier {
     Xml,
     /// The members of a JSON object.
     Json,
+    /// The single values of a JSON document, however deep, named by their way there: `list/0/member`.
+    JsonTree,
 }
 
 /// Which pairs a signature covers.
@@ -171,6 +245,13 @@ pub enum Covered {
     },
     /// These, each for itself, and no other.
     Each(&'static [&'static str]),
+}
+
+impl fmt::Debug for Challenge {
+    /// Says that there is an answer, not its bytes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Challenge").field("request", &self.request).finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for Genuine {

@@ -17,15 +17,18 @@
 //! XML 1.0 in UTF-8. No genuine notification has any of it, and platforms ask receivers to turn document types
 //! and external entities off.
 //!
-//! [`Nested`] is for the few protocols whose fields hold fields, and refuses all the rest just so.
+//! [`Nested`] is for the few protocols whose fields hold fields, and refuses all the rest just so. [`Tree`] is for those
+//! that also write attributes and lists, and refuses what is left.
 
 mod nested;
 mod scan;
+mod tree;
 
 use memchr::memchr;
 
 pub use self::nested::{DEPTH_MAX, Nested};
 use self::scan::{Piece, Scanner, resolve};
+pub use self::tree::{ATTRIBUTES_MAX, Node, TREE_DEPTH_MAX, Tree};
 use crate::sorted::twice;
 
 /// How much of a document is read. A platform names both from what its largest genuine message needs.

@@ -5,6 +5,9 @@
 //! the canonical form is computed here a second time, so that a mistake in the crate is not shared.
 
 mod contract {
+    mod algorithms;
+    mod asking;
+    mod challenges;
     mod cover;
     mod cuts;
     mod damage;
@@ -13,10 +16,13 @@ mod contract {
     mod form;
     mod freshness;
     mod genuine;
+    mod hints;
     mod hostile;
     mod houserules;
+    mod invented;
     mod json;
     mod keys;
+    mod notes;
     mod pairs;
     mod queries;
     mod random;
@@ -27,5 +33,6 @@ mod contract {
     mod settings;
     mod toys;
     mod world;
+    mod written;
     mod xml;
 }

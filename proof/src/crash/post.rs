@@ -279,6 +279,7 @@ impl Post {
             serial: message.serial,
             at,
             note: message.note.to_owned(),
+            path: None,
         };
         let mut request = side.callback(&story).request;
         if let Origin::Changed(where_to) = message.origin {

@@ -16,23 +16,42 @@ use crate::messages::Message;
 /// Deepest nesting of a nested setting; the deepest that any platform reads is six.
 const DEPTH_MAX: usize = 16;
 
+/// Names under which key material stands in a tree.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Material {
+    /// Such as nobody may see.
+    pub(super) secrets: &'static [&'static str],
+    /// Such as anyone may see.
+    pub(super) publics: &'static [&'static str],
+}
+
+impl Material {
+    fn names(self) -> impl Iterator<Item = (&'static str, bool)> {
+        self.secrets.iter().map(|name| (*name, true)).chain(self.publics.iter().map(|name| (*name, false)))
+    }
+
+    fn has(self, name: &str) -> bool {
+        self.names().any(|(own, _)| own == name)
+    }
+}
+
 /// Reads the tree of a setting.
 pub(super) fn read(
     section: &Section<'_>,
     name: &str,
-    secrets: &[&str],
+    material: Material,
     folder: &Path,
     variable: &dyn Fn(&str) -> Option<String>,
 ) -> Option<Tree> {
     let value = section.value(name)?;
-    let reader = Reader { section, name, secrets, folder, variable };
+    let reader = Reader { section, name, material, folder, variable };
     reader.value(value, &mut Vec::new())
 }
 
 struct Reader<'r, 'a> {
     section: &'r Section<'a>,
     name: &'r str,
-    secrets: &'r [&'r str],
+    material: Material,
     folder: &'r Path,
     variable: &'r dyn Fn(&str) -> Option<String>,
 }
@@ -69,24 +88,25 @@ impl<'a> Reader<'_, 'a> {
         let DeValue::Table(table) = value.get_ref() else { return None };
         let inner = self.section.at(table, &self.key(path), value.span());
         let mut pairs = Vec::with_capacity(table.len());
-        for secret in self.secrets {
-            let ways: Vec<String> = WAYS.iter().map(|way| format!("{secret}{way}")).collect();
+        for (own, is_secret) in self.material.names() {
+            let ways: Vec<String> = WAYS.iter().map(|way| format!("{own}{way}")).collect();
             if ways.iter().any(|way| inner.has(way)) {
+                // Also of public ones: a private key is easily pasted there.
                 for way in &ways {
                     inner.keep_secret(way);
                 }
-                let Some(bytes) = key(&inner, secret, true, self.folder, self.variable) else {
+                let Some(bytes) = key(&inner, own, is_secret, self.folder, self.variable) else {
                     self.section.note(self.name);
                     return None;
                 };
-                pairs.push(((*secret).to_owned(), Tree::Secret(bytes)));
+                pairs.push((own.to_owned(), Tree::Secret(bytes)));
             }
         }
         let mut members: Vec<_> = table.iter().collect();
         members.sort_by_key(|(name, _)| name.span().start);
         for (name, value) in members {
             let name = name.get_ref().as_ref();
-            if self.secrets.iter().any(|secret| name.strip_prefix(secret).is_some_and(|way| WAYS.contains(&way))) {
+            if self.material.names().any(|(own, _)| name.strip_prefix(own).is_some_and(|way| WAYS.contains(&way))) {
                 continue;
             }
             path.push(Step::Key(name.to_owned()));
@@ -110,17 +130,19 @@ impl<'a> Reader<'_, 'a> {
 
 /// Reports what is wrong at a place inside a setting's tree.
 pub(super) fn report(section: &Section<'_>, described: &[Setting], error: &SettingsError) {
-    let secrets = described
+    let material = described
         .iter()
         .find_map(|setting| match setting.kind {
-            SettingKind::Tree { secrets } if setting.name == error.setting => Some(secrets),
+            SettingKind::Tree { secrets, publics } if setting.name == error.setting => {
+                Some(Material { secrets, publics })
+            }
             _ => None,
         })
         .unwrap_or_default();
     let detail = error.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default();
     let key = error.key();
     let message = Message::dynamic(format!("setting.{}", error.word)).with("setting", &key).with("detail", detail);
-    let found = section.value(error.setting).map(|value| find(value, &error.path, secrets));
+    let found = section.value(error.setting).map(|value| find(value, &error.path, material));
     let found = found.unwrap_or(Found { span: section.span(), is_shown: false });
     section.problem_at(found.span, &key, message, found.is_shown);
 }
@@ -132,13 +154,12 @@ struct Found {
 }
 
 /// The deepest place of a path that is in the file. An unknown key is shown at its value as any other.
-fn find(value: &Spanned<DeValue<'_>>, path: &[Step], secrets: &[&str]) -> Found {
+fn find(value: &Spanned<DeValue<'_>>, path: &[Step], material: Material) -> Found {
     let mut at = value;
     for step in path {
         let next = match (at.get_ref(), step) {
             (DeValue::Table(table), Step::Key(key)) => {
-                let is_secret = secrets.contains(&key.as_str());
-                if is_secret {
+                if material.has(key) {
                     let given = WAYS.iter().find_map(|way| table.get(format!("{key}{way}").as_str()));
                     let span = given.map_or_else(|| at.span(), Spanned::span);
                     return Found { span, is_shown: false };
@@ -153,5 +174,5 @@ fn find(value: &Spanned<DeValue<'_>>, path: &[Step], secrets: &[&str]) -> Found 
     }
     // A table with secrets in it shows nothing of itself.
     let is_plain = !matches!(at.get_ref(), DeValue::Table(_) | DeValue::Array(_));
-    Found { span: at.span(), is_shown: is_plain || secrets.is_empty() }
+    Found { span: at.span(), is_shown: is_plain || material.names().next().is_none() }
 }

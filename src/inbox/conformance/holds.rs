@@ -152,3 +152,51 @@ pub(crate) async fn a_hold_without_deliveries_ends_too(keeper: &dyn Keeper) {
     }
     assert!(open_holds(keeper).await.is_empty());
 }
+
+/// A message whose number alone is proven can be made to say anything, of any kind: it tells one thing.
+pub(crate) async fn under_a_number_that_tells_one_thing_another_is_held(keeper: &dyn Keeper) {
+    let by_number = |number: &str, fact: Fact| Fact { aliases: vec![name(&format!("transmission:{number}"))], ..fact };
+    let store = async |number: &str, fact: Fact| match keeper
+        .store(letter(keeper.now(), number, vec![fact], &[event_target("shop")]))
+        .await
+        .unwrap()
+    {
+        Stored::New { is_held, events, .. } => (is_held, events.len()),
+        Stored::Repeated { is_held, .. } => (is_held, 0),
+    };
+    let paid = by_number("T1", payment("P1", 1000));
+    assert_eq!(store("T1", paid.clone()).await, (false, 1));
+    assert_eq!(store("T1", paid).await, (false, 0), "its repetition");
+    assert_eq!(store("T1", by_number("T1", payment("P2", 9900))).await, (true, 1), "of the same kind");
+    assert_eq!(store("T1", by_number("T1", refund("R1", "P1", 1000))).await, (true, 1), "of another kind");
+    // What told nothing of money first is told again by nobody.
+    assert_eq!(store("T2", before_payment(EventKind::Other, "N2")).await, (false, 1));
+    assert_eq!(store("T2", by_number("T2", payment("P3", 9900))).await, (true, 1));
+    // Without such a name one number may tell several things.
+    assert_eq!(store("T3", payment("P4", 1000)).await, (false, 1));
+    assert_eq!(store("T3", payment("P5", 1000)).await, (false, 1));
+}
+
+pub(crate) async fn held_things_stay(keeper: &dyn Keeper) {
+    let world = World(keeper);
+    let mut held = letter(keeper.now(), "N1", vec![payment("P1", 1000)], &[event_target("shop")]);
+    held.notification.concerns = vec![Concern::ForeignPayee { payee: "stranger".to_owned() }];
+    let stored = keeper.store(held.clone()).await.unwrap();
+    let Stored::New { id, is_held: true, .. } = stored else { panic!("{stored:?}") };
+    assert!(matches!(keeper.store(held.clone()).await.unwrap(), Stored::Repeated { is_held: true, .. }));
+    assert_eq!(world.replay(ReplayWhat::Notification(id)).await, 0);
+    assert_eq!(world.states(id).await, [DeliveryState::Held]);
+    let (refund, _) = world.store("N2", vec![refund("R1", "P1", 10)]).await;
+    assert_eq!(world.states(refund).await, [DeliveryState::Waiting]);
+    let backlog = world.inbox().backlog().await.unwrap();
+    assert_eq!((backlog[0].held, backlog[0].open, backlog[0].dead), (1, 0, 0));
+}
+
+pub(crate) async fn old_captures_are_held(keeper: &dyn Keeper) {
+    let mut old = letter(keeper.now(), "N1", vec![payment("P1", 1000)], &[event_target("shop")]);
+    old.notification.sent_at = Some("2001-01-01T00:00:00Z".parse().unwrap());
+    let id = keeper.store(old).await.unwrap().notification();
+    let record = keeper.inbox().notification(id).await.unwrap();
+    assert_eq!(record.concerns, [Concern::TooOld]);
+    assert_eq!(World(keeper).states(id).await, [DeliveryState::Held]);
+}

@@ -47,6 +47,12 @@ pub(crate) async fn lists_page_and_filter(keeper: &dyn Keeper) {
         assert_eq!(found, expected, "{filter:?}");
     }
     assert_eq!(world.inbox().last_genuine().await.unwrap(), [("test".to_owned(), keeper.now())]);
+    let used = |count| KeyUse { channel: "test".to_owned(), key: "test key".to_owned(), count, last_at: keeper.now() };
+    for (newest, count) in [(100, 5), (5, 5), (2, 2)] {
+        let found = world.inbox().key_uses(newest).await.unwrap();
+        assert_eq!(found, KeyUses { uses: vec![used(count)], looked_at: count, since: Some(keeper.now()) });
+    }
+    assert_eq!(world.inbox().key_uses(0).await.unwrap(), KeyUses::default());
     let backlog = world.inbox().backlog().await.unwrap();
     assert_eq!((backlog[0].open, backlog[0].dead, backlog[0].oldest_at), (2, 1, Some(keeper.now())));
 }

@@ -93,6 +93,7 @@ pub(crate) async fn notes_of_shadow_come_back_in_their_order(keeper: &dyn Keeper
         note("one", ShadowVerdict::Genuine(NotificationId::new())),
         note("two", ShadowVerdict::Refused("signature".to_owned())),
         note("one", ShadowVerdict::Refused("stale".to_owned())),
+        note("three", ShadowVerdict::Hinted),
     ];
     for note in &notes {
         keeper.inbox().note_shadow(note.clone()).await.unwrap();

@@ -10,7 +10,7 @@ use tollbell_channels::model::Timestamp;
 use super::fault::Fault;
 use super::rows::{delivery_seq, event_seq, notification_seq, state_code, to_ms};
 use super::session::{NamesSweep, Session};
-use super::{audit, files, rejections, schema};
+use super::{audit, files, hints, rejections, schema};
 use crate::inbox::{AuditRecord, DeliveryState, Error, Replay, ReplayWhat, Retained, Retention};
 
 /// Dead deliveries that one call replays at most, so that intake never waits long.
@@ -125,6 +125,9 @@ pub(super) fn retain(session: &mut Session, retention: Retention, now: Timestamp
     }
     let rejections = rejections::retain(session, to_ms(before(retention.rejections)), slice)?;
     if rejections > 0 {
+        return Ok(Retained { bodies, notifications: 0, rejections, is_done: false });
+    }
+    if hints::retain(session, now, slice)? > 0 {
         return Ok(Retained { bodies, notifications: 0, rejections, is_done: false });
     }
     let (notifications, are_notifications_done) = remove_notifications(session, identities_before, slice)?;

@@ -11,13 +11,14 @@
 
 use std::fmt::Write as _;
 
-use rusqlite::OptionalExtension as _;
+use rusqlite::{OptionalExtension as _, Row};
 use tollbell_channels::model::{Amount, Concern, Currency, EventKind, Fact, Identity, Money, Series};
 
 use super::fault::Fault;
 use super::rows::{basis_code, basis_of};
 use super::schema::sha256_hex;
 use super::session::Session;
+use super::unconfirmed;
 use crate::inbox::{AmountBasis, EventId};
 
 /// The kind under which conflicts are named; no event kind, so that no platform's text can meet it.
@@ -25,8 +26,8 @@ const CONFLICT_KIND: &str = "conflict";
 
 /// What a fact turned out to be.
 pub(super) enum Outcome {
-    /// An event that is known, or a total that is older than what is known.
-    Nothing,
+    /// An event that is known, or, without one, a total that is older than what is known.
+    Known(Option<i64>),
     /// A new event.
     New(NewFact),
 }
@@ -51,15 +52,17 @@ pub(super) struct Conflict {
     pub(super) name: String,
 }
 
-/// Finds out what a fact is. Known events get its further names; `learned` collects them when they are
-/// names of a payment, because a refund may wait for one.
-pub(super) fn resolve(
-    session: &mut Session,
-    scope: i64,
-    fact: &Fact,
-    now_ms: i64,
-    learned: &mut Vec<(i64, String)>,
-) -> Result<Outcome, Fault> {
+/// Who says a fact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Voice {
+    /// A proven message.
+    Message,
+    /// The platform, when it was asked, with nothing that is doubtful.
+    Answer,
+}
+
+/// The events that have the fact's names, and the names that no event has.
+pub(super) fn by_names(session: &mut Session, scope: i64, fact: &Fact) -> Result<(Vec<Known>, Vec<Identity>), Fault> {
     let kind = session.word(fact.kind.as_str())?;
     let mut known: Vec<Known> = Vec::new();
     let mut unknown: Vec<Identity> = Vec::new();
@@ -74,6 +77,27 @@ pub(super) fn resolve(
     // An event that was itself kept as the contradiction of another one adds no second doubt.
     let seqs: Vec<i64> = known.iter().map(|event| event.seq).collect();
     known.retain(|event| event.contradicts.is_none_or(|other| !seqs.contains(&other)));
+    Ok((known, unknown))
+}
+
+/// Finds out what a fact is. Known events get its further names; `learned` collects them when they are
+/// names of a payment, because a refund may wait for one.
+pub(super) fn resolve(
+    session: &mut Session,
+    scope: i64,
+    fact: &Fact,
+    voice: Voice,
+    now_ms: i64,
+    learned: &mut Vec<(i64, String)>,
+) -> Result<Outcome, Fault> {
+    let kind = session.word(fact.kind.as_str())?;
+    let (mut known, unknown) = by_names(session, scope, fact)?;
+    if known.is_empty() && voice == Voice::Answer {
+        if let Some(event) = told_before(session, scope, fact)? {
+            return adopt(session, scope, fact, &unknown, event, now_ms, learned);
+        }
+        known.extend(contradicted(session, scope, fact)?);
+    }
 
     let differs = match known.as_slice() {
         [] => {
@@ -100,33 +124,133 @@ pub(super) fn resolve(
             raise_total(session, scope, series, *total, now_ms)?;
         }
         note_baseline(session, scope, fact, now_ms)?;
-        return Ok(Outcome::Nothing);
+        return Ok(Outcome::Known(Some(event.seq)));
     };
     let name = conflict_name(&known, fact);
     let conflict_kind = session.word(CONFLICT_KIND)?;
     if let Some(event) = Known::find(session, scope, conflict_kind, &name)? {
         add_names(session, scope, kind, fact.kind, &unknown, None, event.seq, learned)?;
-        return Ok(Outcome::Nothing);
+        return Ok(Outcome::Known(Some(event.seq)));
     }
+    let conflict = Conflict {
+        concern: Concern::Conflict { differs: differs.to_owned(), event: known[0].id.to_string() },
+        contradicts: known[0].seq,
+        name,
+    };
+    Ok(Outcome::New(alone(fact, Some(conflict), unknown)))
+}
+
+/// A new event that follows from its own fact alone.
+fn alone(fact: &Fact, conflict: Option<Conflict>, names: Vec<Identity>) -> NewFact {
     let (amount, basis, total) = match &fact.amount {
         Amount::Stated(money) => (Some(money.minor), AmountBasis::Stated, None),
         Amount::Cumulative { total, .. } => (None, AmountBasis::Unknown, Some(total.minor)),
         Amount::Unreadable => (None, AmountBasis::Unknown, None),
         Amount::None => (None, AmountBasis::None, None),
     };
-    Ok(Outcome::New(NewFact {
-        amount,
-        basis,
-        total,
-        currency: fact.signed_money().map(|money| money.currency),
-        conflict: Some(Conflict {
-            concern: Concern::Conflict { differs: differs.to_owned(), event: known[0].id.to_string() },
-            contradicts: known[0].seq,
-            name,
-        }),
-        names: unknown,
-        unrefunded: None,
-    }))
+    let currency = fact.signed_money().map(|money| money.currency);
+    NewFact { amount, basis, total, currency, conflict, names, unrefunded: None }
+}
+
+/// What an unconfirmed fact is that no event tells. `known` are the events that have one of its names.
+pub(super) fn of_unconfirmed(
+    session: &mut Session,
+    scope: i64,
+    fact: &Fact,
+    known: &[Known],
+) -> Result<Outcome, Fault> {
+    if let (Amount::Cumulative { series, total, is_numbered: false }, []) = (&fact.amount, known)
+        && highest_total(session, scope, series, total.currency)?.is_some_and(|highest| total.minor <= highest)
+    {
+        return Ok(Outcome::Known(None));
+    }
+    let differs = match known {
+        [] => None,
+        [event] => event.difference(fact),
+        _ => Some("identity"),
+    };
+    let Some(differs) = differs else { return Ok(Outcome::New(alone(fact, None, Vec::new()))) };
+    let name = conflict_name(known, fact);
+    let conflict_kind = session.word(CONFLICT_KIND)?;
+    if let Some(event) = Known::find(session, scope, conflict_kind, &name)? {
+        return Ok(Outcome::Known(Some(event.seq)));
+    }
+    let conflict = Conflict {
+        concern: Concern::Conflict { differs: differs.to_owned(), event: known[0].id.to_string() },
+        contradicts: known[0].seq,
+        name,
+    };
+    Ok(Outcome::New(alone(fact, Some(conflict), Vec::new())))
+}
+
+/// The event of an unconfirmed message that says nothing but what this answer's fact says. One that still waits goes
+/// before one that was released; one that was discarded told nobody.
+fn told_before(session: &mut Session, scope: i64, fact: &Fact) -> Result<Option<i64>, Fault> {
+    let found = unconfirmed::said_by(session, scope, fact)?;
+    for event in &found {
+        if unconfirmed::is_awaited(session, *event)? {
+            return Ok(Some(*event));
+        }
+    }
+    for event in found {
+        if !unconfirmed::is_discarded(session, event)? {
+            return Ok(Some(event));
+        }
+    }
+    Ok(None)
+}
+
+/// The event of an unconfirmed message about the same as this answer's fact that says another sum or payee.
+fn contradicted(session: &mut Session, scope: i64, fact: &Fact) -> Result<Option<Known>, Fault> {
+    for event in unconfirmed::named_by(session, scope, fact)? {
+        let known = Known::of(session, event)?;
+        if known.difference(fact).is_some() {
+            return Ok(Some(known));
+        }
+    }
+    Ok(None)
+}
+
+/// The platform told what an event of an unconfirmed message said: the event has the names and sums of the answer.
+fn adopt(
+    session: &mut Session,
+    scope: i64,
+    fact: &Fact,
+    names: &[Identity],
+    event: i64,
+    now_ms: i64,
+    learned: &mut Vec<(i64, String)>,
+) -> Result<Outcome, Fault> {
+    let kind = session.word(fact.kind.as_str())?;
+    if let Outcome::New(new) = new_fact(session, scope, fact, names, now_ms)? {
+        session
+            .conn
+            .prepare_cached("UPDATE events SET amount = ?2, basis = ?3, total = ?4, currency = ?5 WHERE seq = ?1")?
+            .execute((
+                event,
+                new.amount,
+                basis_code(new.basis),
+                new.total,
+                new.currency.as_ref().map(Currency::code),
+            ))?;
+        add_names(session, scope, kind, fact.kind, names, None, event, learned)?;
+        note_baseline(session, scope, fact, now_ms)?;
+    }
+    Ok(Outcome::Known(Some(event)))
+}
+
+/// The one event that has the fact's names and says nothing else than the fact does.
+pub(super) fn agreeing(session: &mut Session, scope: i64, fact: &Fact) -> Result<Option<i64>, Fault> {
+    let kind = session.word(fact.kind.as_str())?;
+    let mut found: Option<Known> = None;
+    for identity in fact.identities() {
+        match (Known::find(session, scope, kind, identity.as_str())?, &found) {
+            (Some(event), Some(other)) if event.seq != other.seq => return Ok(None),
+            (Some(event), None) => found = Some(event),
+            _ => {}
+        }
+    }
+    Ok(found.filter(|event| event.contradicts.is_none() && event.difference(fact).is_none()).map(|event| event.seq))
 }
 
 /// Gives a new event its names.
@@ -187,8 +311,8 @@ fn add_name(
 }
 
 /// An event that has one of the fact's names.
-struct Known {
-    seq: i64,
+pub(super) struct Known {
+    pub(super) seq: i64,
     id: EventId,
     amount: Option<i64>,
     basis: AmountBasis,
@@ -207,24 +331,35 @@ impl Known {
                  FROM identities i CROSS JOIN events e ON e.seq = i.event
                  WHERE i.scope = ?1 AND i.kind = ?2 AND i.text = ?3",
             )?
-            .query_row((scope, kind, text), |row| {
-                Ok((
-                    Self {
-                        seq: row.get(0)?,
-                        id: EventId::from_bytes(row.get(1)?),
-                        amount: row.get(2)?,
-                        basis: AmountBasis::Unknown,
-                        total: row.get(4)?,
-                        currency: row.get(5)?,
-                        payee: row.get(6)?,
-                        contradicts: row.get(7)?,
-                    },
-                    row.get::<_, i64>(3)?,
-                ))
-            })
+            .query_row((scope, kind, text), Self::row)
             .optional()?
             .map(|(known, basis)| Ok(Self { basis: basis_of(basis)?, ..known }))
             .transpose()
+    }
+
+    fn of(session: &Session, event: i64) -> Result<Self, Fault> {
+        let (known, basis) = session
+            .conn
+            .prepare_cached(
+                "SELECT e.seq, e.id, e.amount, e.basis, e.total, e.currency, e.payee, e.contradicts
+                 FROM events e WHERE e.seq = ?1",
+            )?
+            .query_row([event], Self::row)?;
+        Ok(Self { basis: basis_of(basis)?, ..known })
+    }
+
+    fn row(row: &Row<'_>) -> rusqlite::Result<(Self, i64)> {
+        let known = Self {
+            seq: row.get(0)?,
+            id: EventId::from_bytes(row.get(1)?),
+            amount: row.get(2)?,
+            basis: AmountBasis::Unknown,
+            total: row.get(4)?,
+            currency: row.get(5)?,
+            payee: row.get(6)?,
+            contradicts: row.get(7)?,
+        };
+        Ok((known, row.get(3)?))
     }
 
     /// What the fact says otherwise than this event.
@@ -320,7 +455,7 @@ fn new_fact(session: &mut Session, scope: i64, fact: &Fact, names: &[Identity], 
                     forget_difference(session, scope, fact, *total)?;
                     (None, AmountBasis::Unknown)
                 }
-                Some(_) => return Ok(Outcome::Nothing),
+                Some(_) => return Ok(Outcome::Known(None)),
                 None => (None, AmountBasis::Unknown),
             };
             raise_total(session, scope, series, *total, now_ms)?;

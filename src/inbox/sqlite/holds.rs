@@ -9,7 +9,7 @@ use super::rows::{
     self, DELIVERY_SELECT, EVENT_COLUMNS, EVENT_TABLES, delivery_seq, event_seq, notification_seq, state_code, to_ms,
 };
 use super::session::Session;
-use super::{SqliteInbox, audit, search, waits};
+use super::{SqliteInbox, audit, search, unconfirmed, waits};
 use crate::inbox::holds::{EndHold, EndedHold, HoldEnd, HoldRecord, HoldWhat, Holds};
 use crate::inbox::{AuditRecord, DeliveryId, DeliveryState, Error, EventId, NotificationId, PAGE_MAX};
 
@@ -68,7 +68,7 @@ pub(super) const IS_OPEN: &str = "e.concerns IS NOT NULL AND e.hold_end IS NULL"
 pub(super) const COVERED: &str =
     "(e.seq = d.event OR EXISTS (SELECT 1 FROM delivery_events x WHERE x.delivery = d.seq AND x.event = e.seq))";
 
-fn end_hold(session: &mut Session, end: &EndHold) -> Result<EndedHold, Fault> {
+pub(super) fn end_hold(session: &mut Session, end: &EndHold) -> Result<EndedHold, Fault> {
     let code = end_code(end.end);
     let (notification, deliveries, mut events) = match end.what {
         HoldWhat::Notification(id) => of_notification(session, id, end.end)?,
@@ -106,6 +106,9 @@ fn end_hold(session: &mut Session, end: &EndHold) -> Result<EndedHold, Fault> {
                  AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.seq BETWEEN (e.seq >> 16) << 16 AND (e.seq | 65535) AND d.state = 1 AND {COVERED})"
             ))?
             .execute((delivery_seq(id), code, notification))?;
+    }
+    if end.end == HoldEnd::Release {
+        unconfirmed::take_names(session, notification, now_ms)?;
     }
     let closed = session
         .conn

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use rusqlite::OptionalExtension as _;
 use tollbell_channels::model::{Concern, Fact, Notification, Proof, RawRequest, Timestamp};
 
-use super::facts::{self, NewFact, Outcome};
+use super::facts::{self, NewFact, Outcome, Voice};
 use super::fault::Fault;
 use super::rows::{
     PLACE_BITS, PLACES_MAX, address_bytes, basis_code, concerns_text, from_ms, headers_bytes, state_code, to_ms,
+    way_code,
 };
 use super::session::Session;
-use super::{shadow, superseded, waits};
-use crate::inbox::{Arrival, DeliveryState, Error, EventId, NewEvent, NotificationId, RoutedTarget, Stored, redact};
+use super::{shadow, superseded, unconfirmed, waits};
+use crate::inbox::{
+    Arrival, DeliveryState, Error, EventId, NewEvent, NotificationId, RoutedTarget, Stored, Way, redact,
+};
 
 /// An arrival in the shape of its rows. What can be made ready is, because the writer is one thread for all.
 pub(super) struct Parts {
@@ -24,6 +27,7 @@ pub(super) struct Parts {
     pub(super) request: RawRequest,
     pub(super) routes: Vec<Vec<RoutedTarget>>,
     pub(super) is_shadow: bool,
+    way: Way,
     assertion: i64,
     headers: Vec<u8>,
 }
@@ -65,8 +69,9 @@ impl Parts {
         redact::redact(&mut request, signed_query.as_deref());
         let assertion = i64::from_be_bytes(notification.key().assertion);
         let headers = headers_bytes(&request.headers);
+        let way = Way::of(&proof);
         let proof = serde_json::to_string(&proof).expect("a proof is plain texts");
-        Self { channel, merchant, platform, notification, proof, request, routes, is_shadow, assertion, headers }
+        Self { channel, merchant, platform, notification, proof, request, routes, is_shadow, way, assertion, headers }
     }
 }
 
@@ -86,9 +91,14 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
     if let Some(repeated) = repetition(session, scope, parts, now_ms)? {
         return Ok(repeated);
     }
+    // Under a number that tells one thing, another kind of fact would share no name with what was told.
+    let is_told_otherwise = parts.notification.tells_one_thing() && is_number_known(session, scope, parts)?;
     let is_too_old = parts.notification.sent_at.is_some_and(|sent_at| sent_at < moment.remembered_from);
     let mut concerns = parts.notification.concerns.clone();
     concerns.extend(is_too_old.then_some(Concern::TooOld));
+    concerns.extend(is_told_otherwise.then(|| Concern::Contradiction { field: "platform_id".to_owned() }));
+    let awaits_answer = awaits_answer(&concerns);
+    let voice = if parts.way == Way::Hint && concerns.is_empty() { Voice::Answer } else { Voice::Message };
     let (notification, id) = session.next_notification(now_ms)?;
     insert_body(session, parts, notification)?;
 
@@ -96,11 +106,23 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
     let mut events: Vec<(Inserted, &[RoutedTarget])> = Vec::with_capacity(parts.notification.facts.len());
     let mut sources = Vec::new();
     let mut known = Vec::new();
+    let mut is_known_awaited = false;
     for (index, fact) in parts.notification.facts.iter().enumerate() {
         let fact_scope = session.scope(&fact.scope)?;
-        let Outcome::New(new) = facts::resolve(session, fact_scope, fact, now_ms, &mut learned)? else {
-            known.push((fact_scope, index));
-            continue;
+        let outcome = if awaits_answer {
+            unconfirmed::resolve(session, fact_scope, fact)?
+        } else {
+            facts::resolve(session, fact_scope, fact, voice, now_ms, &mut learned)?
+        };
+        let new = match outcome {
+            Outcome::New(new) => new,
+            Outcome::Known(event) => {
+                known.push((fact_scope, index));
+                if let (true, Some(event)) = (awaits_answer, event) {
+                    is_known_awaited = is_known_awaited || unconfirmed::is_awaited(session, event)?;
+                }
+                continue;
+            }
         };
         let doubt = superseded::contradiction(session, fact_scope, fact)?;
         let routes = parts.routes.get(index).map_or(&[][..], Vec::as_slice);
@@ -114,6 +136,9 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
         };
         let event = insert_event(session, &event, &concerns, doubt)?;
         facts::name_event(session, fact_scope, fact, &new, event.seq, &mut learned)?;
+        if awaits_answer && new.conflict.is_none() {
+            unconfirmed::claim(session, fact_scope, fact, event.seq)?;
+        }
         events.push((event, routes));
         sources.push((fact_scope, index));
     }
@@ -124,7 +149,9 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
         }
     }
     let deliveries = insert_deliveries(session, notification, &events, parts.is_shadow, now_ms)?;
-    let is_held = !concerns.is_empty() || events.iter().any(|(event, _)| event.is_held);
+    // Where everything that it says is known, there is nothing to be confirmed.
+    let needs_a_person = !concerns.is_empty() && !unconfirmed::is_asked(&concerns);
+    let is_held = needs_a_person || events.iter().any(|(event, _)| event.is_held);
     insert_notification(session, parts, &Row { seq: notification, id, scope, concerns: &concerns, is_held })?;
     // What is held says nothing about its order yet.
     for ((event, _), (scope, index)) in events.iter().zip(&sources).filter(|((event, _), _)| !event.is_held) {
@@ -136,9 +163,41 @@ pub(super) fn store(session: &mut Session, parts: &Parts, moment: Moment) -> Res
     let events = events
         .into_iter()
         .zip(deliveries)
-        .map(|((event, _), deliveries)| NewEvent { id: event.id, kind: event.kind, deliveries, is_held: event.is_held })
+        .map(|((event, _), deliveries)| NewEvent {
+            id: event.id,
+            kind: event.kind,
+            deliveries,
+            is_held: event.is_held,
+            is_unconfirmed: event.is_unconfirmed,
+        })
         .collect();
-    Ok(Stored::New { id, events, is_held })
+    // The holds are those of the event's own message; whoever asks the platform asks for this one too.
+    Ok(Stored::New { id, events, is_held: is_held || is_known_awaited })
+}
+
+/// Whether nothing of a message is told before the platform's answer.
+fn awaits_answer(concerns: &[Concern]) -> bool {
+    concerns.iter().any(|concern| matches!(concern, Concern::Unconfirmed { .. }))
+}
+
+/// Whether a fact of a repeated message still waits for the platform's answer: its event does, its own or another one's, or
+/// it was discarded, and the platform may say the same now that somebody else had invented.
+fn is_any_awaited(session: &mut Session, notification: &Notification) -> Result<bool, Fault> {
+    if !awaits_answer(&notification.concerns) {
+        return Ok(false);
+    }
+    for fact in &notification.facts {
+        let scope = session.scope(&fact.scope)?;
+        let is_awaited = match unconfirmed::resolve(session, scope, fact)? {
+            Outcome::Known(Some(event)) => unconfirmed::is_awaited(session, event)?,
+            Outcome::Known(None) => false,
+            Outcome::New(_) => true,
+        };
+        if is_awaited {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// The row of an event or delivery by its position within its notification.
@@ -148,6 +207,15 @@ fn place(notification: i64, position: usize) -> Result<i64, Fault> {
         return Err(Error::Unavailable(format!("more than {PLACES_MAX} events or deliveries of one message")).into());
     }
     Ok((notification << PLACE_BITS) | place)
+}
+
+/// Whether a message of this number is stored, whatever it tells.
+fn is_number_known(session: &Session, scope: i64, parts: &Parts) -> Result<bool, Fault> {
+    let known = session
+        .conn
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM notifications WHERE scope = ?1 AND platform_id = ?2)")?
+        .query_row((scope, &parts.notification.platform_id), |row| row.get(0))?;
+    Ok(known)
 }
 
 /// Recognises a notification that is stored, and counts it without writing.
@@ -164,7 +232,7 @@ fn repetition(session: &mut Session, scope: i64, parts: &Parts, now_ms: i64) -> 
                 row.get::<_, i64>(1)?,
                 row.get::<_, u32>(2)?,
                 row.get::<_, bool>(3)?,
-                row.get(4)?,
+                row.get::<_, bool>(4)?,
                 row.get::<_, bool>(5)?,
                 row.get::<_, i64>(6)?,
             ))
@@ -174,6 +242,7 @@ fn repetition(session: &mut Session, scope: i64, parts: &Parts, now_ms: i64) -> 
     if was_shadow && !parts.is_shadow {
         shadow::leave(session, seq, now_ms)?;
     }
+    let is_held = is_held || is_any_awaited(session, &parts.notification)?;
     let is_after_ack = is_acked || session.lazy.acks.contains_key(&seq);
     let waiting = session.count_repetition(seq, is_after_ack, now_ms);
     Ok(Some(Stored::Repeated {
@@ -205,8 +274,8 @@ fn insert_notification(session: &mut Session, parts: &Parts, row: &Row<'_>) -> R
         .prepare_cached(
             "INSERT INTO notifications
                  (seq, id, scope, platform_id, digest, channel, merchant, platform, platform_kind, received_at, sent_at,
-                  proof, concerns, is_held, is_shadow)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
+                  proof, concerns, is_held, is_shadow, way)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
         )?
         .execute((
             row.seq,
@@ -224,6 +293,7 @@ fn insert_notification(session: &mut Session, parts: &Parts, row: &Row<'_>) -> R
             concerns_text(row.concerns),
             row.is_held,
             parts.is_shadow,
+            way_code(parts.way),
         ))?;
     Ok(())
 }
@@ -254,6 +324,7 @@ struct Inserted {
     id: EventId,
     kind: tollbell_channels::model::EventKind,
     is_held: bool,
+    is_unconfirmed: bool,
 }
 
 /// An event to be inserted.
@@ -306,7 +377,8 @@ fn insert_event(
             new.conflict.as_ref().map(|conflict| conflict.contradicts),
             row.is_unrouted,
         ])?;
-    Ok(Inserted { seq, id, kind: fact.kind, is_held: !concerns.is_empty() })
+    let is_unconfirmed = unconfirmed::is_asked(&concerns);
+    Ok(Inserted { seq, id, kind: fact.kind, is_held: !concerns.is_empty(), is_unconfirmed })
 }
 
 /// A delivery to be made.

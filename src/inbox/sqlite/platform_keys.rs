@@ -5,12 +5,12 @@ use rusqlite::Connection;
 use tollbell_channels::channel::{FETCHED_KEYS_MAX, FetchedKey};
 use tollbell_channels::model::Timestamp;
 
-use super::SqliteInbox;
 use super::fault::Fault;
 use super::queue::Urgency;
 use super::rows::{from_ms, to_ms};
 use super::session::Session;
-use crate::inbox::{Error, PlatformKeys};
+use super::{SqliteInbox, key_uses};
+use crate::inbox::{Error, KeyUses, PlatformKeys};
 
 #[async_trait]
 impl PlatformKeys for SqliteInbox {
@@ -22,6 +22,10 @@ impl PlatformKeys for SqliteInbox {
     async fn keep_platform_keys(&self, channel: &str, keys: Vec<FetchedKey>, now: Timestamp) -> Result<(), Error> {
         let channel = channel.to_owned();
         self.submit(Urgency::Work, 0, move |session| keep(session, &channel, &keys, now)).await
+    }
+
+    async fn key_uses(&self, newest: usize) -> Result<KeyUses, Error> {
+        self.shared.readers.read(move |conn| key_uses::read(conn, newest)).await
     }
 }
 

@@ -9,7 +9,7 @@ use tollbell_channels::model::{Concern, Currency, Environment, EventKind, Money,
 
 use super::fault::Fault;
 use crate::inbox::{
-    AmountBasis, AttemptRecord, DeliveryId, DeliveryRecord, DeliveryState, EventId, EventRecord, NotificationId,
+    AmountBasis, AttemptRecord, DeliveryId, DeliveryRecord, DeliveryState, EventId, EventRecord, NotificationId, Way,
 };
 
 /// A time as it is stored.
@@ -87,6 +87,21 @@ pub(super) fn basis_of(code: i64) -> Result<AmountBasis, Fault> {
         .into_iter()
         .find(|basis| basis_code(*basis) == code)
         .ok_or_else(|| Fault::corrupt("an amount's basis"))
+}
+
+/// The way's number in the schema.
+pub(super) const fn way_code(way: Way) -> i64 {
+    match way {
+        Way::Callback => 0,
+        Way::Hint => 1,
+    }
+}
+
+pub(super) fn way_of(code: i64) -> Result<Way, Fault> {
+    [Way::Callback, Way::Hint]
+        .into_iter()
+        .find(|way| way_code(*way) == code)
+        .ok_or_else(|| Fault::corrupt("a notification's way"))
 }
 
 /// Concerns as they are stored; nothing when there are none.

@@ -41,6 +41,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { number: 4, sql: include_str!("../../../migrations/sqlite/0004_gaps.sql") },
     Migration { number: 5, sql: include_str!("../../../migrations/sqlite/0005_shadow.sql") },
     Migration { number: 6, sql: include_str!("../../../migrations/sqlite/0006_shadow_success.sql") },
+    Migration { number: 7, sql: include_str!("../../../migrations/sqlite/0007_hints.sql") },
 ];
 
 /// Opens the connection that writes, and migrates.

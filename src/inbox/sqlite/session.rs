@@ -31,6 +31,8 @@ pub(super) struct Session {
     /// What was given to them in this batch; told after the commit.
     pub(super) granted: Vec<Granted>,
     pub(super) sweep: Sweep,
+    /// When the open hints of each channel were gone over last.
+    pub(super) hints_pulled_at: HashMap<i64, i64>,
     trust: Trust,
     numbers: Option<Numbers>,
     /// Repetitions that this batch counted, with whether they came after our answer.
@@ -130,6 +132,7 @@ impl Session {
             parked: HashMap::new(),
             granted: Vec::new(),
             sweep: Sweep::default(),
+            hints_pulled_at: HashMap::new(),
             trust: Trust::Apart,
             numbers: None,
             counted: Vec::new(),

@@ -16,6 +16,7 @@ pub(super) fn note(session: &mut Session, note: &ShadowNote) -> Result<(), Fault
     let channel = session.word(&note.channel)?;
     let (notification, reason) = match &note.verdict {
         ShadowVerdict::Genuine(id) => (Some(*id.as_bytes()), None),
+        ShadowVerdict::Hinted => (None, None),
         ShadowVerdict::Refused(reason) => (None, Some(reason)),
     };
     let seq = session
@@ -49,7 +50,7 @@ pub(super) fn notes(conn: &Connection, channel: &str) -> Result<Vec<ShadowNote>,
             let verdict = match (notification, reason) {
                 (Some(id), _) => ShadowVerdict::Genuine(NotificationId::from_bytes(id)),
                 (None, Some(reason)) => ShadowVerdict::Refused(reason),
-                (None, None) => return Err(Fault::corrupt("shadow.reason")),
+                (None, None) => ShadowVerdict::Hinted,
             };
             Ok(ShadowNote { channel: name.clone(), request, at: from_ms(at)?, verdict, success })
         })

@@ -11,8 +11,9 @@ use rusqlite::OptionalExtension as _;
 use tollbell_channels::model::{Concern, EventKind, Fact};
 
 use super::fault::Fault;
-use super::rows::state_code;
+use super::rows::{concerns_of, state_code};
 use super::session::Session;
+use super::unconfirmed;
 use super::waits::EVENTS_OF_DELIVERY;
 use crate::inbox::{DeliveryId, DeliveryState, EventId};
 
@@ -86,14 +87,16 @@ pub(super) fn since_attempt(session: &mut Session, delivery: i64) -> Result<Opti
 
 /// The success that supersedes a stored event.
 fn superseding(session: &mut Session, event: i64) -> Result<Option<i64>, Fault> {
-    let (kind, scope, order_no, is_doubted): (String, i64, Option<String>, bool) = session
+    let (kind, scope, order_no, concerns): (String, i64, Option<String>, Option<String>) = session
         .conn
         .prepare_cached(
-            "SELECT k.text, e.scope, e.order_no, e.concerns IS NOT NULL FROM events e
+            "SELECT k.text, e.scope, e.order_no, e.concerns FROM events e
              CROSS JOIN words k ON k.id = e.kind WHERE e.seq = ?1",
         )?
         .query_row([event], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    // What had been held goes out because a person said so.
+    // What had been held goes out because a person said so, but for what the platform was asked about.
+    let concerns = concerns_of(concerns.as_deref())?;
+    let is_doubted = !concerns.is_empty() && !unconfirmed::is_asked(&concerns);
     let kind = EventKind::parse(&kind).filter(|kind| !is_doubted && SUPERSEDABLE.contains(kind));
     let Some(kind) = kind else { return Ok(None) };
     let paid = paid_by_order(session, scope, order_no.as_deref())?;

@@ -18,6 +18,7 @@ mod cancelled;
 mod ends;
 mod floods;
 mod growth;
+mod hints;
 mod histories;
 
 /// An inbox in a directory of its own.

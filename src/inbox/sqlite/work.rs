@@ -193,10 +193,10 @@ fn pull_in(
 
 /// What goes out under a lease.
 fn load(conn: &Connection, lease: Lease) -> Result<Leased, Fault> {
-    let (delivery, notification, is_raw, seq, platform, event, is_alone) = conn
+    let (delivery, notification, is_raw, seq, platform, event, is_alone, way) = conn
         .prepare_cached(
             "SELECT d.id, n.id, d.is_raw, n.seq, p.text, d.event,
-                 NOT EXISTS (SELECT 1 FROM delivery_events x WHERE x.delivery = d.seq)
+                 NOT EXISTS (SELECT 1 FROM delivery_events x WHERE x.delivery = d.seq), n.way
              FROM deliveries d CROSS JOIN notifications n ON n.seq = d.seq >> 16
              CROSS JOIN words p ON p.id = n.platform WHERE d.seq = ?1",
         )?
@@ -209,6 +209,7 @@ fn load(conn: &Connection, lease: Lease) -> Result<Leased, Fault> {
                 row.get_ref(4)?.as_str()?.into(),
                 row.get::<_, i64>(5)?,
                 row.get::<_, bool>(6)?,
+                row.get(7)?,
             ))
         })?;
     let events =
@@ -229,6 +230,7 @@ fn load(conn: &Connection, lease: Lease) -> Result<Leased, Fault> {
         merchant,
         environment,
         events,
+        way: rows::way_of(way)?,
         request: body(conn, seq)?,
     })
 }

@@ -53,7 +53,7 @@ pub(super) static SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "Further headers that nobody may see, one `Name: value` a line, such as Authorization",
-            zh: "额外的机密请求头，每行一个“名称: 值”，例如 Authorization",
+            zh: "额外的机密请求头，每行一个 `名称: 值`，例如 Authorization",
         },
         example: "keys/hook_headers",
     },

@@ -110,11 +110,16 @@ impl fmt::Debug for HttpAnswer {
 impl HttpAnswer {
     /// A header's value when it is there exactly once and is visible ASCII.
     pub fn single_header(&self, name: &str) -> Option<&str> {
-        let mut values = self.headers.get_all(name).iter();
-        match (values.next(), values.next()) {
-            (Some(value), None) => value.to_str().ok(),
-            _ => None,
-        }
+        single(&self.headers, name)
+    }
+}
+
+/// A header's value when it is there exactly once and is visible ASCII.
+pub(super) fn single<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (Some(value), None) => value.to_str().ok(),
+        _ => None,
     }
 }
 
@@ -174,6 +179,12 @@ pub enum KeyRefused {
     /// Not issued by the platform, or not to it.
     #[error("a certificate was not issued by the platform to itself")]
     Issuer,
+    /// No path leads from it to an authority that is trusted.
+    #[error("no path leads from a certificate to a trusted authority; `{setting}` says which ones are")]
+    Authority {
+        /// The setting that names the trusted ones.
+        setting: &'static str,
+    },
 }
 
 impl KeyRefused {
@@ -188,7 +199,7 @@ impl KeyRefused {
             Self::Undecryptable => "undecryptable",
             Self::Serial => "serial",
             Self::Validity => "validity",
-            Self::Issuer => "issuer",
+            Self::Issuer | Self::Authority { .. } => "issuer",
         }
     }
 }
@@ -210,15 +221,26 @@ impl Interface {
         let Some(text) = settings.text(name).map(str::trim) else {
             return Ok(Self { base: own.to_owned(), reach: Reach::Public });
         };
-        let wrong = || SettingsError::new(name, "malformed").because(super::quote(text));
-        let uri: Uri = text.parse().map_err(|_| wrong())?;
-        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else { return Err(wrong()) };
-        let is_here = matches!(authority.host(), "127.0.0.1" | "[::1]" | "localhost");
+        Self::parse(text, Reach::Configured)
+            .ok_or_else(|| SettingsError::new(name, "malformed").because(super::quote(text)))
+    }
+
+    /// A base URL: `https`, or plain `http` to this machine where the operator configured it, without path, query or
+    /// user.
+    pub fn parse(base: &str, reach: Reach) -> Option<Self> {
+        let uri: Uri = base.parse().ok()?;
+        let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else { return None };
+        let is_here = reach == Reach::Configured && matches!(authority.host(), "127.0.0.1" | "[::1]" | "localhost");
         let is_safe = *scheme == Scheme::HTTPS || (*scheme == Scheme::HTTP && is_here);
         if !is_safe || authority.as_str().contains('@') || uri.path() != "/" || uri.query().is_some() {
-            return Err(wrong());
+            return None;
         }
-        Ok(Self { base: format!("{scheme}://{authority}"), reach: Reach::Configured })
+        Some(Self { base: format!("{scheme}://{authority}"), reach })
+    }
+
+    /// Host and port, as they stand in the URL.
+    pub fn host(&self) -> &str {
+        self.base.split_once("://").map_or(&*self.base, |(_, host)| host)
     }
 
     /// The URL of a path, which begins with `/`.
@@ -272,6 +294,8 @@ mod tests {
         ] {
             assert_eq!(read(bad).unwrap_err().word, "malformed", "{bad:?}");
         }
+        assert_eq!(Interface::parse("http://127.0.0.1:9000", Reach::Public), None);
+        assert_eq!(Interface::parse("https://a.example:8443", Reach::Public).unwrap().host(), "a.example:8443");
         let own = Interface::read(&Settings::new(Environment::Live), "base", "https://platform.example").unwrap();
         assert_eq!((own.url("/x").as_str(), own.reach()), ("https://platform.example/x", Reach::Public));
     }

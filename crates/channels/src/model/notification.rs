@@ -80,6 +80,11 @@ pub enum Concern {
     },
     /// Its own time lies further back than identities are kept.
     TooOld,
+    /// The channel is set to ask the platform before anything is told, and the platform has not confirmed this yet.
+    Unconfirmed {
+        /// What the platform is asked about; empty when the message names nothing that can be asked about.
+        number: String,
+    },
 }
 
 impl Concern {
@@ -96,6 +101,7 @@ impl Concern {
             Self::Ambiguous { .. } => "ambiguous",
             Self::Conflict { .. } => "conflict",
             Self::TooOld => "too_old",
+            Self::Unconfirmed { .. } => "unconfirmed",
         }
     }
 }
@@ -112,6 +118,7 @@ pub const CONCERN_WORDS: &[&str] = &[
     "ambiguous",
     "conflict",
     "too_old",
+    "unconfirmed",
 ];
 
 /// What makes two notifications the same: the platform's number and what it asserts. A platform that
@@ -127,7 +134,17 @@ pub struct NotificationKey {
     pub assertion: [u8; 8],
 }
 
+/// Before a notification's own number where that is a name of its fact: a message of this number tells one thing.
+pub const TRANSMISSION: &str = "transmission:";
+
 impl Notification {
+    /// Whether a message of this number can tell one thing only, so that another one of the same number contradicts it: its
+    /// fact goes by the number as well. So it is where the number is proven and the rest of the message is not.
+    pub fn tells_one_thing(&self) -> bool {
+        let is_number = |name: &str| name.strip_prefix(TRANSMISSION) == Some(self.platform_id.as_str());
+        self.facts.iter().any(|fact| fact.identities().any(|name| is_number(name.as_str())))
+    }
+
     /// The key under which a repetition is recognised, within [`Notification::scope`].
     pub fn key(&self) -> NotificationKey {
         let mut text = String::with_capacity(256);

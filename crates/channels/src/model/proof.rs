@@ -5,6 +5,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Concern, Notification};
+use crate::channel::Answered;
 use crate::signature::Verified;
 
 /// Why we believe something.
@@ -17,6 +19,13 @@ pub enum Proof {
         key: String,
         /// Which documented variant of the canonical string matched, where there are several.
         variant: String,
+    },
+    /// The platform's own answer to a question that we asked as the merchant.
+    PlatformApi {
+        /// The host that was asked, over TLS unless it is this machine.
+        host: String,
+        /// Which configured credential was shown: a setting's name, never the secret.
+        key: String,
     },
 }
 
@@ -34,6 +43,21 @@ impl<T> Proven<T> {
         Self { value, proof: Proof::Signature { key, variant: variant.to_owned() } }
     }
 
+    /// Proven by the platform's answer: only a question that was asked with the channel's own credential makes an
+    /// [`Answered`].
+    pub fn by_platform_api(value: T, answered: Answered) -> Self {
+        let (host, key) = answered.into_proof();
+        Self { value, proof: Proof::PlatformApi { host, key: key.to_owned() } }
+    }
+
+    /// The same proof, with the key under another name: a channel that knows several of the same name tells them apart.
+    #[must_use]
+    pub(crate) fn by_key_called(mut self, name: impl FnOnce(&str) -> String) -> Self {
+        let (Proof::Signature { key, .. } | Proof::PlatformApi { key, .. }) = &mut self.proof;
+        *key = name(key);
+        self
+    }
+
     /// What was proven.
     pub fn value(&self) -> &T {
         &self.value
@@ -47,6 +71,17 @@ impl<T> Proven<T> {
     /// Both parts, for storing.
     pub fn into_parts(self) -> (T, Proof) {
         (self.value, self.proof)
+    }
+}
+
+impl Proven<Notification> {
+    /// The same, and held for one more reason. Nothing that it says changes.
+    #[must_use]
+    pub fn with_concern(mut self, concern: Concern) -> Self {
+        if !self.value.concerns.contains(&concern) {
+            self.value.concerns.push(concern);
+        }
+        self
     }
 }
 

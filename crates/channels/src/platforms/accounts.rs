@@ -145,6 +145,13 @@ impl<'m> Notice<'m> {
         }
     }
 
+    /// Takes a name that was made of what is signed; one that no name can be leaves the digest.
+    pub(super) fn call(&mut self, name: String) {
+        if !name.is_empty() && name.len() <= NAME_BYTES_MAX {
+            self.platform_id = name;
+        }
+    }
+
     /// Whose money it is, and whether that is one of ours. A genuine message about somebody else is not ours to refuse:
     /// it is kept under that account, and held.
     pub(super) fn settle_account(&mut self, path: &'static str, own: &[String]) {

@@ -103,54 +103,54 @@ const SOURCE_RANGES: &[&str] = &[
 
 const UNCONFIRMED: &[Text] = &[
     Text {
-        en: "how long Alipay waits for an answer; we answer at once", zh: "支付宝等待应答的时长;本网关立即应答"
+        en: "how long Alipay waits for an answer; we answer at once", zh: "支付宝等待应答的时长；本网关立即应答"
     },
     Text {
         en: "whether the first gap is 2 or 4 minutes; both are taken as normal",
-        zh: "第一次重发间隔是 2 分钟还是 4 分钟;两者都视为正常",
+        zh: "第一次重发间隔是 2 分钟还是 4 分钟；两者都视为正常",
     },
     Text {
         en: "whether the address list is current; it is a hint and blocks nothing by itself",
-        zh: "出口地址列表是否最新;仅作提示,本身不拦截",
+        zh: "出口地址列表是否最新；仅作提示，本身不拦截",
     },
     Text {
         en: "whether a status other than 200 is read as a failure in every product; no failure of ours has the word \
              `success` in its body",
-        zh: "是否所有产品都把非 200 状态视为失败;本网关的失败应答正文不含 `success`",
+        zh: "是否所有产品都把非 200 状态视为失败；本网关的失败应答正文不含 `success`",
     },
     Text {
         en: "whether a named certificate (`alipay_cert_sn`) is under the signature: the official kits sign it, one widely \
              used kit does not; only the official way is accepted",
-        zh: "`alipay_cert_sn` 是否参与签名:官方 SDK 参与签名,某个常用的第三方 SDK 不参与;这里只接受官方做法",
+        zh: "`alipay_cert_sn` 是否参与签名：官方 SDK 参与签名，某个常用的第三方 SDK 不参与；这里只接受官方做法",
     },
     Text {
         en: "whether the content of the message service can be encrypted; what cannot be read is held",
-        zh: "消息服务的内容是否可能加密;读不懂的消息会被挂起",
+        zh: "消息服务的内容是否可能加密；读不懂的消息会被挂起",
     },
     Text {
         en: "whether every answer of the certificate download is signed, and whether the issuing authority may change; an \
              unsigned answer or another authority is refused, and the certificate is then installed by hand",
-        zh: "证书下载接口的应答是否总有签名、签发机构是否会更换;无签名或签发机构不同时一律拒绝,需人工安装证书",
+        zh: "证书下载接口的应答是否总有签名、签发机构是否会更换；无签名或签发机构不同时一律拒绝，需人工安装证书",
     },
     Text {
         en: "no time window is documented; an old capture is known by its number, and held when older than our memory",
-        zh: "没有公布时间窗口;旧报文按编号识别,早于本网关记录的会被挂起",
+        zh: "没有公布时间窗口；旧报文按编号识别，早于本网关记录的会被挂起",
     },
     Text {
         en: "whether the rows of a profit sharing message always have a number; without one they are held",
-        zh: "分账结果消息的明细是否总有明细单号(`detail_id`);没有时会被挂起",
+        zh: "分账结果消息的明细是否总有明细单号（`detail_id`）；没有时会被挂起",
     },
     Text {
         en: "what a complaint message says beside its number; each is an update, and the state is to be asked for",
-        zh: "交易投诉消息除投诉单号外还有哪些字段;一律作为更新,状态需自行查询",
+        zh: "交易投诉消息除投诉单号外还有哪些字段；一律作为更新，状态需自行查询",
     },
     Text {
         en: "the states of a single refund (`refund_status`) in a notification; any but `REFUND_SUCCESS` is held",
-        zh: "通知中单笔退款状态(`refund_status`)的取值;`REFUND_SUCCESS` 以外的会被挂起",
+        zh: "通知中单笔退款状态（`refund_status`）的取值；`REFUND_SUCCESS` 以外的会被挂起",
     },
     Text {
         en: "the word in `sign_type` of a message signed with SM2: `SM2` is taken, and only where it is configured",
-        zh: "国密签名的通知里 `sign_type` 的写法:按 `SM2` 读取,且只在配置允许时接受",
+        zh: "国密签名的通知里 `sign_type` 的写法：按 `SM2` 读取，且只在配置允许时接受",
     },
 ];
 

@@ -70,26 +70,26 @@ const TYPE: &str = "type";
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "how long the platform waits for an answer; it gets one as soon as the message is kept",
-        zh: "平台等待应答的时长;消息一旦落盘即应答",
+        zh: "平台等待应答的时长；消息一旦落盘即应答",
     },
     Text {
         en: "whether a message may be old: none names a window, so none is refused for its age",
-        zh: "通知是否有时效:文档未规定时间窗口,因此不因时间拒绝",
+        zh: "通知是否有时效：文档未规定时间窗口，因此不因时间拒绝",
     },
     Text {
         en: "whether the timestamp is a text or a number in JSON: both appear in examples, both are read",
-        zh: "时间戳在 JSON 中是字符串还是数字:示例中两种都有,都会读取",
+        zh: "时间戳在 JSON 中是字符串还是数字：示例中两种都有，都会读取",
     },
     Text {
         en: "which characters a nonce may have: letters and digits are accepted, anything else is refused, because the \
              signed text has no separators",
-        zh: "随机串允许哪些字符:只接受字母与数字,其余拒绝,因为待签名文本没有分隔符",
+        zh: "随机串允许哪些字符：只接受字母与数字，其余拒绝，因为待签名文本没有分隔符",
     },
     Text {
         en: "the fields of settlement and withdrawal messages; they are kept as `other` and never guessed at",
-        zh: "结算与提现通知的字段;按 `other` 保存,不作猜测",
+        zh: "结算与提现通知的字段；按 `other` 保存，不作猜测",
     },
-    Text { en: "the addresses that it sends from: none are published", zh: "出口 IP 段:官方未公布" },
+    Text { en: "the addresses that it sends from: none are published", zh: "出口 IP 段：官方未公布" },
 ];
 
 fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {

@@ -70,37 +70,37 @@ const FAIL: &str = r#"{"code":"FAIL","message":"失败"}"#;
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "when it repeats a message, and how long it waits: the plan of guaranteed payment is assumed",
-        zh: "重发间隔与等待时长:按担保交易的间隔处理",
+        zh: "重发间隔与等待时长：按担保交易的间隔处理",
     },
     Text {
         en: "how old a message may be: the official parser does not look; 300 seconds are allowed, as in answers of its \
              interfaces",
-        zh: "通知的时效:官方 SDK 不检查;按接口应答的规则允许 300 秒",
+        zh: "通知的时效：官方 SDK 不检查；按接口应答的规则允许 300 秒",
     },
     Text {
         en: "whether platform certificates can be downloaded: sources disagree, so new ones are added to the file by hand, \
              and a message under an unknown serial is refused until then",
-        zh: "平台证书能否自动下载:资料说法不一;新证书需手动加入文件,在此之前使用未知序列号的通知会被拒绝",
+        zh: "平台证书能否自动下载：资料说法不一；新证书需手动加入文件，在此之前使用未知序列号的通知会被拒绝",
     },
     Text {
         en: "the SM2/SM4 variant is refused: no source lays it out",
-        zh: "国密(SM2/SM4)变体一律拒绝:没有资料说明其细节",
+        zh: "国密（SM2/SM4）变体一律拒绝：没有资料说明其细节",
     },
     Text {
         en: "what else `resource_type` may say; it is not looked at, since only what the key opens is read",
-        zh: "`resource_type` 的其他取值;不作检查,只读取密钥能解开的内容",
+        zh: "`resource_type` 的其他取值；不作检查，只读取密钥能解开的内容",
     },
     Text {
         en: "a service provider's messages about its sub-merchants; they are held",
-        zh: "服务商模式下子商户的通知;会被挂起",
+        zh: "服务商模式下子商户的通知；会被挂起",
     },
     Text {
         en: "the fields of profit sharing: one receiver's share (`SPLIT.SUCCESS`) is held when a number, receiver or amount \
              is missing; the result of the whole (`ASYNC_SPLIT.FINISH`) is kept as `other`",
-        zh: "分账通知的字段:单个接收方的动账(`SPLIT.SUCCESS`)缺少单号、接收方或金额时会被挂起;\
-             整单结果(`ASYNC_SPLIT.FINISH`)按 `other` 保存",
+        zh: "分账通知的字段：单个接收方的动账（`SPLIT.SUCCESS`）缺少单号、接收方或金额时会被挂起；\
+             整单结果（`ASYNC_SPLIT.FINISH`）按 `other` 保存",
     },
-    Text { en: "the addresses that it sends from: none are published", zh: "出口 IP 段:官方未公布" },
+    Text { en: "the addresses that it sends from: none are published", zh: "出口 IP 段：官方未公布" },
 ];
 
 fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {

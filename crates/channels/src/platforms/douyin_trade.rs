@@ -62,37 +62,37 @@ const TYPE: &str = "type";
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "how old a message may be: none names a window; 300 seconds are allowed, as on similar platforms",
-        zh: "通知的时效:文档未规定;参照同类平台,允许 300 秒",
+        zh: "通知的时效：文档未规定；参照同类平台，允许 300 秒",
     },
     Text {
         en: "when it repeats a message, and how long it waits: the plan of guaranteed payment is assumed",
-        zh: "重发间隔与等待时长:按担保交易的间隔处理",
+        zh: "重发间隔与等待时长：按担保交易的间隔处理",
     },
     Text {
         en: "what the extra header `Signature` is made of; it is ignored",
-        zh: "额外的 `Signature` 请求头的签名内容;一律忽略",
+        zh: "额外的 `Signature` 请求头的签名内容；一律忽略",
     },
     Text {
         en: "what the answer to a refund application (`pre_create_refund`) must carry: with `refund_page` it has a refund \
              number and that page, as public programs answer; without, it is the plain acknowledgement, and refunds that \
              buyers ask for may wait for three days",
-        zh: "退款申请回调(`pre_create_refund`)的应答内容:填写 `refund_page` 后按公开程序的格式返回商户退款单号与退款详情页;\
-             未填写时只返回通用应答,用户发起的退款可能卡住三天",
+        zh: "退款申请回调（`pre_create_refund`）的应答内容：填写 `refund_page` 后按公开程序的格式返回商户退款单号与退款详情页；\
+             未填写时只返回通用应答，用户发起的退款可能卡住三天",
     },
     Text {
         en: "the fields of periodic deductions: the numbers are read as `pay_order_id` and `out_pay_order_no`, or else as \
              in an ordinary payment",
-        zh: "周期代扣结果的字段:单号先读 `pay_order_id` 与 `out_pay_order_no`,没有时按普通支付的字段读取",
+        zh: "周期代扣结果的字段：单号先读 `pay_order_id` 与 `out_pay_order_no`，没有时按普通支付的字段读取",
     },
     Text {
         en: "the amount of a refund is read from `refund_total_amount`; without it the message is held",
-        zh: "退款金额取自 `refund_total_amount`;缺少时会被挂起",
+        zh: "退款金额取自 `refund_total_amount`；缺少时会被挂起",
     },
     Text {
         en: "the fields of settlements and refund applications; they are kept as `other` and never guessed at",
-        zh: "结算与退款申请通知的字段;按 `other` 保存,不作猜测",
+        zh: "结算与退款申请通知的字段；按 `other` 保存，不作猜测",
     },
-    Text { en: "the addresses that it sends from: none are published", zh: "出口 IP 段:官方未公布" },
+    Text { en: "the addresses that it sends from: none are published", zh: "出口 IP 段：官方未公布" },
 ];
 
 fn build(settings: &Settings) -> Result<Box<dyn Channel>, SettingsError> {

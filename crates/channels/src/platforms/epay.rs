@@ -110,29 +110,29 @@ const LADDER: Ladder = &[
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "how long a server waits for an answer (a few seconds); we answer at once",
-        zh: "服务器等待应答的时长(几秒);本网关立即应答",
+        zh: "服务器等待应答的时长（几秒）；本网关立即应答",
     },
     Text {
         en: "when a fork repeats; the gaps are those of the common build, others use 15 s to 1 h",
-        zh: "各分支的重发间隔;此处按常见版本,其他分支从 15 秒到 1 小时不等",
+        zh: "各分支的重发间隔；此处按常见版本，其他分支从 15 秒到 1 小时不等",
     },
     Text {
         en: "which forks sign otherwise (`&key=` before the KEY, capital letters, rounded amounts); only the documented \
              form is accepted",
-        zh: "哪些分支的签名方式不同(KEY 前加 `&key=`、大写、先格式化金额);这里只接受文档所写的形式",
+        zh: "哪些分支的签名方式不同（KEY 前加 `&key=`、大写、先格式化金额）；这里只接受文档所写的形式",
     },
     Text {
         en: "which clock a server's own times follow; Beijing time is taken, and V2's `timestamp` decides about age",
-        zh: "服务器时间所用的时区;按北京时间理解,V2 的时效以 `timestamp` 为准",
+        zh: "服务器时间所用的时区；按北京时间理解，V2 的时效以 `timestamp` 为准",
     },
     Text {
         en: "V1 has no time: a replay is known by its trade number. The age of a callback is taken from the date with which \
              the common build's trade numbers begin; where a number has none, age is no reason to hold it",
-        zh: "V1 没有时间字段:重放按交易号识别。通知的年代取自常见版本交易号开头的日期;交易号不含日期时,不按年代挂起",
+        zh: "V1 没有时间字段：重放按交易号识别。通知的年代取自常见版本交易号开头的日期；交易号不含日期时，不按年代挂起",
     },
     Text {
         en: "whether a fork sends states other than TRADE_SUCCESS; they are held and never taken for a payment",
-        zh: "是否有分支发送 TRADE_SUCCESS 以外的状态;一律挂起,绝不当作支付成功",
+        zh: "是否有分支发送 TRADE_SUCCESS 以外的状态；一律挂起，绝不当作支付成功",
     },
 ];
 

@@ -42,7 +42,7 @@ pub const FIELDS_MAX: usize = 64;
 pub static PLATFORM: Platform = Platform {
     kind: "huifu",
     family: FAMILY,
-    name: Text { en: "Huifu (notify_url)", zh: "汇付斗拱(notify_url)" },
+    name: Text { en: "Huifu (notify_url)", zh: "汇付斗拱（notify_url）" },
     settings: SETTINGS,
     ladder: LADDER,
     patience: Some(PATIENCE),
@@ -76,29 +76,29 @@ const LADDER: Ladder = &[Duration::from_secs(15), Duration::from_secs(15), Durat
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "the gaps between the three repetitions; 15 s, 15 s and 30 s are taken as normal",
-        zh: "三次重发的间隔;暂按 15 秒、15 秒、30 秒视为正常",
+        zh: "三次重发的间隔；暂按 15 秒、15 秒、30 秒视为正常",
     },
     Text {
         en: "which words `trans_type` may have: the payments of the documents and `TRANS_REFUND` are read, any other is held \
              until it is listed in `payment_types`",
-        zh: "`trans_type` 的全部取值:文档列出的支付类型与 `TRANS_REFUND` 会读取,其他类型会被挂起,确认后可填入 `payment_types`",
+        zh: "`trans_type` 的全部取值：文档列出的支付类型与 `TRANS_REFUND` 会读取，其他类型会被挂起，确认后可填入 `payment_types`",
     },
     Text {
         en: "on which level the business fields stand: only those inside the signed text are read",
-        zh: "业务字段位于哪一层:只读取签名原文之内的字段",
+        zh: "业务字段位于哪一层：只读取签名原文之内的字段",
     },
     Text {
         en: "the characters of `req_seq_id`: one of other than letters, digits and `-._:` is stored, and answered without its \
              number",
-        zh: "`req_seq_id` 的字符范围:含字母、数字与 `-._:` 以外字符时照常保存,但应答不带流水号",
+        zh: "`req_seq_id` 的字符范围：含字母、数字与 `-._:` 以外字符时照常保存，但应答不带流水号",
     },
     Text {
         en: "whether notices of onboarding (`data`) want the same reply; they get it",
-        zh: "商户进件类通知(`data`)是否要求同样的应答;一律按相同格式应答",
+        zh: "商户进件类通知（`data`）是否要求同样的应答；一律按相同格式应答",
     },
     Text {
         en: "no time window is documented; an old capture is known by its digest, and held when older than our memory",
-        zh: "没有公布时间窗口;旧报文按摘要识别,早于本网关记录的会被挂起",
+        zh: "没有公布时间窗口；旧报文按摘要识别，早于本网关记录的会被挂起",
     },
 ];
 

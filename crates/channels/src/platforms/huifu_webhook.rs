@@ -44,7 +44,7 @@ pub const PARAMETERS_MAX: usize = 64;
 pub static PLATFORM: Platform = Platform {
     kind: "huifu_webhook",
     family: huifu::FAMILY,
-    name: Text { en: "Huifu (console webhooks)", zh: "汇付斗拱(控台 Webhook)" },
+    name: Text { en: "Huifu (console webhooks)", zh: "汇付斗拱（控台 Webhook）" },
     settings: SETTINGS,
     ladder: LADDER,
     patience: None,
@@ -82,21 +82,21 @@ const LADDER: Ladder = &[
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "the gaps between attempts (a second, then every hour) and how long an answer may take",
-        zh: "重发间隔(约 1 秒,之后每小时一次)以及等待应答的时长",
+        zh: "重发间隔（约 1 秒，之后每小时一次）以及等待应答的时长",
     },
     Text {
         en: "whether the event's word stands in `event_define_no` or `event_type`: either is read, and two that differ are \
              held",
-        zh: "事件类型字段是 `event_define_no` 还是 `event_type`:两者都会读取,同时出现且不一致时挂起",
+        zh: "事件类型字段是 `event_define_no` 还是 `event_type`：两者都会读取，同时出现且不一致时挂起",
     },
     Text {
         en: "the fields of an event's body: a payment or refund without number, state or amount is held, and an event that no \
              table names too",
-        zh: "事件报文的字段:支付或退款缺少单号、状态、金额时会被挂起;事件表之外的类型同样挂起",
+        zh: "事件报文的字段：支付或退款缺少单号、状态、金额时会被挂起；事件表之外的类型同样挂起",
     },
     Text {
         en: "whether an endpoint may go without a key: such a webhook has no signature, and is refused",
-        zh: "端点未配置终端密钥时事件不带签名;一律拒绝,请在控台配置终端密钥",
+        zh: "端点未配置终端密钥时事件不带签名；一律拒绝，请在控台配置终端密钥",
     },
 ];
 

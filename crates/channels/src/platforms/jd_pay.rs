@@ -60,43 +60,43 @@ const TEXT: &str = "text/plain";
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "the values of `status` other than 2 of a payment and 1 of a refund (success); a notice with another one is held",
-        zh: "`status` 除支付的 2、退款的 1(成功)以外的取值;其他取值的通知会被挂起",
+        zh: "`status` 除支付的 2、退款的 1（成功）以外的取值；其他取值的通知会被挂起",
     },
     Text {
         en: "whether every notice has `result` inside its signature; one without it is held, for the result outside is not \
              signed",
-        zh: "签名内是否总有 `result`;没有时会被挂起,因为外层的 `result` 不在签名范围内",
+        zh: "签名内是否总有 `result`；没有时会被挂起，因为外层的 `result` 不在签名范围内",
     },
     Text {
         en: "the fields of payout notices: they are proven, kept as `other` and never guessed at",
-        zh: "代付通知的字段:验签后按 `other` 保存,不作猜测",
+        zh: "代付通知的字段：验签后按 `other` 保存，不作猜测",
     },
     Text {
         en: "the units of currencies other than CNY; a notice with another one is held",
-        zh: "人民币(CNY)以外币种的金额单位;其他币种的通知会被挂起",
+        zh: "人民币（CNY）以外币种的金额单位；其他币种的通知会被挂起",
     },
     Text {
         en: "how the signed text is trimmed: each line for itself is tried, after the untouched text",
-        zh: "待签名文本如何去空白:先按原文验签,再按逐行去空白后的文本验签",
+        zh: "待签名文本如何去空白：先按原文验签，再按逐行去空白后的文本验签",
     },
     Text {
         en: "how often and how long JD Pay repeats, and how long it waits; WeChat Pay's plan is assumed, and we answer at \
              once",
-        zh: "京东支付的重发次数、间隔与等待时长;按微信支付的间隔估计,本网关立即应答",
+        zh: "京东支付的重发次数、间隔与等待时长；按微信支付的间隔估计，本网关立即应答",
     },
     Text {
         en: "whether `ok` is accepted beside `success`; we answer `success`, and a script's `ok` counts as a failure",
-        zh: "除 `success` 外是否也接受 `ok`;本网关应答 `success`,脚本应答 `ok` 视为失败",
+        zh: "除 `success` 外是否也接受 `ok`；本网关应答 `success`，脚本应答 `ok` 视为失败",
     },
     Text {
         en: "a notice has no number of the platform and no time window; an old capture is known by `tradeNum`, and held when \
              older than our memory",
-        zh: "通知没有平台流水号,也没有时间窗口;旧报文按 `tradeNum` 识别,早于本网关记录的会被挂起",
+        zh: "通知没有平台流水号，也没有时间窗口；旧报文按 `tradeNum` 识别，早于本网关记录的会被挂起",
     },
     Text {
         en: "whether this product still takes new merchants; JD's aggregate payment (`cipherJson`) is another protocol and \
              is refused",
-        zh: "该产品是否仍开放新商户;京东聚合支付(`cipherJson`)是另一种协议,一律拒绝",
+        zh: "该产品是否仍开放新商户；京东聚合支付（`cipherJson`）是另一种协议，一律拒绝",
     },
 ];
 

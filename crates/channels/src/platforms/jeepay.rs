@@ -127,24 +127,24 @@ const UNCONFIRMED: &[Text] = &[
     Text {
         en: "a fork that sends JSON, with amounts of two decimals; its rules are not known, and it is refused by its media \
              type",
-        zh: "有一个分支发送 JSON(金额带两位小数),其规则不明;按媒体类型直接拒绝",
+        zh: "有一个分支发送 JSON（金额带两位小数），其规则不明；按媒体类型直接拒绝",
     },
     Text {
         en: "the fields of profit sharing notices; a notice without any of the three ids is held",
-        zh: "分账通知的字段;三种单号都没有的通知会被挂起",
+        zh: "分账通知的字段；三种单号都没有的通知会被挂起",
     },
     Text {
         en: "units of currencies other than `cny`; such an amount is held",
-        zh: "`cny` 以外币种的金额单位;这类金额会被挂起",
+        zh: "`cny` 以外币种的金额单位；这类金额会被挂起",
     },
     Text {
         en: "no time window is documented; an old notice is known by its number, and held when `reqTime` is older than our \
              memory",
-        zh: "没有公布时间窗口;旧通知按单号识别,`reqTime` 早于本网关记录的会被挂起",
+        zh: "没有公布时间窗口；旧通知按单号识别，`reqTime` 早于本网关记录的会被挂起",
     },
     Text {
         en: "whether the state \"refunded\" of a payment is ever notified; it proves the payment, invents no refund, and is held",
-        zh: "支付订单的「已退款」状态是否会通知;它只证明曾支付,不据此生成退款,并会被挂起",
+        zh: "支付订单的「已退款」状态是否会通知；它只证明曾支付，不据此生成退款，并会被挂起",
     },
 ];
 

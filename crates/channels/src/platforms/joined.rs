@@ -67,11 +67,11 @@ pub(super) const OWN_SETTING: Setting = Setting {
              parameter is refused, since the form reaches your script unchanged. A parameter that is not listed here is \
              refused in the query, too, also the `channel` of `/notify?channel=…`, unless its value is empty. What stands in \
              the query beside a form is not read. A notify URL without `?` is better",
-        zh: "你自己写在异步通知地址里的参数名(如 `https://…/notify?act=pay` 中的 `act`)。平台不对它们签名,任何人都能改动,\
-             因此验签前先剔除,网关的结论也与它们无关。它们不会随通知交给脚本;脚本需要时,请写进投递目标自己的地址\
-             (`request_uri`、`url`),或在投递目标上设置 `forward_query = true`,按收到的原样附上。以上只适用于地址里的查询串:\
-             表单正文会原样交给脚本,正文里出现这类参数的通知一律拒绝。查询串里没有列在这里的参数,只要值不为空,也一律拒绝\
-             (包括 `/notify?channel=…` 里的 `channel`)。通知以表单送达时,不读取地址里的查询串。通知地址里最好不要带 `?`",
+        zh: "你自己写在异步通知地址里的参数名（如 `https://…/notify?act=pay` 中的 `act`）。平台不对它们签名，任何人都能改动，\
+             因此验签前先剔除，网关的结论也与它们无关。它们不会随通知交给脚本；脚本需要时，请写进投递目标自己的地址\
+             (`request_uri`、`url`)，或在投递目标上设置 `forward_query = true`，按收到的原样附上。以上只适用于地址里的查询串：\
+             表单正文会原样交给脚本，正文里出现这类参数的通知一律拒绝。查询串里没有列在这里的参数，只要值不为空，也一律拒绝\
+             （包括 `/notify?channel=…` 里的 `channel`）。通知以表单送达时，不读取地址里的查询串。通知地址里最好不要带 `?`",
     },
     example: "act",
 };

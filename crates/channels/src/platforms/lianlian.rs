@@ -39,7 +39,7 @@ pub const FIELDS_MAX: usize = 128;
 pub static PLATFORM: Platform = Platform {
     kind: "lianlian",
     family: FAMILY,
-    name: Text { en: "LianLian Pay (classic)", zh: "连连支付(经典接口)" },
+    name: Text { en: "LianLian Pay (classic)", zh: "连连支付（经典接口）" },
     settings: SETTINGS,
     ladder: LADDER,
     patience: None,
@@ -69,27 +69,27 @@ pub(super) const LADDER: Ladder = ladder::DAY;
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "the gaps between attempts and how long an answer may take; WeChat Pay's gaps stand in, and we answer at once",
-        zh: "重发间隔与等待应答的时长;暂以微信支付的间隔代替,本网关立即应答",
+        zh: "重发间隔与等待应答的时长；暂以微信支付的间隔代替，本网关立即应答",
     },
     Text {
         en: "whether an MD5 signature may be in capitals; only small letters are accepted",
-        zh: "MD5 签名是否可能为大写;只接受小写",
+        zh: "MD5 签名是否可能为大写；只接受小写",
     },
     Text {
         en: "whether `_` sorts before or behind letters; no documented field shows a difference",
-        zh: "排序时 `_` 在字母之前还是之后;现有字段不受影响",
+        zh: "排序时 `_` 在字母之前还是之后；现有字段不受影响",
     },
     Text {
         en: "the states of a payment other than SUCCESS; such a notice is held",
-        zh: "收款通知中 SUCCESS 以外的状态;此类通知会被挂起",
+        zh: "收款通知中 SUCCESS 以外的状态；此类通知会被挂起",
     },
     Text {
         en: "the order of a refund: its notice names none, so it does not wait for its payment",
-        zh: "退款通知不含原订单号,因此不会等待对应的支付事件",
+        zh: "退款通知不含原订单号，因此不会等待对应的支付事件",
     },
     Text {
         en: "no time window is documented; an old capture is known by its digest, and held when older than our memory",
-        zh: "没有公布时间窗口;旧报文按摘要识别,早于本网关记录的会被挂起",
+        zh: "没有公布时间窗口；旧报文按摘要识别，早于本网关记录的会被挂起",
     },
 ];
 

@@ -30,7 +30,7 @@ pub const BODY_BYTES_MAX: usize = 256 * 1024;
 pub static PLATFORM: Platform = Platform {
     kind: "lianlian_accp",
     family: lianlian::FAMILY,
-    name: Text { en: "LianLian Pay (accounts, ACCP)", zh: "连连支付(账户+)" },
+    name: Text { en: "LianLian Pay (accounts, ACCP)", zh: "连连支付（账户+）" },
     settings: SETTINGS,
     ladder: lianlian::LADDER,
     patience: None,
@@ -63,21 +63,21 @@ const VARIANT: &str = "accp";
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "the word that stops repetition: `Success`, as LianLian's published example has it",
-        zh: "停止重发的应答:按连连公开示例返回 `Success`",
+        zh: "停止重发的应答：按连连公开示例返回 `Success`",
     },
     Text {
         en: "the gaps between attempts and how long an answer may take; WeChat Pay's gaps stand in, and we answer at once",
-        zh: "重发间隔与等待应答的时长;暂以微信支付的间隔代替,本网关立即应答",
+        zh: "重发间隔与等待应答的时长；暂以微信支付的间隔代替，本网关立即应答",
     },
     Text {
         en: "the fields of the bodies: ordinary and secured consumption with state, numbers and amount is read as a payment; \
              every other notice about money (refunds, withdrawals, transfers) is held, unless its kind is listed in \
              `other_types`",
-        zh: "报文字段:普通消费与担保消费在状态、单号、金额齐全时读作收款;其他涉及资金的通知(退款、提现、代发)会被挂起,除非其类型已填入 `other_types`",
+        zh: "报文字段：普通消费与担保消费在状态、单号、金额齐全时读作收款；其他涉及资金的通知（退款、提现、代发）会被挂起，除非其类型已填入 `other_types`",
     },
     Text {
         en: "no time window is documented; an old capture is known by its digest, and held when older than our memory",
-        zh: "没有公布时间窗口;旧报文按摘要识别,早于本网关记录的会被挂起",
+        zh: "没有公布时间窗口；旧报文按摘要识别，早于本网关记录的会被挂起",
     },
 ];
 

@@ -67,7 +67,7 @@ const SETTINGS: &[Setting] = &[
         help: Text {
             en: "merchant number (mch_id), shown in the QQ wallet merchant platform under account management; messages for \
                  another one are refused",
-            zh: "商户号(mch_id),在 QQ钱包商户平台「账户管理」查看;其他商户的通知会被拒绝",
+            zh: "商户号（mch_id），在 QQ钱包商户平台「账户管理」查看；其他商户的通知会被拒绝",
         },
         example: "1900000001",
     },
@@ -77,7 +77,7 @@ const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "application ids of this merchant at the QQ open platform; payments for another one are held",
-            zh: "在 QQ 互联开放平台登记的 AppID,可填多个;其他应用的支付通知会被挂起",
+            zh: "在 QQ 互联开放平台登记的 AppID，可填多个；其他应用的支付通知会被挂起",
         },
         example: "100000001",
     },
@@ -87,7 +87,7 @@ const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "API key, usually 32 characters, as set in the QQ wallet merchant platform under API security",
-            zh: "API 密钥,一般为 32 个字符,在 QQ钱包商户平台「账户管理 → API 安全」中设置",
+            zh: "API 密钥，一般为 32 个字符，在 QQ钱包商户平台「账户管理 → API 安全」中设置",
         },
         example: "qq_wallet_key",
     },
@@ -97,7 +97,7 @@ const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "service provider: the sub-merchants (sub_mch_id); payments for others are held",
-            zh: "服务商模式:子商户号(sub_mch_id),可填多个;其他子商户的支付通知会被挂起",
+            zh: "服务商模式：子商户号（sub_mch_id），可填多个；其他子商户的支付通知会被挂起",
         },
         example: "1900000109",
     },
@@ -109,28 +109,28 @@ const SUB_MERCHANTS_MAX: usize = 4096;
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "how long QQ wallet waits for an answer and when it repeats; we answer at once, and WeChat Pay's list is shown",
-        zh: "QQ钱包等待应答的时长与重发间隔;本网关立即应答,重发间隔按微信支付的列表显示",
+        zh: "QQ钱包等待应答的时长与重发间隔；本网关立即应答，重发间隔按微信支付的列表显示",
     },
     Text {
         en: "whether a status other than 200 counts beside the XML; our failures have both",
-        zh: "除 XML 内容外,非 200 状态是否算失败;本网关的失败应答两者兼备",
+        zh: "除 XML 内容外，非 200 状态是否算失败；本网关的失败应答两者兼备",
     },
     Text {
         en: "values of `trade_state` other than SUCCESS in a notice; they are held",
-        zh: "通知中除 SUCCESS 以外的 `trade_state`;一律挂起",
+        zh: "通知中除 SUCCESS 以外的 `trade_state`；一律挂起",
     },
     Text {
         en: "values of `state` in a payout notice, which also names no merchant; payouts are proven and kept as `other`, and \
              with several channels each needs a URL of its own",
-        zh: "付款(企业付款)通知的 `state` 取值,且该通知不含商户号;验签后按 `other` 保存;有多个渠道时须各用各的地址",
+        zh: "付款（企业付款）通知的 `state` 取值，且该通知不含商户号；验签后按 `other` 保存；有多个渠道时须各用各的地址",
     },
     Text {
         en: "whether a value of blanks alone is under the signature; it is, like any other that is not empty",
-        zh: "仅含空白的值是否参与签名;按非空处理,参与签名",
+        zh: "仅含空白的值是否参与签名；按非空处理，参与签名",
     },
     Text {
         en: "from which addresses QQ wallet sends, and whether every product is still available",
-        zh: "QQ钱包的出口地址,以及各产品是否仍在提供",
+        zh: "QQ钱包的出口地址，以及各产品是否仍在提供",
     },
 ];
 

@@ -154,7 +154,7 @@ impl ApiKey {
             SignType::Md5 => self.md5.verify(&text, b"", sign.as_bytes(), "md5"),
             SignType::HmacSha256 => {
                 let text = Zeroizing::new([&text, self.secret()].concat());
-                self.hmac.verify_any(&text, &[bytes_of(sign)], "hmac-sha256")
+                self.hmac.verify_any(&text, &[&bytes_of(sign)], "hmac-sha256")
             }
         };
         verified.ok_or(Rejection::Signature)

@@ -82,46 +82,46 @@ const UNCONFIRMED: &[Text] = &[
     Text {
         en: "which response codes other than 00 and A6 a notice can carry: 03, 04 and 05 are read as still in doubt, any \
              other is held; none of them is read as a final failure",
-        zh: "通知中除 00 和 A6 外可能出现哪些应答码:03、04、05 视为结果未明,其他一律挂起;都不当作最终失败",
+        zh: "通知中除 00 和 A6 外可能出现哪些应答码：03、04、05 视为结果未明，其他一律挂起；都不当作最终失败",
     },
     Text {
         en: "which transaction types have a money meaning beyond 01, 02, 03, 04, 12, 31, 32 and 33: 76, 79 and 95 are kept as \
              `other`, any other is held",
-        zh: "除 01、02、03、04、12、31、32、33 外还有哪些交易类型涉及资金:76、79、95 按 `other` 保存,其他一律挂起",
+        zh: "除 01、02、03、04、12、31、32、33 外还有哪些交易类型涉及资金：76、79、95 按 `other` 保存，其他一律挂起",
     },
     Text {
         en: "whether an answer of the API can be told from a notice by its fields: one to a query has origRespCode, one to a \
              refund, a revocation or a payout has no traceNo, and both are held when somebody posts them as a notice",
-        zh: "接口的同步应答与通知能否按字段区分:查询应答含 origRespCode,退货、撤销、代付的应答不含 traceNo;\
+        zh: "接口的同步应答与通知能否按字段区分：查询应答含 origRespCode，退货、撤销、代付的应答不含 traceNo;\
              这两种报文被当作通知发来时一律挂起",
     },
     Text {
         en: "the unit of amounts in currencies that do not have two decimals; such a message is held",
-        zh: "小数位不是两位的币种以什么为金额单位;这类通知会被挂起",
+        zh: "小数位不是两位的币种以什么为金额单位；这类通知会被挂起",
     },
     Text {
         en: "whether a refund may name its payment by origOrderId and origTxnTime in place of origQryId; both are read",
-        zh: "退货、撤销通知能否用 origOrderId 和 origTxnTime 代替 origQryId 指明原交易;两种都会读取",
+        zh: "退货、撤销通知能否用 origOrderId 和 origTxnTime 代替 origQryId 指明原交易；两种都会读取",
     },
     Text {
         en: "whether every notice about a sub-merchant's money names the sub-merchant (subMerId); one that names none counts \
              as the platform merchant's own",
-        zh: "涉及二级商户资金的通知是否都带 subMerId;不带时视为平台商户本身的交易",
+        zh: "涉及二级商户资金的通知是否都带 subMerId；不带时视为平台商户本身的交易",
     },
     Text {
         en: "what kinds of blank value the signer leaves out: the message is checked as it came, then without empty values, \
              then without values of blanks only",
-        zh: "签名时忽略哪些空值:依次按原样、去掉空值、去掉只含空格的值验签",
+        zh: "签名时忽略哪些空值：依次按原样、去掉空值、去掉只含空格的值验签",
     },
     Text {
         en: "which hash UnionPay's production certificates are issued with; SHA-1 is taken in a sandbox only, and \
              `unionpay_cert` alone does without",
-        zh: "银联生产签名证书的签发算法;SHA-1 仅在 sandbox 接受,只配置 `unionpay_cert` 时不依赖它",
+        zh: "银联生产签名证书的签发算法；SHA-1 仅在 sandbox 接受，只配置 `unionpay_cert` 时不依赖它",
     },
     Text {
         en: "no addresses of the sender are published, and no time window: an old capture is known by its number, and held \
              when older than our memory",
-        zh: "没有公布通知的来源地址和时间窗口;旧报文按编号识别,早于本网关记录的会被挂起",
+        zh: "没有公布通知的来源地址和时间窗口；旧报文按编号识别，早于本网关记录的会被挂起",
     },
 ];
 

@@ -106,60 +106,60 @@ const SOURCE_RANGES: &[&str] = &[
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "whether a 200 with code FAIL stops the repetition; we never send one, and a script's counts as a failure",
-        zh: "状态 200 而 code 为 FAIL 时是否停止重发;本网关从不这样应答,脚本这样应答视为失败",
+        zh: "状态 200 而 code 为 FAIL 时是否停止重发；本网关从不这样应答，脚本这样应答视为失败",
     },
     Text {
         en: "how a refused probe (`WECHATPAY/SIGNTEST/`) is rated: the documents disagree; it is refused with 401 and \
              raises no alarm",
-        zh: "拒绝签名探测(`WECHATPAY/SIGNTEST/`)如何评价:文档说法不一;一律以 401 拒绝,不触发攻击告警",
+        zh: "拒绝签名探测（`WECHATPAY/SIGNTEST/`）如何评价：文档说法不一；一律以 401 拒绝，不触发攻击告警",
     },
     Text {
         en: "the SM2/SM3/SM4 variant is not open to ordinary merchants and its user id is not confirmed; it is refused",
-        zh: "国密(SM2/SM3/SM4)变体未对普通商户开放,用户标识未确认;一律拒绝",
+        zh: "国密（SM2/SM3/SM4）变体未对普通商户开放，用户标识未确认；一律拒绝",
     },
     Text {
         en: "which authority issues platform certificates; a downloaded one is believed by the seal of the APIv3 key, the \
              answer's signature and its serial",
-        zh: "平台证书由哪个机构签发;下载的证书以 APIv3 密钥的加密、应答签名与序列号为准",
+        zh: "平台证书由哪个机构签发；下载的证书以 APIv3 密钥的加密、应答签名与序列号为准",
     },
     Text {
         en: "notices of other products that tell of money (`RECHARGE`, `MALL_TRANSACTION`, `MALL_REFUND`, `DISCOUNT_CARD`, \
              `MEDICAL_INSURANCE`): no fields are confirmed, so the known words are kept as `other` with all that they \
              say, and a new word is held",
-        zh: "其他涉及资金的产品通知(`RECHARGE`、`MALL_TRANSACTION`、`MALL_REFUND`、`DISCOUNT_CARD`、`MEDICAL_INSURANCE`):\
-             字段未确认,已知事件按 `other` 保存全部内容,新出现的事件会被挂起",
+        zh: "其他涉及资金的产品通知（`RECHARGE`、`MALL_TRANSACTION`、`MALL_REFUND`、`DISCOUNT_CARD`、`MEDICAL_INSURANCE`）：\
+             字段未确认，已知事件按 `other` 保存全部内容，新出现的事件会被挂起",
     },
     Text {
         en: "the fields of contracts, complaints, credit-score orders, school deductions and batches are read as the pages of \
              each product show them; what does not fit is kept as `other` or held",
-        zh: "签约、投诉、支付分、校园代扣、批量转账的字段以各产品文档为准读取;不相符的按 `other` 保存或挂起",
+        zh: "签约、投诉、支付分、校园代扣、批量转账的字段以各产品文档为准读取；不相符的按 `other` 保存或挂起",
     },
     Text {
         en: "what a changed contract (`ENTRUST.SIGNING`, `RELEASE`, `TERMINATE_RETENTION`, `RENEW`) means for its state; they \
              are kept as `other`",
-        zh: "`ENTRUST.SIGNING`、`RELEASE`、`TERMINATE_RETENTION`、`RENEW` 对协议状态的含义;按 `other` 保存",
+        zh: "`ENTRUST.SIGNING`、`RELEASE`、`TERMINATE_RETENTION`、`RENEW` 对协议状态的含义；按 `other` 保存",
     },
     Text {
         en: "whether a complaint that the merchant calls settled (`MERCHANT_CONFIRM_COMPLETE`) stays so: it is closed, and a \
              later step shows as an update",
-        zh: "商户反馈处理完成(`MERCHANT_CONFIRM_COMPLETE`)后投诉是否不再变化:视为关闭,之后的动作作为更新",
+        zh: "商户反馈处理完成（`MERCHANT_CONFIRM_COMPLETE`）后投诉是否不再变化：视为关闭，之后的动作作为更新",
     },
     Text {
         en: "the direction of a share that comes by a payment's word (`TRANSACTION.SUCCESS` with a share inside): it is kept as \
              `other`",
-        zh: "以 `TRANSACTION.SUCCESS` 发来的分账动账通知不含方向(分账还是回退);按 `other` 保存",
+        zh: "以 `TRANSACTION.SUCCESS` 发来的分账动账通知不含方向（分账还是回退）；按 `other` 保存",
     },
     Text {
         en: "the fields of profit sharing notifications; when a number, receiver, time or amount is missing they are held",
-        zh: "分账通知的字段;缺少单号、接收方、时间或金额时会被挂起",
+        zh: "分账通知的字段；缺少单号、接收方、时间或金额时会被挂起",
     },
     Text {
         en: "whether a repaid deduction (`TRANSACTION.PAY_BACK`) always has a payment number; without one it is held",
-        zh: "代扣补缴(`TRANSACTION.PAY_BACK`)是否总有微信支付订单号;没有时会被挂起",
+        zh: "代扣补缴（`TRANSACTION.PAY_BACK`）是否总有微信支付订单号；没有时会被挂起",
     },
     Text {
         en: "the name of the amount in combined orders: both `total_amount` and `total` are read",
-        zh: "合单子单的金额字段名:`total_amount` 与 `total` 都会读取",
+        zh: "合单子单的金额字段名：`total_amount` 与 `total` 都会读取",
     },
 ];
 

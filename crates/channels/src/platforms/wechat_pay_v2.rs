@@ -80,46 +80,46 @@ const FAIL: &str = "<xml><return_code><![CDATA[FAIL]]></return_code><return_msg>
 const UNCONFIRMED: &[Text] = &[
     Text {
         en: "how long WeChat Pay waits for an answer in this generation (5 s in the third); we answer at once",
-        zh: "V2 通知等待应答的时长(V3 为 5 秒);本网关立即应答",
+        zh: "V2 通知等待应答的时长（V3 为 5 秒）；本网关立即应答",
     },
     Text {
         en: "whether a status other than 200 counts beside the XML; our failures have both",
-        zh: "除 XML 内容外,非 200 状态是否算失败;本网关的失败应答两者兼备",
+        zh: "除 XML 内容外，非 200 状态是否算失败；本网关的失败应答两者兼备",
     },
     Text {
         en: "which ladder an older product follows (15/15/30/180/1800×4/3600 s, or 6 s doubled); the longest is shown",
-        zh: "旧产品的重发间隔(15/15/30/180/1800×4/3600 秒,或从 6 秒起倍增);此处显示最长的一种",
+        zh: "旧产品的重发间隔（15/15/30/180/1800×4/3600 秒，或从 6 秒起倍增）；此处显示最长的一种",
     },
     Text {
         en: "whether a value of blanks alone is under the signature; it is, like any other that is not empty",
-        zh: "仅含空白的值是否参与签名;按非空处理,参与签名",
+        zh: "仅含空白的值是否参与签名；按非空处理，参与签名",
     },
     Text {
         en: "refund notices carry no signature, only a sealed content without a tag; confirm a refund that matters by a query, \
              and receive them over https or by the third generation",
-        zh: "退款通知没有签名,只有不带校验的加密内容;重要的退款请再查询确认,并使用 https 或 V3 接收",
+        zh: "退款通知没有签名，只有不带校验的加密内容；重要的退款请再查询确认，并使用 https 或 V3 接收",
     },
     Text {
         en: "refund notices of `CHANGE` and `REFUNDCLOSE` have no time, so an old one cannot be told by its age; they move no \
              money. Any other message without a readable time is held",
-        zh: "`CHANGE` 与 `REFUNDCLOSE` 退款通知没有时间字段,无法按时间识别旧通知(不涉及资金变动);其他通知缺少可读的时间时会被挂起",
+        zh: "`CHANGE` 与 `REFUNDCLOSE` 退款通知没有时间字段，无法按时间识别旧通知（不涉及资金变动）；其他通知缺少可读的时间时会被挂起",
     },
     Text {
         en: "the currency of a refund notice: `refund_fee_type` or `fee_type` inside it, else CNY",
-        zh: "退款通知的币种:取密文内的 `refund_fee_type` 或 `fee_type`,没有则为 CNY",
+        zh: "退款通知的币种：取密文内的 `refund_fee_type` 或 `fee_type`，没有则为 CNY",
     },
     Text {
         en: "events with a sealed content (`event_ciphertext`, older credit-score products) may tell of a payment; they are \
              proven, not opened, and held",
-        zh: "内容加密的事件(`event_ciphertext`,旧版支付分产品)可能是支付通知:验签后不解密,一律挂起",
+        zh: "内容加密的事件（`event_ciphertext`，旧版支付分产品）可能是支付通知：验签后不解密，一律挂起",
     },
     Text {
         en: "the orders inside a combined notice beside the documented names; what cannot be read is held",
-        zh: "合单通知中文档以外的子单字段;无法读取时挂起",
+        zh: "合单通知中文档以外的子单字段；无法读取时挂起",
     },
     Text {
         en: "state of the sandbox of this generation; notices of it are read like any other",
-        zh: "V2 沙箱的现状;其通知按普通通知读取",
+        zh: "V2 沙箱的现状；其通知按普通通知读取",
     },
 ];
 

@@ -67,33 +67,33 @@ const UNCONFIRMED: &[Text] = &[
     Text {
         en: "the members of the JSON beside `status`: `merchantNo`, `orderId`, `uniqueOrderNo`, `orderAmount`, and of refunds \
              `refundRequestId`, `uniqueRefundNo`, `refundAmount`; where one that is needed is missing, the callback is held",
-        zh: "除 `status` 外的 JSON 字段:`merchantNo`、`orderId`、`uniqueOrderNo`、`orderAmount`,退款为 `refundRequestId`、\
-             `uniqueRefundNo`、`refundAmount`;缺少所需字段时会被挂起",
+        zh: "除 `status` 外的 JSON 字段：`merchantNo`、`orderId`、`uniqueOrderNo`、`orderAmount`，退款为 `refundRequestId`、\
+             `uniqueRefundNo`、`refundAmount`；缺少所需字段时会被挂起",
     },
     Text {
         en: "nothing in the JSON says of which product it is; give payouts and other products a notify URL of their own",
-        zh: "JSON 中没有产品类型;代付等其他产品请使用单独的通知地址",
+        zh: "JSON 中没有产品类型；代付等其他产品请使用单独的通知地址",
     },
     Text {
         en: "whether any form field but `customerIdentification` and `response` ever comes; nothing signs one, and a script would read \
              it, so such a callback is refused",
-        zh: "除 `customerIdentification` 与 `response` 外是否会有其他表单字段;这类字段没有签名而脚本会读到,因此拒绝此类回调",
+        zh: "除 `customerIdentification` 与 `response` 外是否会有其他表单字段；这类字段没有签名而脚本会读到，因此拒绝此类回调",
     },
     Text {
         en: "how key and signature are written: base64url without padding is accepted, nothing else",
-        zh: "密钥与签名的编码:只接受不带填充的 Base64URL",
+        zh: "密钥与签名的编码：只接受不带填充的 Base64URL",
     },
     Text {
         en: "the layout of the newer envelope (`yop-encrypt-v1//SM4…`); it is refused",
-        zh: "新版信封(`yop-encrypt-v1//SM4…`)的格式;一律拒绝",
+        zh: "新版信封（`yop-encrypt-v1//SM4…`）的格式；一律拒绝",
     },
     Text {
         en: "how often and how long Yeepay repeats, and how long it waits; WeChat Pay's plan is assumed, and we answer at once",
-        zh: "易宝的重发次数、间隔与等待时长;按微信支付的间隔估计,本网关立即应答",
+        zh: "易宝的重发次数、间隔与等待时长；按微信支付的间隔估计，本网关立即应答",
     },
     Text {
         en: "no time window is documented, and no member for the time is confirmed; an old capture is known by its numbers",
-        zh: "没有公布时间窗口,也没有确认的时间字段;旧报文按单号识别",
+        zh: "没有公布时间窗口，也没有确认的时间字段；旧报文按单号识别",
     },
 ];
 

@@ -89,10 +89,10 @@ impl HmacKey {
 
     /// Checks whether one of the tags is the message's. The tag is computed once, however many are offered.
     /// `variant` names the rule that made the message.
-    pub fn verify_any(&self, message: &[u8], tags: &[Vec<u8>], variant: &'static str) -> Option<Verified> {
+    pub fn verify_any(&self, message: &[u8], tags: &[&[u8]], variant: &'static str) -> Option<Verified> {
         measure::step(self.hash.step_name(), message.len(), || hmac::sign(&self.key, message));
         let own = hmac::sign(&self.key, message);
-        let is_match = |tag: &Vec<u8>| aws_lc_rs::constant_time::verify_slices_are_equal(own.as_ref(), tag).is_ok();
+        let is_match = |tag: &&[u8]| aws_lc_rs::constant_time::verify_slices_are_equal(own.as_ref(), tag).is_ok();
         tags.iter().any(is_match).then(|| Verified::new(&self.label, variant))
     }
 }
@@ -117,14 +117,14 @@ mod tests {
             let key = HmacKey::new(b"a secret of some length", hash, "one");
             let tag = key.sign(b"message");
             assert_eq!(tag.len(), hash.tag_bytes());
-            let found = key.verify_any(b"message", &[vec![0; tag.len()], tag.clone()], "plain").unwrap();
+            let found = key.verify_any(b"message", &[&vec![0; tag.len()], &tag], "plain").unwrap();
             assert_eq!(found.into_parts(), ("one".to_owned(), "plain"));
             let other = HmacKey::new(b"another secret of some length", hash, "two");
-            assert!(other.verify_any(b"message", std::slice::from_ref(&tag), "plain").is_none());
+            assert!(other.verify_any(b"message", &[&tag], "plain").is_none());
             for wrong in [vec![], tag[1..].to_vec(), tag[..tag.len() - 1].to_vec(), [&tag[..], b"\0"].concat()] {
-                assert!(key.verify_any(b"message", &[wrong], "plain").is_none());
+                assert!(key.verify_any(b"message", &[&wrong], "plain").is_none());
             }
-            assert!(key.verify_any(b"massage", &[tag], "plain").is_none());
+            assert!(key.verify_any(b"massage", &[&tag], "plain").is_none());
             assert!(key.verify_any(b"message", &[], "plain").is_none());
         }
     }

@@ -61,8 +61,7 @@ impl PublicKey {
     /// # Errors
     /// [`SettingsError`] with `private_key_given`, `certificate_given`, `wrong_algorithm` or `not_a_key`.
     pub fn read(setting: &'static str, material: &[u8]) -> Result<Self, SettingsError> {
-        // A private key beside the public one is a slip that would be copied on with the file.
-        if material.windows(PRIVATE_LABEL_END.len()).any(|window| window == PRIVATE_LABEL_END) {
+        if holds_private(material) {
             return Err(SettingsError::new(setting, "private_key_given"));
         }
         let der = der_of(material).ok_or(SettingsError::new(setting, "not_a_key"))?;
@@ -263,6 +262,11 @@ fn decode_loose(text: &[u8]) -> Option<Zeroizing<Vec<u8>>> {
         return None;
     }
     LOOSE.decode(clean.as_bytes()).ok().map(Zeroizing::new)
+}
+
+/// Whether PEM text holds a private key beside whatever else: a slip that would be copied on with the file.
+pub(super) fn holds_private(material: &[u8]) -> bool {
+    material.windows(PRIVATE_LABEL_END.len()).any(|window| window == PRIVATE_LABEL_END)
 }
 
 /// What DER holds.

@@ -5,7 +5,7 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::RsaKeyPair;
 
-use super::key::{PublicKey, TAG_BIT_STRING, TAG_INTEGER, TAG_NULL, TAG_OID, TAG_SEQUENCE, hex, tlv};
+use super::key::{PublicKey, TAG_BIT_STRING, TAG_INTEGER, TAG_NULL, TAG_OCTET_STRING, TAG_OID, TAG_SEQUENCE, hex, tlv};
 use super::rsa::sign_sha256;
 
 const TAG_SET: u8 = 0x31;
@@ -17,6 +17,10 @@ const TAG_VERSION: u8 = 0xa0;
 const OID_COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 /// 1.2.840.113549.1.1.11, sha256WithRSAEncryption (RFC 8017).
 const OID_RSA_SHA256: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b];
+/// `[3] EXPLICIT Extensions`, 2.5.29.17 (subjectAltName), and in it `[2] dNSName`.
+const TAG_EXTENSIONS: u8 = 0xa3;
+const OID_SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+const TAG_DNS_NAME: u8 = 0x82;
 /// Version 3.
 const VERSION: &[u8] = &[2];
 /// Bytes of the serial: the longest that RFC 5280 allows.
@@ -39,11 +43,19 @@ pub(crate) fn certificate(pair: &RsaKeyPair, public: &PublicKey, common_name: &s
         validity,
         name,
         public.spki().to_vec(),
+        if common_name.contains('.') { host(common_name) } else { Vec::new() },
     ];
     let content = tlv(TAG_SEQUENCE, &content.concat());
     let signature = sign_sha256(pair, &content)?;
     let signature = tlv(TAG_BIT_STRING, &[&[0], signature.as_slice()].concat());
     Some(tlv(TAG_SEQUENCE, &[content, algorithm, signature].concat()))
+}
+
+/// Whoever is called like a host is issued to it.
+fn host(name: &str) -> Vec<u8> {
+    let names = tlv(TAG_SEQUENCE, &tlv(TAG_DNS_NAME, name.as_bytes()));
+    let extension = [tlv(TAG_OID, OID_SUBJECT_ALT_NAME), tlv(TAG_OCTET_STRING, &names)].concat();
+    tlv(TAG_EXTENSIONS, &tlv(TAG_SEQUENCE, &tlv(TAG_SEQUENCE, &extension)))
 }
 
 /// The serial of a key's certificate in lower-case hexadecimal.

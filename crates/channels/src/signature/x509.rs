@@ -7,10 +7,11 @@ use jiff::Timestamp;
 use md5::{Digest as _, Md5};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::der_parser::asn1_rs::Oid;
+use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer as _;
 use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 
-use super::key::{Content, PublicKey, der_of, hex, pem_blocks, sniff, to_pem};
+use super::key::{Content, PublicKey, der_of, hex, holds_private, pem_blocks, sniff, to_pem};
 use super::rsa::{RsaHash, RsaVerifier};
 use crate::settings::SettingsError;
 
@@ -83,6 +84,9 @@ impl Certificate {
     /// # Errors
     /// [`SettingsError`] with `private_key_given`, `not_a_certificate`, `wrong_algorithm` or `not_a_key`.
     pub fn read(setting: &'static str, material: &[u8]) -> Result<Self, SettingsError> {
+        if holds_private(material) {
+            return Err(SettingsError::new(setting, "private_key_given"));
+        }
         let der = der_of(material).ok_or(SettingsError::new(setting, "not_a_certificate"))?;
         Self::from_der(setting, &der)
     }
@@ -93,7 +97,7 @@ impl Certificate {
     /// As [`Certificate::read`], for the first one that cannot be read.
     pub fn read_all(setting: &'static str, material: &[u8]) -> Result<Vec<Self>, SettingsError> {
         let blocks = pem_blocks(material);
-        if blocks.is_empty() {
+        if blocks.is_empty() || holds_private(material) {
             return Self::read(setting, material).map(|certificate| vec![certificate]);
         }
         blocks.iter().map(|block| Self::from_der(setting, &block.der)).collect()
@@ -197,6 +201,17 @@ impl Certificate {
     /// Its public key, kept alone.
     pub fn into_key(self) -> PublicKey {
         self.key
+    }
+
+    /// The hosts that it is issued to (subjectAltName); none when it has no such list, or one with anything else in it.
+    pub fn hosts(&self) -> Option<Vec<String>> {
+        let (_, certificate) = X509Certificate::from_der(&self.der).ok()?;
+        let names = certificate.subject_alternative_name().ok()??;
+        let host = |name: &GeneralName<'_>| match name {
+            GeneralName::DNSName(host) => Some((*host).to_owned()),
+            _ => None,
+        };
+        names.value.general_names.iter().map(host).collect()
     }
 
     /// What it says beside its key.

@@ -21,6 +21,9 @@ const TAG_EXTENSIONS: u8 = 0xa3;
 const OID_SHA256_RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x0b];
 /// 2.5.29.19, basicConstraints.
 const OID_BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 0x13];
+/// 2.5.29.17, subjectAltName, and in it `[2] dNSName`.
+const OID_SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 0x11];
+const TAG_DNS_NAME: u8 = 0x82;
 /// 2.5.4.3, 2.5.4.11, 2.5.4.10 and 2.5.4.6.
 const OID_COMMON_NAME: &[u8] = &[0x55, 0x04, 0x03];
 const OID_UNIT: &[u8] = &[0x55, 0x04, 0x0b];
@@ -47,8 +50,15 @@ pub(crate) struct Draft<'a> {
 }
 
 impl Draft<'_> {
-    /// The certificate, signed with the issuer's key, as PEM.
+    /// The certificate, signed with the issuer's key, as PEM. Whoever is called like a host is issued to it.
     pub(crate) fn sign(&self, issuer: &RsaKeyPair) -> String {
+        let common = [(TAG_DNS_NAME, self.subject.common)];
+        let is_issued = !self.is_authority && is_host(self.subject.common);
+        self.sign_for(issuer, if is_issued { &common } else { &[] })
+    }
+
+    /// The same for these hosts, each behind the tag of its form (RFC 5280, 4.2.1.6).
+    pub(crate) fn sign_for(&self, issuer: &RsaKeyPair, hosts: &[(u8, &str)]) -> String {
         let algorithm = sequence(&[tlv(TAG_OID, OID_SHA256_RSA), tlv(TAG_NULL, &[])]);
         // A first byte like this one keeps the number positive and of one length.
         let serial = tlv(TAG_INTEGER, &[&[0x40][..], &self.serial.to_be_bytes()].concat());
@@ -66,11 +76,22 @@ impl Draft<'_> {
             let extension = sequence(&[tlv(TAG_OID, OID_BASIC_CONSTRAINTS), tlv(TAG_BOOLEAN, &[0xff]), constraints]);
             parts.push(tlv(TAG_EXTENSIONS, &sequence(&[extension])));
         }
+        if !hosts.is_empty() {
+            let names: Vec<Vec<u8>> = hosts.iter().map(|(tag, name)| tlv(*tag, name.as_bytes())).collect();
+            let names = tlv(TAG_OCTET_STRING, &sequence(&names));
+            let extension = sequence(&[tlv(TAG_OID, OID_SUBJECT_ALT_NAME), names]);
+            parts.push(tlv(TAG_EXTENSIONS, &sequence(&[extension])));
+        }
         let inner = sequence(&parts);
         let signature = sign_sha256(issuer, &inner).expect("a generated key signs");
         let signature = tlv(TAG_BIT_STRING, &[&[0], signature.as_slice()].concat());
         to_pem("CERTIFICATE", &sequence(&[inner, algorithm, signature]))
     }
+}
+
+fn is_host(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    name.contains('.') && name.split('.').all(|label| !label.is_empty() && label.bytes().all(is_plain))
 }
 
 fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {

@@ -26,6 +26,9 @@ pub(super) struct Scanner<'d> {
     open: Vec<&'d str>,
     /// An element ended in the tag that began it.
     is_ending: bool,
+    takes_attributes: bool,
+    /// Of the element that began last.
+    attributes: Vec<(&'d str, &'d str)>,
 }
 
 impl<'d> Scanner<'d> {
@@ -42,7 +45,17 @@ impl<'d> Scanner<'d> {
             }
             None => document,
         };
-        Ok(Self { rest, open: Vec::new(), is_ending: false })
+        Ok(Self { rest, open: Vec::new(), is_ending: false, takes_attributes: false, attributes: Vec::new() })
+    }
+
+    /// The same scanner, which takes elements with attributes.
+    pub(super) fn with_attributes(self) -> Self {
+        Self { takes_attributes: true, ..self }
+    }
+
+    /// The attributes of the element that began last: each name with its value. A name may come twice.
+    pub(super) fn attributes(&self) -> &[(&'d str, &'d str)] {
+        &self.attributes
     }
 
     /// The next piece; none at the end of the document.
@@ -65,14 +78,21 @@ impl<'d> Scanner<'d> {
         piece.map(Some).ok_or(XmlError::Malformed)
     }
 
-    /// An element's name: a letter or `_`, then letters, digits and `_-.`, without a prefix or attributes.
+    /// An element's name, and its attributes where they are taken.
     fn start(&mut self) -> Option<Piece<'d>> {
-        let inner = &self.rest[1..];
-        let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
-        let end = inner.bytes().take(NAME_BYTES_MAX + 1).position(|byte| !is_inside(byte))?;
-        let (name, behind) = inner.split_at(end);
-        if !name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_') {
-            return None;
+        let (name, mut behind) = split_name(&self.rest[1..])?;
+        if self.takes_attributes {
+            self.attributes.clear();
+            loop {
+                let inner = behind.trim_start_matches(is_blank);
+                let is_apart = inner.len() < behind.len();
+                if !is_apart || inner.starts_with(['/', '>']) {
+                    break;
+                }
+                let (attribute, rest) = attribute(inner)?;
+                self.attributes.push(attribute);
+                behind = rest;
+            }
         }
         let behind = behind.trim_start_matches(is_blank);
         let after_slash = behind.strip_prefix('/');
@@ -118,6 +138,32 @@ impl<'d> Scanner<'d> {
         Piece::Text(text)
     }
 }
+
+/// Takes a name: a letter or `_`, then letters, digits and `_-.`, without a prefix.
+fn split_name(text: &str) -> Option<(&str, &str)> {
+    let is_inside = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
+    let end = text.bytes().take(NAME_BYTES_MAX + 1).position(|byte| !is_inside(byte))?;
+    let is_name = text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_');
+    is_name.then(|| text.split_at(end))
+}
+
+/// Takes `name="value"`. A value has no reference, and no blank but the plain one: readers make one sign of the others
+/// (XML 1.0, section 3.3.3). No attribute may declare a namespace.
+fn attribute(text: &str) -> Option<((&str, &str), &str)> {
+    let (name, behind) = split_name(text)?;
+    let quoted = behind.strip_prefix('=')?;
+    let quote = quoted.bytes().next().filter(|first| matches!(first, b'"' | b'\''))?;
+    let quoted = &quoted[1..];
+    // The search ends at the first sign that may not stand in a value, so that a tag that never ends costs one pass.
+    let end = memchr3(quote, b'<', b'&', quoted.as_bytes())?;
+    let (value, behind) = quoted.split_at(end);
+    let rest = behind.strip_prefix(char::from(quote))?;
+    let is_plain = super::is_text(value) && !value.contains(['\t', '\r', '\n']);
+    (is_plain && name != NAMESPACE).then_some(((name, value), rest))
+}
+
+/// The attribute that declares a namespace.
+const NAMESPACE: &str = "xmlns";
 
 /// XML 1.0, in UTF-8 or without a word about it: what stands between `<?xml` and `?>`.
 fn check_declaration(declaration: &str) -> Result<(), XmlError> {

@@ -109,8 +109,12 @@ fn with_empty_pieces(paired: &Paired) -> Vec<Vec<u8>> {
             let between = |piece: &[u8]| [left, piece, right].concat();
             vec![between(b" \t\r\n"), between(b"<!-- -->"), between(b"<?a b?>"), [own.as_slice(), b"<!-- -->"].concat()]
         }
-        Carrier::Json => {
-            let plain = json::write(&paired.pairs, json::Style::Compact);
+        Carrier::Json | Carrier::JsonTree => {
+            let plain = if paired.cover.carrier == Carrier::Json {
+                json::write(&paired.pairs, json::Style::Compact)
+            } else {
+                json::write_tree(&paired.pairs, json::Style::Compact)
+            };
             let (left, right) = plain.split_at(plain.len() - 1);
             vec![[left, b",", right].concat(), [b"{,", &plain[1..]].concat(), [left, b" \t\r\n", right].concat()]
         }
@@ -128,7 +132,7 @@ pub(crate) fn queries_are_not_mixed_in(world: &World) {
             ["", "a=1", "x", "&&", "%", "%zz", "=", "a=1&a=2", "channel=other"].map(str::to_owned).to_vec();
         match &genuine.cover {
             // The query is where the message is.
-            Cover::Pairs(cover) if cover.carrier == Carrier::Query => continue,
+            Cover::Pairs(cover) | Cover::Asked { pairs: cover, .. } if cover.carrier == Carrier::Query => continue,
             // A part of the query is where the signature is; what else is there says nothing.
             Cover::BodyAndQuery { .. } => {
                 let own = genuine.request.query.clone().expect("a signature");
@@ -142,7 +146,7 @@ pub(crate) fn queries_are_not_mixed_in(world: &World) {
                 }
                 continue;
             }
-            Cover::Pairs(_) => {
+            Cover::Pairs(_) | Cover::Asked { .. } => {
                 let pairs = Paired::of(&genuine).expect("pairs").pairs;
                 queries.push(written(&pairs));
                 for pair in &pairs {
@@ -152,7 +156,7 @@ pub(crate) fn queries_are_not_mixed_in(world: &World) {
                     }
                 }
             }
-            Cover::BodyAndHeaders { .. } | Cover::BodyAndStamp { .. } => {}
+            Cover::BodyAndHeaders { .. } | Cover::BodyAndWritten { .. } | Cover::BodyAndStamp { .. } => {}
         }
         for query in queries {
             let request = RawRequest { query: Some(query.clone()), ..genuine.request.clone() };

@@ -5,7 +5,7 @@ use tollbell_channels::channel::{Likeness, Verdict};
 use tollbell_channels::model::RawRequest;
 use tollbell_channels::simulate::{Carrier, Cover, Covered};
 
-use super::cover::{carrier, is_sealed};
+use super::cover::{carrier, is_asked, is_sealed};
 use super::pairs::{Pair, Paired, text, with_text};
 use super::world::{World, refused, with_every_platform, with_header};
 use super::xml;
@@ -55,7 +55,7 @@ pub(crate) fn many_pairs_are_named(world: &World) {
     let Some(paired) = Paired::of(&world.callback()) else { return };
     let carrier = paired.cover.carrier;
     // A reader of JSON counts values, whatever they are, and more than it reads are no text of its kind.
-    let words: &[&str] = if carrier == Carrier::Json {
+    let words: &[&str] = if matches!(carrier, Carrier::Json | Carrier::JsonTree) {
         &["too_many_fields", "too_large", "malformed"]
     } else {
         &["too_many_fields", "too_large"]
@@ -66,7 +66,7 @@ pub(crate) fn many_pairs_are_named(world: &World) {
     let pieces: &[&[u8]] = match carrier {
         Carrier::Form | Carrier::Query => &[b"a&", b"=&", b"&", b"a=&", b"a=1&"],
         Carrier::Xml => &[b"<a>", b"<a/>", b"</a>", b"&amp;", b"&a;", b"<![CDATA[", b"<!--", b"<xml>", b"<?a?>"],
-        Carrier::Json => &[b"{", b"[", b"{\"a\":", b"[{\"a\":", b"\"", b"\\u0041", b",", b"1"],
+        Carrier::Json | Carrier::JsonTree => &[b"{", b"[", b"{\"a\":", b"[{\"a\":", b"\"", b"\\u0041", b",", b"1"],
     };
     for piece in pieces {
         let label = format!("50 000 × {}", piece.escape_ascii());
@@ -95,7 +95,7 @@ pub(crate) fn unreadable_texts_are_refused(world: &World) {
         let mutants = match carrier {
             Carrier::Form | Carrier::Query => broken_forms(&own),
             Carrier::Xml => broken_xml(&own),
-            Carrier::Json => broken_json(&own),
+            Carrier::Json | Carrier::JsonTree => broken_json(&own),
         };
         for (what, mutant) in mutants {
             let label = format!("{}: {what}", story.kind);
@@ -274,7 +274,7 @@ pub(crate) fn methods_are_named(world: &World) {
         }
         // Some platforms send forms in either place: then the other place, where the method looks, is empty.
         let is_either = [Method::GET, Method::POST].contains(&method)
-            && matches!(genuine.cover, Cover::Pairs(cover) if [Carrier::Form, Carrier::Query].contains(&cover.carrier));
+            && matches!(genuine.cover, Cover::Pairs(cover) | Cover::Asked { pairs: cover, .. } if [Carrier::Form, Carrier::Query].contains(&cover.carrier));
         let words: &[&str] = if is_either { &["method", "empty", "missing", "media_type"] } else { &["method"] };
         world.refuses_as(method.as_str(), &RawRequest { method: method.clone(), ..request.clone() }, words);
     }
@@ -306,7 +306,7 @@ pub(crate) fn parts_of_messages_are_refused(world: &World) {
         for (at, pair) in paired.pairs.iter().enumerate() {
             let alone = paired.with(std::slice::from_ref(pair));
             let label = format!("{}: only {}", story.kind, pair.shown());
-            if is_sealed(&genuine) {
+            if is_sealed(&genuine) || is_asked(&genuine) {
                 // What carries its own proof may need nothing beside it.
                 world.refuses_or_reads_the_same(&label, &original, &alone);
             } else {
@@ -364,7 +364,9 @@ pub(crate) fn garbage_is_refused(world: &World) {
     for pairs in [vec![Pair::new("a", "1")], vec![Pair::new("sign", "x"), Pair::new("id", "1")]] {
         let Some(paired) = Paired::of(&genuine) else { continue };
         let request = paired.with(&pairs);
-        assert_eq!(world.channel.recognise(&request), Likeness::No, "{}: {pairs:?}", world.platform.kind);
+        let likeness = world.channel.recognise(&request);
+        // A number may have any name; what the platform does not know of it, nobody proves.
+        assert!(likeness == Likeness::No || is_asked(&genuine), "{}: {pairs:?}", world.platform.kind);
         world.refuses("another kind", &request);
     }
 }

@@ -1,5 +1,7 @@
 //! JSON objects, read and written independently of the crate.
 
+use std::collections::HashMap;
+
 use super::pairs::Pair;
 
 /// How an object is written. All of it is JSON (RFC 8259), and says the same.
@@ -89,6 +91,68 @@ pub(crate) fn read(text: &[u8]) -> Option<Vec<Pair>> {
     }
 }
 
+/// What stands between the steps to a value inside a document.
+const STEP: u8 = b'/';
+
+/// Deepest document that is read as a tree.
+const DEPTH_MAX: usize = 64;
+
+/// What is left of a value's way, and the value.
+type Twig<'p> = (Vec<&'p [u8]>, &'p Pair);
+
+/// Writes a document of single values that are named by their way there. Steps of digits alone are places in a list.
+pub(crate) fn write_tree(pairs: &[Pair], style: Style) -> Vec<u8> {
+    let values: Vec<Twig<'_>> =
+        pairs.iter().map(|pair| (pair.name.split(|&byte| byte == STEP).collect(), pair)).collect();
+    branch(&values, style, true)
+}
+
+fn branch(values: &[Twig<'_>], style: Style, is_root: bool) -> Vec<u8> {
+    let mut grown: Vec<(&[u8], Vec<Twig<'_>>)> = Vec::new();
+    // Branches that can grow: those that do not end in a value.
+    let mut open: HashMap<&[u8], usize> = HashMap::new();
+    for &(ref way, pair) in values {
+        let (&first, rest) = way.split_first().expect("a name");
+        let twig: Twig<'_> = (rest.to_vec(), pair);
+        if let Some(&at) = open.get(first).filter(|_| !rest.is_empty()) {
+            grown[at].1.push(twig);
+        } else {
+            if !rest.is_empty() {
+                open.insert(first, grown.len());
+            }
+            grown.push((first, vec![twig]));
+        }
+    }
+    let members: Vec<Pair> = grown
+        .into_iter()
+        .map(|(name, twigs)| match twigs.as_slice() {
+            [(rest, pair)] if rest.is_empty() => Pair { name: name.to_vec(), ..(*pair).clone() },
+            _ => Pair::raw(name, branch(&twigs, style, false)),
+        })
+        .collect();
+    let is_place = |name: &[u8]| !name.is_empty() && name.iter().all(u8::is_ascii_digit);
+    if is_root || !members.iter().all(|member| is_place(&member.name)) {
+        return write(&members, style);
+    }
+    let written = |member: &Pair| if member.is_raw { member.value.clone() } else { style.quoted(&member.value) };
+    let blank: &[u8] = if style == Style::Blanks { b" \n" } else { b"" };
+    let values: Vec<Vec<u8>> = members.iter().map(|member| [blank, &written(member), blank].concat()).collect();
+    let joined = values.join(&b","[..]);
+    [b"[", joined.as_slice(), b"]"].concat()
+}
+
+/// Reads the single values of a document, and what has none inside as it is written. None where there is no object.
+pub(crate) fn read_tree(text: &[u8]) -> Option<Vec<Pair>> {
+    let mut reader = Reader { text, at: 0 };
+    let mut pairs = Vec::new();
+    reader.blanks();
+    if reader.text.get(reader.at) != Some(&b'{') {
+        return None;
+    }
+    reader.tree(b"", 0, &mut pairs)?;
+    Some(pairs)
+}
+
 struct Reader<'t> {
     text: &'t [u8],
     at: usize,
@@ -125,6 +189,43 @@ impl<'t> Reader<'t> {
         }
         self.at = at + 1;
         self.text.get(begin..at)
+    }
+
+    /// All single values from here on, under this way.
+    fn tree(&mut self, way: &[u8], depth: usize, pairs: &mut Vec<Pair>) -> Option<()> {
+        self.blanks();
+        let (end, is_object) = match self.text.get(self.at)? {
+            b'{' if depth < DEPTH_MAX => (b'}', true),
+            b'[' if depth < DEPTH_MAX => (b']', false),
+            b'{' | b'[' => return None,
+            b'"' => {
+                pairs.push(Pair::new(way, unquoted(self.quoted()?)));
+                return Some(());
+            }
+            _ => {
+                pairs.push(Pair::raw(way, self.other()?));
+                return Some(());
+            }
+        };
+        let begin = self.at;
+        self.at += 1;
+        if self.expect(end).is_some() {
+            pairs.push(Pair::raw(way, &self.text[begin..self.at]));
+            return Some(());
+        }
+        for place in 0.. {
+            self.blanks();
+            let name = if is_object { unquoted(self.quoted()?) } else { place.to_string().into_bytes() };
+            if is_object {
+                self.expect(b':')?;
+            }
+            let inner = if way.is_empty() { name } else { [way, [STEP].as_slice(), name.as_slice()].concat() };
+            self.tree(&inner, depth + 1, pairs)?;
+            if self.expect(b',').is_none() {
+                break;
+            }
+        }
+        self.expect(end)
     }
 
     /// A number, a word, a list or an object.
@@ -197,6 +298,35 @@ fn every_style_reads_back_to_the_same_pairs() {
         assert_eq!(read(&text).as_deref(), Some(pairs.as_slice()), "{style:?}: {shown}");
         let known: serde_json::Value = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
         assert_eq!(known["a\"b"].as_str().map(str::as_bytes), Some(pairs[0].value.as_slice()));
+    }
+}
+
+#[test]
+fn a_tree_reads_back_to_the_same_values_in_every_style() {
+    let pairs = [
+        Pair::new("live", "true"),
+        Pair::new("list/0/item/note", "a/b \" é"),
+        Pair::raw("list/0/item/amount/value", "12"),
+        Pair::raw("list/1", "null"),
+        Pair::new("list/0/item/name", "x"),
+        Pair::raw("empty", "{}"),
+    ];
+    for style in Style::ALL {
+        let text = write_tree(&pairs, style);
+        let shown = text.escape_ascii().to_string();
+        let mut found = read_tree(&text).unwrap_or_else(|| panic!("{shown}"));
+        let mut expected = pairs.to_vec();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "{style:?}: {shown}");
+        let known: serde_json::Value = serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{shown}: {error}"));
+        assert_eq!(known["list"][0]["item"]["amount"]["value"], 12);
+        // A value that is named twice is there twice.
+        let twice = write_tree(&[pairs.as_slice(), &pairs[1..2]].concat(), style);
+        assert_eq!(read_tree(&twice).map(|found| found.len()), Some(pairs.len() + 1), "{style:?}");
+    }
+    for text in ["", "[]", "{", "{\"a\":[}", "{\"a\":{\"b\":1}", &format!("{}1", "{\"a\":[".repeat(99))] {
+        assert_eq!(read_tree(text.as_bytes()), None, "{text}");
     }
 }
 

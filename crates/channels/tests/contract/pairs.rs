@@ -39,6 +39,7 @@ pub(crate) enum Style {
     Form(form::Style),
     Xml(xml::Style),
     Json(json::Style),
+    JsonTree(json::Style),
 }
 
 /// Every way of writing for a carrier.
@@ -47,6 +48,7 @@ pub(crate) fn styles(carrier: Carrier) -> Vec<Style> {
         Carrier::Form | Carrier::Query => form::Style::ALL.into_iter().map(Style::Form).collect(),
         Carrier::Xml => xml::Style::ALL.into_iter().map(Style::Xml).collect(),
         Carrier::Json => json::Style::ALL.into_iter().map(Style::Json).collect(),
+        Carrier::JsonTree => json::Style::ALL.into_iter().map(Style::JsonTree).collect(),
     }
 }
 
@@ -59,7 +61,7 @@ pub(crate) fn usual(carrier: Carrier) -> Style {
 pub(crate) fn text(request: &RawRequest, carrier: Carrier) -> Vec<u8> {
     match carrier {
         Carrier::Query => request.query.clone().unwrap_or_default().into_bytes(),
-        Carrier::Form | Carrier::Xml | Carrier::Json => request.body.to_vec(),
+        Carrier::Form | Carrier::Xml | Carrier::Json | Carrier::JsonTree => request.body.to_vec(),
     }
 }
 
@@ -68,7 +70,7 @@ pub(crate) fn text(request: &RawRequest, carrier: Carrier) -> Vec<u8> {
 pub(crate) fn with_text(request: &RawRequest, carrier: Carrier, text: Vec<u8>) -> RawRequest {
     match carrier {
         Carrier::Query => RawRequest { query: Some(String::from_utf8_lossy(&text).into_owned()), ..request.clone() },
-        Carrier::Form | Carrier::Xml | Carrier::Json => super::world::with_body(request, text),
+        Carrier::Form | Carrier::Xml | Carrier::Json | Carrier::JsonTree => super::world::with_body(request, text),
     }
 }
 
@@ -79,6 +81,7 @@ pub(crate) fn read(request: &RawRequest, carrier: Carrier) -> Vec<Pair> {
         Carrier::Form | Carrier::Query => form::read(&text),
         Carrier::Xml => xml::read(&text).map(|document| document.pairs).unwrap_or_default(),
         Carrier::Json => json::read(&text).unwrap_or_default(),
+        Carrier::JsonTree => json::read_tree(&text).unwrap_or_default(),
     }
 }
 
@@ -91,6 +94,7 @@ pub(crate) fn write(request: &RawRequest, pairs: &[Pair], style: Style, carrier:
             xml::write(&root, pairs, style)
         }
         Style::Json(style) => json::write(pairs, style),
+        Style::JsonTree(style) => json::write_tree(pairs, style),
     };
     with_text(request, carrier, text)
 }
@@ -106,7 +110,7 @@ pub(crate) struct Paired {
 impl Paired {
     /// None where the cover is another.
     pub(crate) fn of(genuine: &Genuine) -> Option<Self> {
-        let Cover::Pairs(cover) = genuine.cover else { return None };
+        let (Cover::Pairs(cover) | Cover::Asked { pairs: cover, .. }) = genuine.cover else { return None };
         let pairs = read(&genuine.request, cover.carrier);
         Some(Self { request: genuine.request.clone(), cover, pairs })
     }

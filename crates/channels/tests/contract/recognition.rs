@@ -20,7 +20,7 @@ fn a_channel_recognises_its_own_requests() {
 
 #[test]
 fn another_sides_request_is_not_this_merchants() {
-    for world in worlds() {
+    for world in naming_worlds() {
         let stranger = World::new(world.platform);
         let share_an_id = {
             let others = ids(&stranger, &stranger.side.settings());
@@ -34,6 +34,34 @@ fn another_sides_request_is_not_this_merchants() {
                 world.platform.kind,
                 story.kind
             );
+        }
+    }
+}
+
+/// The platforms whose messages say whose they are.
+fn naming_worlds() -> impl Iterator<Item = World> {
+    worlds().into_iter().filter(|world| world.side.names_merchant())
+}
+
+/// A platform whose messages are said to name nobody: no id of the merchant stands in them. Whoever has two of them needs
+/// two addresses, and at a common one they are ambiguous.
+#[test]
+fn what_names_no_merchant_is_ambiguous_between_two() {
+    for world in worlds().iter().filter(|world| !world.side.names_merchant()) {
+        let kind = world.platform.kind;
+        let stranger = World::new(world.platform);
+        let own: &dyn Channel = world.channel.as_ref();
+        for (story, genuine) in world.callbacks() {
+            let request = &genuine.request;
+            let shown = format!("{request:?} {}", String::from_utf8_lossy(&request.body));
+            for id in ids(world, &world.side.settings()) {
+                assert!(!shown.contains(&id), "{kind}: {}: `{id}` is named", story.kind);
+            }
+            let found = recognise(request, [("one", own, 1), ("two", stranger.channel.as_ref(), 2)]);
+            let both = vec!["one".to_owned(), "two".to_owned()];
+            assert_eq!(found, Err(Rejection::Ambiguous { candidates: both }), "{kind}: {}", story.kind);
+            // The signature decides, whoever was asked.
+            stranger.refuses_as(story.kind.as_str(), request, &["signature", "unknown_key"]);
         }
     }
 }
@@ -74,7 +102,7 @@ fn neighbour(world: &World) -> Box<dyn Channel> {
 
 #[test]
 fn a_neighbours_request_is_not_this_merchants_even_with_the_same_key() {
-    for world in worlds() {
+    for world in naming_worlds() {
         let neighbour = neighbour(&world);
         for (story, genuine) in world.callbacks() {
             let label = format!("{}: {}", world.platform.kind, story.kind);
@@ -102,7 +130,13 @@ fn among_all_channels_each_request_finds_its_own() {
                 [("neighbour", neighbours[at].as_ref(), "neighbour"), (kind, other.channel.as_ref(), kind)]
             });
             let found = recognise(&genuine.request, candidates);
-            assert_eq!(found, Ok(world.platform.kind), "{}: {}", world.platform.kind, story.kind);
+            let kind = world.platform.kind;
+            let expected = if world.side.names_merchant() {
+                Ok(kind)
+            } else {
+                Err(Rejection::Ambiguous { candidates: vec!["neighbour".to_owned(), kind.to_owned()] })
+            };
+            assert_eq!(found, expected, "{kind}: {}", story.kind);
         }
     }
 }

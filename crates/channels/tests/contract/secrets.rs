@@ -96,7 +96,7 @@ pub(crate) fn no_key_is_printed(world: &World) {
             check(world, &secrets, "a rejection", &format!("{rejection:?} {rejection} {json}"));
         }
     }
-    let stranger = World::new(world.platform);
+    let stranger = world.stranger();
     let verdict = stranger.verify(&world.callback().request);
     check(world, &secrets, "a stranger's verdict", &format!("{verdict:?}"));
 }
@@ -156,7 +156,7 @@ fn what_is_printed_of_a_request_contains_no_signature_or_buyer() {
 }
 
 pub(crate) fn no_buyer_is_printed(world: &World) {
-    let stranger = World::new(world.platform);
+    let stranger = world.stranger();
     for (story, genuine) in stranger.callbacks() {
         let shown = format!("{genuine:?} {:?}", genuine.request);
         let mut hidden = pieces(&signature_of(&genuine));
@@ -167,6 +167,8 @@ pub(crate) fn no_buyer_is_printed(world: &World) {
             }
             None => hidden.extend(pieces(&genuine.request.body)),
         }
+        // When it came may be printed, and stands in some bodies, too.
+        hidden.retain(|piece| !story.at.to_string().contains(piece.as_str()));
         assert!(!hidden.is_empty());
         check(world, &hidden, story.kind.as_str(), &shown);
         if let Verdict::Refused(rejection) = world.verify(&genuine.request) {

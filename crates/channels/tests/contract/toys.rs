@@ -12,7 +12,7 @@ use tollbell_channels::settings::{Setting, SettingKind, Settings, SettingsError,
 use tollbell_channels::signature::digest::{DigestHash, HexCase, SecretDigest};
 
 use super::world::World;
-use super::{cuts, damage, duplicates, encoding, hostile, queries, random, secrets};
+use super::{algorithms, challenges, cuts, damage, duplicates, encoding, hostile, queries, random, secrets, written};
 
 /// How a toy's messages are covered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(crate) enum Kind {
     Sealed,
     /// The body, with the signature in the query.
     Url,
+    /// The body, with signatures in a row in a header, each behind a word, and all of it percent-encoded.
+    Listed,
 }
 
 /// What is wrong with a toy's channel.
@@ -65,16 +67,35 @@ pub(crate) enum Fault {
     ReadsEverything,
     /// Any method will do.
     TakesAnyMethod,
+    /// Whatever is asked is signed.
+    SignsAnything,
     /// An application never sees the query.
     KeepsTheQuery,
     /// An application sees what strangers have added to the query.
     HandsOnStrangers,
+    /// Whatever stands before a signature will do.
+    TakesAnyWord,
+    /// Of several signatures the first one counts alone.
+    KnowsOneSignature,
+    /// Any number of signatures is tried.
+    TriesEverySignature,
+    /// What is no percent-encoding stands for itself.
+    DecodesAnything,
 }
 
-const KINDS: [Kind; 7] = [Kind::Form, Kind::Query, Kind::Xml, Kind::Json, Kind::Named, Kind::Sealed, Kind::Url];
+const KINDS: [Kind; 8] =
+    [Kind::Form, Kind::Query, Kind::Xml, Kind::Json, Kind::Named, Kind::Sealed, Kind::Url, Kind::Listed];
 
-static TOYS: [Platform; 7] =
-    [toy::<0>("a"), toy::<1>("b"), toy::<2>("c"), toy::<3>("d"), toy::<4>("e"), toy::<5>("f"), toy::<6>("g")];
+static TOYS: [Platform; 8] = [
+    toy::<0>("a"),
+    toy::<1>("b"),
+    toy::<2>("c"),
+    toy::<3>("d"),
+    toy::<4>("e"),
+    toy::<5>("f"),
+    toy::<6>("g"),
+    toy::<7>("h"),
+];
 
 const fn toy<const INDEX: usize>(kind: &'static str) -> Platform {
     const WORDS: Text = Text { en: "a toy", zh: "玩具" };
@@ -109,13 +130,15 @@ fn world(index: usize, fault: Fault) -> World {
     let platform = &TOYS[index];
     let side = (platform.simulate)();
     let channel = channel::Toy::new(KINDS[index], fault, &side.settings()).expect("a toy");
-    World { platform, side, channel: Box::new(channel) }
+    World { platform, side, channel: Box::new(channel), office: None }
 }
 
 /// A check of the suite.
 type Check = fn(&World);
 
 const CHECKS: &[(&str, Check)] = &[
+    ("checked addresses", challenges::checks_are_answered),
+    ("signed questions", challenges::answers_prove_nothing),
     ("changed bytes", damage::changed_bytes_are_refused),
     ("forged signatures", damage::forged_signatures_are_refused),
     ("missing signatures", damage::missing_signatures_are_named),
@@ -146,9 +169,12 @@ const CHECKS: &[(&str, Check)] = &[
     ("changed messages", random::changed_messages_are_refused),
     ("changed pairs", random::changed_pairs_are_refused),
     ("random messages", random::random_messages_are_refused),
+    ("other algorithms", algorithms::other_algorithms_prove_nothing),
     ("printed keys", secrets::no_key_is_printed),
     ("keys in errors", secrets::no_key_is_in_errors),
     ("printed buyers", secrets::no_buyer_is_printed),
+    ("ways of writing", written::ways_of_writing_are_read),
+    ("other writings", written::other_writings_are_refused),
 ];
 
 #[track_caller]
@@ -196,16 +222,22 @@ fn a_sound_toy_with_its_signature_in_the_url_passes_every_check() {
     is_sound(Kind::Url);
 }
 
+#[test]
+fn a_sound_toy_with_signatures_in_a_row_passes_every_check() {
+    is_sound(Kind::Listed);
+}
+
 /// Each fault, the covers in which a channel can have it, and a check that finds it there.
 #[test]
 fn every_fault_of_a_toy_is_found() {
-    use Kind::{Form, Json, Named, Query, Sealed, Url, Xml};
+    use Kind::{Form, Json, Listed, Named, Query, Sealed, Url, Xml};
     let all: &[Kind] = &KINDS;
     let pairs: &[Kind] = &[Form, Query, Xml, Json];
     let faults: &[(Fault, &[Kind], &[&str])] = &[
         (Fault::BelievesAnybody, all, &["changed bytes", "forged signatures", "strangers"]),
+        (Fault::BelievesAnybody, &[Form], &["signed questions"]),
         // A random change seldom leaves a sealed element that opens into anything.
-        (Fault::BelievesAnybody, &[Form, Query, Xml, Json, Named, Url], &["changed messages"]),
+        (Fault::BelievesAnybody, &[Form, Query, Xml, Json, Named, Url, Listed], &["changed messages"]),
         (Fault::NeedsNoSignature, all, &["missing signatures"]),
         (Fault::TakesEitherCase, &[Form, Query, Xml, Json, Named, Url], &["forged signatures"]),
         (Fault::Trims, pairs, &["changed bytes"]),
@@ -214,14 +246,20 @@ fn every_fault_of_a_toy_is_found() {
         (Fault::TakesTwins, &[Url], &["twin signatures"]),
         (Fault::LooksElsewhere, &[Form, Query, Xml, Json, Named, Sealed], &["misplaced pairs"]),
         (Fault::BelievesTheUnsigned, &[Form, Query, Xml, Json, Named, Sealed], &["uncovered pairs"]),
+        (Fault::BelievesTheUnsigned, pairs, &["other algorithms"]),
         (Fault::TakesJoinedNames, pairs, &["other cuts"]),
         (Fault::KnowsOneOrder, pairs, &["orders"]),
         (Fault::KnowsOneWriting, &[Form, Query, Xml, Json, Named, Sealed], &["encodings"]),
         (Fault::QuotesTheBody, all, &["printed buyers"]),
         (Fault::ReadsEverything, all, &["huge messages"]),
         (Fault::TakesAnyMethod, all, &["methods"]),
+        (Fault::SignsAnything, &[Form], &["checked addresses"]),
         (Fault::KeepsTheQuery, &[Query, Url], &["handed on"]),
         (Fault::HandsOnStrangers, all, &["handed on"]),
+        (Fault::TakesAnyWord, &[Listed], &["other writings"]),
+        (Fault::KnowsOneSignature, &[Listed], &["ways of writing"]),
+        (Fault::TriesEverySignature, &[Listed], &["other writings"]),
+        (Fault::DecodesAnything, &[Listed], &["other writings"]),
     ];
     for (fault, kinds, finders) in faults {
         for kind in *kinds {

@@ -2,17 +2,19 @@
 
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::thread;
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
-use tollbell_channels::channel::{Channel, Rejection, Verdict};
+use tollbell_channels::channel::{Channel, Fetched, Rejection, Verdict};
 use tollbell_channels::model::{EventKind, Fact, Notification, RawRequest, Timestamp};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
 use tollbell_channels::settings::{SettingKind, SettingValue, Settings};
-use tollbell_channels::simulate::{Genuine, OtherSide, Story};
+use tollbell_channels::simulate::{ApiConduct, ApiOffice, Genuine, OtherSide, Story, question};
+
+use super::{asking, invented};
 
 /// A merchant's text with everything that encoders, filters and parsers stumble over.
 pub(crate) const ODD_NOTE: &str = r#"a=b&c=d%41%2B+ é "引号" 'q' <&amp;> \ ;/?:@ 😀"#;
@@ -30,17 +32,44 @@ pub(crate) struct World {
     pub(crate) platform: &'static Platform,
     pub(crate) side: Box<dyn OtherSide>,
     pub(crate) channel: Box<dyn Channel>,
+    /// Who is asked about its messages, where only the answer is believed.
+    pub(crate) office: Option<Arc<dyn ApiOffice>>,
 }
 
-/// Every registered platform; a suite over none would pass without a check.
-pub(crate) fn worlds() -> Vec<World> {
+/// Every registered platform, and those that are only files; a suite over none would pass without a check.
+pub(crate) fn all_worlds() -> Vec<World> {
+    platforms().map(World::new).collect()
+}
+
+fn platforms() -> impl Iterator<Item = &'static Platform> {
     assert!(!PLATFORMS.is_empty(), "no platform is registered");
-    PLATFORMS.iter().map(|platform| World::new(platform)).collect()
+    PLATFORMS.into_iter().copied().chain(invented::platforms())
 }
 
-/// Plays a check with every registered platform, on all processors. One platform's failure hides no other's.
+/// Those of them whose messages are believed.
+pub(crate) fn worlds() -> Vec<World> {
+    all_worlds().into_iter().filter(|world| !world.gives_hints()).collect()
+}
+
+/// Those that are asked about messages, because a message alone proves nothing: with them the way to a verdict is the
+/// message, the question, and the answer. Some platforms are among both.
+pub(crate) fn asked_worlds() -> Vec<World> {
+    static KINDS: LazyLock<Vec<&'static str>> = LazyLock::new(|| {
+        let asked = |world: World| world.side.api_office().is_some().then_some(world.platform.kind);
+        all_worlds().into_iter().filter_map(asked).collect()
+    });
+    let is_asked = |platform: &&Platform| KINDS.contains(&platform.kind);
+    let worlds: Vec<World> = platforms().filter(is_asked).filter_map(World::asked).collect();
+    assert!(!worlds.is_empty(), "no platform is asked");
+    worlds
+}
+
+/// Plays a check with every platform, on all processors. One platform's failure hides no other's.
 pub(crate) fn with_every_platform(check: fn(&World)) {
-    let worlds = worlds();
+    // Keys take their time; offices remember what they told, and belong to one test.
+    static BELIEVED: LazyLock<Vec<World>> = LazyLock::new(worlds);
+    let asked = asked_worlds();
+    let worlds: Vec<&World> = BELIEVED.iter().chain(&asked).collect();
     let next = AtomicUsize::new(0);
     let failed = Mutex::new(Vec::new());
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
@@ -64,14 +93,45 @@ impl World {
     pub(crate) fn new(platform: &'static Platform) -> Self {
         let side = (platform.simulate)();
         let channel = build(platform, &side.settings());
-        Self { platform, side, channel }
+        Self { platform, side, channel, office: None }
     }
 
-    /// A story of each kind that this side tells, with an odd note.
+    /// A platform that answers questions, and a channel that asks it.
+    pub(crate) fn asked(platform: &'static Platform) -> Option<Self> {
+        let side = (platform.simulate)();
+        let office: Arc<dyn ApiOffice> = side.api_office()?.into();
+        let side = asking::Side { side, office: Arc::clone(&office) };
+        let channel = build(platform, &side.settings());
+        Some(Self { platform, side: Box::new(side), channel, office: Some(office) })
+    }
+
+    /// The same platform with other keys, and another merchant where those are invented too.
+    pub(crate) fn stranger(&self) -> Self {
+        match &self.office {
+            Some(_) => Self::asked(self.platform).expect("an office"),
+            None => Self::new(self.platform),
+        }
+    }
+
+    /// Whether no message of this side is believed alone.
+    fn gives_hints(&self) -> bool {
+        matches!(self.channel.verify(&self.callback().request, at()), Verdict::Hint(_))
+    }
+
+    /// A story of each kind that this side tells, with an odd note. Where the platform is asked, each has an order of
+    /// its own: of one payment it answers with the last state alone.
     pub(crate) fn stories(&self) -> Vec<Story> {
         let kinds = self.side.stories();
         assert!(!kinds.is_empty(), "{}: tells no story", self.platform.kind);
-        kinds.iter().map(|kind| story(*kind)).collect()
+        let own = |(at, kind): (usize, &EventKind)| {
+            let story = story(*kind);
+            if self.office.is_none() {
+                return story;
+            }
+            let far_apart = (at as u64 + 3).wrapping_mul(0x9e37_79b9_7f4a_7c15) % 1_000_000_000_000;
+            Story { order_no: format!("T{far_apart:012}"), ..story }
+        };
+        kinds.iter().enumerate().map(own).collect()
     }
 
     /// A genuine callback of each kind.
@@ -84,8 +144,20 @@ impl World {
         self.side.callback(&self.stories()[0])
     }
 
+    /// What becomes of a request: where only the platform's answer is believed, that is asked for. What it does not
+    /// know, nobody proves.
     pub(crate) fn verify(&self, request: &RawRequest) -> Verdict {
-        self.channel.verify(request, at())
+        let (hint, office) = match (self.channel.verify(request, at()), &self.office) {
+            (Verdict::Hint(hint), Some(office)) => (hint, office),
+            (verdict, _) => return verdict,
+        };
+        let back = self.channel.fetch_back().expect("a channel that gives hints can ask");
+        let question = question(back, &**office, &hint, at()).expect("an honest login");
+        let answer = office.answer(question.ask(), ApiConduct::Honest);
+        match back.read(question.carried(answer), at()) {
+            Ok(Fetched::Notification(proven)) => Verdict::Genuine(proven),
+            Ok(Fetched::Nothing | Fetched::Unknown) | Err(_) => Verdict::Refused(Rejection::Signature),
+        }
     }
 
     pub(crate) fn accepts(&self, label: &str, request: &RawRequest) -> Notification {

@@ -189,8 +189,8 @@ fn headers_that_tell_of_a_sender_or_of_another_method_are_held_back() {
     let of_platforms = [
         ("wechatpay-signature", "a"),
         ("x-tsign-open-signature", "b"),
-        ("stripe-signature", "c"),
-        ("paypal-transmission-sig", "d"),
+        ("shop-signature", "c"),
+        ("shop-transmission-sig", "d"),
         ("x-http-signature", "e"),
         ("x-script", "f"),
         ("x-shipping", "g"),

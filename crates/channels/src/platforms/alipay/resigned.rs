@@ -95,31 +95,26 @@ impl Resigner for AlipayResigner {
     }
 
     fn public_half(&self) -> Vec<PublicFile> {
-        let bare = STANDARD.encode(self.public.spki());
         vec![
-            PublicFile {
-                name: "public.txt",
-                what: Text {
+            PublicFile::line(
+                &self.public,
+                Text {
                     en: "the public key on one line, as PHP kits want it, in place of the Alipay public key",
-                    zh: "单行公钥:PHP SDK 常用的格式,用它替换支付宝公钥",
+                    zh: "单行公钥：PHP SDK 常用的格式，用它替换支付宝公钥",
                 },
-                content: bare.into_bytes(),
-                id: None,
-            },
-            PublicFile {
-                name: "public.pem",
-                what: Text {
+            ),
+            PublicFile::pem(
+                &self.public,
+                Text {
                     en: "the same key as PEM, for kits that read a file",
-                    zh: "同一公钥的 PEM 格式,供读取文件的 SDK 使用",
+                    zh: "同一公钥的 PEM 格式，供读取文件的 SDK 使用",
                 },
-                content: self.public.to_pem().into_bytes(),
-                id: None,
-            },
+            ),
             PublicFile {
                 name: "certificate.crt",
                 what: Text {
                     en: "the certificate, for a kit in certificate mode, in place of alipayCertPublicKey_RSA2.crt; its serial:",
-                    zh: "证书:证书模式下用它替换 alipayCertPublicKey_RSA2.crt;证书序列号:",
+                    zh: "证书：证书模式下用它替换 alipayCertPublicKey_RSA2.crt；证书序列号：",
                 },
                 content: to_pem("CERTIFICATE", &self.certificate).into_bytes(),
                 id: Some(self.serial.clone()),

@@ -66,7 +66,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "application id (APPID), shown in the console of the Alipay Open Platform; in ISV mode the provider's",
-            zh: "应用 APPID,见支付宝开放平台控制台;服务商模式填服务商应用的 APPID",
+            zh: "应用 APPID，见支付宝开放平台控制台；服务商模式填服务商应用的 APPID",
         },
         example: "2021000000000000",
     },
@@ -77,7 +77,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "payee's id (PID, 16 digits, begins with 2088); several are accepted; money for another payee is held; \
                  a message that names no payee is kept under the first one",
-            zh: "收款方 PID(2088 开头的 16 位数字);可填多个;收款方不在其中的通知会被挂起;未写明收款方的消息归入第一个",
+            zh: "收款方 PID（2088 开头的 16 位数字）；可填多个；收款方不在其中的通知会被挂起；未写明收款方的消息归入第一个",
         },
         example: "2088000000000000",
     },
@@ -88,7 +88,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "ISV mode: the authorising merchants' application ids; notifications for others are refused; without this \
                  setting those are held",
-            zh: "服务商模式:授权商户的应用 APPID;其他商户的通知会被拒绝;不填写时这类通知会被挂起",
+            zh: "服务商模式：授权商户的应用 APPID；其他商户的通知会被拒绝；不填写时这类通知会被挂起",
         },
         example: "2021000000000001",
     },
@@ -99,7 +99,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "key mode: the Alipay public key of this application (not the application's own public key); \
                  either this or `alipay_cert`",
-            zh: "公钥模式:本应用的「支付宝公钥」(不是应用公钥);与 `alipay_cert` 二选一",
+            zh: "公钥模式：本应用的「支付宝公钥」（不是应用公钥）；与 `alipay_cert` 二选一",
         },
         example: "alipay_public.pem",
     },
@@ -109,7 +109,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "certificate mode: alipayCertPublicKey_RSA2.crt; during a rotation the old and the new one in one file",
-            zh: "证书模式:alipayCertPublicKey_RSA2.crt;更换期间可把新旧证书放在同一个文件里",
+            zh: "证书模式：alipayCertPublicKey_RSA2.crt；更换期间可把新旧证书放在同一个文件里",
         },
         example: "alipayCertPublicKey_RSA2.crt",
     },
@@ -120,7 +120,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "certificate mode: alipayRootCert.crt; with `app_cert` and `private_key` a new certificate of Alipay is \
                  downloaded by itself",
-            zh: "证书模式:alipayRootCert.crt;与 `app_cert`、`private_key` 一起填写后,可自动下载支付宝的新证书",
+            zh: "证书模式：alipayRootCert.crt；与 `app_cert`、`private_key` 一起填写后，可自动下载支付宝的新证书",
         },
         example: "alipayRootCert.crt",
     },
@@ -130,7 +130,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "certificate mode, for calls and downloads: appCertPublicKey_<APPID>.crt",
-            zh: "证书模式,主动调用与下载证书时需要:appCertPublicKey_<APPID>.crt",
+            zh: "证书模式，主动调用与下载证书时需要：appCertPublicKey_<APPID>.crt",
         },
         example: "appCertPublicKey.crt",
     },
@@ -141,7 +141,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the application's private key; for calls (create, query, close, refund, transfer) and downloads of \
                  certificates",
-            zh: "应用私钥;主动调用(下单、查询、关单、退款、转账)与下载证书时需要",
+            zh: "应用私钥；主动调用（下单、查询、关单、退款、转账）与下载证书时需要",
         },
         example: "app_private.pem",
     },
@@ -151,7 +151,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "accepted signature algorithms, default RSA2; RSA is the old SHA-1, SM2 needs `alipay_sm2_public_key`",
-            zh: "接受的签名算法,默认 RSA2;RSA 是旧的 SHA-1,SM2 需要 `alipay_sm2_public_key`",
+            zh: "接受的签名算法，默认 RSA2;RSA 是旧的 SHA-1,SM2 需要 `alipay_sm2_public_key`",
         },
         example: "RSA2",
     },
@@ -162,7 +162,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the Alipay public key for SM2, or its certificate (during a rotation the old and the new one in one \
                  file); only when `sign_types` names SM2",
-            zh: "国密 SM2 的支付宝公钥,或支付宝公钥证书(更换期间可把新旧证书放在同一个文件里);\
+            zh: "国密 SM2 的支付宝公钥，或支付宝公钥证书（更换期间可把新旧证书放在同一个文件里）；\
                  仅当 `sign_types` 含 SM2 时需要",
         },
         example: "alipay_sm2.pem",
@@ -173,7 +173,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "only for tests and simulators: where the platform's gateway is, `https://…` or `http://127.0.0.1:…`",
-            zh: "仅用于测试与模拟:平台网关的地址,`https://…` 或 `http://127.0.0.1:…`",
+            zh: "仅用于测试与模拟：平台网关的地址，`https://…` 或 `http://127.0.0.1:…`",
         },
         example: "https://openapi.alipay.com",
     },

@@ -119,7 +119,9 @@ fn verify(settings: &Settings, request: &RawRequest) -> Verdict {
 pub(super) fn genuine(settings: &Settings, body: Vec<u8>) -> (Notification, String) {
     match verify(settings, &request(body)) {
         Verdict::Genuine(proven) => {
-            let (notification, Proof::Signature { variant, .. }) = proven.into_parts();
+            let (notification, Proof::Signature { variant, .. }) = proven.into_parts() else {
+                panic!("not by a signature")
+            };
             (notification, variant)
         }
         other => panic!("{other:?}"),

@@ -2,10 +2,11 @@
 //! the fixed texts between them; whoever may choose a part of one value could else move money from it into the
 //! next, without the secret.
 
-use super::message::BodyForm;
-use super::schema::Verify;
+use super::message::{BodyForm, Message};
+use super::schema::{Signed, Verify};
 use super::template::{Part, Place, Reference, Template};
 use super::time::{Stamp, Unit};
+use crate::json::Json;
 
 /// What a part of a template is to somebody who wants to cut elsewhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,17 +29,23 @@ pub(super) struct Shape<'v> {
 }
 
 impl<'v> Shape<'v> {
-    pub(super) fn of(verify: &'v Verify) -> Self {
-        Self { body: verify.body, stamp: verify.stamp.as_ref() }
+    pub(super) fn of(body: BodyForm, signed: &'v Signed) -> Self {
+        Self { body, stamp: signed.stamp.as_ref() }
     }
 
     fn kind(&self, part: &Part) -> Kind {
-        let Part::Value(reference) = part else { return Kind::Separator };
+        let reference = match part {
+            Part::Value(reference) => reference,
+            Part::Literal(_) => return Kind::Separator,
+            // Nobody else can write it into a value.
+            Part::Secret => return Kind::Closed,
+        };
         match reference.place {
             // No end and no beginning of a JSON object or list is one.
             Place::Body if self.body == BodyForm::Json => Kind::Closed,
             Place::Body => Kind::Form,
-            Place::Method | Place::BodyCrc32 => Kind::Closed,
+            // A channel takes one method: it is as fixed as a text of the configuration.
+            Place::Method => Kind::Separator,
             _ => Kind::Free,
         }
     }
@@ -67,7 +74,31 @@ impl<'v> Shape<'v> {
     }
 }
 
+impl Verify {
+    /// Whether the signed text of a message could be other values under the same signature, as far as is seen of it. What
+    /// a platform that is asked signs may be joined without anything between.
+    pub(super) fn is_cut_elsewhere(&self, message: &Message<'_>) -> bool {
+        let Some(signed) = self.signed() else { return false };
+        let shape = Shape::of(self.body, signed);
+        signed.templates.iter().filter(|template| template.is_cut()).any(|template| {
+            template.joined(shape).is_some()
+                || template.around(shape).is_some()
+                || template.movable(shape, &template.values(message, None)).is_some()
+        })
+    }
+}
+
 impl Template {
+    /// The parts as they stand in the text.
+    pub(super) fn values(&self, message: &Message<'_>, item: Option<&Json>) -> Vec<Vec<u8>> {
+        let value = |part: &Part| match part {
+            Part::Literal(literal) => literal.as_bytes().to_vec(),
+            Part::Value(reference) => message.get(reference, item).ok().flatten().unwrap_or_default().into_owned(),
+            Part::Secret => Vec::new(),
+        };
+        self.0.iter().map(value).collect()
+    }
+
     /// Two values that nothing separates.
     pub(super) fn joined(&self, shape: Shape<'_>) -> Option<(&Reference, &Reference)> {
         let kinds = shape.kinds(self);
@@ -76,6 +107,90 @@ impl Template {
             [Part::Value(first), Part::Value(second)] if kinds.iter().copied().all(is_open) => Some((first, second)),
             _ => None,
         })
+    }
+
+    /// Two free values around one that does not hold its place against both. A body of JSON is found from where it begins
+    /// or from where it ends, and between two values of anybody's, neither is known; a method that stands bare between
+    /// two values may be a part of either. A time of fixed width that touches a value is found by its width, which says
+    /// where it ends only to whom it is known where it begins.
+    pub(super) fn around(&self, shape: Shape<'_>) -> Option<(&Reference, &Reference)> {
+        let free = |part: &Part| {
+            let Part::Value(reference) = part else { return false };
+            matches!(shape.kind(part), Kind::Free | Kind::Form) && !shape.has_fixed_width(reference)
+        };
+        let find = |(at, part): (usize, &Part)| {
+            let Part::Value(reference) = part else { return None };
+            let (before, behind) = (&self.0[..at], &self.0[at + 1..]);
+            let is_value = |part: Option<&Part>| matches!(part, Some(Part::Value(_)));
+            let is_bare_time =
+                shape.has_fixed_width(reference) && (is_value(before.last()) || is_value(behind.first()));
+            let first = if is_bare_time || reference.place == Place::Body && shape.kind(part) == Kind::Closed {
+                before.iter().rfind(|part| free(part))?
+            } else if reference.place == Place::Method {
+                before.last().filter(|part| free(part))?
+            } else {
+                return None;
+            };
+            let second = match reference.place {
+                Place::Body => behind.iter().find(|part| free(part))?,
+                _ if is_bare_time => behind.iter().find(|part| free(part))?,
+                _ => behind.first().filter(|part| free(part))?,
+            };
+            match (first, second) {
+                (Part::Value(first), Part::Value(second)) => Some((first, second)),
+                _ => None,
+            }
+        };
+        self.0.iter().enumerate().find_map(find)
+    }
+
+    /// Whether values stand before the body, and behind it.
+    fn sides(&self) -> (bool, bool) {
+        let is_value = |part: &Part| matches!(part, Part::Value(_));
+        let is_body = |part: &Part| matches!(part, Part::Value(reference) if reference.place == Place::Body);
+        match (self.0.iter().position(is_body), self.0.iter().rposition(is_body)) {
+            (Some(first), Some(last)) => {
+                (self.0[..first].iter().any(is_value), self.0[last + 1..].iter().any(is_value))
+            }
+            _ => (false, false),
+        }
+    }
+
+    /// Whether values stand before the body of one and behind that of the other: what one begins with, the other may
+    /// end with.
+    pub(super) fn is_mirrored(&self, other: &Self) -> bool {
+        let (own, theirs) = (self.sides(), other.sides());
+        (own.0 && theirs.1) || (own.1 && theirs.0)
+    }
+
+    /// Whether anybody's value stands beside the body: no time of fixed width.
+    pub(super) fn has_free(&self, shape: Shape<'_>) -> bool {
+        self.references().any(|reference| reference.place != Place::Body && !shape.has_fixed_width(reference))
+    }
+
+    /// The template without blanks and line ends before and behind everything: with or without them, a text says the same.
+    pub(super) fn without_ends(&self) -> Self {
+        let mut parts = self.0.clone();
+        if let Some(Part::Literal(first)) = parts.first_mut() {
+            *first = first.trim_start().to_owned();
+        }
+        if let Some(Part::Literal(last)) = parts.last_mut() {
+            *last = last.trim_end().to_owned();
+        }
+        parts.retain(|part| !matches!(part, Part::Literal(text) if text.is_empty()));
+        Self(parts)
+    }
+
+    /// Whether a name could be cut into other values at its fixed texts.
+    pub(super) fn is_ambiguous(&self, values: &[Vec<u8>]) -> bool {
+        let kind = |part: &Part| if matches!(part, Part::Value(_)) { Kind::Free } else { Kind::Separator };
+        let kinds: Vec<Kind> = self.0.iter().map(kind).collect();
+        movable(&kinds, values).is_some()
+    }
+
+    /// Whether a text of this template is made of several values, so that there is something to cut.
+    pub(super) fn is_cut(&self) -> bool {
+        self.references().nth(1).is_some()
     }
 
     /// Whether messages of this template have a body that nothing can be moved into or out of.
@@ -103,9 +218,26 @@ impl Template {
     }
 }
 
-/// The first value of a run that could end elsewhere. The first cut that is possible for each separator, and the
-/// last: where both are ours, there is no other.
+/// The first value of a run that could end elsewhere. Fixed texts side by side are one.
 fn movable(kinds: &[Kind], values: &[Vec<u8>]) -> Option<usize> {
+    let mut places: Vec<usize> = Vec::new();
+    let mut merged: Vec<(Kind, Vec<u8>)> = Vec::new();
+    for (at, (kind, value)) in kinds.iter().zip(values).enumerate() {
+        match merged.last_mut() {
+            Some((Kind::Separator, text)) if *kind == Kind::Separator => text.extend_from_slice(value),
+            _ => {
+                places.push(at);
+                merged.push((*kind, value.clone()));
+            }
+        }
+    }
+    let (kinds, values): (Vec<Kind>, Vec<Vec<u8>>) = merged.into_iter().unzip();
+    movable_apart(&kinds, &values).and_then(|at| places.get(at).copied())
+}
+
+/// The same where no two fixed texts stand side by side. The first cut that is possible for each separator, and the last:
+/// where both are ours, there is no other.
+fn movable_apart(kinds: &[Kind], values: &[Vec<u8>]) -> Option<usize> {
     let text = values.concat();
     let starts: Vec<usize> = values
         .iter()

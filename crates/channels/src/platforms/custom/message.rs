@@ -3,14 +3,17 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::HashMap;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
-use super::template::{Part, Place, Reference, Template, crc32};
+use super::template::{Part, Place, Reference, Template};
 use crate::channel::{Rejection, quote};
 use crate::form::{Form, FormError, Limits};
-use crate::json::{Json, JsonError};
+use crate::json::{Json, JsonError, Pointer};
 use crate::model::RawRequest;
+use crate::platforms::crc32::crc32;
+use crate::signature::digest::Piece;
 
 /// Largest body, in bytes: a batch of 250 events has some hundred kilobytes.
 pub(super) const BODY_BYTES_MAX: usize = 512 * 1024;
@@ -21,41 +24,71 @@ const PAIRS_MAX: usize = 256;
 /// Longest query that is read, in bytes.
 const QUERY_BYTES_MAX: usize = 8 * 1024;
 
-/// What the body is.
+/// What the message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyForm {
-    /// JSON.
+    /// A body of JSON.
     Json,
-    /// `application/x-www-form-urlencoded`.
+    /// A body of `application/x-www-form-urlencoded`.
     Form,
+    /// The query of the URL; there is no body.
+    Query,
 }
 
-/// A body, read.
+/// A message, read.
 pub(super) enum Body<'r> {
     /// JSON.
     Json(Json),
-    /// A form, each name once.
+    /// Pairs, each name once.
     Form(Form<'r>),
 }
 
-/// A request and what was read of it so far.
+/// Where a message comes from.
+#[derive(Clone, Copy)]
+enum Source<'r> {
+    /// The platform sent it, or somebody else.
+    Request(&'r RawRequest),
+    /// The platform answered it.
+    Answer(&'r [u8]),
+}
+
+/// A request or an answer, and what was read of it so far.
 pub(super) struct Message<'r> {
-    request: &'r RawRequest,
+    source: Source<'r>,
     form: BodyForm,
     body: OnceCell<Result<Body<'r>, Rejection>>,
     query: OnceCell<Result<Form<'r>, Rejection>>,
     /// Pairs beside the signature.
-    sig: Vec<(String, String)>,
+    sig: OnceCell<Vec<(String, String)>>,
 }
 
 impl<'r> Message<'r> {
+    /// A request.
     pub(super) fn new(request: &'r RawRequest, form: BodyForm) -> Self {
-        Self { request, form, body: OnceCell::new(), query: OnceCell::new(), sig: Vec::new() }
+        Self::of(Source::Request(request), form)
     }
 
-    /// Keeps the pairs that stood beside the signature.
-    pub(super) fn set_sig(&mut self, pairs: Vec<(String, String)>) {
-        self.sig = pairs;
+    /// What the platform answered: JSON.
+    pub(super) fn answer(body: &'r [u8]) -> Self {
+        Self::of(Source::Answer(body), BodyForm::Json)
+    }
+
+    fn of(source: Source<'r>, form: BodyForm) -> Self {
+        Self { source, form, body: OnceCell::new(), query: OnceCell::new(), sig: OnceCell::new() }
+    }
+
+    /// The bytes of the message.
+    pub(super) fn bytes(&self) -> &'r [u8] {
+        match (self.source, self.form) {
+            (Source::Answer(body), _) => body,
+            (Source::Request(request), BodyForm::Query) => request.query.as_deref().unwrap_or_default().as_bytes(),
+            (Source::Request(request), _) => &request.body,
+        }
+    }
+
+    /// Keeps the pairs that stood beside the signature. There is one carrier, so they are kept once.
+    pub(super) fn set_sig(&self, pairs: Vec<(String, String)>) {
+        self.sig.get_or_init(|| pairs);
     }
 
     /// The body, parsed.
@@ -64,12 +97,13 @@ impl<'r> Message<'r> {
     }
 
     fn read_body(&self) -> Result<Body<'r>, Rejection> {
-        let bytes = &self.request.body;
+        let bytes = self.bytes();
         match self.form {
             BodyForm::Form => {
                 let limits = Limits { bytes_max: BODY_BYTES_MAX, pairs_max: PAIRS_MAX };
                 read_form(bytes, limits, "body").map(Body::Form)
             }
+            BodyForm::Query => read_query(bytes).map(Body::Form),
             BodyForm::Json => match Json::parse(bytes) {
                 Ok(json @ (Json::Object(_) | Json::List(_))) => Ok(Body::Json(json)),
                 Ok(_) | Err(JsonError::Malformed) => Err(Rejection::Malformed { field: "body".into() }),
@@ -79,37 +113,52 @@ impl<'r> Message<'r> {
     }
 
     /// The value at a place; none when it is not there, or is a JSON null. Empty and blank values are there.
-    pub(super) fn get(&self, reference: &Reference, item: Option<&Json>) -> Result<Option<Cow<'_, [u8]>>, Rejection> {
+    pub(super) fn get<'m>(
+        &'m self,
+        reference: &Reference,
+        item: Option<&'m Json>,
+    ) -> Result<Option<Cow<'m, [u8]>>, Rejection> {
+        let inside = |json: Option<&'m Json>, pointer: &Pointer| match json.and_then(|json| json.at(pointer)) {
+            Some(value) => Ok(single(value, reference)?.map(|text| Cow::Borrowed(text.as_bytes()))),
+            None => Ok(None),
+        };
+        let request = match (&reference.place, self.source) {
+            (Place::Item(pointer), _) => return inside(item, pointer),
+            (Place::Answer(pointer), Source::Answer(_)) => return inside(self.whole()?, pointer),
+            (Place::Answer(_), Source::Request(_)) | (_, Source::Answer(_)) => return Ok(None),
+            (_, Source::Request(request)) => request,
+        };
         let bytes = |text: &'r str| Some(Cow::Borrowed(text.as_bytes()));
         Ok(match &reference.place {
-            Place::Body => Some(Cow::Borrowed(self.request.body.as_ref())),
-            Place::BodyCrc32 => Some(Cow::Owned(crc32(&self.request.body).to_string().into_bytes())),
-            Place::Method => bytes(self.request.method.as_str()),
-            Place::Path => bytes(&self.request.path),
-            Place::Header(name) => self.header(name)?.map(Cow::Borrowed),
+            Place::Body => Some(Cow::Borrowed(request.body.as_ref())),
+            Place::BodyCrc32 => Some(Cow::Owned(crc32(&request.body).to_string().into_bytes())),
+            Place::Method => bytes(request.method.as_str()),
+            Place::Path => bytes(&request.path),
+            Place::Header(name) => header(request, name)?.map(Cow::Borrowed),
             Place::Query(name) => pair(self.query()?, name),
             Place::Form(name) => match self.body()? {
                 Body::Form(form) => pair(form, name),
                 Body::Json(_) => None,
             },
             Place::Sig(name) => self.beside_signature(name)?.map(|value| Cow::Borrowed(value.as_bytes())),
-            Place::Json(pointer) => match self.body()? {
-                Body::Json(json) => json.at(pointer).map(|value| single(value, reference)).transpose()?.flatten(),
-                Body::Form(_) => None,
-            }
-            .map(|text| Cow::Owned(text.as_bytes().to_vec())),
-            Place::Item(pointer) => item
-                .and_then(|item| item.at(pointer))
-                .map(|value| single(value, reference))
-                .transpose()?
-                .flatten()
-                .map(|text| Cow::Owned(text.as_bytes().to_vec())),
+            Place::Json(pointer) => inside(self.whole()?, pointer)?,
+            // Both were answered above.
+            Place::Item(_) | Place::Answer(_) => None,
         })
+    }
+
+    /// The whole of a JSON message.
+    fn whole(&self) -> Result<Option<&Json>, Rejection> {
+        match self.body()? {
+            Body::Json(json) => Ok(Some(json)),
+            Body::Form(_) => Ok(None),
+        }
     }
 
     /// A pair beside the signature; it may come twice only with the same value.
     fn beside_signature(&self, name: &str) -> Result<Option<&str>, Rejection> {
-        let mut found = self.sig.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
+        let mut found =
+            self.sig.get().into_iter().flatten().filter(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let Some(first) = found.next() else { return Ok(None) };
         if found.any(|other| other != first) {
             return Err(Rejection::Duplicate { field: quote(name) });
@@ -118,60 +167,103 @@ impl<'r> Message<'r> {
     }
 
     /// The value as text; none when it is not there, empty or blank.
-    pub(super) fn text(&self, reference: &Reference, item: Option<&Json>) -> Result<Option<String>, Rejection> {
-        let Some(bytes) = self.get(reference, item)? else { return Ok(None) };
-        let text = std::str::from_utf8(&bytes).map_err(|_| malformed(reference))?;
-        Ok(Some(text).filter(|text| !text.trim().is_empty()).map(str::to_owned))
+    pub(super) fn text<'m>(
+        &'m self,
+        reference: &Reference,
+        item: Option<&'m Json>,
+    ) -> Result<Option<Cow<'m, str>>, Rejection> {
+        let text = match self.get(reference, item)? {
+            None => return Ok(None),
+            Some(Cow::Borrowed(bytes)) => std::str::from_utf8(bytes).ok().map(Cow::Borrowed),
+            Some(Cow::Owned(bytes)) => String::from_utf8(bytes).ok().map(Cow::Owned),
+        };
+        Ok(Some(text.ok_or_else(|| malformed(reference))?).filter(|text| !text.trim().is_empty()))
     }
 
-    /// A value of the body as JSON has it; none for other places.
+    /// A value as JSON has it; none for other places.
     pub(super) fn json<'m>(&'m self, reference: &Reference, item: Option<&'m Json>) -> Option<&'m Json> {
-        match (&reference.place, self.body()) {
-            (Place::Json(pointer), Ok(Body::Json(json))) => json.at(pointer),
-            (Place::Item(pointer), _) => item.and_then(|item| item.at(pointer)),
+        match &reference.place {
+            Place::Json(pointer) if matches!(self.source, Source::Request(_)) => self.whole().ok()??.at(pointer),
+            Place::Answer(pointer) if matches!(self.source, Source::Answer(_)) => self.whole().ok()??.at(pointer),
+            Place::Item(pointer) => item.and_then(|item| item.at(pointer)),
             _ => None,
         }
     }
 
     /// The signed text. A header or pair that is not there stops it; a JSON value that is not there is empty
     /// text, as the platforms that sign single values have it.
-    pub(super) fn render(&self, template: &Template, item: Option<&Json>) -> Result<Vec<u8>, Rejection> {
-        let mut text = Vec::with_capacity(self.request.body.len() + 64);
+    pub(super) fn render<'m>(&'m self, template: &Template, item: Option<&'m Json>) -> Result<Rendered<'m>, Rejection> {
+        if let [Part::Value(reference)] = template.0.as_slice()
+            && let Some(text) = self.value(reference, item)?
+        {
+            return Ok(Rendered { text, secrets: Vec::new() });
+        }
+        let mut text = Vec::with_capacity(self.bytes().len() + 64);
+        let mut secrets = Vec::new();
         for part in &template.0 {
             match part {
                 Part::Literal(literal) => text.extend_from_slice(literal.as_bytes()),
-                Part::Value(reference) => match self.get(reference, item)? {
-                    Some(value) => text.extend_from_slice(&value),
-                    None if matches!(reference.place, Place::Json(_) | Place::Item(_)) => {}
-                    None => return Err(missing(reference)),
-                },
+                Part::Value(reference) => text.extend_from_slice(&self.value(reference, item)?.unwrap_or_default()),
+                Part::Secret => secrets.push(text.len()),
             }
         }
-        Ok(text)
+        Ok(Rendered { text: Cow::Owned(text), secrets })
+    }
+
+    /// A value of a signed text; none where nothing stands for nothing.
+    fn value<'m>(&'m self, reference: &Reference, item: Option<&'m Json>) -> Result<Option<Cow<'m, [u8]>>, Rejection> {
+        match self.get(reference, item)? {
+            Some(value) => Ok(Some(value)),
+            None if matches!(reference.place, Place::Json(_) | Place::Item(_)) => Ok(None),
+            None => Err(missing(reference)),
+        }
     }
 
     /// Every value of a header.
     pub(super) fn headers(&self, name: &HeaderName) -> Vec<&'r [u8]> {
-        self.request.headers.get_all(name).iter().map(http::HeaderValue::as_bytes).collect()
-    }
-
-    /// A header's value; it may come twice only with the same one.
-    fn header(&self, name: &HeaderName) -> Result<Option<&'r [u8]>, Rejection> {
-        let values = self.headers(name);
-        match values.split_first() {
-            Some((first, others)) if others.iter().all(|other| other == first) => Ok(Some(first)),
-            Some(_) => Err(Rejection::Duplicate { field: name.as_str().into() }),
-            None => Ok(None),
+        match self.source {
+            Source::Request(request) => request.headers.get_all(name).iter().map(HeaderValue::as_bytes).collect(),
+            Source::Answer(_) => Vec::new(),
         }
     }
 
     /// The pairs of the query, each name once.
     pub(super) fn query(&self) -> Result<&Form<'r>, Rejection> {
-        let read = || {
-            let query = self.request.query.as_deref().unwrap_or_default();
-            read_form(query.as_bytes(), Limits { bytes_max: QUERY_BYTES_MAX, pairs_max: PAIRS_MAX }, "query")
+        let query: &'r str = match self.source {
+            Source::Request(request) => request.query.as_deref().unwrap_or_default(),
+            Source::Answer(_) => "",
         };
+        let read = || read_query(query.as_bytes());
         self.query.get_or_init(read).as_ref().map_err(Clone::clone)
+    }
+}
+
+/// A signed text, and where the secret stands in it.
+pub(super) struct Rendered<'m> {
+    pub(super) text: Cow<'m, [u8]>,
+    secrets: Vec<usize>,
+}
+
+impl Rendered<'_> {
+    /// The text in pieces, cut where the secret stands.
+    pub(super) fn pieces(&self) -> Vec<Piece<'_>> {
+        let mut pieces = Vec::with_capacity(2 * self.secrets.len() + 1);
+        let mut from = 0;
+        for at in &self.secrets {
+            pieces.extend([Piece::Text(&self.text[from..*at]), Piece::Secret]);
+            from = *at;
+        }
+        pieces.push(Piece::Text(&self.text[from..]));
+        pieces
+    }
+}
+
+/// A header's value. Twice is refused, also with one value: a proxy or a script behind it may take either.
+fn header<'r>(request: &'r RawRequest, name: &HeaderName) -> Result<Option<&'r [u8]>, Rejection> {
+    let mut values = request.headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (_, Some(_)) => Err(Rejection::Duplicate { field: name.as_str().into() }),
+        (first, None) => Ok(first.map(HeaderValue::as_bytes)),
     }
 }
 
@@ -187,6 +279,10 @@ fn pair<'f>(form: &'f Form<'_>, name: &str) -> Option<Cow<'f, [u8]>> {
     form.first(name).map(|pair| Cow::Borrowed(pair.value.as_ref()))
 }
 
+fn read_query(bytes: &[u8]) -> Result<Form<'_>, Rejection> {
+    read_form(bytes, Limits { bytes_max: QUERY_BYTES_MAX, pairs_max: PAIRS_MAX }, "query")
+}
+
 fn read_form<'b>(bytes: &'b [u8], limits: Limits, what: &str) -> Result<Form<'b>, Rejection> {
     let form = Form::parse(bytes, limits).map_err(|error| match error {
         FormError::TooLarge { limit } => Rejection::TooLarge { limit },
@@ -195,8 +291,29 @@ fn read_form<'b>(bytes: &'b [u8], limits: Limits, what: &str) -> Result<Form<'b>
     })?;
     match form.duplicate() {
         Some(name) => Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) }),
-        None => Ok(form),
+        None => match folded_twice(&form) {
+            Some(name) => Err(Rejection::Duplicate { field: quote(&String::from_utf8_lossy(name)) }),
+            None => Ok(form),
+        },
     }
+}
+
+/// A name under which PHP puts a value that came under another one, too: behind a zero byte it reads nothing, blanks before
+/// it are dropped, a dot or a blank is an underscore, and `name[…]` takes the place of `name`. A script would see another
+/// value than the one that is signed.
+fn folded_twice<'f>(form: &'f Form<'_>) -> Option<&'f [u8]> {
+    let folded = |name: &[u8]| {
+        let name = name.split(|byte| *byte == 0).next().unwrap_or_default().trim_ascii_start();
+        let base = name.split(|byte| *byte == b'[').next().unwrap_or_default();
+        let plain: Vec<u8> = base.iter().map(|byte| if matches!(byte, b'.' | b' ') { b'_' } else { *byte }).collect();
+        (plain, base.len() < name.len())
+    };
+    let mut known: HashMap<Vec<u8>, bool> = HashMap::new();
+    form.pairs().iter().map(|pair| pair.name.as_ref()).find(|name| {
+        let (plain, is_list) = folded(name);
+        // Members of one list come under one name.
+        known.insert(plain, is_list).is_some_and(|was_list| !(was_list && is_list))
+    })
 }
 
 /// A value that is not there.

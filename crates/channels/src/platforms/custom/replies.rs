@@ -8,6 +8,9 @@ use crate::platforms::failure::says_failure;
 use crate::settings::SettingsError;
 use crate::settings::tree::{Node, Tree};
 
+/// The status that tells a platform to switch the notify URL off.
+const GONE: u16 = 410;
+
 /// Longest body of an answer, in bytes.
 const BODY_BYTES_MAX: usize = 4096;
 
@@ -90,8 +93,9 @@ fn reply(node: &Node<'_>, usual: u16, statuses: std::ops::RangeInclusive<u16>) -
     let keys = node.table(&["status", "content_type", "body"])?;
     let status = match keys.get("status") {
         Some(node) => {
-            let status = u16::try_from(node.number()?).ok().filter(|status| statuses.contains(status));
-            status.ok_or_else(|| {
+            let status = u16::try_from(node.number()?).ok();
+            let fits = |status: &u16| statuses.contains(status) && *status != GONE;
+            status.filter(fits).ok_or_else(|| {
                 node.error("bad_status").because(format!("{} to {}", statuses.start(), statuses.end()))
             })?
         }

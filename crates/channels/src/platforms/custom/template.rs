@@ -2,6 +2,7 @@
 
 use http::HeaderName;
 
+use super::message::BodyForm;
 use crate::json::Pointer;
 use crate::settings::SettingsError;
 use crate::settings::tree::Node;
@@ -43,6 +44,8 @@ pub(super) enum Place {
     Json(Pointer),
     /// A value of one item of a JSON body.
     Item(Pointer),
+    /// A value of what the platform answered when it was asked.
+    Answer(Pointer),
 }
 
 impl Reference {
@@ -63,6 +66,7 @@ impl Reference {
             Some(("sig", pair)) => Place::Sig(name(pair)?),
             Some(("json", pointer)) => Place::Json(Pointer::parse(pointer)?),
             Some(("item", pointer)) => Place::Item(Pointer::parse(pointer)?),
+            Some(("answer", pointer)) => Place::Answer(Pointer::parse(pointer)?),
             Some(_) => return None,
         };
         Some(Self { place, shown: text.to_owned() })
@@ -91,15 +95,28 @@ pub(super) enum Part {
     Literal(String),
     /// The value at a place.
     Value(Reference),
+    /// The secret, where a plain digest proves the message.
+    Secret,
 }
 
 impl Template {
-    /// Reads a template: `{reference}` stands for a value, `{cfg:NAME}` for a configured one; `{{` and `}}`
-    /// are braces.
+    /// Reads a template: `{reference}` stands for a value, `{cfg:NAME}` for a configured one, `{secret}` for the
+    /// secret; `{{` and `}}` are braces.
     pub(super) fn read(node: &Node<'_>, configured: &[(String, String)]) -> Result<Self, SettingsError> {
+        Self::of(node, node.text()?, configured)
+    }
+
+    /// Reads the template that a place of the configuration has as its text, or as a part of it.
+    pub(super) fn of(node: &Node<'_>, text: &str, configured: &[(String, String)]) -> Result<Self, SettingsError> {
         let mut parts = Vec::new();
         let mut literal = String::new();
-        let mut rest = node.text()?;
+        let mut rest = text;
+        let push = |parts: &mut Vec<Part>, literal: &mut String, part: Part| {
+            if !literal.is_empty() {
+                parts.push(Part::Literal(std::mem::take(literal)));
+            }
+            parts.push(part);
+        };
         while let Some(at) = rest.find(['{', '}']) {
             literal.push_str(&rest[..at]);
             let brace = &rest[at..=at];
@@ -114,16 +131,11 @@ impl Template {
             rest = after;
             match name.strip_prefix("cfg:") {
                 Some(name) => literal.push_str(configured_value(node, configured, name)?),
-                None if name == "secret" => {
-                    return Err(node.error("not_offered").because("a secret inside the signed text"));
-                }
+                None if name == "secret" => push(&mut parts, &mut literal, Part::Secret),
                 None => {
                     let reference = Reference::parse(name)
                         .ok_or_else(|| node.error("unknown_reference").because(format!("{{{name}}}")))?;
-                    if !literal.is_empty() {
-                        parts.push(Part::Literal(std::mem::take(&mut literal)));
-                    }
-                    parts.push(Part::Value(reference));
+                    push(&mut parts, &mut literal, Part::Value(reference));
                 }
             }
         }
@@ -137,23 +149,48 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// One value alone.
+    pub(super) fn value(reference: Reference) -> Self {
+        Self(vec![Part::Value(reference)])
+    }
+
+    /// Two values that nothing separates.
+    pub(super) fn touching(&self) -> Option<(&Reference, &Reference)> {
+        self.0.windows(2).find_map(|parts| match parts {
+            [Part::Value(first), Part::Value(second)] => Some((first, second)),
+            _ => None,
+        })
+    }
+
     /// The references.
     pub(super) fn references(&self) -> impl Iterator<Item = &Reference> {
         self.0.iter().filter_map(|part| match part {
-            Part::Literal(_) => None,
+            Part::Literal(_) | Part::Secret => None,
             Part::Value(reference) => Some(reference),
         })
+    }
+
+    /// Whether the secret stands in it.
+    pub(super) fn has_secret(&self) -> bool {
+        self.0.contains(&Part::Secret)
     }
 
     fn has(&self, place: &Place) -> bool {
         self.references().any(|reference| reference.place == *place)
     }
 
-    /// Whether something of the body is bound by its value. A CRC is no such thing under a shared secret:
-    /// anybody finds another body with the same one.
-    pub(super) fn binds_body(&self) -> bool {
-        self.references()
-            .any(|reference| matches!(reference.place, Place::Body | Place::Form(_) | Place::Json(_) | Place::Item(_)))
+    /// Whether something of the message is bound by its value.
+    pub(super) fn binds_body(&self, form: BodyForm) -> bool {
+        self.references().any(|reference| match reference.place {
+            Place::Body | Place::Form(_) | Place::Json(_) | Place::Item(_) => true,
+            Place::Query(_) => form == BodyForm::Query,
+            _ => false,
+        })
+    }
+
+    /// Whether a checksum binds the body: anybody finds another body with the same one.
+    pub(super) fn sums_body(&self) -> bool {
+        self.has(&Place::BodyCrc32)
     }
 
     /// Whether the value at this place is what was signed.
@@ -176,6 +213,23 @@ fn configured_value<'c>(
     found.map(|(_, value)| value.as_str()).ok_or_else(|| node.error("unknown_reference").because(format!("cfg:{name}")))
 }
 
+/// The names of the configured values that stand in a template that was read: what a fixed text of the configuration
+/// happens to look like is not among them.
+pub(super) fn configured_names(text: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(['{', '}']) {
+        let (brace, after) = (&rest[at..=at], &rest[at + 1..]);
+        rest = after.strip_prefix(brace).unwrap_or(after);
+        if rest.len() == after.len()
+            && let Some(name) = after.strip_prefix("cfg:").and_then(|name| name.split_once('}'))
+        {
+            names.push(name.0);
+        }
+    }
+    names
+}
+
 /// A text in which only configured values may stand, such as the wanted key of a signature.
 pub(super) fn fixed_text(node: &Node<'_>, configured: &[(String, String)]) -> Result<String, SettingsError> {
     match Template::read(node, configured)?.0.as_slice() {
@@ -184,16 +238,10 @@ pub(super) fn fixed_text(node: &Node<'_>, configured: &[(String, String)]) -> Re
     }
 }
 
-/// CRC-32 as in zlib (reflected polynomial 0xEDB88320).
-pub(super) fn crc32(bytes: &[u8]) -> u32 {
-    !bytes.iter().fold(!0_u32, |crc, byte| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| (crc >> 1) ^ (0xEDB8_8320 & 0_u32.wrapping_sub(crc & 1)))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::platforms::crc32::crc32;
     use crate::settings::tree::Tree;
 
     fn read(text: &str) -> Result<Template, SettingsError> {
@@ -207,6 +255,7 @@ mod tests {
         let value = |text: &str| Part::Value(Reference::parse(text).unwrap());
         assert_eq!(parts("{sig:t}.{body}"), [value("sig:t"), Part::Literal(".".into()), value("body")]);
         assert_eq!(parts("{cfg:url}{body}"), [Part::Literal("https://x/".into()), value("body")]);
+        assert_eq!(parts("a{secret}{body}"), [Part::Literal("a".into()), Part::Secret, value("body")]);
         assert_eq!(parts("{{{body}}}"), [Part::Literal("{".into()), value("body"), Part::Literal("}".into())]);
         for (text, word) in [
             ("{body", "malformed"),
@@ -216,11 +265,16 @@ mod tests {
             ("{json:id}", "unknown_reference"),
             ("{header:}", "unknown_reference"),
             ("{header:a b}", "unknown_reference"),
-            ("{body}{secret}", "not_offered"),
+            ("{answer:id}", "unknown_reference"),
             (" ", "missing"),
         ] {
             assert_eq!(read(text).unwrap_err().word, word, "{text}");
         }
+    }
+
+    #[test]
+    fn only_references_are_configured_values() {
+        assert_eq!(configured_names("{cfg:a}|{{cfg:b}}|cfg:c|{json:/cfg:d}{{{cfg:e}{body}"), ["a", "e"]);
     }
 
     #[test]
@@ -230,7 +284,10 @@ mod tests {
         assert!(!covers("{body}", "header:x") && !covers("{body}", "query:x") && !covers("{body}", "sig:t"));
         assert!(covers("{json:/id}", "json:/id") && !covers("{json:/id}", "json:/amount"));
         assert!(covers("{header:X-A}{body}", "header:x-a"));
-        assert!(!read("{header:x}{method}").unwrap().binds_body() && !read("{body|crc32}").unwrap().binds_body());
+        let binds = |template: &str, form: BodyForm| read(template).unwrap().binds_body(form);
+        assert!(!binds("{header:x}{method}", BodyForm::Json) && !binds("{body|crc32}", BodyForm::Json));
+        assert!(read("{body|crc32}").unwrap().sums_body());
+        assert!(binds("{query:a}", BodyForm::Query) && !binds("{query:a}", BodyForm::Json));
     }
 
     #[test]

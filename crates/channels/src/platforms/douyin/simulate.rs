@@ -48,7 +48,7 @@ pub(in crate::platforms) fn number(order_no: &str) -> u64 {
 
 /// Digits or letters that no two stories share.
 pub(in crate::platforms) fn name(story: &Story) -> String {
-    let Story { kind, order_no, amount_minor, refunded_minor, refund_no, serial, at, note } = story;
+    let Story { kind, order_no, amount_minor, refunded_minor, refund_no, serial, at, note, .. } = story;
     let text = format!("{kind}\n{order_no}\n{amount_minor}\n{refunded_minor}\n{refund_no:?}\n{serial}\n{at}\n{note}");
     hex(digest(&SHA256, text.as_bytes()).as_ref())
 }

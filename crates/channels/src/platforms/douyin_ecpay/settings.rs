@@ -30,7 +30,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "ids of the mini programs that share the token (AppID, begins with tt), shown in the Douyin Open Platform \
                  console; messages about another one are held",
-            zh: "使用该 Token 的小程序 AppID(tt 开头),见抖音开放平台控制台,可填多个;其他小程序的通知会被挂起",
+            zh: "使用该 Token 的小程序 AppID（tt 开头），见抖音开放平台控制台，可填多个；其他小程序的通知会被挂起",
         },
         example: "tt07e3715e98c9aac0",
     },
@@ -41,7 +41,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the Token of the payment settings in the mini program's console (not the SALT): at least 8 visible \
                  characters and no `{`",
-            zh: "小程序控制台「支付设置」中的 Token(不是 SALT):至少 8 个可见字符,且不含 `{`",
+            zh: "小程序控制台「支付设置」中的 Token（不是 SALT）：至少 8 个可见字符，且不含 `{`",
         },
         example: "douyin_token",
     },
@@ -51,7 +51,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "tokens that were valid before, one a line: an order keeps the token under which it was paid",
-            zh: "以前用过的 Token,每行一个:订单沿用支付时有效的 Token",
+            zh: "以前用过的 Token，每行一个：订单沿用支付时有效的 Token",
         },
         example: "douyin_former_tokens",
     },

@@ -173,7 +173,9 @@ fn a_former_token_counts_and_an_unknown_one_does_not() {
     {
         match build(&settings).unwrap().verify(&request(&body(token)), now()) {
             Verdict::Genuine(proven) => {
-                let crate::model::Proof::Signature { key, variant } = proven.proof();
+                let crate::model::Proof::Signature { key, variant } = proven.proof() else {
+                    panic!("not by a signature")
+                };
                 assert_eq!((key.as_str(), variant.as_str()), (label, VARIANT));
             }
             other => panic!("{token}: {other:?}"),

@@ -32,7 +32,7 @@ impl Resigner for DouyinPayResigner {
             name: "certificate.pem",
             what: Text {
                 en: "the certificate, in place of Douyin Pay's platform certificate; its serial:",
-                zh: "证书:用它替换抖音支付平台证书;证书序列号:",
+                zh: "证书：用它替换抖音支付平台证书；证书序列号：",
             },
             content: self.certificate.clone(),
             id: Some(self.serial.clone()),

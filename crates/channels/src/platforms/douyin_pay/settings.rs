@@ -19,7 +19,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "merchant number (mchid), shown in the Douyin Pay merchant platform under account information; messages \
                  for another one are held",
-            zh: "商户号(mchid),见抖音支付商户平台「账户信息」;其他商户的通知会被挂起",
+            zh: "商户号（mchid），见抖音支付商户平台「账户信息」；其他商户的通知会被挂起",
         },
         example: "7000000000000001",
     },
@@ -29,7 +29,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "application ids bound to this merchant; messages for another one are held",
-            zh: "与商户号绑定的应用 AppID,可填多个;其他应用的通知会被挂起",
+            zh: "与商户号绑定的应用 AppID，可填多个；其他应用的通知会被挂起",
         },
         example: "tt07e3715e98c9aac0",
     },
@@ -40,7 +40,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "interface encryption key, exactly 32 characters, from the merchant platform under product center, key \
                  management",
-            zh: "接口加密密钥,正好 32 个字符,在商户平台「产品中心 - 密钥管理」中设置",
+            zh: "接口加密密钥，正好 32 个字符，在商户平台「产品中心 - 密钥管理」中设置",
         },
         example: "douyin_encrypt_key",
     },
@@ -51,7 +51,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "Douyin Pay's platform certificates, one or more in one PEM file, from the merchant platform under key \
                  management; not the merchant's own certificate",
-            zh: "抖音支付平台证书,可多个放在一个 PEM 文件里,在商户平台「密钥管理」中下载;不是商户证书",
+            zh: "抖音支付平台证书，可多个放在一个 PEM 文件里，在商户平台「密钥管理」中下载；不是商户证书",
         },
         example: "douyinpay_certs.pem",
     },

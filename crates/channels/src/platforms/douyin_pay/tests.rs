@@ -180,7 +180,7 @@ fn certificates_are_known_by_their_serial_until_they_end() {
         let request = stage.request_under(serial, body.as_bytes(), at(time).as_second());
         match channel.verify(&request, at(time)) {
             Verdict::Genuine(proven) => {
-                let crate::model::Proof::Signature { key, .. } = proven.proof();
+                let crate::model::Proof::Signature { key, .. } = proven.proof() else { panic!("not by a signature") };
                 assert_eq!(key, SERIAL_1);
                 "genuine"
             }

@@ -1,8 +1,5 @@
 //! The general trade system's signature made afresh (Douyin Open Platform, general trade system, signatures).
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-
 use super::HEADERS;
 use crate::model::{RawRequest, Timestamp};
 use crate::platforms::signed_body::resigned::ResignKey;
@@ -29,24 +26,20 @@ impl Resigner for TradeResigner {
 
     fn public_half(&self) -> Vec<PublicFile> {
         vec![
-            PublicFile {
-                name: "public.pem",
-                what: Text {
+            PublicFile::pem(
+                &self.key.public,
+                Text {
                     en: "the public key, in place of Douyin's platform public key",
-                    zh: "公钥:用它替换抖音平台公钥",
+                    zh: "公钥：用它替换抖音平台公钥",
                 },
-                content: self.key.public.to_pem().into_bytes(),
-                id: None,
-            },
-            PublicFile {
-                name: "public.txt",
-                what: Text {
+            ),
+            PublicFile::line(
+                &self.key.public,
+                Text {
                     en: "the same key on one line, for kits that want it without PEM lines",
-                    zh: "同一公钥的单行格式,供不使用 PEM 的 SDK 使用",
+                    zh: "同一公钥的单行格式，供不使用 PEM 的 SDK 使用",
                 },
-                content: STANDARD.encode(self.key.public.spki()).into_bytes(),
-                id: None,
-            },
+            ),
         ]
     }
 }

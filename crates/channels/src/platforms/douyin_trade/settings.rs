@@ -21,7 +21,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "id of the mini program (AppID, begins with tt), shown in the Douyin Open Platform console; messages about \
                  another one are held",
-            zh: "小程序 AppID(tt 开头),见抖音开放平台控制台;其他小程序的通知会被挂起",
+            zh: "小程序 AppID（tt 开头），见抖音开放平台控制台；其他小程序的通知会被挂起",
         },
         example: "tt312312313123",
     },
@@ -32,7 +32,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the *platform* public key, from the console under development settings, keys; not the application's own \
                  public key that stands beside it",
-            zh: "平台公钥,在控制台「开发配置 - 密钥设置」中复制;不是旁边的应用公钥",
+            zh: "平台公钥，在控制台「开发配置 - 密钥设置」中复制；不是旁边的应用公钥",
         },
         example: "douyin_platform_public.pem",
     },
@@ -42,7 +42,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "the application's own public key, only so that a mix-up of the two is found at start",
-            zh: "应用公钥,仅用于在启动时发现两把公钥填反的情况",
+            zh: "应用公钥，仅用于在启动时发现两把公钥填反的情况",
         },
         example: "douyin_application_public.pem",
     },
@@ -54,8 +54,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "path of the mini program's page that shows a refund; with it a buyer's refund application \
                  (`pre_create_refund`) is answered with this page and a refund number, which is the platform's own \
                  `refund_id`; what the page gets is `out_refund_no`",
-            zh: "小程序中展示退款详情的页面路径;填写后,用户发起的退款申请(`pre_create_refund`)会以该页面和商户退款单号应答,\
-                 单号取平台的 `refund_id`;页面参数为 `out_refund_no`",
+            zh: "小程序中展示退款详情的页面路径；填写后，用户发起的退款申请（`pre_create_refund`）会以该页面和商户退款单号应答，\
+                 单号取平台的 `refund_id`；页面参数为 `out_refund_no`",
         },
         example: "pages/refund/detail",
     },

@@ -62,24 +62,20 @@ impl Resigner for EpayResigner {
 
     fn public_half(&self) -> Vec<PublicFile> {
         vec![
-            PublicFile {
-                name: "public.txt",
-                what: Text {
+            PublicFile::line(
+                &self.public,
+                Text {
                     en: "the public key on one line, as the PHP kit wants it, in place of the platform's public key",
-                    zh: "单行公钥:PHP SDK 使用的格式,用它替换平台公钥",
+                    zh: "单行公钥：PHP SDK 使用的格式，用它替换平台公钥",
                 },
-                content: STANDARD.encode(self.public.spki()).into_bytes(),
-                id: None,
-            },
-            PublicFile {
-                name: "public.pem",
-                what: Text {
+            ),
+            PublicFile::pem(
+                &self.public,
+                Text {
                     en: "the same key as PEM, for kits that read a file",
-                    zh: "同一公钥的 PEM 格式,供读取文件的 SDK 使用",
+                    zh: "同一公钥的 PEM 格式，供读取文件的 SDK 使用",
                 },
-                content: self.public.to_pem().into_bytes(),
-                id: None,
-            },
+            ),
         ]
     }
 }

@@ -25,8 +25,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "which epay site this is, e.g. its domain today. Each site counts its merchants and trades from the \
                  beginning, and this name keeps two sites apart: choose it once, and keep it when the site moves to \
                  another domain",
-            zh: "这是哪一家易支付站点,例如它现在的域名。各站点的商户号与交易号各自编排,靠这个名称区分;\
-                 一经选定不要再改,站点换域名时也保持不变",
+            zh: "这是哪一家易支付站点，例如它现在的域名。各站点的商户号与交易号各自编排，靠这个名称区分；\
+                 一经选定不要再改，站点换域名时也保持不变",
         },
         example: "pay.example.com",
     },
@@ -36,7 +36,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "merchant number (pid), shown in the site's merchant backend under \"API information\"",
-            zh: "商户 ID(pid),见站点商户后台的「API 信息」",
+            zh: "商户 ID(pid)，见站点商户后台的「API 信息」",
         },
         example: "1001",
     },
@@ -47,7 +47,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "V1 (MD5): the merchant's KEY, from the same page; with it callbacks of V1 are accepted. At least one of \
                  this and `platform_public_key`",
-            zh: "V1(MD5):商户密钥 KEY,见同一页面;填写后接受 V1 通知。它与 `platform_public_key` 至少填一项",
+            zh: "V1(MD5)：商户密钥 KEY，见同一页面；填写后接受 V1 通知。它与 `platform_public_key` 至少填一项",
         },
         example: "epay_key",
     },
@@ -58,7 +58,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "V2 (RSA): the platform's public key, from the same page (not the merchant's own); with it callbacks of V2 \
                  are accepted. Leave `key` out when the site sends V2 only",
-            zh: "V2(RSA):平台公钥,见同一页面(不是商户自己的公钥);填写后接受 V2 通知。站点只发 V2 时不要再填 `key`",
+            zh: "V2(RSA)：平台公钥，见同一页面（不是商户自己的公钥）；填写后接受 V2 通知。站点只发 V2 时不要再填 `key`",
         },
         example: "epay_platform_public.pem",
     },
@@ -69,7 +69,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "V2: the merchant's private key; callbacks do not need it. When it is here, its public half is refused in \
                  place of the platform's",
-            zh: "V2:商户私钥;接收通知不需要。填写后会检查 `platform_public_key` 是否误填成了商户自己的公钥",
+            zh: "V2：商户私钥；接收通知不需要。填写后会检查 `platform_public_key` 是否误填成了商户自己的公钥",
         },
         example: "epay_merchant_private.pem",
     },

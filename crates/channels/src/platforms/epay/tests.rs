@@ -662,7 +662,7 @@ fn the_other_side_tells_both_generations_and_a_mirror_has_the_merchants_key() {
         let story = Story { serial, note: "a&b=c 书+".into(), ..Story::paid("T1", 10, now()) };
         let request = side.callback(&story).request;
         let Verdict::Genuine(proven) = channel.verify(&request, now()) else { panic!("{serial}") };
-        let Proof::Signature { variant, .. } = proven.proof().clone();
+        let Proof::Signature { variant, .. } = proven.proof().clone() else { panic!("not by a signature") };
         assert!(proven.value().concerns.is_empty(), "{proven:?}");
         variants.push((variant, request.method));
     }

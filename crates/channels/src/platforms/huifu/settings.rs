@@ -25,7 +25,7 @@ pub(in super::super) const HUIFU_ID_SETTING: Setting = Setting {
     help: Text {
         en: "merchant numbers (huifu_id) whose transactions are expected, one or more, shown in the Huifu console under \
              merchant information; messages for others are held",
-        zh: "汇付商户号(huifu_id),可填多个,在汇付控台的商户信息中查看;其他商户的通知会被挂起",
+        zh: "汇付商户号（huifu_id），可填多个，在汇付控台的商户信息中查看；其他商户的通知会被挂起",
     },
     example: "6666000000000001",
 };
@@ -39,7 +39,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "Huifu's public key, from the Huifu console under developer information, interface keys; not your own public key",
-            zh: "汇付公钥,在汇付控台「开发者信息 / 接口密钥」中查看;不是商户自己的公钥",
+            zh: "汇付公钥，在汇付控台「开发者信息 / 接口密钥」中查看；不是商户自己的公钥",
         },
         example: "huifu_public.pem",
     },
@@ -49,7 +49,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "your own public key as you gave it to Huifu; only to notice when the two were mixed up",
-            zh: "商户自己提交给汇付的公钥;仅用于发现两把公钥填反的情况",
+            zh: "商户自己提交给汇付的公钥；仅用于发现两把公钥填反的情况",
         },
         example: "merchant_public.pem",
     },
@@ -60,7 +60,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "further words of `trans_type` that are payments in your products (for instance of online banking); without \
                  it such messages are held for a person",
-            zh: "贵司产品中同样属于支付的其他 `trans_type` 取值(例如网银类);未填写时,此类通知会被挂起等待人工处理",
+            zh: "贵司产品中同样属于支付的其他 `trans_type` 取值（例如网银类）；未填写时，此类通知会被挂起等待人工处理",
         },
         example: "QUICK_PAY",
     },

@@ -322,7 +322,7 @@ fn a_form_and_json_are_both_accepted_and_told_apart() {
     let body = json!({ "resp_code": "00000000", "resp_data": text, "sign": sign }).to_string();
     let asked = request("application/json", body.clone());
     let Verdict::Genuine(proven) = verify(&asked) else { panic!("refused") };
-    let Proof::Signature { key, variant } = proven.proof();
+    let Proof::Signature { key, variant } = proven.proof() else { panic!("not by a signature") };
     assert_eq!((key.as_str(), variant.as_str()), ("huifu_public_key", "json"));
     assert_eq!(channel().answer(Answer::Success, Some(&asked)).body, "RECV_ORD_ID_T1");
     assert_eq!(channel().recognise(&asked), Likeness::Merchant);

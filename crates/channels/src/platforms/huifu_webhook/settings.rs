@@ -21,7 +21,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "the endpoint's own key, exactly 32 characters, from the Huifu console under webhooks, endpoint details; not an RSA key",
-            zh: "终端密钥,正好 32 个字符,在汇付控台「Webhook / 端点详情」中查看;不是接口的 RSA 密钥",
+            zh: "终端密钥，正好 32 个字符，在汇付控台「Webhook / 端点详情」中查看；不是接口的 RSA 密钥",
         },
         example: "huifu_endpoint_key",
     },

@@ -99,7 +99,7 @@ fn the_digest_is_over_the_raw_body_and_the_key_behind_it() {
     let body = r#"{"event_type":"trans.pay","req_seq_id":"R1","trans_amt":"0.10"}"#;
     let asked = request(Some("sign=583170A649932DCEDFD1B52B90BBD4AD"), body);
     let Verdict::Genuine(proven) = channel().verify(&asked, now()) else { panic!("refused") };
-    let Proof::Signature { key, variant } = proven.proof();
+    let Proof::Signature { key, variant } = proven.proof() else { panic!("not by a signature") };
     assert_eq!((key.as_str(), variant.as_str()), ("endpoint_key", "webhook"));
     // Without a state nothing is known to have been paid.
     assert_eq!(proven.value().facts[0].kind, EventKind::Other);

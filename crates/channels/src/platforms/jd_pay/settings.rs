@@ -32,7 +32,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "merchant number (merchant) from JD Pay's merchant backend; messages for another one are refused",
-            zh: "京东支付商户号(merchant),在京东支付商户后台查看;其他商户的通知会被拒绝",
+            zh: "京东支付商户号（merchant），在京东支付商户后台查看；其他商户的通知会被拒绝",
         },
         example: "110000000001",
     },
@@ -42,7 +42,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "DES key of the merchant backend's key page, the base64 text as it is shown (32 characters, 24 bytes)",
-            zh: "DES 密钥,在商户后台「密钥管理」中查看,按页面显示的 Base64 文本填写(32 个字符,解码后 24 字节)",
+            zh: "DES 密钥，在商户后台「密钥管理」中查看，按页面显示的 Base64 文本填写（32 个字符，解码后 24 字节）",
         },
         example: "jd_des_key",
     },
@@ -53,7 +53,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "JD Pay's RSA public key from the merchant backend or its demo (wy_rsa_public_key), also as a \
                  certificate; not the merchant's own",
-            zh: "京东支付 RSA 公钥,在商户后台或官方示例中取得(wy_rsa_public_key),也可填证书;不是商户自己的公钥",
+            zh: "京东支付 RSA 公钥，在商户后台或官方示例中取得（wy_rsa_public_key），也可填证书；不是商户自己的公钥",
         },
         example: "jd_public.pem",
     },
@@ -64,7 +64,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "salt key (SHA key) of the payout product, from the contract mail of JD Pay; without it payout notices are \
                  refused",
-            zh: "代付产品的签名密钥(SHA 加盐密钥),由京东支付开通代付时提供;不填则拒绝代付通知",
+            zh: "代付产品的签名密钥（SHA 加盐密钥），由京东支付开通代付时提供；不填则拒绝代付通知",
         },
         example: "jd_payout_salt_key",
     },
@@ -74,7 +74,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "digests that payout notices may use; SHA-256 alone unless JD Pay still sends SHA (SHA-1) to this merchant",
-            zh: "代付通知允许的摘要算法;默认只允许 SHA-256,只有京东仍以 SHA(即 SHA-1)通知时才加上 SHA",
+            zh: "代付通知允许的摘要算法；默认只允许 SHA-256，只有京东仍以 SHA（即 SHA-1）通知时才加上 SHA",
         },
         example: "SHA-256",
     },

@@ -127,7 +127,9 @@ fn accept(request: &RawRequest) -> Notification {
 fn accept_with_variant(request: &RawRequest) -> (Notification, String) {
     match channel().verify(request, at()) {
         Verdict::Genuine(proven) => {
-            let (notification, crate::model::Proof::Signature { variant, .. }) = proven.into_parts();
+            let (notification, crate::model::Proof::Signature { variant, .. }) = proven.into_parts() else {
+                panic!("not by a signature")
+            };
             (notification, variant)
         }
         other => panic!("{other:?}"),

@@ -17,7 +17,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "merchant number (mchNo, begins with M), shown in jeepay's merchant system",
-            zh: "商户号(mchNo,以 M 开头),见计全支付商户系统",
+            zh: "商户号（mchNo，以 M 开头），见计全支付商户系统",
         },
         example: "M1621873433953",
     },
@@ -27,7 +27,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "application id (appId, 24 characters), under \"applications\" in the merchant system",
-            zh: "应用 ID(appId,24 位),见商户系统的「应用管理」",
+            zh: "应用 ID（appId,24 位），见商户系统的「应用管理」",
         },
         example: "60cc09bce4b0f1c0b83761c9",
     },
@@ -38,7 +38,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the application's secret (appSecret), shown once when the application is made or edited; each application has \
                  its own",
-            zh: "应用私钥(appSecret),在「应用管理」新建或修改应用时设置;每个应用各不相同",
+            zh: "应用私钥（appSecret），在「应用管理」新建或修改应用时设置；每个应用各不相同",
         },
         example: "jeepay_app_secret",
     },

@@ -33,7 +33,7 @@ pub(in super::super) const PARTNER_SETTING: Setting = Setting {
     help: Text {
         en: "merchant numbers (oid_partner) that LianLian gave you, shown in the merchant console; messages for others are not \
              taken as yours",
-        zh: "连连分配的商户编号(oid_partner),可填多个,在商户站查看;其他商户的通知不会当作本商户处理",
+        zh: "连连分配的商户编号（oid_partner），可填多个，在商户站查看；其他商户的通知不会当作本商户处理",
     },
     example: "201304121000001004",
 };
@@ -45,7 +45,7 @@ pub(in super::super) const OWN_KEY_SETTING: Setting = Setting {
     is_required: false,
     help: Text {
         en: "your own public key as you entered it in the merchant console; only to notice when the two were mixed up",
-        zh: "商户自己在商户站上传的公钥;仅用于发现两把公钥填反的情况",
+        zh: "商户自己在商户站上传的公钥；仅用于发现两把公钥填反的情况",
     },
     example: "merchant_public.pem",
 };
@@ -60,7 +60,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "what this channel's address is entered for: `payment` (receiving money, and refunds) or `payout`. A payment and a \
                  payout have the same fields; one address for both would book a payout as a payment",
-            zh: "本渠道地址的用途:`payment`(收款及退款)或 `payout`(付款)。收款与付款通知的字段完全相同,两者必须使用不同的地址,否则付款会被当成收款",
+            zh: "本渠道地址的用途：`payment`（收款及退款）或 `payout`（付款）。收款与付款通知的字段完全相同，两者必须使用不同的地址，否则付款会被当成收款",
         },
         example: PAYMENT,
     },
@@ -70,7 +70,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "signatures that are accepted; `RSA` alone unless it is set. Each needs its key",
-            zh: "允许的签名方式,未填写时只接受 `RSA`;每种方式都需要配置相应的密钥",
+            zh: "允许的签名方式，未填写时只接受 `RSA`；每种方式都需要配置相应的密钥",
         },
         example: RSA,
     },
@@ -81,7 +81,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "LianLian's public key (银通公钥), from the merchant console under key management or the integration package; \
                  not your own; for `RSA`",
-            zh: "连连(银通)公钥,在商户站密钥管理或接入资料包中取得,不是商户自己的公钥;用于 `RSA`",
+            zh: "连连（银通）公钥，在商户站密钥管理或接入资料包中取得，不是商户自己的公钥；用于 `RSA`",
         },
         example: "lianlian_public.pem",
     },
@@ -91,7 +91,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "the MD5 key that you set in the merchant console under security; for `MD5`",
-            zh: "MD5 密钥,在商户站「安全设置」中设置;用于 `MD5`",
+            zh: "MD5 密钥，在商户站「安全设置」中设置；用于 `MD5`",
         },
         example: "lianlian_md5_key",
     },

@@ -179,7 +179,7 @@ fn both_signatures_prove_in_both_carriers_and_say_how() {
         let pairs = signed(with(payment(), "sign_type", sign_type));
         for (carrier, asked) in [("form", as_form(&pairs)), ("json", as_json(&pairs))] {
             let Verdict::Genuine(proven) = channel("payment").verify(&asked, now()) else { panic!("refused") };
-            let Proof::Signature { key, variant } = proven.proof();
+            let Proof::Signature { key, variant } = proven.proof() else { panic!("not by a signature") };
             assert_eq!(*variant, format!("{carrier}-{}", sign_type.to_lowercase()));
             assert_eq!(key, if sign_type == "RSA" { "lianlian_public_key" } else { "md5_key" });
         }

@@ -28,7 +28,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "LianLian's public key of the account platform (账户+), from its integration package; not that of the classic \
                  interface, and not your own",
-            zh: "连连账户+平台公钥,在账户+接入资料包中取得;不是经典接口的银通公钥,也不是商户自己的公钥",
+            zh: "连连账户+平台公钥，在账户+接入资料包中取得；不是经典接口的银通公钥，也不是商户自己的公钥",
         },
         example: "lianlian_accp_public.pem",
     },
@@ -41,8 +41,8 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "words of `txn_type` whose notices your application reads by itself (top-ups, withdrawals, transfers between \
                  accounts): they go on to it as `other`. Without it such notices are held for a person, since no document \
                  says how they tell success from failure",
-            zh: "由你的应用自行解读的 `txn_type`(充值、提现、代发等):这些通知以 `other` 转交应用。未填写时此类通知会被挂起\
-                 等待人工处理,因为没有文档说明其成功与失败如何表示",
+            zh: "由你的应用自行解读的 `txn_type`（充值、提现、代发等）：这些通知以 `other` 转交应用。未填写时此类通知会被挂起\
+                 等待人工处理，因为没有文档说明其成功与失败如何表示",
         },
         example: "ACCT_CASH_OUT",
     },

@@ -68,7 +68,7 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "merchant number (merId, 15 characters), shown in UnionPay's merchant service platform \
                  (merchant.unionpay.com) and in the letter of admission; several are accepted; notices for others are \
                  refused",
-            zh: "商户号(merId,15 位),见银联商户服务平台(merchant.unionpay.com)或入网通知;可填多个;其他商户的通知会被拒绝",
+            zh: "商户号（merId,15 位），见银联商户服务平台（merchant.unionpay.com）或入网通知；可填多个；其他商户的通知会被拒绝",
         },
         example: "777290058110048",
     },
@@ -79,7 +79,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "platform merchants (accessType 2): the sub-merchants (subMerId); `*` takes every one; money for others is \
                  held",
-            zh: "平台类商户(accessType 2):二级商户号(subMerId),可填多个;填 `*` 表示全部;其他二级商户的通知会被挂起",
+            zh: "平台类商户（accessType 2）：二级商户号（subMerId），可填多个；填 `*` 表示全部；其他二级商户的通知会被挂起",
         },
         example: "0001",
     },
@@ -90,7 +90,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "root certificate that UnionPay's own certificate is checked with: acp_prod_root.cer of the SDK zip \
                  (open.unionpay.com), acp_test_root.cer in the sandbox; around a change the old and the new one in one file",
-            zh: "验签用的根证书:开发包(open.unionpay.com 下载)中的 acp_prod_root.cer,测试环境用 acp_test_root.cer;更换期间可把新旧证书放在同一个文件里",
+            zh: "验签用的根证书：开发包（open.unionpay.com 下载）中的 acp_prod_root.cer，测试环境用 acp_test_root.cer；更换期间可把新旧证书放在同一个文件里",
         },
         example: "acp_prod_root.cer",
     },
@@ -101,7 +101,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "middle certificate between the root and UnionPay's own: acp_prod_middle.cer of the same zip, \
                  acp_test_middle.cer in the sandbox (issued with SHA-1, which is taken in a sandbox only)",
-            zh: "验签用的中级证书:同一开发包中的 acp_prod_middle.cer,测试环境用 acp_test_middle.cer(测试证书用 SHA-1 签发,仅 sandbox 接受)",
+            zh: "验签用的中级证书：同一开发包中的 acp_prod_middle.cer，测试环境用 acp_test_middle.cer（测试证书用 SHA-1 签发，仅 sandbox 接受）",
         },
         example: "acp_prod_middle.cer",
     },
@@ -112,7 +112,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "only these certificates of UnionPay may sign (signPubKeyCert of a genuine notice); in addition to \
                  `root_cert` and `middle_cert` or instead of them; a new certificate is then refused until it is added",
-            zh: "只信任这些银联签名证书(可取自真实通知的 signPubKeyCert);可与 `root_cert`、`middle_cert` 同时使用,也可代替它们;银联换证书后须先加入新证书,否则通知会被拒绝",
+            zh: "只信任这些银联签名证书（可取自真实通知的 signPubKeyCert）；可与 `root_cert`、`middle_cert` 同时使用，也可代替它们；银联换证书后须先加入新证书，否则通知会被拒绝",
         },
         example: "unionpay.cer",
     },
@@ -124,7 +124,7 @@ pub(super) const SETTINGS: &[Setting] = &[
             en: "your own signing certificate with its private key as UnionPay hands it out: acp_prod_sign.pfx with its \
                  password beside it, or PEM; used to see that it was not put in place of UnionPay's, and to show its certId \
                  and its last day",
-            zh: "银联发给商户的签名证书与私钥:acp_prod_sign.pfx(密码填在下一项),也可用 PEM;用于防止把它误填为银联的证书,并显示其 certId 和到期日",
+            zh: "银联发给商户的签名证书与私钥：acp_prod_sign.pfx（密码填在下一项），也可用 PEM；用于防止把它误填为银联的证书，并显示其 certId 和到期日",
         },
         example: "acp_prod_sign.pfx",
     },
@@ -135,7 +135,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "password of that .pfx file, which was chosen when it was downloaded from cs.cfca.com.cn (000000 in the \
                  sandbox); not for PEM",
-            zh: "该 .pfx 文件的密码,即在 cs.cfca.com.cn 下载证书时设置的密码(测试环境为 000000);PEM 文件不用填",
+            zh: "该 .pfx 文件的密码，即在 cs.cfca.com.cn 下载证书时设置的密码（测试环境为 000000）；PEM 文件不用填",
         },
         example: "acp_prod_sign_password",
     },
@@ -145,7 +145,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "secure key (安全密钥) from UnionPay's merchant service platform, for signMethod 11 and 12",
-            zh: "安全密钥,见银联商户服务平台;用于 signMethod 11 和 12",
+            zh: "安全密钥，见银联商户服务平台；用于 signMethod 11 和 12",
         },
         example: "unionpay_secure_key",
     },
@@ -156,7 +156,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "accepted signMethod: 01 is RSA with UnionPay's certificate, 11 SHA-256 and 12 SM3 with the secure key; \
                  default 01 where certificates are given, else 11",
-            zh: "接受的 signMethod:01 为 RSA 证书,11 为安全密钥 SHA-256,12 为安全密钥 SM3;默认:配置了证书时为 01,否则为 11",
+            zh: "接受的 signMethod:01 为 RSA 证书，11 为安全密钥 SHA-256,12 为安全密钥 SM3；默认：配置了证书时为 01，否则为 11",
         },
         example: "01",
     },

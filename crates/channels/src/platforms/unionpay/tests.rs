@@ -111,7 +111,9 @@ pub(super) fn verify(settings: &Settings, request: &RawRequest, now: &str) -> Ve
 pub(super) fn genuine(settings: &Settings, body: Vec<u8>) -> (Notification, String, String) {
     match verify(settings, &request(body), DAY) {
         Verdict::Genuine(proven) => {
-            let (notification, Proof::Signature { key, variant }) = proven.into_parts();
+            let (notification, Proof::Signature { key, variant }) = proven.into_parts() else {
+                panic!("not by a signature")
+            };
             (notification, key, variant)
         }
         other => panic!("{other:?}"),

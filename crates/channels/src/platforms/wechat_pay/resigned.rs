@@ -48,19 +48,20 @@ impl Resigner for WechatResigner {
     fn public_half(&self) -> Vec<PublicFile> {
         vec![
             PublicFile {
-                name: "public.pem",
-                what: Text {
-                    en: "the public key, for a kit in public-key mode, in place of WeChat Pay's; its id:",
-                    zh: "公钥:使用“微信支付公钥”模式的 SDK 用它替换微信支付公钥;公钥 ID:",
-                },
-                content: self.key.public.to_pem().into_bytes(),
                 id: Some(self.key_id.clone()),
+                ..PublicFile::pem(
+                    &self.key.public,
+                    Text {
+                        en: "the public key, for a kit in public-key mode, in place of WeChat Pay's; its id:",
+                        zh: "公钥：使用“微信支付公钥”模式的 SDK 用它替换微信支付公钥；公钥 ID:",
+                    },
+                )
             },
             PublicFile {
                 name: "certificate.pem",
                 what: Text {
                     en: "the certificate, for a kit in certificate mode, in place of the platform certificate; its serial:",
-                    zh: "证书:使用“平台证书”模式的 SDK 用它替换平台证书;证书序列号:",
+                    zh: "证书：使用“平台证书”模式的 SDK 用它替换平台证书；证书序列号：",
                 },
                 content: self.certificate.clone(),
                 id: Some(self.serial.clone()),

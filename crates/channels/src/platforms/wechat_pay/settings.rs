@@ -32,7 +32,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "merchant number (mchid) whose APIv3 key this is; for a service provider its own number (sp_mchid); \
                  messages for another one are held",
-            zh: "商户号(mchid),即 APIv3 密钥所属的商户;服务商填服务商商户号(sp_mchid);其他商户的通知会被挂起",
+            zh: "商户号（mchid），即 APIv3 密钥所属的商户；服务商填服务商商户号（sp_mchid）；其他商户的通知会被挂起",
         },
         example: "1900000001",
     },
@@ -43,7 +43,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "application ids bound to this merchant; for a service provider its own (sp_appid); messages for \
                  another one are held",
-            zh: "与商户号绑定的 AppID,可填多个;服务商填服务商的 AppID(sp_appid);其他应用的通知会被挂起",
+            zh: "与商户号绑定的 AppID，可填多个；服务商填服务商的 AppID(sp_appid)；其他应用的通知会被挂起",
         },
         example: "wx2421b1c4370ec43b",
     },
@@ -53,7 +53,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "APIv3 key, exactly 32 characters, as set in the merchant platform under API security; not the APIv2 key",
-            zh: "APIv3 密钥,正好 32 个字符,在商户平台「API 安全」中设置;不是 APIv2 密钥",
+            zh: "APIv3 密钥，正好 32 个字符，在商户平台「API 安全」中设置；不是 APIv2 密钥",
         },
         example: "wechat_apiv3_key",
     },
@@ -64,7 +64,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "WeChat Pay's public key (pub_key.pem) from the merchant platform; this, `platform_certs`, or both \
                  during a change",
-            zh: "微信支付公钥(pub_key.pem),在商户平台下载;与 `platform_certs` 至少填一个,切换期间可同时填写",
+            zh: "微信支付公钥（pub_key.pem），在商户平台下载；与 `platform_certs` 至少填一个，切换期间可同时填写",
         },
         example: "wechatpay_public.pem",
     },
@@ -74,7 +74,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "id of that public key, begins with PUB_KEY_ID_, shown beside it",
-            zh: "微信支付公钥 ID,以 PUB_KEY_ID_ 开头,与公钥显示在同一处",
+            zh: "微信支付公钥 ID，以 PUB_KEY_ID_ 开头，与公钥显示在同一处",
         },
         example: "PUB_KEY_ID_0119000000012026112100000000000001",
     },
@@ -84,7 +84,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "WeChat Pay's platform certificates, one or more in one PEM file; not the merchant's own API certificate",
-            zh: "微信支付平台证书,可多个放在一个 PEM 文件里;不是商户 API 证书",
+            zh: "微信支付平台证书，可多个放在一个 PEM 文件里；不是商户 API 证书",
         },
         example: "wechatpay_certs.pem",
     },
@@ -94,7 +94,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "service provider: the sub-merchants (sub_mchid); `*` takes every one; messages for others are held",
-            zh: "服务商模式:子商户号(sub_mchid),可填多个;填 `*` 表示全部;其他子商户的通知会被挂起",
+            zh: "服务商模式：子商户号（sub_mchid），可填多个；填 `*` 表示全部；其他子商户的通知会被挂起",
         },
         example: "1900000109",
     },
@@ -104,7 +104,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "service provider: the sub-merchants' application ids (sub_appid); when set, messages for others are held",
-            zh: "服务商模式:子商户的 AppID(sub_appid);填写后,其他 AppID 的通知会被挂起",
+            zh: "服务商模式：子商户的 AppID(sub_appid)；填写后，其他 AppID 的通知会被挂起",
         },
         example: "wxd678efh567hg6999",
     },
@@ -115,7 +115,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the merchant's own API private key (apiclient_key.pem); with it new platform certificates are downloaded \
                  by themselves; never leaves this machine",
-            zh: "商户 API 私钥(apiclient_key.pem);填写后可自动下载新的微信支付平台证书;私钥不会离开本机",
+            zh: "商户 API 私钥（apiclient_key.pem）；填写后可自动下载新的微信支付平台证书；私钥不会离开本机",
         },
         example: "apiclient_key.pem",
     },
@@ -126,7 +126,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "serial number of the merchant's own API certificate, shown in the merchant platform; belongs to \
                  `private_key`",
-            zh: "商户 API 证书序列号,在商户平台「API 安全」中查看;与 `private_key` 配套",
+            zh: "商户 API 证书序列号，在商户平台「API 安全」中查看；与 `private_key` 配套",
         },
         example: "5157F09EFDC096DE15EBE81A47057A7232F1B8E1",
     },
@@ -136,7 +136,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: false,
         help: Text {
             en: "only for tests and simulators: where the platform's interface is, `https://…` or `http://127.0.0.1:…`",
-            zh: "仅用于测试与模拟:平台接口的地址,`https://…` 或 `http://127.0.0.1:…`",
+            zh: "仅用于测试与模拟：平台接口的地址，`https://…` 或 `http://127.0.0.1:…`",
         },
         example: "https://api.mch.weixin.qq.com",
     },
@@ -227,6 +227,7 @@ fn caller(settings: &Settings, notes: &mut Vec<KeyNote>) -> Result<Option<Caller
     let (file, serial) = match (settings.key(KEY), serial) {
         (None, None) => return Ok(None),
         (Some(_), None) => return Err(SettingsError::new(SERIAL, "missing")),
+        (None, Some(_)) if settings.has_ended(KEY) => return Ok(None),
         (None, Some(_)) => return Err(SettingsError::new(KEY, "missing")),
         (Some(file), Some(serial)) => (file, serial),
     };
@@ -256,6 +257,7 @@ fn public_key(
     let (file, id) = match (settings.key(KEY), id) {
         (None, None) => return Ok(None),
         (Some(_), None) => return Err(SettingsError::new(ID, "missing")),
+        (None, Some(_)) if settings.has_ended(KEY) => return Ok(None),
         (None, Some(_)) => return Err(SettingsError::new(KEY, "missing")),
         (Some(file), Some(id)) => (file, id),
     };

@@ -34,7 +34,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "merchant number (mch_id) whose API key this is, shown in the merchant platform under account centre; \
                  for a service provider its own number; messages for another one are refused",
-            zh: "商户号(mch_id),即 API 密钥所属的商户,在商户平台「账户中心」查看;服务商填服务商商户号;其他商户的通知会被拒绝",
+            zh: "商户号（mch_id），即 API 密钥所属的商户，在商户平台「账户中心」查看；服务商填服务商商户号；其他商户的通知会被拒绝",
         },
         example: "1900000001",
     },
@@ -45,8 +45,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "application ids bound to this merchant, shown in the merchant platform under product centre; for a service \
                  provider its own; payments for another one are held, refund notices refused",
-            zh: "与商户号绑定的 AppID,可填多个,在商户平台「产品中心 → AppID 账号管理」查看;服务商填服务商的 AppID;\
-                 其他应用的支付通知会被挂起,退款通知会被拒绝",
+            zh: "与商户号绑定的 AppID，可填多个，在商户平台「产品中心 → AppID 账号管理」查看；服务商填服务商的 AppID;\
+                 其他应用的支付通知会被挂起，退款通知会被拒绝",
         },
         example: "wx2421b1c4370ec43b",
     },
@@ -57,7 +57,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "API key of the second generation (APIv2 key), exactly 32 characters, as set in the merchant platform under \
                  API security; not the APIv3 key",
-            zh: "APIv2 密钥,正好 32 个字符,在商户平台「账户中心 → API 安全」中设置;不是 APIv3 密钥",
+            zh: "APIv2 密钥，正好 32 个字符，在商户平台「账户中心 → API 安全」中设置；不是 APIv3 密钥",
         },
         example: "wechat_apiv2_key",
     },
@@ -68,7 +68,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "algorithms of `sign` that are accepted: MD5, HMAC-SHA256, or both (the default); a merchant whose orders all \
                  ask for HMAC-SHA256 lists that alone",
-            zh: "接受的签名算法:MD5、HMAC-SHA256 或两者(默认);下单时全部使用 HMAC-SHA256 的商户可只填该项",
+            zh: "接受的签名算法：MD5、HMAC-SHA256 或两者（默认）；下单时全部使用 HMAC-SHA256 的商户可只填该项",
         },
         example: "HMAC-SHA256",
     },
@@ -79,8 +79,8 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "service provider: the sub-merchants (sub_mch_id); `*` takes every one; payments for others are held. Refund \
                  notices do not protect this number: with one sub-merchant it must be that one, with several they are held",
-            zh: "服务商模式:子商户号(sub_mch_id),可填多个;填 `*` 表示全部;其他子商户的支付通知会被挂起。\
-                 退款通知不保护子商户号:只填一个时必须一致,填多个或 `*` 时退款通知一律挂起",
+            zh: "服务商模式：子商户号（sub_mch_id），可填多个；填 `*` 表示全部；其他子商户的支付通知会被挂起。\
+                 退款通知不保护子商户号：只填一个时必须一致，填多个或 `*` 时退款通知一律挂起",
         },
         example: "1900000109",
     },
@@ -91,7 +91,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "service provider: the sub-merchants' application ids (sub_appid); when set, messages for others are held or, \
                  as refund notices, refused",
-            zh: "服务商模式:子商户的 AppID(sub_appid);填写后,其他 AppID 的通知会被挂起,退款通知会被拒绝",
+            zh: "服务商模式：子商户的 AppID(sub_appid)；填写后，其他 AppID 的通知会被挂起，退款通知会被拒绝",
         },
         example: "wxd678efh567hg6999",
     },

@@ -33,7 +33,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "application key (appKey) from the YOP developer centre, mostly app_ with digits; it arrives as \
                  customerIdentification",
-            zh: "应用标识(appKey),在易宝开放平台开发者中心查看,通常以 app_ 开头;回调中为 customerIdentification",
+            zh: "应用标识（appKey），在易宝开放平台开发者中心查看，通常以 app_ 开头；回调中为 customerIdentification",
         },
         example: "app_10000000000000001",
     },
@@ -43,7 +43,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "merchant numbers (merchantNo) that receive the money, your own first; callbacks for others are held",
-            zh: "收款商户编号(merchantNo),可填多个,自己的放第一个;其他商户的回调会被挂起",
+            zh: "收款商户编号（merchantNo），可填多个，自己的放第一个；其他商户的回调会被挂起",
         },
         example: "10000000001",
     },
@@ -54,7 +54,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         help: Text {
             en: "the application's RSA private key, whose public half was uploaded to the developer centre; it opens the \
                  callbacks and never leaves this machine",
-            zh: "应用 RSA 私钥(公钥已上传到开发者中心),用于解密回调;私钥不会离开本机",
+            zh: "应用 RSA 私钥（公钥已上传到开发者中心），用于解密回调；私钥不会离开本机",
         },
         example: "yeepay_app_private.pem",
     },
@@ -64,7 +64,7 @@ pub(super) const SETTINGS: &[Setting] = &[
         is_required: true,
         help: Text {
             en: "Yeepay's platform public key (RSA) from the developer centre's key page; not the application's own",
-            zh: "易宝平台 RSA 公钥,在开发者中心「密钥管理」中查看;不是应用自己的公钥",
+            zh: "易宝平台 RSA 公钥，在开发者中心「密钥管理」中查看；不是应用自己的公钥",
         },
         example: "yeepay_public.pem",
     },

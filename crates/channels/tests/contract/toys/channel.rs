@@ -18,12 +18,15 @@ use tollbell_channels::xml::{self, Flat, XmlError};
 
 use super::super::cover::query;
 use super::super::pairs::{Pair, read, text, usual, with_text, write};
-use super::side::LEFT_OUT;
+use super::super::written::decoded;
+use super::side::{LEFT_OUT, QUESTION, SIGNATURE};
 use super::{Fault, Kind, digest, malformed, missing};
 
 /// Far more than a toy says.
 const BYTES_MAX: usize = 64 * 1024;
 const PAIRS_MAX: usize = 100;
+/// More than there are in any rotation.
+const SIGNATURES_MAX: usize = 4;
 
 pub(super) struct Toy {
     kind: Kind,
@@ -44,7 +47,7 @@ impl Toy {
             Kind::Form => Carrier::Form,
             Kind::Query => Carrier::Query,
             Kind::Xml | Kind::Sealed => Carrier::Xml,
-            Kind::Json | Kind::Named | Kind::Url => Carrier::Json,
+            Kind::Json | Kind::Named | Kind::Url | Kind::Listed => Carrier::Json,
         }
     }
 
@@ -65,7 +68,7 @@ impl Toy {
         let pairs = match self.carrier() {
             Carrier::Form | Carrier::Query => form_pairs(&text, bytes_max)?,
             Carrier::Xml => xml_pairs(&text, bytes_max)?,
-            Carrier::Json => json_pairs(&text)?,
+            Carrier::Json | Carrier::JsonTree => json_pairs(&text)?,
         };
         if pairs.iter().any(|pair| std::str::from_utf8(&pair.value).is_err() || pair.value.contains(&0)) {
             return Err(Rejection::Charset { charset: "UTF-8".to_owned() });
@@ -109,7 +112,7 @@ impl Toy {
             Carrier::Query => None,
             Carrier::Form => Some("application/x-www-form-urlencoded"),
             Carrier::Xml => Some("text/xml"),
-            Carrier::Json => Some("application/json"),
+            Carrier::Json | Carrier::JsonTree => Some("application/json"),
         };
         if media.is_some_and(|media| request.media_type() != media) {
             return Err(Rejection::MediaType { media_type: request.media_type().chars().take(20).collect() });
@@ -153,6 +156,7 @@ impl Toy {
                 let claimed = signature.map(|pair| String::from_utf8_lossy(&pair.value).into_owned());
                 (request.body.to_vec(), claimed, pairs.clone())
             }
+            Kind::Listed => (request.body.to_vec(), self.listed(&request)?, pairs.clone()),
         };
         let claimed = match claimed {
             Some(claimed) if self.has(Fault::TakesEitherCase) => claimed.to_ascii_lowercase(),
@@ -170,6 +174,32 @@ impl Toy {
         let verified = verified.filter(|_| !is_out_of_order && !is_rewritten).ok_or(Rejection::Signature)?;
         let notification = self.notification(&pairs, &inner)?;
         Ok(Verdict::Genuine(Proven::by_signature(notification, verified)))
+    }
+
+    /// Of the signatures in the header, the one that is right; else the first one.
+    fn listed(&self, request: &RawRequest) -> Result<Option<String>, Rejection> {
+        let Some(header) = request.headers.get(SIGNATURE) else { return Ok(None) };
+        let header = String::from_utf8_lossy(header.as_bytes()).into_owned();
+        let is_code = |rest: &str| rest.bytes().take_while(u8::is_ascii_hexdigit).take(2).count() == 2;
+        if !header.split('%').skip(1).all(is_code) && !self.has(Fault::DecodesAnything) {
+            return Err(malformed(SIGNATURE));
+        }
+        let text = String::from_utf8(decoded(header.as_bytes())).map_err(|_| malformed(SIGNATURE))?;
+        let mut found = Vec::new();
+        for entry in text.split(';') {
+            let (word, signature) = entry.split_once(',').ok_or_else(|| malformed(SIGNATURE))?;
+            // In a text with what a careless decoder left in it, the signature is looked for.
+            let signature = if self.has(Fault::DecodesAnything) { signature.trim_end_matches('%') } else { signature };
+            if word == "v1" || self.has(Fault::TakesAnyWord) {
+                found.push(signature.to_owned());
+            }
+        }
+        if found.len() > SIGNATURES_MAX && !self.has(Fault::TriesEverySignature) {
+            return Err(malformed(SIGNATURE));
+        }
+        found.truncate(if self.has(Fault::KnowsOneSignature) { 1 } else { found.len() });
+        let is_right = |one: &&String| self.key.verify(&request.body, b"", one.as_bytes(), "toy").is_some();
+        Ok(found.iter().find(is_right).or(found.first()).cloned())
     }
 
     fn joined(&self, pairs: &[Pair]) -> Vec<u8> {
@@ -239,6 +269,9 @@ impl Toy {
 
 impl Channel for Toy {
     fn recognise(&self, request: &RawRequest) -> Likeness {
+        if self.challenge(request).is_some() {
+            return Likeness::Merchant;
+        }
         let Ok(pairs) = self.pairs(&self.taken(request)) else { return Likeness::No };
         let inner = match (self.kind, optional(&pairs, "msg")) {
             (Kind::Named, Some(msg)) => json_pairs(msg.as_bytes()).unwrap_or_default(),
@@ -259,6 +292,23 @@ impl Channel for Toy {
             let shown = text(request, self.carrier());
             let shown: String = String::from_utf8_lossy(&shown).chars().take(1_000).collect();
             Verdict::Refused(if self.has(Fault::QuotesTheBody) { malformed(&shown) } else { rejection })
+        })
+    }
+
+    /// The toy with a form asks for the signature of sixteen hexadecimal digits.
+    fn challenge(&self, request: &RawRequest) -> Option<Reply> {
+        if self.kind != Kind::Form || request.method != Method::GET || !request.body.is_empty() {
+            return None;
+        }
+        let mut asked = query(request).into_iter().filter(|pair| pair.is_called(QUESTION));
+        let (Some(question), None) = (asked.next(), asked.next()) else { return None };
+        let is_digit = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
+        let is_question = question.value.len() == 16 && question.value.iter().all(is_digit);
+        let reply = self.key.sign(&question.value, b"");
+        (is_question || self.has(Fault::SignsAnything)).then(|| Reply {
+            status: 200,
+            content_type: Some("text/plain"),
+            body: reply.into(),
         })
     }
 

@@ -3,17 +3,26 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::{HeaderMap, Method};
-use tollbell_channels::model::{Environment, EventKind, RawRequest};
+use http::{HeaderMap, HeaderValue, Method};
+use tollbell_channels::model::{Environment, EventKind, RawRequest, Reply};
 use tollbell_channels::settings::{SettingValue, Settings};
-use tollbell_channels::simulate::{Carrier, Cover, Covered, Genuine, OtherSide, PairCover, Story, WrittenSetting};
+use tollbell_channels::simulate::{
+    Carrier, Challenge, Cover, Covered, Genuine, OtherSide, PairCover, Story, Written, WrittenSetting,
+};
 
 use super::super::pairs::Pair;
-use super::super::{form, json, xml};
+use super::super::{form, json, written, xml};
 use super::{KINDS, Kind, digest};
 
 /// Pairs that are not under the signature of joined ones.
 pub(super) const LEFT_OUT: &[&str] = &["sign", "mode"];
+
+/// What the toy with a form calls its question.
+pub(super) const QUESTION: &str = "echo";
+
+/// The header of signatures in a row, and how it is written.
+pub(super) const SIGNATURE: &str = "x-toy";
+pub(super) const WRITTEN: Written = Written { before: "v1,", between: Some(";"), is_percent_encoded: true };
 
 pub(super) fn make<const INDEX: usize>() -> Box<dyn OtherSide> {
     let mut random = [0; 24];
@@ -80,6 +89,22 @@ impl OtherSide for Side {
         &[EventKind::PaymentSucceeded]
     }
 
+    fn challenge(&self, serial: u64) -> Option<Challenge> {
+        let question = format!("{:016x}", serial.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        let request = RawRequest {
+            method: Method::GET,
+            path: "/".to_owned(),
+            query: Some(format!("{QUESTION}={question}")),
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            source: None,
+            received_at: super::super::world::at(),
+        };
+        let body = self.sign(question.as_bytes()).into();
+        let reply = Reply { status: 200, content_type: Some("text/plain"), body };
+        (self.kind == Kind::Form).then_some(Challenge { request, reply })
+    }
+
     fn callback(&self, story: &Story) -> Genuine {
         let joined = |carrier| {
             let covered = Covered::Joined { but: LEFT_OUT, empty_is_absent: true };
@@ -128,8 +153,17 @@ impl OtherSide for Side {
                 let query = format!("sign={}", self.sign(&body)).into_bytes();
                 ("application/json", Some(query), body, Cover::BodyAndQuery { signature: "sign" })
             }
+            Kind::Listed => {
+                let body = json::write(&self.fields(story), json::Style::Compact);
+                let cover = Cover::BodyAndWritten { headers: &[], signature: SIGNATURE, written: WRITTEN };
+                ("application/json", None, body, cover)
+            }
         };
         let mut headers = HeaderMap::new();
+        if self.kind == Kind::Listed {
+            let header = written::header(&[self.sign(&body).into_bytes()], WRITTEN);
+            headers.insert(SIGNATURE, HeaderValue::from_bytes(&header).expect("percent signs, letters and digits"));
+        }
         if !media.is_empty() {
             headers.insert("content-type", media.parse().expect("a media type"));
         }

@@ -47,7 +47,7 @@ fn concerns(notification: &Notification) -> Vec<String> {
             | Concern::ForeignEnvironment { field }
             | Concern::UnknownValue { field, .. } => format!("{} {field}", concern.word()),
             Concern::ForeignPayee { payee } => format!("{} {payee}", concern.word()),
-            Concern::Conflict { .. } | Concern::TooOld => concern.word().to_owned(),
+            Concern::Conflict { .. } | Concern::TooOld | Concern::Unconfirmed { .. } => concern.word().to_owned(),
         })
         .collect()
 }

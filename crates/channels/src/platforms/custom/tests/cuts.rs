@@ -144,9 +144,11 @@ fn only_signed_values_are_fields() {
     assert_eq!(single.fields(&request), expected);
     let verify = r#""signature":{"from":"item:/s","parse":"whole"},"items":{"from":"json:/l","unwrap":"/i"},"message":"{item:/t}""#;
     let items = channel(verify, r#""type":"item:/t","map":{"x":"other"}"#);
-    let request = tagged("x", r#"{"l":[{"i":{"t":"x","s":"$","u":1}},{"i":{"t":"x","s":"$"}}],"u":2}"#);
+    let other = hex(&HmacKey::new(SECRET.as_bytes(), HmacHash::Sha256, "").sign(b"y"));
+    let list = r#"{"l":[{"i":{"t":"x","s":"$","u":1}},{"i":{"t":"y","s":"OTHER"}}],"u":2}"#.replace("OTHER", &other);
+    let request = tagged("x", &list);
     read(items.as_ref(), &request);
-    assert_eq!(items.fields(&request), [("l.0.i.t", "x"), ("l.1.i.t", "x")].map(pair));
+    assert_eq!(items.fields(&request), [("l.0.i.t", "x"), ("l.1.i.t", "y")].map(pair));
 }
 
 /// A condition whose value is an object is read by no rule as if it were nothing.
@@ -157,5 +159,118 @@ fn a_condition_without_one_text_is_a_concern() {
         let body = format!(r#"{{"t":"done","n":"P1","a":1,"s":{state}}}"#);
         let concerns = read(channel.as_ref(), &signed(&body)).concerns;
         assert_eq!(!concerns.is_empty(), is_held, "{state}: {concerns:?}");
+    }
+}
+
+/// The platform signed one amount; with another fixed text around it, the same signed text is another amount.
+#[test]
+fn alternatives_differ_in_blanks_at_their_ends_and_nowhere_else() {
+    let verify = |messages: &str| fields(&format!("[{messages}]"));
+    let event = r#""type":"json:/t","map":{"paid":"other"}"#;
+    for messages in [
+        r#""{json:/t}|{json:/a}", "{json:/t}|{json:/a}00""#,
+        r#""{json:/t}|{json:/a}", "{json:/t}||{json:/a}""#,
+        r#""{json:/t}|{json:/a}", "1{json:/t}|{json:/a}""#,
+        r#""{json:/t}\n{json:/a}", "{json:/t}\n\n{json:/a}""#,
+        r#""{json:/t}", "{json:/t}-""#,
+    ] {
+        assert_eq!(error(&verify(messages), event), ("verify.message[0]".to_owned(), "not_separated"), "{messages}");
+    }
+    channel(&verify(r#""{json:/t}|{json:/a}", "{json:/t}|{json:/a}\n", " {json:/t}|{json:/a}""#), event);
+}
+
+/// Between two values of anybody's, a body is wherever somebody writes one: the real one becomes a part of a header.
+#[test]
+fn nothing_of_anybodys_stands_on_both_sides_of_a_body() {
+    let event = r#""type":"json:/t","map":{"x":"other"}"#;
+    let verify = |message: &str| format!(r#""signature":{{"from":"header:s","parse":"whole"}},"message":{message}"#);
+    for message in [
+        r#""{header:x-note}|{body}|{header:x-trace}""#,
+        r#""{header:x-note}{body}{header:x-trace}""#,
+        r#""{header:a}|{path}|{body}|{query:b}""#,
+        r#""{header:a}{method}{header:b}|{body}""#,
+        r#"["{header:a}.{body}","{body}.{header:b}"]"#,
+        r#"["{body}","{body}.{header:b}","{header:a}.{body}"]"#,
+        // One text, cut by one of the templates or by the other.
+        r#"["{header:a}.{body}","{header:a}.{header:c}.{body}"]"#,
+        r#"["{header:a}.{header:b}.{body}","{header:b}.{header:a}.{body}"]"#,
+        r#"["{header:a}.{body}","{header:a}00.{body}"]"#,
+    ] {
+        assert_eq!(error(&verify(message), event).1, "not_separated", "{message}");
+    }
+    let weak = format!(r#"{},"accept_weak":"crc32""#, verify(r#""{header:a}{body|crc32}{header:b}""#));
+    assert_eq!(error(&weak, r#""type":"header:a","map":{"x":"other"}"#).1, "not_separated");
+    // A time of the window has its own length, and one side alone moves nothing.
+    let timed = r#""timestamp":{"from":"header:at","unit":"s","tolerance":60}"#;
+    for message in [
+        r#""{header:at}|{body}|{header:x-trace}""#,
+        r#""{header:x-note}|{body}|{header:at}""#,
+        r#""{header:x-note}|{method}|{header:at}|{body}""#,
+        r#""{header:at}{method}{path}|{body}""#,
+        r#"["{header:at}.{body}","{header:a}.{header:at}.{body}"]"#,
+    ] {
+        channel(&format!("{},{timed}", verify(message)), event);
+    }
+}
+
+/// A time is as long as every other, and where it begins is known from the beginning or the end of the text alone: an
+/// order number may end in what looks like one.
+#[test]
+fn a_bare_time_between_values_separates_nothing() {
+    let timed = r#""timestamp":{"from":"json:/at","unit":"s","tolerance":60}"#;
+    for message in [
+        "{json:/t}{json:/id}",
+        "{json:/id}{json:/at}{json:/a}",
+        "{json:/id}|{json:/at}{json:/a}",
+        "{json:/id}{json:/at}|{json:/a}",
+    ] {
+        let verify = format!("{},{timed}", fields(&format!(r#""{{json:/t}}|{message}""#)));
+        assert_eq!(
+            error(&verify, EVENT).1,
+            if message.contains("at") { "not_separated" } else { "not_signed" },
+            "{message}"
+        );
+    }
+    for message in ["{json:/at}{json:/id}|{json:/a}|{json:/o}", "{json:/t}|{json:/id}|{json:/a}{json:/at}"] {
+        channel(&format!("{},{timed}", fields(&format!(r#""{message}""#))), r#""type":"json:/id","map":{"x":"other"}"#);
+    }
+}
+
+/// The text of the method may stand in a value beside it.
+#[test]
+fn a_method_between_values_is_a_fixed_text() {
+    let event = EVENT.replace("json:/o", "header:x-o");
+    let verify =
+        r#""signature":{"from":"header:s","parse":"whole"},"message":"{header:x-o}|{method}|{header:x-n}|{body}""#;
+    let channel = channel(verify, &event);
+    let body = r#"{"t":"paid","id":"P1","a":"1.00"}"#;
+    let request = |order: &str, nonce: &str| {
+        let mut request = tagged(&format!("{order}|POST|{nonce}|{body}"), body);
+        for (name, value) in [("x-o", order), ("x-n", nonce)] {
+            request.headers.insert(name, value.parse().unwrap());
+        }
+        request
+    };
+    assert_eq!(read(channel.as_ref(), &request("A1", "n")).concerns, []);
+    for (order, nonce) in [("A1|POST|x", "n"), ("A1", "x|POST|n")] {
+        let found = read(channel.as_ref(), &request(order, nonce)).concerns;
+        assert!(matches!(found.as_slice(), [Concern::Ambiguous { .. }]), "{order} {nonce}: {found:?}");
+    }
+}
+
+/// What PHP would take for the signed amount is not the signed amount.
+#[test]
+fn a_name_that_php_folds_onto_another_is_that_name_twice() {
+    let event = r#""type":"form:t","number":"form:id","amount":{"value":"form:a","currency":"EUR","form":"decimal-string"},"map":{"paid":"payment.succeeded"}"#;
+    let channel = channel(
+        r#""signature":{"from":"header:s","parse":"whole"},"body":"form","content_type":"*","message":"{form:t}|{form:id}|{form:a}""#,
+        event,
+    );
+    let body = "t=paid&id=P1&a=1.00&list[0]=1&list[1]=2&note.x=1";
+    let request = |more: &str| tagged("paid|P1|1.00", &format!("{body}{more}"));
+    assert_eq!(read(channel.as_ref(), &request("&A=2&b=3")).concerns, []);
+    for more in ["&a%00=900", "&a%00x=900", "&%20a=900", "&a[]=900", "&a[0]=900", "&note_x=1", "&list=1"] {
+        let verdict = channel.verify(&request(more), Timestamp::UNIX_EPOCH);
+        assert!(matches!(verdict, Verdict::Refused(Rejection::Duplicate { .. })), "{more}: {verdict:?}");
     }
 }
