@@ -143,7 +143,7 @@ impl Channel for HuifuWebhook {
         }
     }
 
-    /// The status decides, but an error page that PHP sent with status 200 confirms nothing.
+    /// The status decides, but an answer that says it failed confirms nothing.
     fn is_ack(&self, reply: &AppReply<'_>, _: Option<&RawRequest>) -> AckMatch {
         let is_accepted = (200..300).contains(&reply.status) && !says_failure(reply.body);
         if is_accepted { AckMatch::Exact } else { AckMatch::No }
