@@ -300,8 +300,14 @@ fn in_other_encodings(case: &Case<'_>) -> Vec<Undo> {
         };
         for from in Writing::READ {
             let bytes = from.read_or_blind(text);
-            for to in Writing::ALL.into_iter().filter(|to| *to != from) {
-                push(&to.write(&bytes), format!("{} → {}", from.name(), to.name()));
+            for to in Writing::ALL.into_iter().filter(|to| (from, *to) != (Writing::Plain, Writing::Plain)) {
+                // Written as it was read, it differs only when it stood in the other case or alphabet.
+                let stood = match (from, to) {
+                    (Writing::Hex, Writing::Hex) => Writing::UpperHex,
+                    (Writing::Base64, Writing::Base64) => Writing::Base64Url,
+                    _ => from,
+                };
+                push(&to.write(&bytes), format!("{} → {}", stood.name(), to.name()));
             }
         }
         // `whsec_…`: what stands before the last of these is a name.
