@@ -148,8 +148,8 @@ pub(super) static SORTED_OTHERWISE: Finding = Finding {
 pub(super) static QUERY_SIGNED: Finding = Finding {
     id: "query_signed",
     title: Text {
-        en: "the sender signed the query of the notify URL as well ({how})",
-        zh: "发送方把通知地址中的查询串也签了进去（{how_zh}）",
+        en: "the sender signed the parameters of the notify URL as well: {fields}",
+        zh: "发送方把通知地址中的参数也签了进去：{fields}",
     },
     cause: Text {
         en: "The notify URL has parameters of its own. The platform signs its message and not these; here they are under the \

@@ -322,38 +322,21 @@ fn places(trial: &Trial) -> Vec<Variant> {
 /// Most texts of which every order is tried.
 const TEXTS_MAX: usize = 3;
 
-/// The query of the notify URL among what is signed.
+/// The query of the notify URL among the body's fields. Where a path is signed, its query is a matter of the URL.
 pub(super) fn query(checked: &Checked<'_>) -> Vec<Variant> {
-    let Some(query) = checked.case.request.query.as_deref().filter(|query| !query.is_empty()) else {
+    let Some(joined) = checked.joined.as_ref().filter(|_| !checked.case.request.body.is_empty()) else {
         return Vec::new();
     };
-    let mut variants = Vec::new();
-    if let Some(joined) = &checked.joined
-        && !checked.case.request.body.is_empty()
-    {
-        let all: Vec<Pair> = joined.covered.iter().map(|pair| (*pair).clone()).chain(checked.query.to_vec()).collect();
-        let mut sorted: Vec<&Pair> = all.iter().collect();
-        let names = checked.query.iter().map(|pair| String::from_utf8_lossy(&pair.name).into_owned());
-        let names = names.collect::<Vec<_>>().join(", ");
-        joined.order.sort(&mut sorted);
-        let variant = Variant::of(joined.around(join(&sorted, Writing::Plain)), "among the fields", "与表单字段一起");
-        variants.push(variant.with("fields", names.as_bytes()));
+    if checked.query.is_empty() {
+        return Vec::new();
     }
-    if let [Part::Text(text)] = checked.trial.signed.as_slice()
-        && !checked.trial.is_sealed
-    {
-        let path = checked.case.request.path.as_bytes();
-        let shown = query.as_bytes();
-        if path.len() > 1
-            && let Some(at) = memchr::memmem::find(text, path)
-        {
-            let end = at + path.len();
-            let signed = [&text[..end], b"?", shown, &text[end..]].concat();
-            let variant = Variant::of(vec![Part::Text(signed)], "behind the path", "接在路径之后");
-            variants.push(variant.with("fields", b"?"));
-        }
-    }
-    variants
+    let all: Vec<Pair> = joined.covered.iter().map(|pair| (*pair).clone()).chain(checked.query.to_vec()).collect();
+    let mut sorted: Vec<&Pair> = all.iter().collect();
+    let names = checked.query.iter().map(|pair| String::from_utf8_lossy(&pair.name).into_owned());
+    let names = names.collect::<Vec<_>>().join(", ");
+    joined.order.sort(&mut sorted);
+    let variant = Variant::of(joined.around(join(&sorted, Writing::Plain)), "among the fields", "与表单字段一起");
+    vec![variant.with("fields", names.as_bytes())]
 }
 
 /// Other line ends.

@@ -200,18 +200,6 @@ fn line_ends_of_the_template_are_found() {
 }
 
 #[test]
-fn a_query_behind_the_path_is_found() {
-    let families = families();
-    let antom = families.iter().find(|family| family.sender.platform.kind == "antom").unwrap();
-    let mut request = antom.sender.request.clone();
-    request.query = Some("shop=1".to_owned());
-    let path = request.path.clone();
-    let text = String::from_utf8(antom.text.clone()).unwrap().replacen(&path, &format!("{path}?shop=1"), 1);
-    let request = (antom.put)(&request, &STANDARD.encode(antom.sign(text.as_bytes())));
-    antom.sender.finds(&request, "query_signed", "path");
-}
-
-#[test]
 fn a_signature_in_hexadecimal_is_found() {
     for family in families().into_iter().filter(|family| family.sender.platform.kind != "antom") {
         let request = (family.put)(&family.sender.request, &hex(&family.sign(&family.text)));
