@@ -40,7 +40,8 @@ impl Cell {
         match ids.as_slice() {
             [] if diagnosis.outcome.is_accepted() => Self::Harmless,
             [] => Self::None,
-            [id] if *id == damage.id && !diagnosis.outcome.is_accepted() => Self::Named,
+            // What stands in three places is shared twice.
+            ids if ids.iter().all(|id| *id == damage.id) && !diagnosis.outcome.is_accepted() => Self::Named,
             _ => Self::Other(ids),
         }
     }
@@ -233,7 +234,8 @@ fn what_a_configuration_shows_needs_no_message() {
             let own =
                 Configured { id: "own", platform: stage.platform, settings: scene.settings(), channel: &*channel };
             let found: Vec<&str> = lint(own, &others).iter().map(|found| found.finding.id).collect();
-            assert_eq!(found, [damage.id], "{}: {}", stage.platform.kind, damage.label);
+            let is_alone = found.first() == Some(&damage.id) && found.iter().all(|id| *id == damage.id);
+            assert!(is_alone, "{}: {}: {found:?}", stage.platform.kind, damage.label);
         }
         // A sound configuration is sound.
         let own =

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use tollbell_channels::channel::Channel;
-use tollbell_channels::explain::{Configured, Diagnosis, Kept, Question, explain};
+use tollbell_channels::explain::{Configured, Diagnosis, Kept, Outcome, Question, explain};
 use tollbell_channels::lifetimes::Lifetimes;
 use tollbell_channels::model::{EventKind, RawRequest, Timestamp};
 use tollbell_channels::platforms::{PLATFORMS, Platform};
@@ -115,6 +115,12 @@ impl Stage {
             story.refund_no = Some("R20261121-0001".to_owned());
         }
         story
+    }
+
+    /// What becomes of a genuine message.
+    pub(crate) fn genuine_outcome(&self) -> Outcome {
+        let first = self.side.stories().first().copied().expect("a story");
+        self.scene(&Self::story(first, "")).diagnose().expect("a channel").outcome
     }
 
     /// As it came: nothing is wrong yet.

@@ -83,11 +83,6 @@ pub(super) static DAMAGES: &[Damage] = &[
     }),
     Damage::first("url_changed", "a prefix before the path", |scene| with_path(scene, |path| format!("/api{path}"))),
     Damage::first("url_changed", "a slash behind the path", |scene| with_path(scene, |path| format!("{path}/"))),
-    Damage::first("url_changed", "the path's first part cut", |scene| {
-        with_path(scene, |path| {
-            path.get(1..).and_then(|path| path.find('/')).map_or("/".to_owned(), |at| path[at + 1..].to_owned())
-        })
-    }),
     Damage::first("url_changed", "http in the configuration", |scene| {
         with_url(scene, |url| url.strip_prefix("https://").map(|rest| format!("http://{rest}")))
     }),

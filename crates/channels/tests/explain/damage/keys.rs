@@ -137,6 +137,8 @@ fn beside_the_right_one<'s>(scene: Scene<'s>, own: Settings) -> Scene<'s> {
 
 /// The same channel is asked about a message of another platform, whose channel stands beside.
 fn from<'s>(mut scene: Scene<'s>, source: &'static Stage) -> Option<Scene<'s>> {
+    // Whose messages are only asked about, nobody can prove by them.
+    (source.genuine_outcome() == Outcome::Genuine).then_some(())?;
     let mut story = scene.story.clone();
     story.kind = *source.side.stories().first()?;
     scene.genuine = source.side.callback(&story);

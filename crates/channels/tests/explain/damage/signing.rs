@@ -63,16 +63,12 @@ pub(super) static DAMAGES: &[Damage] = &[
     Damage::new("signature_encoding", "base64 for URLs", |scene| {
         written(scene, |own| own == Writing::Base64, Writing::Base64Url)
     }),
-    Damage::new("signed_otherwise", "another place of the key, and the other case", |scene| {
+    Damage::new("signed_otherwise", "another place of the key, and the pairs as they came", |scene| {
         let joined = Joined::of(&scene)?;
+        (joined.as_sent != joined.signed).then_some(())?;
         let tail: &[u8] = if joined.tail.as_ref()?.is_empty() { b"&key=" } else { b"" };
-        let text = [&text_of(&joined.signed), tail].concat();
-        let other = match joined.pen.writing {
-            Writing::Lower => Writing::Upper,
-            Writing::Upper => Writing::Lower,
-            _ => return None,
-        };
-        let signature = joined.pen.write(joined.pen.algorithm, &[Piece::Text(text), Piece::Secret], other)?;
+        let text = [&text_of(&joined.as_sent), tail].concat();
+        let signature = joined.pen.sign(&[Piece::Text(text), Piece::Secret])?;
         joined.pen.put(scene, &signature)
     }),
     Damage::new("sorted_otherwise", "as they came", |scene| {
@@ -300,6 +296,8 @@ fn templated<'s>(scene: Scene<'s>, change: impl Fn(&[u8]) -> Vec<u8>) -> Option<
     // A line end of the body's own says nothing about the template.
     (has(text, b"\n") && text != &*scene.request.body).then_some(())?;
     let other = change(text);
+    // Behind a body that ends the text, nobody can tell whose line end it is.
+    (!text.ends_with(&scene.request.body) || other.ends_with(&scene.request.body)).then_some(())?;
     (other != text).then_some(())?;
     let signature = pen.sign(&[Piece::Text(other)])?;
     pen.put(scene, &signature)
