@@ -83,8 +83,7 @@ fn plain(document: &[u8], trims: bool) -> Option<(Vec<u8>, Vec<&'static str>)> {
         } else if piece.starts_with(b"<!") {
             note("document_type");
         } else if first == b'<' {
-            let name_end =
-                piece.iter().position(u8::is_ascii_whitespace).filter(|_| !piece.starts_with(b"</"));
+            let name_end = piece.iter().position(u8::is_ascii_whitespace).filter(|_| !piece.starts_with(b"</"));
             match name_end {
                 Some(end) => {
                     let is_closed = piece.ends_with(b"/>");
