@@ -76,26 +76,26 @@ fn facts(came: &str, sent: &str) -> Facts {
 /// The body as it may have been before it was trimmed, ended, or given other line ends.
 fn ends_of_body(case: &Case<'_>, undone: &mut Vec<Undo>) {
     let body: &[u8] = &case.request.body;
-    let mut push = |is_traced: bool, body: Vec<u8>, came: &str, sent: &str| {
+    let mut push = |is_traced: bool, body: Vec<u8>, ending: &str, sent: &str| {
         if body != *case.request.body {
             let otherwise = Otherwise::Request(with_body(&case.request, body));
-            undone.push(Undo { otherwise, facts: facts(came, sent), is_traced });
+            undone.push(Undo { otherwise, facts: facts(ending, sent), is_traced });
         }
     };
     let trimmed = body.trim_ascii_end();
     let end = &body[trimmed.len()..];
-    let came = end.escape_ascii().to_string();
+    let ending = end.escape_ascii().to_string();
     if let Some(cut) = body.strip_suffix(CRLF).or_else(|| body.strip_suffix(LF)) {
-        push(true, cut.to_vec(), &came, &body[trimmed.len()..cut.len()].escape_ascii().to_string());
+        push(true, cut.to_vec(), &ending, &body[trimmed.len()..cut.len()].escape_ascii().to_string());
     }
     if !end.is_empty() {
-        push(true, trimmed.to_vec(), &came, "");
+        push(true, trimmed.to_vec(), &ending, "");
     }
     let whole = body.trim_ascii();
     if whole.len() < trimmed.len() {
         let start = body[..body.len() - body.trim_ascii_start().len()].escape_ascii().to_string();
         push(true, body.trim_ascii_start().to_vec(), &start, "");
-        push(true, whole.to_vec(), &format!("{start}…{came}"), "…");
+        push(true, whole.to_vec(), &format!("{start}…{ending}"), "…");
     }
     let unix = with_line_ends(body, LF);
     push(true, unix.clone(), "\\r\\n", "\\n");
@@ -198,8 +198,8 @@ fn is_empty(case: &Case<'_>) -> Option<Facts> {
     if !has_body || !case.kept.has_bytes || !NOTHING.contains(&body) {
         return None;
     }
-    let came = String::from_utf8_lossy(body).into_owned();
-    Some(vec![("bytes", request.body.len().to_string()), ("came", came)])
+    let text = String::from_utf8_lossy(body).into_owned();
+    Some(vec![("bytes", request.body.len().to_string()), ("came", text)])
 }
 
 /// A body that ends too early.

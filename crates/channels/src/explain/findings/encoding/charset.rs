@@ -49,16 +49,16 @@ fn charset_changed(case: &Case<'_>) -> Vec<Undo> {
     let mut tries = Tries::new(case);
     let declared = declared(case);
     let is_gbk = declared.contains(&Some(Charset::Gbk)) || declared.contains(&Some(Charset::Gb18030));
-    for Back { sent, came, back, only_if_declared } in BACKS {
+    for Back { sent, came, undo, only_if_declared } in BACKS {
         if *only_if_declared && !is_gbk {
             continue;
         }
         let facts = [("sent", (*sent).to_owned()), ("came", (*came).to_owned())];
-        tries.values(true, &facts, |value| (!value.bytes.is_ascii()).then(|| back(&value.bytes)).flatten());
+        tries.values(true, &facts, |value| (!value.bytes.is_ascii()).then(|| undo(&value.bytes)).flatten());
         let whole = [facts.as_slice(), &[("field", "body".to_owned())]].concat();
         tries.body(true, &whole, |body| {
             let is_document = matches!(Kind::of(body), Kind::Json | Kind::Xml) && !body.is_ascii();
-            if is_document { back(body).map(without_declaration) } else { None }
+            if is_document { undo(body).map(without_declaration) } else { None }
         });
     }
     labels(case, &mut tries);
@@ -90,8 +90,8 @@ fn of_media_type(case: &Case<'_>) -> Option<Charset> {
 fn labels(case: &Case<'_>, tries: &mut Tries<'_, '_>) {
     let values = values::all(case);
     let Some(label) = values.iter().find(|value| is_label(value)) else { return };
-    let came = String::from_utf8_lossy(&label.bytes).into_owned();
-    let said = Charset::parse(&came);
+    let label_text = String::from_utf8_lossy(&label.bytes).into_owned();
+    let said = Charset::parse(&label_text);
     let mut texts = values.iter().filter(|value| !value.bytes.is_ascii());
     let others: &[&str] = match said {
         Some(Charset::Utf8) if texts.any(|value| std::str::from_utf8(&value.bytes).is_err()) => {
@@ -107,7 +107,7 @@ fn labels(case: &Case<'_>, tries: &mut Tries<'_, '_>) {
         _ => return,
     };
     for other in others {
-        let facts = [("sent", (*other).to_owned()), ("came", crate::channel::quote(&came))];
+        let facts = [("sent", (*other).to_owned()), ("came", crate::channel::quote(&label_text))];
         tries.values(true, &facts, |value| is_label(value).then(|| other.as_bytes().to_vec()));
         // Label and texts were changed together.
         let back = if other.starts_with(['g', 'G']) { to_gbk } else { from_gbk };
