@@ -55,7 +55,7 @@ pub(crate) fn with_form(mut scene: Scene<'_>, text: Vec<u8>) -> Option<Scene<'_>
 }
 
 /// The scene with each value of its pairs changed, written as forms are.
-pub(crate) fn with_values<'s>(scene: Scene<'s>, change: impl Fn(&Pair) -> Vec<u8>) -> Option<Scene<'s>> {
+pub(crate) fn with_values(scene: Scene<'_>, change: impl Fn(&Pair) -> Vec<u8>) -> Option<Scene<'_>> {
     let before = pairs(&scene.request)?;
     let after: Vec<Pair> = before.iter().map(|pair| (pair.0.clone(), change(pair))).collect();
     if before == after {

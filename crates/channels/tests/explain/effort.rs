@@ -91,7 +91,7 @@ fn hostile(scene: &Scene<'_>) -> Vec<(&'static str, RawRequest)> {
                 let text = write_form(&own.iter().cloned().chain(more).collect::<Vec<_>>());
                 hostile.push((label, put(genuine, text)));
             }
-            let mut wide = own.clone();
+            let mut wide = own;
             wide[0].1 = filled("&amp;%2B\\'".as_bytes(), BODY_MAX / 4);
             hostile.push(("one wide field", put(genuine, write_form(&wide))));
         }

@@ -150,10 +150,10 @@ fn has_nothing_to_undo(stage: &Stage) {
         }
         // Another message's signature.
         let another = stage.scene(&Story { serial: story.serial + WAYS, order_no: "T7".to_owned(), ..story.clone() });
-        if let (Some(own), Some(another)) = (Pen::of(&scene), Pen::of(&another)) {
-            if let Some(forged) = own.put(scene.clone(), &another.signature) {
-                refused(&forged, "another message's signature", &[]);
-            }
+        if let (Some(own), Some(another)) = (Pen::of(&scene), Pen::of(&another))
+            && let Some(forged) = own.put(scene.clone(), &another.signature)
+        {
+            refused(&forged, "another message's signature", &[]);
         }
         // A stranger's message, who is configured nowhere.
         let mut strange = scene.clone().beside(Vec::new());

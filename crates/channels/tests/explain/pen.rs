@@ -228,7 +228,7 @@ impl Pen {
 }
 
 /// The scene as a platform would send it that writes its bodies otherwise; none where the body's bytes are not signed.
-pub(crate) fn restyled<'s>(scene: Scene<'s>, style: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Scene<'s>> {
+pub(crate) fn restyled(scene: Scene<'_>, style: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Scene<'_>> {
     scene.is_untouched().then_some(())?;
     let pen = Pen::of(&scene)?;
     let body = scene.request.body.to_vec();

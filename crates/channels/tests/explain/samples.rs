@@ -122,7 +122,7 @@ fn a_former_token_that_has_ended() {
     let scene = genuine(stage).beside(Vec::new());
     let (fresh, former) =
         (stage.neighbour.key("token").expect("a token"), stage.settings.key("token").expect("a token"));
-    let until = scene.now.checked_sub(Duration::from_secs(3600)).ok();
+    let until = scene.now.checked_sub(Duration::from_hours(1)).ok();
     let settings = stage.settings.clone().with("token", key(fresh)).with("former_tokens", key(former)).with_mark(
         "former_tokens",
         0,

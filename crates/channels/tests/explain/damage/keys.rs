@@ -12,7 +12,7 @@ use crate::explain::matrix::genuine;
 use crate::explain::stage::{Other, Scene, Stage, secrets, stages};
 
 /// How long ago a key ended.
-const LONG_AGO: Duration = Duration::from_secs(30 * 24 * 3600);
+const LONG_AGO: Duration = Duration::from_hours(720);
 
 pub(super) static DAMAGES: &[Damage] = &[
     Damage::first("other_channel", "another merchant's message, whose channel is there", |scene| {
@@ -130,7 +130,7 @@ fn right_one(stage: &Stage, id: &'static str) -> Other {
 }
 
 /// Asked is a channel with these settings, and the one for which the message is stands beside.
-fn beside_the_right_one<'s>(scene: Scene<'s>, own: Settings) -> Scene<'s> {
+fn beside_the_right_one(scene: Scene<'_>, own: Settings) -> Scene<'_> {
     let right = right_one(scene.stage, "right");
     scene.with_settings(own).beside(vec![right])
 }

@@ -141,7 +141,7 @@ pub(super) static DAMAGES: &[Damage] = &[
 ];
 
 /// The body printed again from what was read; none where nothing changes.
-fn reprinted<'s>(scene: Scene<'s>, print: impl Fn(&Json) -> String) -> Option<Scene<'s>> {
+fn reprinted(scene: Scene<'_>, print: impl Fn(&Json) -> String) -> Option<Scene<'_>> {
     let json = Json::read(&scene.request.body).filter(|json| !matches!(json, Json::Scalar(_)))?;
     let text = print(&json);
     (text.as_bytes() != &*scene.request.body).then(|| scene.with_body(text))
@@ -153,7 +153,7 @@ fn in_style<'s>(scene: Scene<'s>, style: &Style) -> Option<Scene<'s>> {
 }
 
 /// The form written again; none where nothing changes.
-fn rewritten<'s>(scene: Scene<'s>, write: impl Fn(&[u8]) -> Vec<u8>) -> Option<Scene<'s>> {
+fn rewritten(scene: Scene<'_>, write: impl Fn(&[u8]) -> Vec<u8>) -> Option<Scene<'_>> {
     let text = match Form::of(&scene.request) {
         Form::Form => scene.request.body.to_vec(),
         Form::Query => scene.request.query.clone()?.into_bytes(),

@@ -89,7 +89,7 @@ fn join(before: &[u8], secret: &[u8], behind: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The scene with one secret otherwise: the first without which the message is refused.
-fn with_secret<'s>(scene: Scene<'s>, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Scene<'s>> {
+fn with_secret(scene: Scene<'_>, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Scene<'_>> {
     let stage = scene.stage;
     for (name, place, secret) in secrets(stage.platform, &stage.settings) {
         let Some(other) = change(&secret).filter(|other| *other != secret) else { continue };

@@ -290,7 +290,7 @@ fn with_tail<'s>(scene: Scene<'s>, tail: &[u8]) -> Option<Scene<'s>> {
 }
 
 /// Signed with other line ends in what is made of several lines.
-fn templated<'s>(scene: Scene<'s>, change: impl Fn(&[u8]) -> Vec<u8>) -> Option<Scene<'s>> {
+fn templated(scene: Scene<'_>, change: impl Fn(&[u8]) -> Vec<u8>) -> Option<Scene<'_>> {
     let pen = Pen::of(&scene)?;
     let text = pen.text()?;
     // A line end of the body's own says nothing about the template.
@@ -304,7 +304,7 @@ fn templated<'s>(scene: Scene<'s>, change: impl Fn(&[u8]) -> Vec<u8>) -> Option<
 }
 
 /// The right signature, written otherwise.
-fn written<'s>(scene: Scene<'s>, is_due: impl Fn(Writing) -> bool, other: Writing) -> Option<Scene<'s>> {
+fn written(scene: Scene<'_>, is_due: impl Fn(Writing) -> bool, other: Writing) -> Option<Scene<'_>> {
     let pen = Pen::of(&scene)?;
     is_due(pen.writing).then_some(())?;
     let signature = pen.write(pen.algorithm, &pen.pieces, other)?;
@@ -316,7 +316,7 @@ fn is_hash(text: &[u8]) -> bool {
 }
 
 /// Signed by another algorithm.
-fn by<'s>(scene: Scene<'s>, is_due: impl Fn(Algorithm) -> bool, other: Algorithm) -> Option<Scene<'s>> {
+fn by(scene: Scene<'_>, is_due: impl Fn(Algorithm) -> bool, other: Algorithm) -> Option<Scene<'_>> {
     let pen = Pen::of(&scene)?;
     (is_due(pen.algorithm) && pen.algorithm != other).then_some(())?;
     let is_keyed = pen.pieces.contains(&Piece::Secret);

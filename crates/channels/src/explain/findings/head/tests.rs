@@ -278,9 +278,12 @@ fn parameters_of_others_are_named() {
             }
             _ => return Vec::new(),
         };
-        let put = |pairs: String, query: Option<&str>| match in_body {
-            true => RawRequest { body: pairs.into(), query: query.map(str::to_owned), ..request.clone() },
-            false => RawRequest { query: Some(pairs), ..request.clone() },
+        let put = |pairs: String, query: Option<&str>| {
+            if in_body {
+                RawRequest { body: pairs.into(), query: query.map(str::to_owned), ..request.clone() }
+            } else {
+                RawRequest { query: Some(pairs), ..request.clone() }
+            }
         };
         let first = pairs.split('&').next().unwrap().split('=').next().unwrap().to_owned();
         let mut damages = vec![

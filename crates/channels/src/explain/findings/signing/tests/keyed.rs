@@ -140,7 +140,7 @@ fn families() -> Vec<Family> {
     let texts = |word: &str| SettingValue::Texts(vec![word.to_owned()]);
     let mut lianlian = sender("lianlian", 1);
     let secret = b"an md5 key of one's own".to_vec();
-    let secret = secret.into_iter().filter(|byte| byte.is_ascii_alphanumeric()).collect::<Vec<u8>>();
+    let secret = secret.into_iter().filter(u8::is_ascii_alphanumeric).collect::<Vec<u8>>();
     lianlian.settings = lianlian.settings.with("sign_types", texts("MD5")).with("md5_key", key(&secret));
     lianlian.request = renamed(&lianlian.request, "sign_type", "MD5");
     let own = rule(&["sign"], Sort::IgnoringCase, "T&key=S", HexCase::Lower);
