@@ -97,7 +97,7 @@ pub(crate) fn with_texts(request: &RawRequest, change: impl Fn(&str) -> String) 
         let quoted = |text: &str, is_name: bool| {
             serde_json::to_string(&if is_name { text.to_owned() } else { change(text) }).expect("a text")
         };
-        with_body(request, with_tokens(&request.body, std::borrow::ToOwned::to_owned, quoted))
+        with_body(request, with_tokens(&request.body, ToOwned::to_owned, quoted))
     })
 }
 

@@ -1,5 +1,7 @@
 //! JSON, XML and forms that were read and printed again.
 
+use std::fmt::Write as _;
+
 use tollbell_channels::model::RawRequest;
 
 use super::damage::{is_json, is_xml, read_pairs, text, with_tokens, with_values, write_pairs};
@@ -12,7 +14,11 @@ fn ascii(text: &str, slashes: bool) -> String {
         match c {
             '/' if slashes => out.push_str("\\/"),
             c if c.is_ascii() => out.push(c),
-            c => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+            c => {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    write!(out, "\\u{unit:04x}").expect("a text takes all");
+                }
+            }
         }
     }
     out

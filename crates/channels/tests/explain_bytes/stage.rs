@@ -123,17 +123,16 @@ impl Damage {
                 match ids.as_slice() {
                     [id] if *id == self.id => found += 1,
                     [] => {
-                        let _ = writeln!(missed, "{line}");
+                        writeln!(missed, "{line}").expect("a text takes all");
                     }
                     _ => {
-                        let _ = writeln!(wrong, "{line}");
+                        writeln!(wrong, "{line}").expect("a text takes all");
                     }
                 }
             }
         }
-        eprint!("{}: {}: {found} found\n{missed}", self.id, self.label);
         if found == 0 && !self.is_rare {
-            let _ = writeln!(wrong, "{}: {}: nobody's", self.id, self.label);
+            writeln!(wrong, "{}: {}: nobody's", self.id, self.label).expect("a text takes all");
         }
         if !self.is_lossy {
             wrong.push_str(&missed);

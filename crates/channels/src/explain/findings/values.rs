@@ -415,6 +415,7 @@ fn number(digits: &[u8], radix: u32) -> Option<char> {
 mod tests {
     use super::*;
 
+    #[expect(clippy::unnecessary_wraps, reason = "the shape of a change")]
     fn upper(value: &Value<'_>) -> Option<Vec<u8>> {
         Some(value.bytes.to_ascii_uppercase())
     }

@@ -204,7 +204,9 @@ fn headers_that_are_not_there_are_missed() {
         }
         let without = |names: &[HeaderName]| {
             let mut damaged = request.clone();
-            names.iter().for_each(|name| drop(damaged.headers.remove(name)));
+            for name in names {
+                drop(damaged.headers.remove(name));
+            }
             damaged
         };
         let mut damages: Vec<(String, RawRequest)> =
@@ -223,7 +225,9 @@ fn what_was_not_kept_is_said_and_nothing_else() {
         let request = stage.callback();
         let own = own_headers(&request);
         let mut bare = request.clone();
-        own.iter().for_each(|name| drop(bare.headers.remove(name)));
+        for name in &own {
+            drop(bare.headers.remove(name));
+        }
         if own.is_empty() || stage.is_accepted(&bare, at()) {
             continue;
         }

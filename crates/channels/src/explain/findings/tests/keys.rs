@@ -213,7 +213,7 @@ fn two_keys_in_each_others_place_are_found() {
         );
     }
     // Few platforms have two keys of one sort that can both be read as the other.
-    eprintln!("{tried} platforms");
+    assert!(tried > 0, "no platform has two such keys");
 }
 
 /// The settings with other digits in one id, and the same for each.

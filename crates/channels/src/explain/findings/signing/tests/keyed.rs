@@ -194,7 +194,7 @@ fn renamed(request: &RawRequest, name: &str, value: &str) -> RawRequest {
 }
 
 impl Family {
-    fn text(&self, pairs: &Pairs, rule: &Rule) -> Vec<u8> {
+    fn text(pairs: &Pairs, rule: &Rule) -> Vec<u8> {
         let is_in = |(name, value): &&(Vec<u8>, Vec<u8>)| {
             !rule.but.iter().any(|but| but.as_bytes() == name) && (rule.has_empties || !value.is_empty())
         };
@@ -233,7 +233,7 @@ impl Family {
     fn signed(&self, more: &[(&str, &str)], rule: &Rule) -> RawRequest {
         let mut pairs = read(&self.sender.request);
         pairs.extend(more.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())));
-        let signature = self.signature(&self.text(&pairs, rule), rule);
+        let signature = self.signature(&Self::text(&pairs, rule), rule);
         self.with_signature(&pairs, &signature)
     }
 
@@ -295,7 +295,7 @@ fn a_digest_in_the_other_case_is_found() {
 fn a_digest_in_base64_is_found() {
     for family in families() {
         let pairs = read(&family.sender.request);
-        let text = family.text(&pairs, &family.rule);
+        let text = Family::text(&pairs, &family.rule);
         let digits = family.signature(&text, &family.rule);
         let bytes: Vec<u8> =
             (0..digits.len()).step_by(2).map(|at| u8::from_str_radix(&digits[at..at + 2], 16).unwrap()).collect();
@@ -325,10 +325,10 @@ fn fields_in_another_order_are_found() {
     let mut found = 0;
     for family in families() {
         let pairs = read(&family.sender.request);
-        let own = family.text(&pairs, &family.rule);
+        let own = Family::text(&pairs, &family.rule);
         for sort in [Sort::Bytes, Sort::IgnoringCase, Sort::Values, Sort::Unsorted] {
             let rule = Rule { sort, ..family.rule.clone() };
-            if family.text(&pairs, &rule) != own {
+            if Family::text(&pairs, &rule) != own {
                 family.sender.finds(&family.signed(&[], &rule), "sorted_otherwise", &format!("{sort:?}"));
                 found += 1;
             }
@@ -366,7 +366,7 @@ fn escaped_values_under_the_signature_are_found() {
     for family in families() {
         let rule = Rule { is_escaped: true, ..family.rule.clone() };
         let pairs = read(&family.sender.request);
-        if family.text(&pairs, &rule) != family.text(&pairs, &family.rule) {
+        if Family::text(&pairs, &rule) != Family::text(&pairs, &family.rule) {
             family.sender.finds(&family.signed(&[], &rule), "encoded_signed", "escaped");
             found += 1;
         }
@@ -399,7 +399,7 @@ fn another_digest_is_found() {
 fn a_line_end_in_the_signed_text_is_found() {
     for family in families() {
         let pairs = read(&family.sender.request);
-        let text = family.text(&pairs, &family.rule);
+        let text = Family::text(&pairs, &family.rule);
         let joint = [family.rule.joint, "\n"].concat().leak();
         let signature = family.signature(&text, &Rule { joint, ..family.rule.clone() });
         family.sender.finds(&family.with_signature(&pairs, &signature), "line_ends_signed", "behind the secret");
@@ -412,7 +412,7 @@ fn a_query_under_the_signature_is_found() {
         let mut pairs = read(&family.sender.request);
         let own = pairs.clone();
         pairs.push((b"act".to_vec(), b"pay".to_vec()));
-        let signature = family.signature(&family.text(&pairs, &family.rule), &family.rule);
+        let signature = family.signature(&Family::text(&pairs, &family.rule), &family.rule);
         family.sender.request.query = Some("act=pay".to_owned());
         family.sender.finds(&family.with_signature(&own, &signature), "query_signed", "act");
     }
@@ -441,7 +441,7 @@ fn two_deviations_at_once_are_found() {
 fn hmac_in_place_of_a_digest_is_found() {
     for family in families().into_iter().filter(|family| !family.is_of(&["wechat_pay_v2", "qq_wallet"])) {
         let pairs = read(&family.sender.request);
-        let text = family.text(&pairs, &family.rule);
+        let text = Family::text(&pairs, &family.rule);
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &family.secret), &text);
         let signature = family.rule.case.write(tag.as_ref());
         let facts = family.sender.finds(&family.with_signature(&pairs, &signature), "algorithm_other", "HMAC");
