@@ -61,9 +61,9 @@ fn warning(path: &Path, places: &Places, id: &str, found: &Found) -> Problem {
 fn beside(places: &Places, own: Configured<'_>) -> Vec<Found> {
     let public: Vec<&str> = lint::believed_settings(own);
     let mut folders: Vec<_> = public.into_iter().filter_map(|name| places.key_file(own.id, name)).collect();
-    folders.iter_mut().for_each(|file| {
+    for file in &mut folders {
         file.pop();
-    });
+    }
     folders.dedup();
     let files: Vec<(String, Zeroizing<Vec<u8>>)> = folders.iter().flat_map(|folder| key_files(folder)).collect();
     lint::private_half_beside(own, &files)

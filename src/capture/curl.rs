@@ -141,7 +141,7 @@ fn command(mut words: impl Iterator<Item = Vec<u8>>, at: Timestamp) -> Result<Ca
             .iter()
             .find(|(short, _)| option.as_bytes() == [b'-', *short])
             .map_or(option.as_str(), |(_, long)| long);
-        command.option(long, || value())?;
+        command.option(long, value)?;
     }
     command.capture(at)
 }

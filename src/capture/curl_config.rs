@@ -66,7 +66,7 @@ impl<'t> Reader<'t> {
             let value = self.skip(|byte| byte != b'\n').trim_ascii();
             return Ok((!value.is_empty()).then(|| value.to_vec()));
         }
-        let line = 1 + self.text[..self.at].iter().filter(|&&byte| byte == b'\n').count();
+        let line = self.text[..self.at].split(|&byte| byte == b'\n').count();
         let mut value = Vec::new();
         let mut rest = self.text[self.at + 1..].iter();
         while let Some(byte) = rest.next() {

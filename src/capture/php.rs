@@ -163,7 +163,7 @@ struct Reader<'t> {
 
 impl<'t> Reader<'t> {
     fn broken(&self, why: &str) -> CaptureError {
-        let line = 1 + self.text[..self.at.min(self.text.len())].iter().filter(|&&byte| byte == b'\n').count();
+        let line = self.text[..self.at.min(self.text.len())].split(|&byte| byte == b'\n').count();
         CaptureError::Broken { line, why: why.to_owned() }
     }
 
@@ -209,7 +209,7 @@ impl<'t> Reader<'t> {
             self.must("=>")?;
             self.skip_blanks();
             match self.peek() {
-                Some(b'\'') | Some(b'"') => {
+                Some(b'\'' | b'"') => {
                     let value = self.joined()?;
                     self.push(name, value)?;
                 }

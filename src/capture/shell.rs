@@ -30,7 +30,7 @@ impl Reader<'_> {
     }
 
     fn broken(&self, why: &str) -> CaptureError {
-        let line = 1 + self.text[..self.at.min(self.text.len())].iter().filter(|&&byte| byte == b'\n').count();
+        let line = self.text[..self.at.min(self.text.len())].split(|&byte| byte == b'\n').count();
         CaptureError::Broken { line, why: why.to_owned() }
     }
 

@@ -17,7 +17,8 @@ pub(super) fn list(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     let lang = context.lang;
     if context.is_json {
         for finding in FINDINGS {
-            let evidence: Vec<&str> = finding.evidence().into_iter().map(|evidence| evidence.as_str()).collect();
+            let evidence: Vec<&str> =
+                finding.evidence().into_iter().map(tollbell_channels::explain::Evidence::as_str).collect();
             context.say_json(&json!({
                 "id": finding.id,
                 "title": pick(finding.title, lang),
@@ -77,15 +78,12 @@ fn cell(title: &str) -> String {
     while let Some((before, after)) = rest.split_once('{') {
         text.push_str(before);
         let named = after.split_once('}').filter(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
-        match named {
-            Some((_, behind)) => {
-                text.push('…');
-                rest = behind;
-            }
-            None => {
-                text.push('{');
-                rest = after;
-            }
+        if let Some((_, behind)) = named {
+            text.push('…');
+            rest = behind;
+        } else {
+            text.push('{');
+            rest = after;
         }
     }
     text.push_str(rest);
