@@ -21,6 +21,9 @@ const BODY_MAX: usize = 1024 * 1024;
 /// Fields of a hostile form.
 const FIELDS: usize = 1_000;
 
+/// One in so many hostile requests comes to each platform.
+const TURNS: usize = 5;
+
 /// Most keys that are tried in one list; a platform that takes fewer is given as many as it takes.
 const KEYS: [usize; 5] = [32, 16, 8, 4, 2];
 
@@ -163,7 +166,11 @@ fn is_bounded(stage: &'static Stage) {
     build(stage.platform, &settings);
     let scene = genuine(stage);
     let others = many_others(stage);
-    for (label, request) in hostile(&scene) {
+    // Each kind of request comes to some platforms, and the forged one to all: together they take a minute of work.
+    let turn = kind.bytes().map(usize::from).sum::<usize>();
+    let is_due = |at: usize| at == 0 || (at + turn) % TURNS == 0;
+    let due = hostile(&scene).into_iter().enumerate().filter(|(at, _)| is_due(*at)).map(|(_, request)| request);
+    for (label, request) in due {
         let scene = Scene { request, ..scene.clone() }.with_settings(settings.clone()).beside(others.clone());
         let diagnosis = scene.diagnose().expect("a channel");
         let effort = diagnosis.effort;

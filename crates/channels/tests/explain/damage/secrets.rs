@@ -71,16 +71,22 @@ pub(super) static DAMAGES: &[Damage] = &[
         (places > 1 && !taken.is_empty()).then(|| scene.beside(Vec::new()).with_settings(own))
     }),
     Damage::first("key_kind", "a public key where a secret belongs", |scene| {
-        with_secret(scene.beside(Vec::new()), |_| Some(OWN_PUBLIC.to_vec()))
+        with_secret(scene.beside(Vec::new()), |_| Some(one_line(OWN_PUBLIC)))
     }),
     Damage::first("key_kind", "a private key where a secret belongs", |scene| {
         let is_private = |secret: &[u8]| secret.starts_with(b"-----BEGIN");
-        with_secret(scene.beside(Vec::new()), |secret| (!is_private(secret)).then(|| OWN_PRIVATE.to_vec()))
+        with_secret(scene.beside(Vec::new()), |secret| (!is_private(secret)).then(|| one_line(OWN_PRIVATE)))
     }),
 ];
 
 fn key(bytes: &[u8]) -> SettingValue {
     SettingValue::Key(bytes.to_vec().into())
+}
+
+/// A key as the platforms' pages show it: without the lines around it, in one.
+fn one_line(pem: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(pem);
+    text.lines().filter(|line| !line.starts_with("-----")).collect::<String>().into_bytes()
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what changes a secret may have nothing to change")]
