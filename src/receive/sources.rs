@@ -44,8 +44,12 @@ pub fn behind(peer: IpAddr, trusted: &[IpNet], headers: &HeaderMap) -> Result<Ip
     Ok(source)
 }
 
-/// An address as proxies write it: bare, with a port, or in brackets.
+/// An address as proxies write it: bare, with a port, or in brackets. One with a zone is none: a zone means something
+/// on the machine that wrote it alone (RFC 6874, section 4), and the standard library takes it beside a port only.
 fn address(text: &str) -> Option<IpAddr> {
+    if text.contains('%') {
+        return None;
+    }
     let parsed = text.parse::<IpAddr>().ok();
     let parsed = parsed.or_else(|| text.parse::<SocketAddr>().ok().map(|address| address.ip()));
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<std::net::Ipv6Addr>().ok().map(IpAddr::V6);
@@ -154,6 +158,8 @@ mod tests {
             (&["01.2.3.4"], Err(Unreadable)),
             (&["1.2.3.4 5.6.7.8"], Err(Unreadable)),
             (&["fe80::1%eth0"], Err(Unreadable)),
+            (&["[fe80::1%1]:443"], Err(Unreadable)),
+            (&["[2400:cb00::1%0]:443"], Err(Unreadable)),
             (&["for=1.2.3.4"], Err(Unreadable)),
             (&[&too_many], Err(Unreadable)),
         ];

@@ -97,7 +97,7 @@ impl Certificate {
     /// As [`Certificate::read`], for the first one that cannot be read.
     pub fn read_all(setting: &'static str, material: &[u8]) -> Result<Vec<Self>, SettingsError> {
         let blocks = pem_blocks(material);
-        if blocks.is_empty() || holds_private(material) {
+        if blocks.is_empty() {
             return Self::read(setting, material).map(|certificate| vec![certificate]);
         }
         blocks.iter().map(|block| Self::from_der(setting, &block.der)).collect()
@@ -326,5 +326,12 @@ mod tests {
             assert_eq!(error.word, "not_a_certificate", "{nothing:?}");
             assert!(Description::of_bundle(nothing.as_bytes()).is_empty());
         }
+    }
+
+    /// The first one alone is read, and what stands behind it would be copied on with the file.
+    #[test]
+    fn a_private_key_behind_a_certificate_is_named() {
+        let file = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+        assert_eq!(Certificate::read("cert", file.as_bytes()).unwrap_err().word, "private_key_given");
     }
 }
