@@ -332,7 +332,8 @@ impl Case<'_> {
     /// How far another request would come, for a probe that must see it before it offers anything: a handful for one
     /// probe. It is no proof. None when no operation with a public key is left.
     pub(crate) fn outcome_of(&self, request: &RawRequest, now: Timestamp) -> Option<(Outcome, Vec<Trial>)> {
-        engine::has_operations(self.operations_before).then(|| engine::verify(&*self.channel, request, now))
+        let left = engine::operations_left(self.operations_before);
+        (left > 0).then(|| engine::verify(&*self.channel, request, now, left))
     }
 
     /// The other channels of the same platform.

@@ -9,9 +9,6 @@ use crate::lifetimes::Lifetimes;
 use crate::model::{RawRequest, Timestamp};
 use crate::signature::trial::{self, Trial};
 
-/// Most operations with public keys that one verification makes: none is begun when fewer are left.
-const OPERATIONS_OF_ONE: usize = 24;
-
 /// Most half-way cases from which a second mistake is looked for.
 const HALF_WAYS_MAX: usize = 16;
 
@@ -41,6 +38,8 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
 struct Search {
     operations_before: usize,
     verifications: usize,
+    /// Operations of the dearest verification: none is begun when fewer are left.
+    dearest: usize,
     work: usize,
     is_bounded: bool,
 }
@@ -55,7 +54,7 @@ struct HalfWay<'c> {
 
 impl Search {
     fn new() -> Self {
-        Self { operations_before: trial::operations(), verifications: 0, work: 0, is_bounded: false }
+        Self { operations_before: trial::operations(), verifications: 0, dearest: 1, work: 0, is_bounded: false }
     }
 
     fn effort(&self) -> Effort {
@@ -80,7 +79,11 @@ impl Search {
 
     fn verify(&mut self, channel: &dyn Channel, request: &RawRequest, now: Timestamp) -> (Outcome, Vec<Trial>) {
         self.verifications += 1;
-        verify(channel, request, now)
+        let before = self.operations();
+        let verified = verify(channel, request, now, OPERATIONS_MAX.saturating_sub(before));
+        self.dearest = self.dearest.max(self.operations() - before);
+        self.is_bounded |= self.operations() >= OPERATIONS_MAX;
+        verified
     }
 
     fn findings(&mut self, case: &Case<'_>) -> Vec<Found> {
@@ -186,7 +189,7 @@ impl Search {
             }
         }
         let bytes = other.request.body.len() + other.request.query.as_ref().map_or(0, String::len);
-        if !self.has_room(OPERATIONS_OF_ONE, bytes) {
+        if !self.has_room(self.dearest, bytes) {
             return None;
         }
         let (outcome, trials) = self.verify(&*other.channel, &other.request, other.now);
@@ -213,9 +216,14 @@ impl Search {
     }
 }
 
-/// Verifies, and hears the checks that are made.
-pub(super) fn verify(channel: &dyn Channel, request: &RawRequest, now: Timestamp) -> (Outcome, Vec<Trial>) {
-    let (verdict, trials) = trial::listen(|| channel.verify(request, now));
+/// Verifies with so many operations at most, and hears the checks that are made.
+pub(super) fn verify(
+    channel: &dyn Channel,
+    request: &RawRequest,
+    now: Timestamp,
+    operations_max: usize,
+) -> (Outcome, Vec<Trial>) {
+    let (verdict, trials) = trial::listen(operations_max, || channel.verify(request, now));
     let outcome = match verdict {
         Verdict::Genuine(_) => Outcome::Genuine,
         Verdict::Hint(_) => Outcome::Hint,
@@ -225,9 +233,9 @@ pub(super) fn verify(channel: &dyn Channel, request: &RawRequest, now: Timestamp
     (outcome, trials)
 }
 
-/// Whether a verification may be begun, of a search that began with so many operations.
-pub(super) fn has_operations(before: usize) -> bool {
-    trial::operations() - before + OPERATIONS_OF_ONE <= OPERATIONS_MAX
+/// How many operations a search has left that began with so many.
+pub(super) fn operations_left(before: usize) -> usize {
+    OPERATIONS_MAX.saturating_sub(trial::operations() - before)
 }
 
 /// What a configuration shows by itself.

@@ -69,7 +69,7 @@ impl Ed25519Verifier {
 
     /// Checks a signature over the exact bytes. `variant` names the rule that made the bytes.
     pub fn verify(&self, message: &[u8], signature: &[u8], variant: &'static str) -> Option<Verified> {
-        if signature.len() != SIGNATURE_BYTES {
+        if signature.len() != SIGNATURE_BYTES || trial::is_spent() {
             return None;
         }
         measure::step("Ed25519", message.len(), || self.key.verify_sig(message, signature));

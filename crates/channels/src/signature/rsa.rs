@@ -119,6 +119,9 @@ impl RsaVerifier {
         signature: &[u8],
         variant: &'static str,
     ) -> Option<Verified> {
+        if trial::is_spent() {
+            return None;
+        }
         measure::step(self.hash.step_name(), signed.len(), || self.key.verify_sig(signed, signature));
         let held = self.key.verify_sig(signed, signature).is_ok();
         trial::tell(|| {

@@ -46,6 +46,9 @@ impl Sm2Verifier {
     pub fn verify(&self, message: &[u8], signature: &[u8], variant: &'static str) -> Option<Verified> {
         let der = signature;
         let signature = Signature::from_der(der).ok()?;
+        if trial::is_spent() {
+            return None;
+        }
         measure::step("SM2 with SM3", message.len(), || self.key.verify(message, &signature));
         let held = self.key.verify(message, &signature).is_ok();
         trial::tell(|| {

@@ -185,6 +185,7 @@ pub(super) fn with_secret<'p>(parts: &'p [Part], secret: &'p [u8]) -> Vec<&'p [u
 thread_local! {
     static HEARD: RefCell<Option<Vec<Trial>>> = const { RefCell::new(None) };
     static OPERATIONS: Cell<usize> = const { Cell::new(0) };
+    static OPERATIONS_MAX: Cell<usize> = const { Cell::new(usize::MAX) };
     static IS_SEALED: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -201,16 +202,19 @@ pub(crate) fn sealed<T>(call: impl FnOnce() -> T) -> T {
     call()
 }
 
-/// Makes a call and keeps the checks that it makes on this thread.
-pub(crate) fn listen<T>(call: impl FnOnce() -> T) -> (T, Vec<Trial>) {
+/// Makes a call and keeps the checks that it makes on this thread. With a public key it makes so many at most: the ones
+/// behind do not hold, see [`is_spent`].
+pub(crate) fn listen<T>(operations_max: usize, call: impl FnOnce() -> T) -> (T, Vec<Trial>) {
     /// Nobody listens any more, also after a panic.
     struct End;
     impl Drop for End {
         fn drop(&mut self) {
             HEARD.set(None);
+            OPERATIONS_MAX.set(usize::MAX);
         }
     }
     HEARD.set(Some(Vec::new()));
+    OPERATIONS_MAX.set(OPERATIONS.get().saturating_add(operations_max));
     let end = End;
     let made = call();
     let heard = HEARD.take().unwrap_or_default();
@@ -221,6 +225,12 @@ pub(crate) fn listen<T>(call: impl FnOnce() -> T) -> (T, Vec<Trial>) {
 /// How many operations with public keys this thread has made since it began, as far as somebody listened.
 pub(crate) fn operations() -> usize {
     OPERATIONS.get()
+}
+
+/// Whether somebody listens and has no operation with a public key left: the check is not made then, and does not hold.
+/// Without a listener it never is.
+pub(super) fn is_spent() -> bool {
+    OPERATIONS.get() >= OPERATIONS_MAX.get()
 }
 
 /// Counts an operation with a public key that is no check by itself, when somebody listens.
@@ -263,7 +273,7 @@ mod tests {
         let key = HmacKey::new(b"a secret of some length", HmacHash::Sha256, "one");
         let tag = key.sign(b"message");
         assert!(key.verify_any(b"before", &[&tag], "plain").is_none());
-        let (verdict, heard) = listen(|| key.verify_any(b"massage", &[&tag], "plain").is_some());
+        let (verdict, heard) = listen(0, || key.verify_any(b"massage", &[&tag], "plain").is_some());
         assert!(!verdict);
         let [trial] = heard.as_slice() else { panic!("{heard:?}") };
         assert_eq!((trial.signed.as_slice(), trial.held), (&[Part::Text(b"massage".to_vec())][..], false));
@@ -271,8 +281,8 @@ mod tests {
         assert!(!trial.would_hold(How::Own, &[Part::Text(b"massage".to_vec())], &tag));
         let shown = format!("{trial:?}");
         assert!(shown.contains("one") && !shown.contains("massage"), "{shown}");
-        assert!(std::panic::catch_unwind(|| listen(|| panic!("on purpose"))).is_err());
-        let again = listen(|| ()).1;
+        assert!(std::panic::catch_unwind(|| listen(1, || panic!("on purpose"))).is_err());
+        let again = listen(1, || ()).1;
         assert!(again.is_empty(), "{again:?}");
     }
 }

@@ -311,7 +311,7 @@ mod tests {
 
     fn trial(text: &str) -> Trial {
         let key = SecretDigest::new(b"a secret", DigestHash::Md5, HexCase::Lower, "key").unwrap();
-        listen(|| key.verify(text.as_bytes(), b"", b"", "v")).1.remove(0)
+        listen(1, || key.verify(text.as_bytes(), b"", b"", "v")).1.remove(0)
     }
 
     fn form(text: &str) -> Vec<Pair> {
