@@ -2,7 +2,7 @@
 
 use super::{
     Case, Configured, Diagnosis, Effort, Evidence, FINDINGS, Facts, Finding, Found, Held, OPERATIONS_MAX, Otherwise,
-    Outcome, Probe, Question, Undo, VERIFICATION_COST, WORK_MAX, shown,
+    Outcome, Probe, Question, Signing, Undo, VERIFICATION_COST, WORK_MAX, reasons, shown,
 };
 use crate::channel::{Channel, Rejection, Verdict};
 use crate::lifetimes::Lifetimes;
@@ -89,7 +89,8 @@ impl Search {
     fn findings(&mut self, case: &Case<'_>) -> Vec<Found> {
         let mut half_ways = Vec::new();
         if let Some(found) = self.single(case, None, &mut half_ways) {
-            return vec![found];
+            // All that is unfit about the keys is told at once.
+            return if found.proof == Evidence::Configured { reasons::certain(case) } else { vec![found] };
         }
         half_ways.sort_by_key(|half_way| std::cmp::Reverse(half_way.stage));
         for half_way in half_ways.iter().take(HALF_WAYS_MAX) {
@@ -97,9 +98,7 @@ impl Search {
                 return vec![half_way.found.clone(), found];
             }
         }
-        let own =
-            Configured { id: case.id, platform: case.platform, settings: &case.settings, channel: &*case.channel };
-        lints(own, case.others)
+        reasons::possible(case)
     }
 
     /// The first mistake that is all that is wrong with a case. `but` is undone already.
@@ -119,7 +118,12 @@ impl Search {
                         let undone = undone(case);
                         self.undone(case, finding, undone, half_ways).map(|facts| (Evidence::Recomputed, facts))
                     }
-                    Probe::Look(_) | Probe::Lint(_) => None,
+                    Probe::Unchecked(signings) => self.unchecked(signings(case)).map(|facts| (Evidence::Signed, facts)),
+                    Probe::Unfit(_) if but.is_none() => {
+                        let first = reasons::certain(case).into_iter().find(|found| found.finding == finding);
+                        first.map(|found| (found.proof, found.facts))
+                    }
+                    Probe::Look(_) | Probe::Lint(_) | Probe::Unfit(_) => None,
                 };
                 if let Some((proof, facts)) = found {
                     return Some(Found { finding, proof, facts });
@@ -198,21 +202,32 @@ impl Search {
     }
 
     /// Whether another text was signed.
-    fn signed(&mut self, case: &Case<'_>, signings: fn(&Case<'_>, &Trial) -> Vec<super::Signing>) -> Option<Facts> {
+    fn signed(&mut self, case: &Case<'_>, signings: fn(&Case<'_>, &Trial) -> Vec<Signing>) -> Option<Facts> {
         for trial in case.trials.iter().filter(|trial| !trial.held) {
             for signing in signings(case, trial) {
-                let operations = usize::from(trial.is_public_key);
-                let bytes = signing.signed.iter().map(super::part_bytes).sum();
-                let offered = trial.claimed.iter().map(Vec::as_slice);
-                let claimed: Vec<&[u8]> = signing.claimed.as_deref().map_or_else(|| offered.collect(), |own| vec![own]);
-                for claimed in claimed {
-                    if self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed) {
-                        return Some(signing.facts);
-                    }
+                if self.would_hold(trial, &signing) {
+                    return Some(signing.facts);
                 }
             }
         }
         None
+    }
+
+    /// The same, for checks that were not made.
+    fn unchecked(&mut self, signings: Vec<(Trial, Signing)>) -> Option<Facts> {
+        let mut signings = signings.into_iter();
+        signings.find_map(|(trial, signing)| self.would_hold(&trial, &signing).then_some(signing.facts))
+    }
+
+    fn would_hold(&mut self, trial: &Trial, signing: &Signing) -> bool {
+        let operations = usize::from(trial.is_public_key);
+        let bytes = signing.signed.iter().map(super::part_bytes).sum();
+        let offered = trial.claimed.iter().map(Vec::as_slice);
+        let claimed: Vec<&[u8]> = signing.claimed.as_deref().map_or_else(|| offered.collect(), |own| vec![own]);
+        let mut claimed = claimed.into_iter();
+        claimed.any(|claimed| {
+            self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed)
+        })
     }
 }
 
@@ -243,7 +258,7 @@ pub(super) fn lints(own: Configured<'_>, others: &[Configured<'_>]) -> Vec<Found
     let mut found = Vec::new();
     for finding in FINDINGS {
         for probe in finding.probes {
-            let Probe::Lint(lint) = probe else { continue };
+            let (Probe::Lint(lint) | Probe::Unfit(lint)) = probe else { continue };
             let all = lint(&own, others).into_iter();
             found.extend(all.map(|facts| Found { finding, proof: Evidence::Configured, facts }));
         }
