@@ -12,6 +12,9 @@ use crate::signature::trial::{self, Trial};
 /// Most half-way cases from which a second mistake is looked for.
 const HALF_WAYS_MAX: usize = 16;
 
+/// Most operations with public keys that are kept back for texts that may have been signed instead.
+const KEPT_BACK_MAX: usize = 16;
+
 /// Explains a request. Of one that the channel takes there is nothing to find.
 pub fn explain(question: &Question<'_>) -> Diagnosis {
     let mut search = Search::new();
@@ -41,6 +44,8 @@ struct Search {
     /// Operations of the dearest verification: none is begun when fewer are left.
     dearest: usize,
     work: usize,
+    /// Operations that only other texts under the signature may take, until those were tried.
+    kept_back: usize,
     is_bounded: bool,
 }
 
@@ -54,7 +59,7 @@ struct HalfWay<'c> {
 
 impl Search {
     fn new() -> Self {
-        Self { operations_before: trial::operations(), verifications: 0, dearest: 1, work: 0, is_bounded: false }
+        Self { operations_before: trial::operations(), verifications: 0, dearest: 1, work: 0, kept_back: 0, is_bounded: false }
     }
 
     fn effort(&self) -> Effort {
@@ -69,7 +74,7 @@ impl Search {
     /// Whether so many operations and a reading of so many bytes may still be made.
     fn has_room(&mut self, operations: usize, bytes: usize) -> bool {
         let work = self.work.saturating_add(bytes).saturating_add(VERIFICATION_COST);
-        let has_room = self.operations() + operations <= OPERATIONS_MAX && work <= WORK_MAX;
+        let has_room = self.operations() + operations + self.kept_back <= OPERATIONS_MAX && work <= WORK_MAX;
         if has_room {
             self.work = work;
         }
@@ -88,6 +93,7 @@ impl Search {
 
     fn findings(&mut self, case: &Case<'_>) -> Vec<Found> {
         let mut half_ways = Vec::new();
+        self.kept_back = for_signings(case);
         if let Some(found) = self.single(case, None, &mut half_ways) {
             // All that is unfit about the keys is told at once.
             return if found.proof == Evidence::Configured { reasons::certain(case) } else { vec![found] };
@@ -109,6 +115,9 @@ impl Search {
         half_ways: &mut Vec<HalfWay<'c>>,
     ) -> Option<Found> {
         for finding in FINDINGS.iter().copied().filter(|finding| Some(*finding) != but) {
+            if finding.probes.iter().any(|probe| matches!(probe, Probe::Sign(_))) {
+                self.kept_back = 0;
+            }
             for probe in finding.probes {
                 let found = match probe {
                     // A trace is no news once something was undone.
@@ -229,6 +238,18 @@ impl Search {
             self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed)
         })
     }
+}
+
+/// How many operations it takes to try every text that may have been signed instead: where each try of something else
+/// takes several, nothing would be left for these.
+fn for_signings(case: &Case<'_>) -> usize {
+    let signings = FINDINGS.iter().flat_map(|finding| finding.probes).filter_map(|probe| match probe {
+        Probe::Sign(signings) => Some(signings),
+        _ => None,
+    });
+    let failed = || case.trials.iter().filter(|trial| !trial.held && trial.is_public_key);
+    let count: usize = signings.map(|signings| failed().map(|trial| signings(case, trial).len()).sum::<usize>()).sum();
+    count.min(KEPT_BACK_MAX)
 }
 
 /// Verifies with so many operations at most, and hears the checks that are made.

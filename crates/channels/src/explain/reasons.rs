@@ -29,14 +29,13 @@ pub(super) fn certain(case: &Case<'_>) -> Vec<Found> {
             if publics.len() >= believed { publics } else { Vec::new() }
         }
         Outcome::Refused(Rejection::Signature) => {
-            let failed = failed(case);
-            let (public, keyed): (Vec<_>, Vec<_>) = failed.into_iter().partition(|(_, is_public)| *is_public);
-            let is_named = |(key, _): &(&str, bool)| secrets.iter().any(|one| names(key, setting(one)));
-            if public.len() > publics.len() || !keyed.iter().all(is_named) {
+            let (public, keyed): (Vec<_>, Vec<_>) = failed(case).into_iter().partition(|(_, is_public)| *is_public);
+            let is_unfit = |(key, _): &(&str, bool)| secrets.iter().any(|one| may_be(case, key, setting(one)));
+            if public.len() > publics.len() || keyed.len() > secrets.len() || !keyed.iter().all(is_unfit) {
                 return Vec::new();
             }
             let publics = publics.into_iter().filter(|_| !public.is_empty());
-            let is_tried = |one: &Found| keyed.iter().any(|(key, _)| names(key, setting(one)));
+            let is_tried = |one: &Found| keyed.iter().any(|(key, _)| may_be(case, key, setting(one)));
             publics.chain(secrets.into_iter().filter(is_tried)).collect()
         }
         Outcome::Refused(Rejection::Undecryptable) => {
@@ -53,12 +52,11 @@ pub(super) fn possible(case: &Case<'_>) -> Vec<Found> {
         return Vec::new();
     }
     let failed = failed(case);
-    // What was opened with a secret, or did not open at all, says nothing of which one.
-    let is_sealed = case.trials.is_empty() || case.trials.iter().any(|trial| !trial.held && trial.is_sealed);
-    let is_tried = |one: &Found| {
-        let is_public = is_public(case, one);
-        let is_it = failed.iter().any(|(key, public)| if is_public { *public } else { names(key, setting(one)) });
-        is_it || is_sealed && !is_public
+    // What was opened with a secret, or never came to a check, says nothing of which one.
+    let is_sealed = failed.is_empty() || case.trials.iter().any(|trial| !trial.held && trial.is_sealed);
+    let is_tried = |one: &Found| match is_public(case, one) {
+        true => failed.is_empty() || failed.iter().any(|(_, is_public)| *is_public),
+        false => is_sealed || failed.iter().any(|(key, is_public)| !is_public && may_be(case, key, setting(one))),
     };
     engine::lints(configured(case), case.others).into_iter().filter(is_tried).collect()
 }
@@ -93,6 +91,11 @@ fn failed<'c>(case: &'c Case<'_>) -> Vec<(&'c str, bool)> {
         }
     }
     failed
+}
+
+/// Whether a key may be this setting's, by its name: some keys go by a number of their own.
+fn may_be(case: &Case<'_>, key: &str, setting: &str) -> bool {
+    names(key, setting) || !secrets::is_label(case.platform, &case.settings, key)
 }
 
 /// Whether a key's name is a setting's: the same, or with its place behind a blank. Inside a tree a key has any name.

@@ -234,14 +234,18 @@ impl Pen {
         let ways = ways(&self.signature).into_iter().zip(ways(signature)).skip(usize::from(is_form));
         for (own, other) in ways {
             let mut is_there = false;
-            let mut change = |text: &[u8]| {
-                is_there |= has(text, &own);
-                replaced(text, &own, &other)
-            };
-            let body = change(&scene.request.body);
-            let query = scene.request.query.as_ref().map(|query| change(query.as_bytes()));
+            let body = scene.request.body.clone();
+            is_there |= has(&body, &own);
+            let body = replaced(&body, &own, &other);
+            // In a query nothing stands as it is that is not escaped in every way of writing.
+            let escaped = percent_encoded(signature.as_bytes());
+            let query = scene.request.query.as_ref().map(|query| {
+                is_there |= has(query.as_bytes(), &own);
+                replaced(query.as_bytes(), &own, &escaped)
+            });
             for value in scene.request.headers.values_mut() {
-                *value = HeaderValue::from_bytes(&change(value.as_bytes())).ok()?;
+                is_there |= has(value.as_bytes(), &own);
+                *value = HeaderValue::from_bytes(&replaced(value.as_bytes(), &own, &other)).ok()?;
             }
             scene.request.body = Bytes::from(body);
             scene.request.query = query.map(|query| String::from_utf8(query).expect("text"));

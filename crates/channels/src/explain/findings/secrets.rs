@@ -13,8 +13,9 @@ use crate::channel::strength::Primitive;
 use crate::channel::{FetchBack, KeyNote, Rejection};
 use crate::explain::reasons::{has_proved, names};
 use crate::explain::{Case, Configured, Facts, Finding, Otherwise, Probe, Undo};
+use crate::platforms::Platform;
 use crate::settings::tree::Tree;
-use crate::settings::{SettingKind, SettingValue, Text};
+use crate::settings::{SettingKind, SettingValue, Settings, Text};
 use crate::signature::digest::DigestHash;
 use crate::signature::key::{Content, PublicKey, content_of, der_of, hex, read_rsa_private};
 use crate::signature::x509::Certificate;
@@ -527,9 +528,19 @@ fn of_another_kind(own: &Configured<'_>, _: &[Configured<'_>]) -> Vec<Facts> {
 /// own private key, one is where it belongs.
 fn is_with_both_sides(own: &Configured<'_>, secret: &Secret) -> bool {
     let notes = own.channel.keys();
-    let named = notes.iter().filter(|note| [secret.label.as_str(), secret.setting].iter().any(|name| names(&note.label, name)));
+    // Some keys go by numbers of their own.
+    let may_be = |note: &KeyNote| {
+        [secret.label.as_str(), secret.setting].iter().any(|name| names(&note.label, name))
+            || !is_label(own.platform, own.settings, &note.label)
+    };
     let is_symmetric = |one: &Primitive| matches!(one, Primitive::Hmac(_) | Primitive::Digest(_));
-    named.filter_map(KeyNote::primitives).flatten().any(|one| is_symmetric(&one))
+    notes.iter().filter(|note| may_be(note)).filter_map(KeyNote::primitives).flatten().any(|one| is_symmetric(&one))
+}
+
+/// Whether a key's name is one of those that the settings give.
+pub(in crate::explain) fn is_label(platform: &Platform, settings: &Settings, key: &str) -> bool {
+    key_settings(platform).any(|setting| names(key, setting.name))
+        || slots::secrets(platform, settings).iter().any(|secret| secret.label == key)
 }
 
 fn shared(own: &Configured<'_>, others: &[Configured<'_>]) -> Vec<Facts> {

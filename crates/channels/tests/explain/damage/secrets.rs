@@ -128,7 +128,12 @@ fn with_secret(scene: Scene<'_>, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> O
 fn with_neighbours_secret(scene: &Scene<'_>) -> Option<Settings> {
     let stage = scene.stage;
     let theirs = secrets(stage.platform, &stage.neighbour);
-    let single = secrets(stage.platform, &stage.settings).into_iter().filter(|(name, ..)| stage.settings.key(name).is_some());
+    // A private key is nobody's but the merchant's.
+    let is_single = |(name, _, secret): &(&'static str, usize, Vec<u8>)| {
+        let is_pair = STANDARD.decode(secret.trim_ascii()).is_ok_and(|der| der.starts_with(&[0x30, 0x82]));
+        stage.settings.key(name).is_some() && !is_pair && !secret.starts_with(b"-----BEGIN")
+    };
+    let single = secrets(stage.platform, &stage.settings).into_iter().filter(is_single);
     let mut others = single.filter_map(|(name, place, _)| {
         let (_, _, secret) = theirs.iter().find(|(other, at, _)| (*other, *at) == (name, place))?;
         Some(stage.settings.clone().with(name, key(secret)))
@@ -157,8 +162,11 @@ fn with_public(scene: &Scene<'_>, material: &[u8]) -> Option<Settings> {
     };
     let beside = public.clone().map(|setting| stage.settings.clone().with(setting.name, key(material)));
     let alone = public.clone().map(|setting| alone(setting).with(setting.name, key(material)));
-    let is_due =
-        |settings: &Settings| (stage.platform.build)(settings).is_ok() && !outcome(scene, settings).is_accepted();
+    // A channel that fetches the platform's keys has none in that place, and the authorities under which it believes them
+    // are no keys.
+    let is_built =
+        |settings: &Settings| (stage.platform.build)(settings).is_ok_and(|channel| channel.key_source().is_none());
+    let is_due = |settings: &Settings| is_built(settings) && !outcome(scene, settings).is_accepted();
     beside.chain(alone).find(is_due)
 }
 

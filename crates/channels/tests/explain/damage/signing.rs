@@ -297,6 +297,9 @@ fn templated(scene: Scene<'_>, change: impl Fn(&[u8]) -> Vec<u8>) -> Option<Scen
     let text = pen.text()?;
     // A line end of the body's own says nothing about the template.
     (has(text, b"\n") && text != &*scene.request.body).then_some(())?;
+    // Nor does one of a value's.
+    let values = message(&scene).unwrap_or_default();
+    (!values.iter().any(|(_, value)| value.contains('\n') && has(text, value.as_bytes()))).then_some(())?;
     let other = change(text);
     // Behind a body that ends the text, nobody can tell whose line end it is.
     (!text.ends_with(&scene.request.body) || other.ends_with(&scene.request.body)).then_some(())?;

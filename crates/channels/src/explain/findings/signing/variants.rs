@@ -468,6 +468,7 @@ pub(super) fn encoded(checked: &Checked<'_>) -> Vec<Variant> {
         of(Writing::Raw, "as it stands in the request", "与请求中的编码相同"),
         of(Writing::Form, "a blank as `+`", "空格编码为 `+`"),
         of(Writing::Percent, "a blank as `%20`", "空格编码为 `%20`"),
+        of(Writing::Component, "a blank as `%20`, and `*` as it is", "空格编码为 `%20`，`*` 不编码"),
         of(Writing::FormLower, "digits in lower case", "十六进制用小写"),
         whole,
     ]

@@ -34,6 +34,10 @@ const FOUND_MAX: usize = 4;
 /// What stands in the name of a signature.
 const NAMES: [&str; 6] = ["sig", "hmac", "hash", "digest", "auth", "sha"];
 
+/// An escaped `=`, and how many base64 has at most.
+const FILLING: &str = "%3D";
+const FILLINGS_MAX: usize = 2;
+
 /// How far before a signature its name may begin.
 const NAME_BYTES: usize = 48;
 
@@ -73,7 +77,7 @@ struct Written {
     text: String,
     /// What it is called, for people.
     field: String,
-    /// In a form: what stands beside it in the same value.
+    /// Where it is escaped, as in a form: what stands beside it in the same value.
     beside: Option<[String; 2]>,
 }
 
@@ -222,13 +226,18 @@ fn found(request: &RawRequest) -> Vec<Written> {
         if !is_name(name.as_str()) || request.headers.get_all(name).iter().count() > 1 {
             continue;
         }
-        let runs = runs(text).into_iter();
-        let written = runs.map(|range| Written {
-            place: Place::Header(at),
-            text: text[range.clone()].to_owned(),
-            range,
-            field: name.to_string(),
-            beside: None,
+        let written = runs(text).into_iter().map(|range| {
+            // A filling that was escaped, as some headers have their values.
+            let behind = &text[range.end..];
+            let fillings = (0..=FILLINGS_MAX).rev().find(|count| behind.starts_with(&FILLING.repeat(*count)));
+            let fillings = fillings.unwrap_or_default();
+            Written {
+                place: Place::Header(at),
+                text: [&text[range.clone()], &"=".repeat(fillings)].concat(),
+                range: range.start..range.end + fillings * FILLING.len(),
+                field: name.to_string(),
+                beside: (fillings > 0).then(|| [String::new(), String::new()]),
+            }
         });
         found.extend(written);
     }
