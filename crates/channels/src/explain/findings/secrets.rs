@@ -533,9 +533,16 @@ fn is_with_both_sides(own: &Configured<'_>, secret: &Secret) -> bool {
         [secret.label.as_str(), secret.setting].iter().any(|name| names(&note.label, name))
             || !is_label(own.platform, own.settings, &note.label)
     };
-    let is_symmetric = |one: &Primitive| matches!(one, Primitive::Hmac(_) | Primitive::Digest(_));
-    notes.iter().filter(|note| may_be(note)).filter_map(KeyNote::primitives).flatten().any(|one| is_symmetric(&one))
+    let is_symmetric = |note: &KeyNote| {
+        let primitives = note.primitives().unwrap_or_default();
+        SHOWN.contains(&note.algorithm.as_str())
+            || primitives.iter().any(|one| matches!(one, Primitive::Hmac(_) | Primitive::Digest(_)))
+    };
+    notes.iter().any(|note| may_be(note) && is_symmetric(note))
 }
+
+/// What is said of secrets that stand in a request as they are.
+const SHOWN: &[&str] = &["token", "Basic", "Bearer"];
 
 /// Whether a key's name is one of those that the settings give.
 pub(in crate::explain) fn is_label(platform: &Platform, settings: &Settings, key: &str) -> bool {
