@@ -128,7 +128,8 @@ fn a_key_of_before_is_looked_at_as_well() {
     let shop = Shop::new();
     let lines = "alipay_public_key_file = \"keys/alipay_public.pem\"\nprivate_key_file = \"keys/app_private.pem\"\n\
                  [[channel.former]]\nuntil = \"2999-01-01T00:00:00Z\"\n";
-    let with = |former: &str| alipay("pay", "2021000000000000", &format!("{lines}alipay_public_key_file = \"{former}\""));
+    let with =
+        |former: &str| alipay("pay", "2021000000000000", &format!("{lines}alipay_public_key_file = \"{former}\""));
     shop.configure(&with("keys/app_public.pem"));
     let [(word, line, text)] = &shop.findings()[..] else { panic!("{:?}", shop.findings()) };
     assert_eq!((word.as_str(), *line > 11), ("finding.own_public_key", true), "{line}");

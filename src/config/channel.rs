@@ -99,8 +99,7 @@ impl ChannelConfig {
             }
         };
         let former = former::read(&section, platform, &resolved, environment, folder, catalogue);
-        let built =
-            built.map(|current| Succession::of(current, former.iter().map(|one| one.former.clone()).collect()));
+        let built = built.map(|current| Succession::of(current, former.iter().map(|one| one.former.clone()).collect()));
         let asks = AsksConfig::read(&section, built.as_deref(), ack.as_ref());
         let resign = ResignConfig::read(&section, built.as_ref(), folder, catalogue);
         section.finish();

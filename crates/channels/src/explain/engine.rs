@@ -68,7 +68,14 @@ struct HalfWay<'c> {
 
 impl Search {
     fn new() -> Self {
-        Self { operations_before: trial::operations(), verifications: 0, dearest: 1, work: 0, kept_back: 0, is_bounded: false }
+        Self {
+            operations_before: trial::operations(),
+            verifications: 0,
+            dearest: 1,
+            work: 0,
+            kept_back: 0,
+            is_bounded: false,
+        }
     }
 
     fn effort(&self) -> Effort {
@@ -249,9 +256,8 @@ impl Search {
         let offered = trial.claimed.iter().map(Vec::as_slice);
         let claimed: Vec<&[u8]> = signing.claimed.as_deref().map_or_else(|| offered.collect(), |own| vec![own]);
         let mut claimed = claimed.into_iter();
-        claimed.any(|claimed| {
-            self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed)
-        })
+        claimed
+            .any(|claimed| self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed))
     }
 }
 

@@ -188,8 +188,14 @@ impl Pen {
         let keys = keys(scene.stage, scene.settings());
         for algorithm in Algorithm::ALL {
             for key in &keys {
-                let mut pen =
-                    Self { algorithm, writing: Writing::Lower, pieces, signature: String::new(), first, key: key.clone() };
+                let mut pen = Self {
+                    algorithm,
+                    writing: Writing::Lower,
+                    pieces,
+                    signature: String::new(),
+                    first,
+                    key: key.clone(),
+                };
                 let signature = algorithm.sign(key, &pen.hashed(&pen.pieces));
                 for writing in Writing::ALL {
                     pen.signature = signature.as_deref().map(|signature| writing.write(signature)).unwrap_or_default();
