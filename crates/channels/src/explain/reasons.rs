@@ -5,7 +5,7 @@
 
 use super::findings::secrets;
 use super::{Case, Configured, Evidence, FINDINGS, Found, Outcome, Probe, engine, lint};
-use crate::channel::Rejection;
+use crate::channel::{FetchBack, Rejection};
 use crate::settings::SettingKind;
 
 /// Material that is none of the platform's, where a request was refused by such keys and by no other.
@@ -54,9 +54,14 @@ pub(super) fn possible(case: &Case<'_>) -> Vec<Found> {
     let failed = failed(case);
     // What was opened with a secret, or never came to a check, says nothing of which one.
     let is_sealed = failed.is_empty() || case.trials.iter().any(|trial| !trial.held && trial.is_sealed);
-    let is_tried = |one: &Found| match is_public(case, one) {
-        true => failed.is_empty() || failed.iter().any(|(_, is_public)| *is_public),
-        false => is_sealed || failed.iter().any(|(key, is_public)| !is_public && may_be(case, key, setting(one))),
+    let shown = case.channel.fetch_back().map(FetchBack::credential_label);
+    let is_tried = |one: &Found| {
+        if is_public(case, one) {
+            return failed.is_empty() || failed.iter().any(|(_, is_public)| *is_public);
+        }
+        // What the platform's interface is asked with proves no request.
+        let is_shown = shown == Some(setting(one));
+        is_sealed && !is_shown || failed.iter().any(|(key, is_public)| !is_public && may_be(case, key, setting(one)))
     };
     engine::lints(configured(case), case.others).into_iter().filter(is_tried).collect()
 }

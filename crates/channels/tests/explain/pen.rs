@@ -92,7 +92,7 @@ impl Algorithm {
             Self::HmacSha1 => tagged(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
             Self::HmacSha256 => tagged(hmac::HMAC_SHA256),
             Self::HmacSha512 => tagged(hmac::HMAC_SHA512),
-            Self::RsaMd5 => sign_md5(&*rsa_pair(key)?, &text)?,
+            Self::RsaMd5 => rsa_pair(key).and_then(|pair| sign_md5(&pair, &text))?,
             Self::RsaSha256 => rsa(key, &text, &RSA_PKCS1_SHA256)?,
             Self::RsaSha512 => rsa(key, &text, &RSA_PKCS1_SHA512)?,
             Self::Ed25519 => Ed25519KeyPair::from_pkcs8_maybe_unchecked(key).ok()?.sign(&text).as_ref().to_vec(),

@@ -84,9 +84,8 @@ fn what_was_signed_otherwise_with_sm2_is_found() {
         let hashed = hash.hex_of(&[&own], HexCase::Lower);
         finds(signer.signed(hashed.as_bytes()), "hashed_otherwise");
     }
-    let mut more = sorted.clone();
-    more.push((b"sign_type".to_vec(), b"SM2".to_vec()));
-    more.sort();
-    finds(signer.signed(&text(&more)), "sign_type_signed");
+    let mut more = signer.signed(&[b"act=pay&".as_slice(), &own].concat());
+    more.query = Some("act=pay".to_owned());
+    finds(more, "query_signed");
     finds(signer.with(&hex(&signer.sign(&own))), "signature_encoding");
 }
