@@ -148,7 +148,7 @@ fn files() -> BTreeMap<PathBuf, Vec<u8>> {
          tollbell explain request.http --config tollbell.toml --channel own\n```\n\n| finding | what was done | platform | more |\n|---|---|---|---|\n",
     );
     for (id, example) in examples() {
-        let _ = writeln!(page, "| [`{id}`]({id}/) | {} |", example.told);
+        writeln!(page, "| [`{id}`]({id}/) | {} |", example.told).expect("a text takes all");
         files.insert(PathBuf::from(id).join("request.http"), example.request);
         files.insert(PathBuf::from(id).join("tollbell.toml"), example.configuration.into_bytes());
     }

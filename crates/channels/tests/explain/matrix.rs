@@ -114,7 +114,7 @@ fn matrix() -> BTreeMap<usize, Row> {
 fn told(diagnosis: &Diagnosis) -> String {
     let mut text = format!("{:?} ->", diagnosis.outcome);
     for found in &diagnosis.findings {
-        let _ = write!(text, " {}{:?}", found.finding.id, found.facts);
+        write!(text, " {}{:?}", found.finding.id, found.facts).expect("a text takes all");
     }
     text
 }
@@ -123,12 +123,12 @@ fn told(diagnosis: &Diagnosis) -> String {
 fn drawn(matrix: &BTreeMap<usize, Row>) -> String {
     let mut text = String::new();
     for (column, stage) in stages().iter().enumerate() {
-        let _ = writeln!(text, "{column:>3} {}", stage.platform.kind);
+        writeln!(text, "{column:>3} {}", stage.platform.kind).expect("a text takes all");
     }
     text.push_str("+ named  o something else  - nothing  . taken all the same  ? not a finding yet\n");
     for digits in [10, 1] {
         let header: String = (0..stages().len()).map(|column| (column / digits % 10).to_string()).collect();
-        let _ = writeln!(text, "{header}");
+        writeln!(text, "{header}").expect("a text takes all");
     }
     for (row, damage) in damage::all().iter().enumerate() {
         let is_known = findings::by_id(damage.id).is_some();
@@ -138,7 +138,7 @@ fn drawn(matrix: &BTreeMap<usize, Row>) -> String {
             if worst == '-' && !is_known { '?' } else { worst }
         };
         let signs: String = (0..stages().len()).map(sign).collect();
-        let _ = writeln!(text, "{signs} {}: {}", damage.id, damage.label);
+        writeln!(text, "{signs} {}: {}", damage.id, damage.label).expect("a text takes all");
     }
     text
 }

@@ -100,9 +100,12 @@ impl Algorithm {
     }
 }
 
+/// Keys that were read, by their bytes; none for what is no key.
+type Pairs = BTreeMap<Vec<u8>, Option<Arc<RsaKeyPair>>>;
+
 /// Reading a key takes longer than signing with it.
 fn rsa_pair(key: &[u8]) -> Option<Arc<RsaKeyPair>> {
-    static READ: LazyLock<Mutex<BTreeMap<Vec<u8>, Option<Arc<RsaKeyPair>>>>> = LazyLock::new(Mutex::default);
+    static READ: LazyLock<Mutex<Pairs>> = LazyLock::new(Mutex::default);
     let read = || RsaKeyPair::from_pkcs8(key).ok().map(Arc::new);
     READ.lock().expect("nobody panics here").entry(key.to_vec()).or_insert_with(read).clone()
 }
