@@ -171,6 +171,8 @@ mod tests {
             "question.",
             "concern.",
             "rejection.",
+            "refused.",
+            "fact.",
             "weakness.",
             "severity.",
             "security.",

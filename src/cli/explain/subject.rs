@@ -78,6 +78,8 @@ pub(super) struct Reading {
     pub(super) form: Option<Form>,
     pub(super) fidelity: Fidelity,
     pub(super) notes: Vec<Note>,
+    /// Which of a copy's requests it is.
+    pub(super) record: usize,
     /// Whether the time at which it came is known.
     pub(super) is_dated: bool,
 }
@@ -85,15 +87,16 @@ pub(super) struct Reading {
 impl Reading {
     fn received(request: RawRequest) -> Self {
         let (kept, fidelity) = (Kept::WHOLE, Fidelity::Bytes);
-        Self { request, kept, form: None, fidelity, notes: Vec::new(), is_dated: true }
+        Self { request, kept, form: None, fidelity, notes: Vec::new(), record: 0, is_dated: true }
     }
 
     fn copied(capture: Capture, at: Timestamp) -> Self {
-        let Capture { request, form, fidelity, notes } = capture;
-        let has_bytes = fidelity == Fidelity::Bytes && !notes.contains(&Note::Replaced);
+        let Capture { request, form, fidelity, notes, record } = capture;
+        let is_damaged = notes.iter().any(|note| matches!(note, Note::Replaced | Note::Utf16));
+        let has_bytes = fidelity == Fidelity::Bytes && !is_damaged;
         let kept = Kept { has_head: !notes.contains(&Note::NoHeaders), has_bytes };
         let is_dated = request.received_at != at;
-        Self { request, kept, form: Some(form), fidelity, notes, is_dated }
+        Self { request, kept, form: Some(form), fidelity, notes, record, is_dated }
     }
 }
 

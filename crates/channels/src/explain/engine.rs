@@ -2,7 +2,7 @@
 
 use super::{
     Case, Configured, Diagnosis, Effort, Evidence, FINDINGS, Facts, Finding, Found, Held, OPERATIONS_MAX, Otherwise,
-    Outcome, Probe, Question, Undo, VERIFICATION_COST, WORK_MAX, shown,
+    Outcome, Probe, Question, Signed, Undo, VERIFICATION_COST, WORK_MAX, shown,
 };
 use crate::channel::{Channel, Rejection, Verdict};
 use crate::lifetimes::Lifetimes;
@@ -31,7 +31,10 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
         operations_before: search.operations_before,
     };
     let findings = if case.outcome.is_accepted() { Vec::new() } else { search.findings(&case) };
-    Diagnosis { outcome: case.outcome.clone(), findings, signed: shown::signed(&case), effort: search.effort() }
+    let signed = shown::signed(&case.trials);
+    let matched = std::mem::take(&mut search.matched);
+    let restored = search.restored.take().and_then(|sent| shown::restored(question.request, &sent));
+    Diagnosis { outcome: case.outcome.clone(), findings, signed, matched, restored, effort: search.effort() }
 }
 
 /// What was spent.
@@ -42,6 +45,10 @@ struct Search {
     dearest: usize,
     work: usize,
     is_bounded: bool,
+    /// What was signed, as the last proof shows it.
+    matched: Vec<Signed>,
+    /// The request with everything undone that the last proof stands on.
+    restored: Option<RawRequest>,
 }
 
 /// A case with one mistake undone that is not accepted yet.
@@ -54,7 +61,15 @@ struct HalfWay<'c> {
 
 impl Search {
     fn new() -> Self {
-        Self { operations_before: trial::operations(), verifications: 0, dearest: 1, work: 0, is_bounded: false }
+        Self {
+            operations_before: trial::operations(),
+            verifications: 0,
+            dearest: 1,
+            work: 0,
+            is_bounded: false,
+            matched: Vec::new(),
+            restored: None,
+        }
     }
 
     fn effort(&self) -> Effort {
@@ -143,6 +158,8 @@ impl Search {
             let is_time = matches!(otherwise, Otherwise::Time(_));
             let Some(case) = self.otherwise(case, otherwise) else { continue };
             if case.outcome.is_accepted() {
+                self.matched = shown::signed(case.trials.iter().filter(|trial| trial.held));
+                self.restored = Some(case.request);
                 return Some(facts);
             }
             let stage = stage(&case.outcome);
@@ -207,6 +224,8 @@ impl Search {
                 let claimed: Vec<&[u8]> = signing.claimed.as_deref().map_or_else(|| offered.collect(), |own| vec![own]);
                 for claimed in claimed {
                     if self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed) {
+                        self.matched = vec![shown::signing(trial, &signing)];
+                        self.restored = Some(case.request.clone());
                         return Some(signing.facts);
                     }
                 }
