@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny fuzz fuzz-build fuzz-smoke crash power mutants setup-bench bench bench-verify docs rejected-examples fuzz-seeds clean
+.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny fuzz fuzz-build fuzz-smoke crash power mutants setup-bench bench bench-verify bench-explain docs rejected-examples fuzz-seeds clean
 
 VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -81,6 +81,9 @@ bench: setup-bench ## measure beside what merchants run today; ARGS=--quick for 
 
 bench-verify: ## what verification costs beside bare cryptography, and what hostile bodies cost
 	@cargo run --release --quiet --package tollbell-channels --features measure,simulate --example bench_verify
+
+bench-explain: ## how long the dearest explanations take: hostile requests of every platform beside 30 other channels
+	@TOLLBELL_TIMES=1 cargo test --release --quiet --package tollbell-channels --features simulate --test explain what_is_tried -- --nocapture --test-threads 1
 
 docs: ## write the pages about platforms and findings anew from what these say of themselves
 	@cargo build --quiet
