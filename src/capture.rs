@@ -7,6 +7,7 @@
 mod cmd;
 mod curl;
 mod curl_config;
+mod event;
 mod har;
 mod log;
 mod message;
@@ -27,6 +28,10 @@ pub const READINGS_MAX: usize = 256;
 
 /// Most fields of one logged array. PHP itself takes 1,000 (`max_input_vars`).
 pub const FIELDS_MAX: usize = 1_000;
+
+/// What else browsers copy a request as, and other programs are called by.
+const FOREIGN: &[&str] =
+    &["fetch(", "await fetch(", "Invoke-WebRequest", "Invoke-RestMethod", "$session = New-Object", "wget "];
 
 /// A request as it was kept.
 #[derive(Clone, Debug)]
@@ -52,6 +57,8 @@ pub enum Form {
     Curl,
     /// An entry of a browser's or a proxy's archive (HAR 1.2).
     Har,
+    /// A JSON object with headers and a body.
+    Event,
     /// PHP's `print_r` of the fields.
     PrintR,
     /// PHP's `var_export` of the fields.
@@ -131,6 +138,9 @@ pub enum CaptureError {
     /// A `curl` command that reads a file or standard input, which is not part of it.
     #[error("`{0}` is outside of the command: put the content in its place")]
     Outside(String),
+    /// A command or a program that makes a request, in a language that is not read here.
+    #[error("`{0}` is not read here: copy the request as a curl command, or as a HAR archive")]
+    Foreign(&'static str),
     /// An option of `curl` that changes the request and is not known here.
     #[error("the option `{0}` of curl is not known here")]
     Option(String),
@@ -161,6 +171,9 @@ pub fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
     if trimmed.is_empty() {
         return Err(CaptureError::Empty);
     }
+    if let Some(name) = FOREIGN.iter().find(|name| trimmed.starts_with(name.as_bytes())) {
+        return Err(CaptureError::Foreign(name));
+    }
     if curl::is_command(trimmed) {
         return curl::read(trimmed, at);
     }
@@ -172,6 +185,9 @@ pub fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
     }
     if let Some(entries) = har::read(trimmed, at)? {
         return Ok(entries);
+    }
+    if let Some(event) = event::read(trimmed, at) {
+        return Ok(vec![event]);
     }
     let dumped = php::read(trimmed, at)?;
     if !dumped.is_empty() {

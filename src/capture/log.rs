@@ -1,9 +1,10 @@
 //! Bodies in what a log wrote: alone, behind a date and a level, before what a logger adds, in quotation marks, or one a line.
 
 use serde::de::IgnoredAny;
+use serde_json::Value;
 use tollbell_channels::model::Timestamp;
 
-use super::{Capture, READINGS_MAX, php};
+use super::{Capture, READINGS_MAX, event, php};
 
 /// Most pieces in quotation marks of one line that are looked at: an access log has a handful.
 const QUOTED_MAX: usize = 16;
@@ -58,7 +59,14 @@ impl Found {
         for place in 0..all.len() {
             all.extend(document(&all[place]).map(<[u8]>::to_vec));
         }
-        all.extend(quoted(line));
+        for place in 0..all.len() {
+            let event = event::read(&all[place], self.at);
+            self.captures
+                .extend(event.filter(|_| self.captures.len() < READINGS_MAX).map(|event| Capture { record, ..event }));
+            all.extend(members(&all[place]));
+        }
+        all.extend(quoted(line, b'"'));
+        all.extend(quoted(line, b'\''));
         for body in &all {
             self.body(body, record);
         }
@@ -98,15 +106,33 @@ fn document(text: &[u8]) -> Option<&[u8]> {
     (end < text.len()).then(|| &text[..end])
 }
 
+/// Texts in a JSON object that may be bodies: `{"body":"a=1&b=2"}`.
+fn members(text: &[u8]) -> Vec<Vec<u8>> {
+    let Ok(Value::Object(members)) = serde_json::from_slice(text) else { return Vec::new() };
+    let texts = members.into_iter().filter_map(|(_, value)| match value {
+        Value::String(text) => Some(text.into_bytes()),
+        _ => None,
+    });
+    texts.filter(|text| is_like_a_body(text)).take(QUOTED_MAX).collect()
+}
+
+/// Whether a text has what a form, JSON or XML begins with, and something in it.
+fn is_like_a_body(text: &[u8]) -> bool {
+    match text.trim_ascii() {
+        [b'{', b'"', ..] | [b'<', ..] => true,
+        text => text.contains(&b'=') && text.contains(&b'&'),
+    }
+}
+
 /// What stands in quotation marks and may be a body, as access logs have it (nginx, `log_format` with `$request_body`),
 /// with escapes undone where there are any.
-fn quoted(line: &[u8]) -> Vec<Vec<u8>> {
+fn quoted(line: &[u8], mark: u8) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     let mut rest = line;
     for _ in 0..QUOTED_MAX {
-        let Some(open) = rest.iter().position(|&byte| byte == b'"') else { break };
+        let Some(open) = rest.iter().position(|&byte| byte == mark) else { break };
         let inner = &rest[open + 1..];
-        let Some(length) = end_of_quote(inner) else { break };
+        let Some(length) = end_of_quote(inner, mark) else { break };
         let text = &inner[..length];
         rest = &inner[length + 1..];
         if !text.contains(&b'=') && !matches!(text.trim_ascii().first(), Some(b'{' | b'<' | b'\\')) {
@@ -127,10 +153,10 @@ fn rest_with_quotes(text: &[u8]) -> Vec<u8> {
 }
 
 /// Bytes before the quotation mark that no backslash stands before.
-fn end_of_quote(text: &[u8]) -> Option<usize> {
+fn end_of_quote(text: &[u8], mark: u8) -> Option<usize> {
     let mut is_escaped = false;
     text.iter().position(|&byte| {
-        let is_end = byte == b'"' && !is_escaped;
+        let is_end = byte == mark && !is_escaped;
         is_escaped = byte == b'\\' && !is_escaped;
         is_end
     })

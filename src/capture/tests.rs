@@ -95,6 +95,8 @@ fn what_is_not_in_the_command_is_asked_for() {
         ("curl -d @body.json http://a/", CaptureError::Outside("@body.json".into())),
         ("curl --data-urlencode n@file http://a/", CaptureError::Outside("n@file".into())),
         ("curl --frob http://a/", CaptureError::Option("--frob".into())),
+        ("fetch(\"http://a/\", {})", CaptureError::Foreign("fetch(")),
+        ("Invoke-WebRequest -Uri http://a/ -Body 'a=1&b=2'", CaptureError::Foreign("Invoke-WebRequest")),
     ] {
         assert_eq!(read(text.as_bytes(), at()).unwrap_err(), error, "{text}");
     }
@@ -236,6 +238,7 @@ fn bodies_are_found_in_what_loggers_write() {
         ("[2026-11-21T12:00:00+08:00][info] {\"a\":1}", "{\"a\":1}"),
         ("1.2.3.4 - - [21/Nov/2026] \"POST /n?x=1 HTTP/1.1\" 200 \"-\" \"a=1&b=%2B\" \"agent\"", "a=1&b=%2B"),
         ("200 \"{\\x22a\\x22:\\x22\\xE4\\xB8\\xAD\\x22}\" 0.1", "{\"a\":\"中\"}"),
+        ("notify 'a=1&b=2' end", "a=1&b=2"),
         ("raw: \"{\\\"a\\\":\\\"\\/\\\"}\"", "{\"a\":\"/\"}"),
         ("10:00 notify a=1&b=2\n10:01 notify a=3&b=4\n", "a=3&b=4"),
         ("{\n  \"a\": 1\n}\n", "{\n  \"a\": 1\n}"),
@@ -248,6 +251,34 @@ fn bodies_are_found_in_what_loggers_write() {
     assert!(body(&found[0]).starts_with("10:00 a=1") && !body(&found[0]).contains('\n'), "{found:?}");
     // Fields within a logger's context.
     assert!(bodies("x {\"post\":{\"a\":\"1 2\",\"b\":\"3\"},\"get\":[]} []").contains(&"a=1+2&b=3".to_owned()));
+}
+
+#[test]
+fn an_object_with_headers_and_a_body_is_a_request() {
+    let bin = one(
+        r#"{"method":"POST","url":"https://a.example/n?x=1","headers":{"X-A":["1","2"],"content-type":"text/xml"},"content":"<a/>"}"#,
+    );
+    assert_eq!((bin.form, bin.request.path.as_str(), bin.request.query.as_deref()), (Form::Event, "/n", Some("x=1")));
+    assert_eq!((bin.request.headers.get_all("x-a").iter().count(), body(&bin)), (2, "<a/>"));
+    let cloud = one(
+        r#"{"httpMethod":"PUT","path":"/n","headers":{},"body":"YT0x","isBase64Encoded":true,"rawQueryString":"y=2"}"#,
+    );
+    assert_eq!(
+        (cloud.request.method.as_str(), cloud.request.query.as_deref(), body(&cloud)),
+        ("PUT", Some("y=2"), "a=1")
+    );
+    let logged = r#"[2026-11-21 12:00:00] local.INFO: notify {"headers":{"x-sign":["s"]},"body":"{\"a\":\"\\/\"}"} []"#;
+    let found = read(logged.as_bytes(), at()).unwrap();
+    let event = found.iter().find(|capture| capture.form == Form::Event).unwrap();
+    assert_eq!((body(event), event.request.headers["x-sign"].as_bytes()), (r#"{"a":"\/"}"#, &b"s"[..]));
+    // What was read before it was logged has lost its bytes.
+    let read_before = one(r#"{"headers":{"x-sign":"s"},"body":{"a":1}}"#);
+    assert_eq!((body(&read_before), read_before.fidelity), (r#"{"a":1}"#, Fidelity::Fields));
+    assert!(bodies(r#"x {"post":"a=1&b=%2B"} []"#).contains(&"a=1&b=%2B".to_owned()));
+    for none in [r#"{"headers":{"a b":"1"},"body":"x"}"#, r#"{"headers":{},"data":1}"#, r#"{"headers":[],"body":"x"}"#]
+    {
+        assert_ne!(first(none).form, Form::Event, "{none}");
+    }
 }
 
 #[test]

@@ -165,6 +165,7 @@ fn form_word(form: Form) -> &'static str {
         Form::Http => "http",
         Form::Curl => "curl",
         Form::Har => "har",
+        Form::Event => "event",
         Form::PrintR => "print_r",
         Form::VarExport => "var_export",
         Form::VarDump => "var_dump",

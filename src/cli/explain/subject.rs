@@ -171,6 +171,7 @@ pub(super) fn form_name(form: Form) -> &'static str {
         Form::Http => "explain.form_http",
         Form::Curl => "explain.form_curl",
         Form::Har => "explain.form_har",
+        Form::Event => "explain.form_event",
         Form::PrintR => "explain.form_print_r",
         Form::VarExport => "explain.form_var_export",
         Form::VarDump => "explain.form_var_dump",

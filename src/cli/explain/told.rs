@@ -229,6 +229,9 @@ impl Page {
         let ids: Vec<&str> = whole.built.iter().map(|built| &*built.config.id).collect();
         self.line(&Message::new("explain.name_one").with("channels", ids.join(", ")));
         let Some(reading) = whole.subject.readings.first() else { return };
+        if !reading.kept.has_head {
+            self.line(&Message::new("explain.known_by_header"));
+        }
         let request = &reading.request;
         self.text.push('\n');
         self.line(&Message::new("explain.seen"));
