@@ -173,6 +173,7 @@ mod tests {
             "rejection.",
             "refused.",
             "fact.",
+            "unread.",
             "weakness.",
             "severity.",
             "security.",

@@ -88,7 +88,7 @@ fn word(line: &[u8], doubled: Backslashes) -> Result<(Vec<u8>, &[u8]), CaptureEr
         }
         match rest {
             [] if is_quoted => {
-                return Err(CaptureError::Broken { line: 1, why: "a quotation mark \" has no end".to_owned() });
+                return Err(CaptureError::Broken { line: 1, why: "a quotation mark has no end".to_owned() });
             }
             [] => return Ok((word, rest)),
             [b'"', b'"', behind @ ..] if is_quoted => {

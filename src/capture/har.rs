@@ -97,7 +97,7 @@ fn one(value: &Value, started: Option<Timestamp>, at: Timestamp) -> Result<Captu
     // HTTP/2 shows the request line as headers of these names.
     for named in request.headers.iter().filter(|named| !named.name.starts_with(':')) {
         let (name, value) = header(named.name.as_bytes(), named.value.as_bytes())
-            .ok_or_else(|| broken(format!("{:?} is no header", named.name)))?;
+            .ok_or_else(|| broken(format!("`{}` is no header", named.name)))?;
         headers.append(name, value);
     }
     let mut notes = Vec::new();

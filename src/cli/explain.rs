@@ -10,6 +10,7 @@ mod json;
 mod registry;
 mod subject;
 mod told;
+mod unread;
 
 use std::path::Path;
 use std::sync::Arc;

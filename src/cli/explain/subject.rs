@@ -9,6 +9,7 @@ use tollbell_channels::explain::Kept;
 use tollbell_channels::model::{RawRequest, Timestamp};
 
 use super::path_text;
+use super::unread::why;
 use crate::capture::{self, CAPTURE_BYTES_MAX, Capture, Fidelity, Form, Note};
 use crate::cli::context::{Context, visible};
 use crate::cli::show::{AnyId, read_notification};
@@ -134,7 +135,8 @@ pub(super) fn copy(context: &Context<'_>, what: &What, at: Timestamp) -> anyhow:
     };
     let unreadable = |why: String| Message::new("explain.unreadable").with("path", &name).with("why", why);
     let text = text.map_err(|error| context.usage(&unreadable(error.to_string())))?;
-    let readings = capture::read(&text, at).map_err(|error| context.usage(&unreadable(visible(&error.to_string()))))?;
+    let readings =
+        capture::read(&text, at).map_err(|error| context.usage(&unreadable(visible(&why(&error, context.lang)))))?;
     let readings = readings.into_iter().map(|capture| Reading::copied(capture, at)).collect();
     Ok(Some(Subject { origin: Origin::Copy(name), readings }))
 }
