@@ -26,6 +26,9 @@ pub const CAPTURE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most requests of one text that are looked at: a HAR file holds every image of a page.
 pub const READINGS_MAX: usize = 256;
 
+/// Most headers of a request that are read.
+const HEADERS_MAX: usize = 256;
+
 /// Most fields of one logged array. PHP itself takes 1,000 (`max_input_vars`).
 pub const FIELDS_MAX: usize = 1_000;
 

@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tollbell_channels::form;
 use tollbell_channels::model::{RawRequest, Timestamp};
 
-use super::{Capture, CaptureError, FORM, Fidelity, Form, cmd, curl_config, header, shell, target};
+use super::{Capture, CaptureError, FORM, Fidelity, Form, HEADERS_MAX, cmd, curl_config, header, shell, target};
 
 /// What a prompt may leave before a command.
 const PROMPTS: [&[u8]; 3] = [b"$ ", b"# ", b"% "];
@@ -283,6 +283,9 @@ impl Command {
     fn header(&mut self, line: &[u8]) -> Result<(), CaptureError> {
         if line.starts_with(b"@") {
             return Err(CaptureError::Outside(String::from_utf8_lossy(line).into_owned()));
+        }
+        if self.headers.len() >= HEADERS_MAX {
+            return Err(CaptureError::TooLarge { what: "headers", limit: HEADERS_MAX });
         }
         // `Name;` sends it with nothing, `Name:` does not send it.
         if let Some(name) = line.strip_suffix(b";").filter(|name| !name.contains(&b':')) {

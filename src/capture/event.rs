@@ -7,7 +7,7 @@ use http::{HeaderMap, Method};
 use serde_json::{Map, Value};
 use tollbell_channels::model::{RawRequest, Timestamp};
 
-use super::{Capture, Fidelity, Form, Note, has_replacement, header, media_type_of, target};
+use super::{Capture, Fidelity, Form, HEADERS_MAX, Note, has_replacement, header, media_type_of, target};
 
 /// What the body is called.
 const BODIES: [&str; 7] = ["body", "rawBody", "raw_body", "raw", "content", "payload", "input"];
@@ -17,9 +17,6 @@ const ADDRESSES: [&str; 5] = ["url", "uri", "path", "rawPath", "fullUrl"];
 
 /// What the method is called.
 const METHODS: [&str; 3] = ["method", "httpMethod", "request_method"];
-
-/// Most headers that are read.
-const HEADERS_MAX: usize = 256;
 
 /// Reads the object; none when it has no headers or no body.
 pub(super) fn read(text: &[u8], at: Timestamp) -> Option<Capture> {

@@ -4,10 +4,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use tollbell_channels::model::{RawRequest, Timestamp};
 
-use super::{Capture, CaptureError, Fidelity, Form, Note, header, target};
-
-/// Most headers that are read.
-const HEADERS_MAX: usize = 256;
+use super::{Capture, CaptureError, Fidelity, Form, HEADERS_MAX, Note, header, target};
 
 /// Whether a text begins with a request line. The version may be missing, as copies by hand have it.
 pub(super) fn is_message(text: &[u8]) -> bool {
