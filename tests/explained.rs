@@ -121,6 +121,64 @@ fn there_is_an_example_of_every_finding_that_a_request_shows() {
     assert_eq!(known, due);
 }
 
+/// A person sees what came, what was signed, and what of it differs.
+#[test]
+fn what_came_and_what_was_signed_stand_side_by_side() {
+    for (id, of, came, signed) in [
+        ("json_reprinted", "body", "{⟦\\n ", "{⟦\""),
+        ("line_ends", "body", "⟦\\n⟧", "⟦⟧"),
+        ("charset_changed", "signed", "⟦\\x", "⟦演"),
+        ("query_signed", "signed", "⟦⟧", "⟦"),
+    ] {
+        let example = example(folder().join(id));
+        let told: Value = serde_json::from_str(&example.said(&["--json"])).unwrap();
+        assert_eq!(told["difference"]["of"], of, "{told:#}");
+        assert!(told["matched"].as_array().unwrap().iter().all(|matched| matched["held"] == true), "{told:#}");
+        assert!(!told["matched"].as_array().unwrap().is_empty(), "{told:#}");
+        for lang in ["en", "zh"] {
+            let said = example.said(&["--lang", lang]);
+            let lines: Vec<&str> = said.lines().filter(|line| line.contains('⟦')).collect();
+            let [first, second] = lines[..] else { panic!("{id}: {said}") };
+            assert!(first.contains(came) && second.contains(signed), "{id}: {first}\n{second}");
+        }
+    }
+    // Nothing of the text differs where the key is what is wrong.
+    let said = example(folder().join("secret_blanks")).said(&[]);
+    assert!(!said.contains('⟦'), "{said}");
+}
+
+/// What somebody made to cost time or room is answered, or refused in one line.
+#[test]
+fn hostile_copies_are_bounded() {
+    const MIB: usize = 1024 * 1024;
+    let folder = tempfile::tempdir().unwrap();
+    let configuration = fs::read_to_string(self::folder().join("bom/tollbell.toml")).unwrap();
+    fs::write(folder.path().join("tollbell.toml"), configuration).unwrap();
+    let entry =
+        "{\"request\":{\"method\":\"POST\",\"url\":\"http://a/\",\"headers\":[],\"postData\":{\"text\":\"a=1\"}}},";
+    for (name, text, code) in [
+        ("nesting", "{\"a\":".repeat(2 * MIB), 1),
+        ("arrays", "Array\n(\n".repeat(MIB), 2),
+        ("levels", "array ('a' => ".repeat(MIB), 2),
+        ("headers", format!("POST / HTTP/1.1\r\n{}", "a: b\r\n".repeat(MIB)), 2),
+        ("options", format!("curl http://a/ {}", "-H 'a: b' ".repeat(MIB)), 2),
+        ("archive", format!("{{\"log\":{{\"entries\":[{}{{}}]}}}}", entry.repeat(100_000)), 1),
+        ("lines", "a=1&b=2\n".repeat(2 * MIB), 1),
+    ] {
+        fs::write(folder.path().join("copy"), &text).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_tollbell"))
+            .args(["explain", "copy"])
+            .current_dir(folder.path())
+            .env("LANG", "C")
+            .output()
+            .unwrap();
+        let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert_eq!(output.status.code(), Some(code), "{name}: {out}{err}");
+        assert!(out.len() < 4000 && err.len() < 400, "{name}: {} {err}", out.len());
+        assert_eq!(err.trim_end().lines().count(), usize::from(code == 2), "{name}: {err}");
+    }
+}
+
 /// The platform comes again because it got no success, and both times the message is the same.
 #[test]
 fn a_repetition_without_an_answer_is_a_duplicate() {

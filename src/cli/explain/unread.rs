@@ -84,12 +84,12 @@ mod tests {
         let sentences = sentences();
         assert!(sentences.len() > 25, "{sentences:?}");
         let templates = ["`--x` has no value", "`(` was expected", "`a b` is no header"].map(str::to_owned);
-        for why in sentences.into_iter().chain(templates) {
-            let error = CaptureError::Broken { line: 3, why: why.clone() };
-            assert_eq!(super::why(&error, Lang::En), format!("line 3: {why}"));
-            let zh = super::why(&error, Lang::Zh);
+        for sentence in sentences.into_iter().chain(templates) {
+            let error = CaptureError::Broken { line: 3, why: sentence.clone() };
+            assert_eq!(why(&error, Lang::En), format!("line 3: {sentence}"));
+            let zh = why(&error, Lang::Zh);
             let is_han = |c: char| ('\u{4e00}'..='\u{9fff}').contains(&c);
-            assert!(zh.starts_with("第 3 行：") && zh.chars().skip(6).any(is_han), "{why}: {zh}");
+            assert!(zh.starts_with("第 3 行：") && zh.chars().skip(6).any(is_han), "{sentence}: {zh}");
         }
         for error in [
             CaptureError::Empty,
@@ -101,8 +101,8 @@ mod tests {
             CaptureError::Option("--x".to_owned()),
             CaptureError::Foreign("fetch("),
         ] {
-            assert_eq!(super::why(&error, Lang::En), error.to_string());
-            assert!(!super::why(&error, Lang::Zh).contains("unread"), "{error}");
+            assert_eq!(why(&error, Lang::En), error.to_string());
+            assert!(!why(&error, Lang::Zh).contains("unread"), "{error}");
         }
     }
 }
