@@ -93,8 +93,9 @@ const PARTS_MAX: usize = 4;
 /// has them; none when no values can have been fields.
 pub(super) fn json(text: &[u8], at: Timestamp) -> Vec<Capture> {
     let Ok(Value::Object(members)) = serde_json::from_slice(text) else { return Vec::new() };
-    let inner: Vec<Vec<Field>> =
-        members.values().filter_map(Value::as_object).filter_map(fields_of).take(PARTS_MAX).collect();
+    let inner = members.values().filter_map(Value::as_object).filter_map(fields_of);
+    // One field is no message.
+    let inner: Vec<Vec<Field>> = inner.filter(|fields| fields.len() > 1).take(PARTS_MAX).collect();
     let all = fields_of(&members).into_iter().chain(inner);
     all.map(|fields| Capture::of_fields(&fields, Form::JsonFields, at)).collect()
 }

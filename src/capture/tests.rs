@@ -130,7 +130,7 @@ fn archives_give_what_has_a_body_first() {
 #[test]
 fn arrays_of_php_are_read_back() {
     let printed = "[2026-11-21 10:00:00] notify: Array\n(\n    [a] => 1\n    [list] => Array\n        (\n            [0] => x\n            [k] => \n        )\n\n    [text] => one\ntwo [x] => y\n    [last] => ]\n)\n";
-    let capture = one(printed);
+    let capture = first(printed);
     assert_eq!(body(&capture), "a=1&list%5B0%5D=x&list%5Bk%5D=&text=one%0Atwo+%5Bx%5D+%3D%3E+y&last=%5D");
     assert_eq!(capture.notes, [Note::NoHeaders, Note::OpenEnd { field: "text".into() }]);
     let exported = "array (\n  'a' => 'it\\'s \\\\ x',\n  'n' => 5,\n  'none' => NULL,\n  'z' => 'a' . \"\\0\" . '',\n  'in' => \n  array (\n    0 => 'b',\n  ),\n)";
