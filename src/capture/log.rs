@@ -56,6 +56,7 @@ impl Found {
     fn bodies(&mut self, line: &[u8], record: usize) {
         let mut all = vec![line.to_vec()];
         all.extend(behind_prefix(line).map(<[u8]>::to_vec));
+        all.extend(form(line).map(<[u8]>::to_vec));
         for place in 0..all.len() {
             all.extend(document(&all[place]).map(<[u8]>::to_vec));
         }
@@ -93,6 +94,12 @@ fn behind_prefix(line: &[u8]) -> Option<&[u8]> {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'%' | b'[' | b']');
     let start = line[..equals].iter().rposition(|byte| !is_name(byte))? + 1;
     (start < equals).then(|| &line[start..])
+}
+
+/// The longest word that is like a form: an encoded one has no blanks in it.
+fn form(line: &[u8]) -> Option<&[u8]> {
+    let words = line.split(|byte| byte.is_ascii_whitespace());
+    words.filter(|word| word.contains(&b'=') && word.contains(&b'&')).max_by_key(|word| word.len())
 }
 
 /// The JSON value with which a text begins, where more stands behind it: loggers add what else they know (`[] []`).
