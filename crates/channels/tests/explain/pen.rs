@@ -197,7 +197,8 @@ impl Pen {
         }
         // In a form even a text that stands as it is may have to be replaced by one that cannot.
         let is_form = matches!(Form::of(&scene.request), Form::Form | Form::Query);
-        let ways = ways(&self.signature).into_iter().zip(ways(signature)).skip(usize::from(is_form));
+        let ways_of_other = ways(signature);
+        let ways = ways(&self.signature).into_iter().zip(ways_of_other.clone()).skip(usize::from(is_form));
         for (own, other) in ways {
             let mut is_there = false;
             let mut change = |text: &[u8]| {
@@ -205,12 +206,16 @@ impl Pen {
                 replaced(text, &own, &other)
             };
             let body = change(&scene.request.body);
-            let query = scene.request.query.as_ref().map(|query| change(query.as_bytes()));
             for value in scene.request.headers.values_mut() {
                 *value = HeaderValue::from_bytes(&change(value.as_bytes())).ok()?;
             }
             scene.request.body = Bytes::from(body);
-            scene.request.query = query.map(|query| String::from_utf8(query).expect("text"));
+            // In a query a bare plus sign is a blank, whatever the body is.
+            let [_, escaped] = ways_of_other.clone();
+            scene.request.query = scene.request.query.map(|query| {
+                is_there |= has(query.as_bytes(), &own);
+                String::from_utf8(replaced(query.as_bytes(), &own, &escaped)).expect("text")
+            });
             if is_there {
                 return Some(scene);
             }
