@@ -4,7 +4,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny fuzz fuzz-build fuzz-smoke crash power mutants setup-bench bench bench-verify docs rejected-examples fuzz-seeds clean
+.PHONY: help setup setup-apt setup-tools demo test loom check fmt clippy doc deny fuzz fuzz-build fuzz-smoke crash power mutants setup-bench bench bench-verify bench-explain docs rejected-examples fuzz-seeds clean
 
 VENV := .venv
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
@@ -53,9 +53,11 @@ demo: setup ## build, and run a gateway with a small PHP shop; ARGS=--once ends 
 	cargo build --release --quiet
 	@target/release/tollbell demo $(ARGS)
 
+# Half of the time tests wait for servers and for the time to go by: two at once for each processor.
 test: setup loom ## every test, against real servers
 	@if command -v cargo-nextest >/dev/null 2>&1; then \
-	  cargo nextest run --workspace --all-features && cargo test --workspace --all-features --doc --quiet; \
+	  cargo nextest run --workspace --all-features --test-threads $$((2 * $$(nproc))) && \
+	  cargo test --workspace --all-features --doc --quiet; \
 	else cargo test --workspace --all-features; fi
 	@cargo test -p tollbell-channels --lib --quiet own_key # what a build without features says
 
@@ -81,6 +83,9 @@ bench: setup-bench ## measure beside what merchants run today; ARGS=--quick for 
 
 bench-verify: ## what verification costs beside bare cryptography, and what hostile bodies cost
 	@cargo run --release --quiet --package tollbell-channels --features measure,simulate --example bench_verify
+
+bench-explain: ## how long the dearest explanations take: hostile requests of every platform beside 30 other channels
+	@TOLLBELL_TIMES=1 cargo test --release --quiet --package tollbell-channels --features simulate --test explain what_is_tried -- --nocapture --test-threads 1
 
 docs: ## write the pages about platforms and findings anew from what these say of themselves
 	@cargo build --quiet

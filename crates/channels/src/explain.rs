@@ -29,7 +29,7 @@ pub use shown::{CHECKS_SHOWN_MAX, SIGNED_SHOWN_MAX, Signed};
 pub const OPERATIONS_MAX: usize = 64;
 
 /// Most bytes that verifications of one request may read together, each counted with [`VERIFICATION_COST`] more.
-pub const WORK_MAX: usize = 16 * 1024 * 1024;
+pub const WORK_MAX: usize = 8 * 1024 * 1024;
 
 /// What a verification costs beside its bytes, in bytes that are read in the same time.
 pub const VERIFICATION_COST: usize = 4 * 1024;
@@ -233,7 +233,7 @@ impl Finding {
         let mut all = Vec::new();
         for probe in self.probes {
             let one = match probe {
-                Probe::Undo(_) => Evidence::Recomputed,
+                Probe::Undo(_) | Probe::UndoTold(..) => Evidence::Recomputed,
                 Probe::Sign(_) => Evidence::Signed,
                 Probe::Look(_) => Evidence::Seen,
                 Probe::Lint(_) => Evidence::Configured,
@@ -266,6 +266,9 @@ pub enum Probe {
     /// What might undo it. Each is verified, and only consent counts. A probe gives nothing where the request shows no
     /// trace of the mistake and many things would have to be tried.
     Undo(fn(&Case<'_>) -> Vec<Undo>),
+    /// The same, with what is worth saying only of the one that is the proof: made of the case as it came and as it is
+    /// with the mistake undone, it stands beside the other facts.
+    UndoTold(fn(&Case<'_>) -> Vec<Undo>, fn(&Case<'_>, &Case<'_>) -> Facts),
     /// What may have been signed instead, for a check that did not hold.
     Sign(fn(&Case<'_>, &Trial) -> Vec<Signing>),
     /// What can be seen in the request or in the reason of the refusal, and needs no other proof.

@@ -16,6 +16,7 @@ mod explain {
     mod matrix;
     mod pairs;
     mod pen;
+    mod requests;
     mod samples;
     mod secrets;
     mod stage;

@@ -34,6 +34,15 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
     Diagnosis { outcome: case.outcome.clone(), findings, signed: shown::signed(&case), effort: search.effort() }
 }
 
+/// A probe's reading of a request counts as a verification of this part of its bytes.
+const READING: usize = 4;
+
+/// What may undo a mistake.
+type Undone = fn(&Case<'_>) -> Vec<Undo>;
+
+/// What is said of the proof alone.
+type Told = fn(&Case<'_>, &Case<'_>) -> Facts;
+
 /// What was spent.
 struct Search {
     operations_before: usize,
@@ -115,10 +124,8 @@ impl Search {
                     // A trace is no news once something was undone.
                     Probe::Look(look) if but.is_none() => look(case).map(|facts| (Evidence::Seen, facts)),
                     Probe::Sign(signings) => self.signed(case, *signings).map(|facts| (Evidence::Signed, facts)),
-                    Probe::Undo(undone) => {
-                        let undone = undone(case);
-                        self.undone(case, finding, undone, half_ways).map(|facts| (Evidence::Recomputed, facts))
-                    }
+                    Probe::Undo(undone) => self.undone(case, finding, (*undone, |_, _| Vec::new()), half_ways),
+                    Probe::UndoTold(undone, told) => self.undone(case, finding, (*undone, *told), half_ways),
                     Probe::Look(_) | Probe::Lint(_) => None,
                 };
                 if let Some((proof, facts)) = found {
@@ -133,22 +140,31 @@ impl Search {
         &mut self,
         case: &Case<'c>,
         finding: &'static Finding,
-        undone: Vec<Undo>,
+        (undone, told): (Undone, Told),
         half_ways: &mut Vec<HalfWay<'c>>,
-    ) -> Option<Facts> {
+    ) -> Option<(Evidence, Facts)> {
+        // A probe reads what came, if only to see that there is no trace.
+        if !self.has_room(0, bytes_of(&case.request) / READING) {
+            return None;
+        }
         let before = stage(&case.outcome);
-        for undo in undone {
-            let Undo { otherwise, facts, is_traced } = undo;
+        for undo in undone(case) {
+            let Undo { otherwise, mut facts, is_traced } = undo;
             // Whether the time is checked before the signature or behind it, another time is no step back.
             let is_time = matches!(otherwise, Otherwise::Time(_));
-            let Some(case) = self.otherwise(case, otherwise) else { continue };
-            if case.outcome.is_accepted() {
-                return Some(facts);
+            let Some(other) = self.otherwise(case, otherwise) else { continue };
+            let is_accepted = other.outcome.is_accepted();
+            let stage = stage(&other.outcome);
+            let is_half_way = stage > before || is_traced && (stage == before || is_time);
+            if is_accepted || is_half_way {
+                facts.extend(told(case, &other));
             }
-            let stage = stage(&case.outcome);
-            if stage > before || is_traced && (stage == before || is_time) {
+            if is_accepted {
+                return Some((Evidence::Recomputed, facts));
+            }
+            if is_half_way {
                 let found = Found { finding, proof: Evidence::Recomputed, facts };
-                half_ways.push(HalfWay { found, case, stage });
+                half_ways.push(HalfWay { found, case: other, stage });
             }
         }
         None
@@ -188,8 +204,7 @@ impl Search {
                 other.settings = *settings;
             }
         }
-        let bytes = other.request.body.len() + other.request.query.as_ref().map_or(0, String::len);
-        if !self.has_room(self.dearest, bytes) {
+        if !self.has_room(self.dearest, bytes_of(&other.request)) {
             return None;
         }
         let (outcome, trials) = self.verify(&*other.channel, &other.request, other.now);
@@ -214,6 +229,11 @@ impl Search {
         }
         None
     }
+}
+
+/// The bytes that a verification reads.
+fn bytes_of(request: &RawRequest) -> usize {
+    request.body.len() + request.query.as_ref().map_or(0, String::len)
 }
 
 /// Verifies with so many operations at most, and hears the checks that are made.

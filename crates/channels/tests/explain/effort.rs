@@ -1,5 +1,8 @@
 //! However hostile a request is and however large a configuration: what is tried is bounded, by counting.
 
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use tollbell_channels::explain::{OPERATIONS_MAX, VERIFICATION_COST, WORK_MAX};
@@ -21,8 +24,11 @@ const BODY_MAX: usize = 1024 * 1024;
 /// Fields of a hostile form.
 const FIELDS: usize = 1_000;
 
-/// One in so many hostile requests comes to each platform.
-const TURNS: usize = 5;
+/// Set, the dearest requests are printed with their times: `make bench-explain`.
+const TIMES: &str = "TOLLBELL_TIMES";
+
+/// The dearest requests that are printed.
+const DEAREST: usize = 12;
 
 /// Most keys that are tried in one list; a platform that takes fewer is given as many as it takes.
 const KEYS: [usize; 5] = [32, 16, 8, 4, 2];
@@ -160,28 +166,42 @@ fn many_headers(genuine: &RawRequest) -> RawRequest {
     request
 }
 
-fn is_bounded(stage: &'static Stage) {
+/// Explains each hostile request of a platform; gives how long each took.
+fn is_bounded(stage: &'static Stage) -> Vec<(Duration, String)> {
     let kind = stage.platform.kind;
     let settings = with_many_keys(stage);
     build(stage.platform, &settings);
     let scene = genuine(stage);
     let others = many_others(stage);
-    // Each kind of request comes to some platforms, and the forged one to all: together they take a minute of work.
-    let turn = kind.bytes().map(usize::from).sum::<usize>();
-    let is_due = |at: usize| at == 0 || (at + turn) % TURNS == 0;
-    let due = hostile(&scene).into_iter().enumerate().filter(|(at, _)| is_due(*at)).map(|(_, request)| request);
-    for (label, request) in due {
+    let mut times = Vec::new();
+    for (label, request) in hostile(&scene) {
+        let bytes = request.body.len();
         let scene = Scene { request, ..scene.clone() }.with_settings(settings.clone()).beside(others.clone());
+        let begin = Instant::now();
         let diagnosis = scene.diagnose().expect("a channel");
+        times.push((begin.elapsed(), format!("{kind}, {label}, {bytes} bytes: {:?}", diagnosis.effort)));
         let effort = diagnosis.effort;
         assert!(effort.operations <= OPERATIONS_MAX, "{kind}: {label}: {effort:?}");
         assert!(effort.verifications <= 1 + WORK_MAX / VERIFICATION_COST, "{kind}: {label}: {effort:?}");
         assert!(!diagnosis.outcome.is_accepted() || diagnosis.findings.is_empty(), "{kind}: {label}");
         is_tame(stage, &diagnosis);
     }
+    times
 }
 
 #[test]
 fn what_is_tried_is_bounded() {
-    with_every_stage(is_bounded);
+    let all = Mutex::new(Vec::new());
+    with_every_stage(|stage| {
+        let times = is_bounded(stage);
+        all.lock().expect("nobody panics here").extend(times);
+    });
+    if std::env::var_os(TIMES).is_some() {
+        let mut all = all.into_inner().expect("nobody panics here");
+        all.sort_by_key(|(time, _)| std::cmp::Reverse(*time));
+        println!("{} hostile requests beside {OTHERS} other channels; the dearest:", all.len());
+        for (time, told) in all.iter().take(DEAREST) {
+            println!("{:>6.1} ms  {told}", time.as_secs_f64() * 1000.0);
+        }
+    }
 }

@@ -73,6 +73,14 @@ fn facts(came: &str, sent: &str) -> Facts {
     vec![("came", came.to_owned()), ("sent", sent.to_owned())]
 }
 
+/// White space as it is shown, its beginning when there is much of it.
+fn blanks(bytes: &[u8]) -> String {
+    /// Bytes that are shown.
+    const SHOWN: usize = 16;
+    let more = if bytes.len() > SHOWN { "…" } else { "" };
+    format!("{}{more}", bytes[..bytes.len().min(SHOWN)].escape_ascii())
+}
+
 /// The body as it may have been before it was trimmed, ended, or given other line ends.
 fn ends_of_body(case: &Case<'_>, undone: &mut Vec<Undo>) {
     let body: &[u8] = &case.request.body;
@@ -84,16 +92,16 @@ fn ends_of_body(case: &Case<'_>, undone: &mut Vec<Undo>) {
     };
     let trimmed = body.trim_ascii_end();
     let end = &body[trimmed.len()..];
-    let ending = end.escape_ascii().to_string();
+    let ending = blanks(end);
     if let Some(cut) = body.strip_suffix(CRLF).or_else(|| body.strip_suffix(LF)) {
-        push(true, cut.to_vec(), &ending, &body[trimmed.len()..cut.len()].escape_ascii().to_string());
+        push(true, cut.to_vec(), &ending, &blanks(&body[trimmed.len()..cut.len()]));
     }
     if !end.is_empty() {
         push(true, trimmed.to_vec(), &ending, "");
     }
     let whole = body.trim_ascii();
     if whole.len() < trimmed.len() {
-        let start = body[..body.len() - body.trim_ascii_start().len()].escape_ascii().to_string();
+        let start = blanks(&body[..body.len() - body.trim_ascii_start().len()]);
         push(true, body.trim_ascii_start().to_vec(), &start, "");
         push(true, whole.to_vec(), &format!("{start}…{ending}"), "…");
     }

@@ -7,7 +7,7 @@ mod xml;
 use self::json::{Beyond, Hand, Html, Numbers, Order, Spacing, differences};
 use super::tries::Tries;
 use super::values::{self, Kind, Value, is_dear};
-use crate::explain::{Case, Finding, Probe, Undo};
+use crate::explain::{Case, Facts, Finding, Probe, Undo};
 use crate::json::Json;
 use crate::settings::Text;
 
@@ -33,7 +33,7 @@ pub(super) static JSON_REPRINTED: Finding = Finding {
              a parser made of it.",
         zh: "请转发原始正文：`php://input`、`$request->getContent()`、`express.raw()`、`request.get_data()` 等，不要用解析后的结果。",
     },
-    probes: &[Probe::Undo(json_reprinted)],
+    probes: &[Probe::UndoTold(json_reprinted, how_reprinted)],
 };
 
 /// Most writings that are tried where each costs an operation with a public key.
@@ -43,7 +43,7 @@ const DEAR_MAX: usize = 16;
 const CHEAP_MAX: usize = 80;
 
 /// Most bytes that are printed together.
-const PRINTED_BYTES_MAX: usize = 8 * 1024 * 1024;
+const PRINTED_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Escapes of the usual printers: slashes, characters beyond ASCII, characters of HTML. The most usual come first.
 const ESCAPES: &[(bool, Beyond, Html)] = &[
@@ -95,17 +95,9 @@ fn json_reprinted(case: &Case<'_>) -> Vec<Undo> {
             break;
         }
         if tries.len() < inner_max {
-            let mut how = String::new();
-            let printed = values::rewritten(case, |value: &Value<'_>| {
-                let printed = hand.print(&read(&value.bytes)?);
-                if how.is_empty() && printed != *value.bytes {
-                    how = differences(&value.bytes, &printed);
-                }
-                Some(printed)
-            });
+            let printed = values::rewritten(case, |value: &Value<'_>| Some(hand.print(&read(&value.bytes)?)));
             if let Some(printed) = printed.filter(|_| !is_ended) {
-                let facts = vec![("field", printed.names()), ("how", how)];
-                tries.push(false, facts, printed.request);
+                tries.push(false, vec![("field", printed.names())], printed.request);
             }
         }
         if let Some(json) = body.as_ref().filter(|_| tries.len() + orders.len() < most) {
@@ -113,18 +105,25 @@ fn json_reprinted(case: &Case<'_>) -> Vec<Undo> {
             if is_ended {
                 printed.push(b'\n');
             }
-            let how = differences(&case.request.body, &printed);
-            tries.body(false, &[("field", "body".to_owned()), ("how", how)], |_| Some(printed));
+            tries.body(false, &[("field", "body".to_owned())], |_| Some(printed));
         }
     }
     for json in orders {
         for (hand, _) in hands().take(if is_dear(case) { 1 } else { 4 }) {
             let printed = hand.print(&json);
-            let how = differences(&case.request.body, &printed);
-            tries.body(false, &[("field", "body".to_owned()), ("how", how)], |_| Some(printed));
+            tries.body(false, &[("field", "body".to_owned())], |_| Some(printed));
         }
     }
     tries.undone()
+}
+
+/// How what came differs from what was signed: in the first value that was printed again, else in the body.
+fn how_reprinted(came: &Case<'_>, sent: &Case<'_>) -> Facts {
+    let (values, others) = (values::all(came), values::all(sent));
+    let mut both = values.iter().zip(&others).map(|(came, sent)| (&*came.bytes, &*sent.bytes));
+    let inner = both.find(|(came, sent)| came != sent && read(came).is_some());
+    let (came, sent) = inner.unwrap_or((&came.request.body, &sent.request.body));
+    vec![("how", differences(came, sent))]
 }
 
 /// How many writings of JSON inside values are tried: where checks are dear, few, and none where the values are written

@@ -17,7 +17,7 @@ use crate::signature::trial::Part;
 const NAMES_MAX: usize = 4;
 
 /// Largest body that is taken apart. Real ones are far smaller; a larger one is not worth the time of many readings.
-pub(super) const BODY_BYTES_MAX: usize = 1024 * 1024;
+pub(super) const BODY_BYTES_MAX: usize = 256 * 1024;
 
 /// What a body is by its first sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -186,8 +186,9 @@ impl Hand {
 
     fn by_number(self, out: &mut Vec<u8>, c: char) {
         for unit in c.encode_utf16(&mut [0; 2]) {
-            let digits = if self.beyond == Beyond::Capital { format!("{unit:04X}") } else { format!("{unit:04x}") };
-            out.extend_from_slice(format!("\\u{digits}").as_bytes());
+            let digits = if self.beyond == Beyond::Capital { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
+            out.extend_from_slice(b"\\u");
+            out.extend([12, 8, 4, 0].map(|shift| digits[usize::from(*unit >> shift & 0xf)]));
         }
     }
 }

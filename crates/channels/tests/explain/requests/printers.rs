@@ -2,10 +2,13 @@
 
 use std::fmt::Write as _;
 
+use tollbell_channels::explain::Kept;
 use tollbell_channels::model::RawRequest;
 
-use super::damage::{is_json, is_xml, read_pairs, text, with_tokens, with_values, write_pairs};
-use super::stage::{Damage, check, with_body, worlds};
+use super::programs::{is_json, is_xml, text, with_pair_text, with_tokens, with_values};
+use super::{Harm, check, messages, said, with_body};
+use crate::explain::bytes::{read_form, write_form};
+use crate::explain::matrix::ids;
 
 /// Strings with every character beyond ASCII by its number, and slashes escaped where it is said.
 fn ascii(text: &str, slashes: bool) -> String {
@@ -79,25 +82,23 @@ fn printed(request: &RawRequest, print: fn(&[u8]) -> String) -> Option<RawReques
     is_json(request).then(|| with_body(request, print(&request.body)))
 }
 
-#[test]
-fn a_body_is_printed_again() {
+pub(super) fn a_body_is_printed_again() {
     check(&[
-        Damage::new("json_reprinted", "PHP", |request| printed(request, php)),
-        Damage::new("json_reprinted", "JavaScript", |request| printed(request, javascript)).rare(),
-        Damage::new("json_reprinted", "Python", |request| printed(request, python)),
-        Damage::new("json_reprinted", "Python, no escapes", |request| printed(request, python_plain)),
-        Damage::new("json_reprinted", "lines", |request| printed(request, lines)),
-        Damage::new("json_reprinted", "Go", |request| printed(request, go)),
+        Harm::new("json_reprinted", "PHP", |request| printed(request, php)),
+        Harm::new("json_reprinted", "JavaScript", |request| printed(request, javascript)).rare(),
+        Harm::new("json_reprinted", "Python", |request| printed(request, python)),
+        Harm::new("json_reprinted", "Python, no escapes", |request| printed(request, python_plain)),
+        Harm::new("json_reprinted", "lines", |request| printed(request, lines)),
+        Harm::new("json_reprinted", "Go", |request| printed(request, go)),
     ]);
 }
 
-#[test]
-fn values_of_json_are_printed_again() {
+pub(super) fn values_of_json_are_printed_again() {
     check(&[
-        Damage::new("json_reprinted", "PHP, in values", |request| {
+        Harm::new("json_reprinted", "PHP, in values", |request| {
             with_values(request, |value| if holds_json(value) { php(value).into_bytes() } else { value.to_vec() })
         }),
-        Damage::new("json_reprinted", "Python, in values", |request| {
+        Harm::new("json_reprinted", "Python, in values", |request| {
             with_values(request, |value| if holds_json(value) { python(value).into_bytes() } else { value.to_vec() })
         }),
     ]);
@@ -107,39 +108,39 @@ fn holds_json(value: &[u8]) -> bool {
     matches!(value, [b'{' | b'[', ..]) && serde_json::from_slice::<serde_json::Value>(value).is_ok()
 }
 
-#[test]
-fn a_document_is_written_again() {
+pub(super) fn a_document_is_written_again() {
     check(&[
-        Damage::new("xml_reprinted", "a name space", |request| {
+        Harm::new("xml_reprinted", "a name space", |request| {
             let body = text(&request.body);
             let root = body.match_indices('<').find(|(at, _)| body[at + 1..].starts_with(char::is_alphabetic))?.0;
             let end = root + body[root..].find('>')?;
             let spaced = format!("{} xmlns=\"urn:a\"{}", &body[..end], &body[end..]);
             is_xml(request).then(|| with_body(request, spaced))
         }),
-        Damage::new("xml_reprinted", "a comment", |request| {
+        Harm::new("xml_reprinted", "a comment", |request| {
             is_xml(request).then(|| with_body(request, format!("<!-- from the proxy -->\n{}", text(&request.body))))
         }),
-        Damage::new("xml_reprinted", "values on lines of their own", |request| {
+        Harm::new("xml_reprinted", "values on lines of their own", |request| {
             let body = text(&request.body).replace("<![CDATA[", "\n    <![CDATA[").replace("]]>", "]]>\n  ");
             is_xml(request).then(|| with_body(request, body))
         }),
     ]);
 }
 
-#[test]
-fn pairs_say_the_same_in_every_order() {
-    let mut is_tried = false;
-    for world in worlds() {
-        for (name, genuine) in &world.genuine {
-            let reversed = super::damage::with_pair_text(genuine, |pairs| {
-                let mut pairs = read_pairs(pairs);
-                pairs.reverse();
-                write_pairs(&pairs)
-            });
-            is_tried |= reversed.is_some();
-            assert!(reversed.is_none_or(|reversed| world.accepts(&reversed)), "{name}");
-        }
+/// Where the bytes of a form are signed, another order is a mistake.
+pub(super) fn pairs_say_the_same_in_every_order() {
+    let mut is_taken = false;
+    for (stage, scene) in messages() {
+        let reversed = with_pair_text(&scene.genuine.request, |pairs| {
+            let mut pairs = read_form(pairs);
+            pairs.reverse();
+            write_form(&pairs)
+        });
+        let Some(reversed) = reversed else { continue };
+        let diagnosis = said(scene, reversed, Kept::WHOLE);
+        is_taken |= diagnosis.outcome.is_accepted();
+        let found = ids(&diagnosis);
+        assert!(found.iter().all(|id| *id == "form_reprinted"), "{}: {found:?}", stage.platform.kind);
     }
-    assert!(is_tried);
+    assert!(is_taken);
 }

@@ -2,51 +2,26 @@
 
 use tollbell_channels::model::RawRequest;
 
-use super::stage::with_body;
+use super::with_body;
+use crate::explain::bytes::{Pair, read_form, write_form};
 
 /// Whether the body is a form.
-pub(crate) fn is_form(request: &RawRequest) -> bool {
+pub(super) fn is_form(request: &RawRequest) -> bool {
     request.media_type() == "application/x-www-form-urlencoded" && !request.body.is_empty()
 }
 
 /// Whether the body is JSON.
-pub(crate) fn is_json(request: &RawRequest) -> bool {
+pub(super) fn is_json(request: &RawRequest) -> bool {
     request.body.starts_with(b"{") || request.body.starts_with(b"[")
 }
 
 /// Whether the body is XML.
-pub(crate) fn is_xml(request: &RawRequest) -> bool {
+pub(super) fn is_xml(request: &RawRequest) -> bool {
     request.body.starts_with(b"<")
 }
 
-/// `rawurldecode()`.
-pub(crate) fn percent_decoded(text: &[u8]) -> Vec<u8> {
-    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
-    let mut out = Vec::new();
-    let mut at = 0;
-    while at < text.len() {
-        match (text[at], digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(u8::try_from(high * 16 + low).expect("a byte"));
-                at += 3;
-            }
-            (byte, ..) => {
-                out.push(byte);
-                at += 1;
-            }
-        }
-    }
-    out
-}
-
-/// `urldecode()`.
-pub(crate) fn form_decoded(text: &[u8]) -> Vec<u8> {
-    let blanks: Vec<u8> = text.iter().map(|&byte| if byte == b'+' { b' ' } else { byte }).collect();
-    percent_decoded(&blanks)
-}
-
 /// `urlencode()`.
-pub(crate) fn form_encoded(text: &[u8]) -> Vec<u8> {
+pub(super) fn form_encoded(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for &byte in text {
         match byte {
@@ -58,24 +33,8 @@ pub(crate) fn form_encoded(text: &[u8]) -> Vec<u8> {
     out
 }
 
-/// A form's or a query's pairs, decoded.
-pub(crate) fn read_pairs(text: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
-    let pair = |pair: &[u8]| {
-        let mut pieces = pair.splitn(2, |&byte| byte == b'=').map(form_decoded);
-        (pieces.next().unwrap_or_default(), pieces.next().unwrap_or_default())
-    };
-    text.split(|&byte| byte == b'&').filter(|segment| !segment.is_empty()).map(pair).collect()
-}
-
-/// `http_build_query()`.
-pub(crate) fn write_pairs(pairs: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
-    let pairs: Vec<Vec<u8>> =
-        pairs.iter().map(|(name, value)| [form_encoded(name), form_encoded(value)].join(&b'=')).collect();
-    pairs.join(&b'&')
-}
-
 /// The text of a request's pairs: its form, or its query where it has no body.
-pub(crate) fn with_pair_text(request: &RawRequest, change: impl Fn(&[u8]) -> Vec<u8>) -> Option<RawRequest> {
+pub(super) fn with_pair_text(request: &RawRequest, change: impl Fn(&[u8]) -> Vec<u8>) -> Option<RawRequest> {
     if is_form(request) {
         return Some(with_body(request, change(&request.body)));
     }
@@ -84,15 +43,15 @@ pub(crate) fn with_pair_text(request: &RawRequest, change: impl Fn(&[u8]) -> Vec
 }
 
 /// The request with other values in its form, else in its query.
-pub(crate) fn with_values(request: &RawRequest, change: impl Fn(&[u8]) -> Vec<u8>) -> Option<RawRequest> {
+pub(super) fn with_values(request: &RawRequest, change: impl Fn(&[u8]) -> Vec<u8>) -> Option<RawRequest> {
     with_pair_text(request, |text| {
-        let pairs = read_pairs(text).into_iter().map(|(name, value)| (name, change(&value)));
-        write_pairs(&pairs.collect::<Vec<_>>())
+        let pairs = read_form(text).into_iter().map(|(name, value)| (name, change(&value)));
+        write_form(&pairs.collect::<Vec<Pair>>())
     })
 }
 
 /// The request with other texts in its JSON, each quoted again without escapes that need not be.
-pub(crate) fn with_texts(request: &RawRequest, change: impl Fn(&str) -> String) -> Option<RawRequest> {
+pub(super) fn with_texts(request: &RawRequest, change: impl Fn(&str) -> String) -> Option<RawRequest> {
     is_json(request).then(|| {
         let quoted = |text: &str, is_name: bool| {
             serde_json::to_string(&if is_name { text.to_owned() } else { change(text) }).expect("a text")
@@ -102,7 +61,7 @@ pub(crate) fn with_texts(request: &RawRequest, change: impl Fn(&str) -> String) 
 }
 
 /// A JSON text with its strings, and what stands between them, written otherwise.
-pub(crate) fn with_tokens(
+pub(super) fn with_tokens(
     json: &[u8],
     outside: impl Fn(&str) -> String,
     quoted: impl Fn(&str, bool) -> String,
@@ -125,7 +84,7 @@ pub(crate) fn with_tokens(
 }
 
 /// The request with other headers among the platform's own.
-pub(crate) fn with_headers(request: &RawRequest, change: impl Fn(&str) -> Option<String>) -> Option<RawRequest> {
+pub(super) fn with_headers(request: &RawRequest, change: impl Fn(&str) -> Option<String>) -> Option<RawRequest> {
     let mut other = request.clone();
     let mut is_changed = false;
     for value in other.headers.values_mut() {
@@ -138,16 +97,11 @@ pub(crate) fn with_headers(request: &RawRequest, change: impl Fn(&str) -> Option
 }
 
 /// `htmlspecialchars()`.
-pub(crate) fn html_escaped(text: &str) -> String {
+pub(super) fn html_escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('"', "&quot;").replace('\'', "&#039;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// `addslashes()`.
-pub(crate) fn with_slashes(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\'', "\\'")
-}
-
 /// Bytes as text; they are UTF-8 in every genuine message here.
-pub(crate) fn text(bytes: &[u8]) -> &str {
+pub(super) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
