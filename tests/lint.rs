@@ -160,3 +160,25 @@ fn the_start_tells_it_too() {
     child.wait().unwrap();
     assert!(told.contains("your own application's public key") && told.contains("app_private.pem"), "{told}");
 }
+
+/// `[[channel.former]]`: what proved messages before is a key as any other.
+#[test]
+fn a_key_of_before_is_looked_at_as_well() {
+    let shop = Shop::new();
+    let lines = "alipay_public_key_file = \"keys/alipay_public.pem\"\nprivate_key_file = \"keys/app_private.pem\"\n\
+                 [[channel.former]]\nuntil = \"2999-01-01T00:00:00Z\"\n";
+    let with =
+        |former: &str| alipay("pay", "2021000000000000", &format!("{lines}alipay_public_key_file = \"{former}\""));
+    shop.configure(&with("keys/app_public.pem"));
+    let [(word, line, text)] = &shop.findings()[..] else { panic!("{:?}", shop.findings()) };
+    assert_eq!((word.as_str(), *line > 11), ("finding.own_public_key", true), "{line}");
+    assert!(text.contains("channel `pay` / `[[channel.former]]`: `alipay_public_key` holds your own"), "{text}");
+    // The platform's own key of before is nothing to speak of.
+    shop.configure(&with("keys/alipay_public.pem"));
+    assert_eq!(shop.findings(), []);
+    // Nor is what is wrong now told once more for then.
+    let own = lines.replace("alipay_public.pem", "app_public.pem");
+    let own = own.replace("[[channel.former]]", "sign_types = [\"RSA2\"]\n[[channel.former]]");
+    shop.configure(&alipay("pay", "2021000000000000", &format!("{own}sign_types = [\"RSA\"]")));
+    assert_eq!(shop.findings().len(), 1, "{:?}", shop.findings());
+}

@@ -2,7 +2,7 @@
 //!
 //! A signature stands in a header, a query, a form or a document. It is found by its length, and by what it is called.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -17,6 +17,13 @@ use crate::signature::key::hex;
 
 /// Bytes of signatures and tags: MD5, SHA-1, SHA-256, SHA-512 and Ed25519, RSA of 1024, 2048, 3072 and 4096 bits.
 const LENGTHS: [usize; 8] = [16, 20, 32, 64, 128, 256, 384, 512];
+
+/// Bytes of signatures of two numbers in DER, whose zeros in front are left out.
+const DER_LENGTHS: RangeInclusive<usize> = 68..=72;
+
+fn is_length(bytes: usize) -> bool {
+    LENGTHS.contains(&bytes) || DER_LENGTHS.contains(&bytes)
+}
 
 /// Largest body that is searched.
 const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -68,6 +75,8 @@ struct Written {
     field: String,
     /// In a form: what stands beside it in the same value.
     beside: Option<[String; 2]>,
+    /// In a header: its signs that are no letters and digits are percent-encoded there.
+    is_escaped: bool,
 }
 
 /// The signatures in the other case, where a message was refused before any was compared.
@@ -131,12 +140,41 @@ pub(super) fn digits(request: &RawRequest) -> Option<usize> {
 }
 
 /// Whether a message was refused before any signature was compared, because of how one is written.
-fn is_about_writing(case: &Case<'_>) -> bool {
+pub(super) fn is_about_writing(case: &Case<'_>) -> bool {
     match case.rejection() {
         Some(Rejection::Malformed { .. } | Rejection::Missing { .. } | Rejection::Algorithm { .. }) => true,
         Some(Rejection::Signature) => case.trials.is_empty(),
         _ => false,
     }
+}
+
+/// Bytes of the signatures that a secret makes, the likeliest first.
+const KEYED_LENGTHS: [usize; 4] = [32, 16, 20, 64];
+
+/// Most signatures of one request for which others stand in.
+const STOOD_IN_MAX: usize = 2;
+
+/// The request with a signature that says nothing in the place of its own, written in the same way and of another
+/// length; and its own, as bytes and as text.
+pub(super) fn stood_in(request: &RawRequest) -> Vec<(RawRequest, [Vec<u8>; 2])> {
+    let mut requests = Vec::new();
+    for written in found(request).into_iter().take(STOOD_IN_MAX) {
+        let text = written.text.as_str();
+        let is_hex = of_hex(text).is_some();
+        let Some(bytes) = of_hex(text).or_else(|| of_base64(text)) else { continue };
+        let is_bare = !text.ends_with('=') && !bytes.len().is_multiple_of(3);
+        for length in KEYED_LENGTHS.into_iter().filter(|length| *length != bytes.len()) {
+            let nothing = vec![0; length];
+            let other = match (is_hex, is_bare) {
+                (true, _) => hex(&nothing),
+                (false, true) => STANDARD_NO_PAD.encode(&nothing),
+                (false, false) => STANDARD.encode(&nothing),
+            };
+            let other = written.replaced(request, &other);
+            requests.extend(other.map(|other| (other, [bytes.clone(), text.as_bytes().to_vec()])));
+        }
+    }
+    requests
 }
 
 /// Each signature of the request in other writings, with what is said of it.
@@ -162,6 +200,9 @@ impl Written {
         if let Some([before, behind]) = &self.beside {
             new.clear();
             encode_into(&mut new, [before.as_str(), text, behind.as_str()].concat().as_bytes());
+        } else if self.is_escaped {
+            new.clear();
+            encode_into(&mut new, text.as_bytes());
         }
         let put = |old: &[u8]| [&old[..self.range.start], &new, &old[self.range.end..]].concat();
         match self.place {
@@ -186,13 +227,15 @@ fn found(request: &RawRequest) -> Vec<Written> {
         if !is_name(name.as_str()) || request.headers.get_all(name).iter().count() > 1 {
             continue;
         }
-        let runs = runs(text).into_iter();
-        let written = runs.map(|range| Written {
+        let is_escaped = text.contains('%');
+        let runs = if is_escaped { escaped_runs(text) } else { runs(text) };
+        let written = runs.into_iter().map(|range| Written {
             place: Place::Header(at),
-            text: text[range.clone()].to_owned(),
+            text: unescaped(&text[range.clone()]),
             range,
             field: name.to_string(),
             beside: None,
+            is_escaped,
         });
         found.extend(written);
     }
@@ -236,6 +279,7 @@ fn in_form(form: &[u8], place: Place) -> Vec<Written> {
                 text: value[run].to_owned(),
                 field: name.to_owned(),
                 beside: Some(beside),
+                is_escaped: false,
             });
         }
     }
@@ -259,7 +303,8 @@ fn in_document(body: &[u8]) -> Vec<Written> {
     };
     let written = |range: Range<usize>| {
         let field = name_of(range.start).filter(|name| is_name(name))?;
-        Some(Written { place: Place::Body, text: text[range.clone()].to_owned(), range, field, beside: None })
+        let text = text[range.clone()].to_owned();
+        Some(Written { place: Place::Body, text, range, field, beside: None, is_escaped: false })
     };
     runs(text).into_iter().filter_map(written).collect()
 }
@@ -286,8 +331,39 @@ fn runs(text: &str) -> Vec<Range<usize>> {
     runs
 }
 
+/// The same where a header's signature is percent-encoded, so that its signs cannot be taken for those between values.
+fn escaped_runs(text: &str) -> Vec<Range<usize>> {
+    let bytes = text.as_bytes();
+    let (mut runs, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let start = at;
+        while let Some(length) = sign_length(&bytes[at..]) {
+            at += length;
+        }
+        let run = unescaped(&text[start..at]);
+        if of_hex(&run).or_else(|| of_base64(&run)).is_some() {
+            runs.push(start..at);
+        }
+        at = at.max(start + 1);
+    }
+    runs
+}
+
+/// How long the sign of base64 is that comes first, as it stands or escaped.
+fn sign_length(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'%', b'2', b'b' | b'B' | b'f' | b'F', ..] | [b'%', b'3', b'd' | b'D', ..] => Some(3),
+        [byte, ..] if byte.is_ascii_alphanumeric() || b"+/-_".contains(byte) => Some(1),
+        _ => None,
+    }
+}
+
+fn unescaped(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
 fn of_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) || !LENGTHS.contains(&(text.len() / 2)) {
+    if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) || !is_length(text.len() / 2) {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -300,7 +376,7 @@ fn of_hex(text: &str) -> Option<Vec<u8>> {
 fn of_base64(text: &str) -> Option<Vec<u8>> {
     let bare = text.trim_end_matches('=');
     let bytes = STANDARD_NO_PAD.decode(bare).or_else(|_| URL_SAFE_NO_PAD.decode(bare)).ok()?;
-    LENGTHS.contains(&bytes.len()).then_some(bytes)
+    is_length(bytes.len()).then_some(bytes)
 }
 
 #[cfg(test)]
@@ -345,6 +421,12 @@ mod tests {
         assert_eq!(texts(&header), one("x-signature", &digits));
         let [written] = found(&header).try_into().unwrap();
         assert_eq!(written.replaced(&header, "z").unwrap().headers["x-signature"], "t=1700000000,v1=z");
+        let mut escaped_header = body("");
+        escaped_header.headers.insert("x-signature", format!("v=1,signature={escaped}").parse().unwrap());
+        assert_eq!(texts(&escaped_header), one("x-signature", &tag));
+        let [written] = found(&escaped_header).try_into().unwrap();
+        let replaced = written.replaced(&escaped_header, "a+b=").unwrap();
+        assert_eq!(replaced.headers["x-signature"], "v=1,signature=a%2Bb%3D");
         assert!(texts(&body("sign=0af3&x=1")).is_empty());
     }
 }
