@@ -53,9 +53,11 @@ demo: setup ## build, and run a gateway with a small PHP shop; ARGS=--once ends 
 	cargo build --release --quiet
 	@target/release/tollbell demo $(ARGS)
 
+# Half of the time tests wait for servers and for the time to go by: two at once for each processor.
 test: setup loom ## every test, against real servers
 	@if command -v cargo-nextest >/dev/null 2>&1; then \
-	  cargo nextest run --workspace --all-features && cargo test --workspace --all-features --doc --quiet; \
+	  cargo nextest run --workspace --all-features --test-threads $$((2 * $$(nproc))) && \
+	  cargo test --workspace --all-features --doc --quiet; \
 	else cargo test --workspace --all-features; fi
 	@cargo test -p tollbell-channels --lib --quiet own_key # what a build without features says
 
@@ -89,8 +91,8 @@ docs: ## write the pages about platforms and findings anew from what these say o
 	@cargo build --quiet
 	@$(BUILT)/tollbell --lang en channels --markdown >docs/platforms.md
 	@$(BUILT)/tollbell --lang zh channels --markdown >docs/platforms.zh-CN.md
-	@$(BUILT)/tollbell --lang en explain --markdown >docs/explain.md
-	@$(BUILT)/tollbell --lang zh explain --markdown >docs/explain.zh-CN.md
+	@$(BUILT)/tollbell --lang en explain --markdown --examples examples/rejected >docs/explain.md
+	@$(BUILT)/tollbell --lang zh explain --markdown --examples examples/rejected >docs/explain.zh-CN.md
 
 rejected-examples: ## write examples/rejected anew: a refused request and its configuration for each finding
 	@TOLLBELL_REWRITE=examples cargo test --quiet --package tollbell-channels --all-features --test explain the_examples

@@ -24,7 +24,7 @@ use crate::signature::trial::{How, Part, Trial};
 
 pub use engine::explain;
 pub use findings::FINDINGS;
-pub use shown::{CHECKS_SHOWN_MAX, SIGNED_SHOWN_MAX, Signed};
+pub use shown::{CHECKS_SHOWN_MAX, Restored, SIGNED_SHOWN_MAX, Signed};
 
 /// Most operations with public keys for one request. The dearest, SM2, takes two milliseconds.
 pub const OPERATIONS_MAX: usize = 64;
@@ -111,6 +111,11 @@ pub struct Diagnosis {
     pub findings: Vec<Found>,
     /// What was taken for the signed text, as it may be shown.
     pub signed: Vec<Signed>,
+    /// What was signed, as the proof shows it: with what was found undone, the checks that held. None without a proof by a
+    /// signature.
+    pub matched: Vec<Signed>,
+    /// Where the request differs from the one that the proof stands on. None where nothing in its body and address does.
+    pub restored: Option<Restored>,
     /// How much was tried.
     pub effort: Effort,
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Case, Configured, Diagnosis, Effort, Evidence, FINDINGS, Facts, Finding, Found, Held, OPERATIONS_MAX, Otherwise,
-    Outcome, Probe, Question, Signing, Undo, VERIFICATION_COST, WORK_MAX, reasons, shown,
+    Outcome, Probe, Question, Signed, Signing, Undo, VERIFICATION_COST, WORK_MAX, reasons, shown,
 };
 use crate::channel::{Channel, Rejection, Verdict};
 use crate::lifetimes::Lifetimes;
@@ -34,7 +34,10 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
         operations_before: search.operations_before,
     };
     let findings = if case.outcome.is_accepted() { Vec::new() } else { search.findings(&case) };
-    Diagnosis { outcome: case.outcome.clone(), findings, signed: shown::signed(&case), effort: search.effort() }
+    let signed = shown::signed(&case.trials);
+    let matched = std::mem::take(&mut search.matched);
+    let restored = search.restored.take().and_then(|sent| shown::restored(question.request, &sent));
+    Diagnosis { outcome: case.outcome.clone(), findings, signed, matched, restored, effort: search.effort() }
 }
 
 /// A probe's reading of a request counts as a verification of this part of its bytes.
@@ -56,6 +59,10 @@ struct Search {
     /// Operations that only other texts under the signature may take, until those were tried.
     kept_back: usize,
     is_bounded: bool,
+    /// What was signed, as the last proof shows it.
+    matched: Vec<Signed>,
+    /// The request with everything undone that the last proof stands on.
+    restored: Option<RawRequest>,
 }
 
 /// A case with one mistake undone that is not accepted yet.
@@ -75,6 +82,8 @@ impl Search {
             work: 0,
             kept_back: 0,
             is_bounded: false,
+            matched: Vec::new(),
+            restored: None,
         }
     }
 
@@ -141,7 +150,9 @@ impl Search {
                     Probe::Sign(signings) => self.signed(case, *signings).map(|facts| (Evidence::Signed, facts)),
                     Probe::Undo(undone) => self.undone(case, finding, (*undone, |_, _| Vec::new()), half_ways),
                     Probe::UndoTold(undone, told) => self.undone(case, finding, (*undone, *told), half_ways),
-                    Probe::Unchecked(signings) => self.unchecked(signings(case)).map(|facts| (Evidence::Signed, facts)),
+                    Probe::Unchecked(signings) => {
+                        self.unchecked(case, signings(case)).map(|facts| (Evidence::Signed, facts))
+                    }
                     Probe::Unfit(_) if but.is_none() => {
                         let first = reasons::certain(case).into_iter().find(|found| found.finding == finding);
                         first.map(|found| (found.proof, found.facts))
@@ -180,6 +191,8 @@ impl Search {
                 facts.extend(told(case, &other));
             }
             if is_accepted {
+                self.matched = shown::signed(other.trials.iter().filter(|trial| trial.held));
+                self.restored = Some(other.request);
                 return Some((Evidence::Recomputed, facts));
             }
             if is_half_way {
@@ -236,7 +249,7 @@ impl Search {
     fn signed(&mut self, case: &Case<'_>, signings: fn(&Case<'_>, &Trial) -> Vec<Signing>) -> Option<Facts> {
         for trial in case.trials.iter().filter(|trial| !trial.held) {
             for signing in signings(case, trial) {
-                if self.would_hold(trial, &signing) {
+                if self.would_hold(case, trial, &signing) {
                     return Some(signing.facts);
                 }
             }
@@ -245,19 +258,24 @@ impl Search {
     }
 
     /// The same, for checks that were not made.
-    fn unchecked(&mut self, signings: Vec<(Trial, Signing)>) -> Option<Facts> {
+    fn unchecked(&mut self, case: &Case<'_>, signings: Vec<(Trial, Signing)>) -> Option<Facts> {
         let mut signings = signings.into_iter();
-        signings.find_map(|(trial, signing)| self.would_hold(&trial, &signing).then_some(signing.facts))
+        signings.find_map(|(trial, signing)| self.would_hold(case, &trial, &signing).then_some(signing.facts))
     }
 
-    fn would_hold(&mut self, trial: &Trial, signing: &Signing) -> bool {
+    fn would_hold(&mut self, case: &Case<'_>, trial: &Trial, signing: &Signing) -> bool {
         let operations = usize::from(trial.is_public_key);
         let bytes = signing.signed.iter().map(super::part_bytes).sum();
         let offered = trial.claimed.iter().map(Vec::as_slice);
         let claimed: Vec<&[u8]> = signing.claimed.as_deref().map_or_else(|| offered.collect(), |own| vec![own]);
         let mut claimed = claimed.into_iter();
-        claimed
-            .any(|claimed| self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed))
+        let is_signed = claimed
+            .any(|claimed| self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed));
+        if is_signed {
+            self.matched = vec![shown::signing(trial, signing)];
+            self.restored = Some(case.request.clone());
+        }
+        is_signed
     }
 }
 

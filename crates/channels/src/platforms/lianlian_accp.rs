@@ -20,7 +20,7 @@ use crate::channel::{Answer, Channel, Failure, KeyNote, Likeness, Rejection, Ver
 use crate::json::Json;
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
-use crate::signature::digest::{DigestHash, HexCase};
+use crate::signature::digest::DigestHash;
 use crate::signature::{Verified, decode_base64};
 
 /// Largest body. Notices have 1 to 4 kB; lists of payers and payees make some longer.
@@ -145,10 +145,8 @@ impl LianlianAccp {
         }
         let signature = decode_base64(header(request, DATA)?.as_bytes())
             .ok_or_else(|| Rejection::Malformed { field: DATA.into() })?;
-        DigestHash::Md5.measured(&[&request.body]);
-        let digest = DigestHash::Md5.hex_of(&[&request.body], HexCase::Lower);
         let recovered = self.config.key.recover(&signature).ok_or(Rejection::Signature)?;
-        recovered.is_md5_of(digest.as_bytes(), VARIANT).ok_or(Rejection::Signature)
+        recovered.is_md5_of_hex(DigestHash::Md5, &request.body, VARIANT).ok_or(Rejection::Signature)
     }
 }
 

@@ -163,6 +163,18 @@ impl Recovered<'_> {
         held.then(|| Verified::new(self.label, variant))
     }
 
+    /// Whether the lower-case hexadecimal text of the message's digest was signed by `MD5withRSA`. `variant` names the rule
+    /// that made the message.
+    pub fn is_md5_of_hex(&self, first: DigestHash, message: &[u8], variant: &'static str) -> Option<Verified> {
+        first.measured(&[message]);
+        let text = first.hex_of(&[message], HexCase::Lower);
+        measure::step("MD5", text.len(), || DigestHash::Md5.of(&[text.as_bytes()]));
+        let expected = padded(&md5_payload(text.as_bytes()), self.block.len())?;
+        let held = self.block == expected;
+        self.tell("RSA with MD5", message, variant, held, Some(first), md5_payload);
+        held.then(|| Verified::new(self.label, variant))
+    }
+
     /// Whether the text was signed in this way, which is another than the channel's own. Proves nothing.
     pub(super) fn is_other(&self, how: How, parts: &[Part]) -> bool {
         other_payload(how, parts).and_then(|payload| padded(&payload, self.block.len())).as_ref() == Some(&self.block)

@@ -9,7 +9,7 @@ use super::genuine::{Chance, note, story};
 use super::stage::{Scene, Stage, with_every_stage};
 
 /// Requests of each kind and platform.
-const REQUESTS: usize = 120;
+const REQUESTS: usize = 64;
 
 /// Longest fact, in characters: it stands in one line of a console.
 const FACT_CHARS_MAX: usize = 300;

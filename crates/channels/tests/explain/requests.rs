@@ -137,3 +137,32 @@ fn with_body(request: &RawRequest, body: impl Into<Vec<u8>>) -> RawRequest {
     }
     other
 }
+
+// One test for each kind: what is common to all, the platforms' keys, takes longer than most of them.
+
+#[test]
+fn what_programs_do_to_bodies_is_named() {
+    bodies::line_ends_and_blanks_around_a_body();
+    bodies::line_ends_of_values();
+    bodies::bodies_that_somebody_read_before();
+    bodies::bodies_that_end_too_early();
+    bodies::what_was_not_kept_proves_nothing();
+    bodies::pairs_that_are_written_as_they_came_are_taken();
+}
+
+#[test]
+fn what_programs_do_to_encodings_is_named() {
+    encodings::plus_signs_become_blanks();
+    encodings::values_are_encoded_once_too_often();
+    encodings::bodies_are_decoded_before_they_are_split();
+    encodings::values_are_escaped_for_html();
+    encodings::charsets_are_changed();
+}
+
+#[test]
+fn what_printers_do_is_named() {
+    printers::a_body_is_printed_again();
+    printers::values_of_json_are_printed_again();
+    printers::a_document_is_written_again();
+    printers::pairs_say_the_same_in_every_order();
+}

@@ -15,11 +15,7 @@ use super::bytes::{has, hex, replaced};
 use super::json::{COMPACT, Json, Style};
 use super::matrix::{genuine, ids};
 use super::pen::{Algorithm, Pen, Piece, Writing};
-use super::stage::{Other, Scene, Stage, at, stages};
-
-fn stage(kind: &str) -> &'static Stage {
-    stages().iter().find(|stage| stage.platform.kind == kind).unwrap_or_else(|| panic!("no platform `{kind}`"))
-}
+use super::stage::{Other, Scene, Stage, at, stage};
 
 fn key(bytes: &[u8]) -> SettingValue {
     SettingValue::Key(bytes.to_vec().into())

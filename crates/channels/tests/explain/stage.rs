@@ -16,7 +16,7 @@ use tollbell_channels::channel::Channel;
 use tollbell_channels::explain::{Configured, Diagnosis, Kept, Outcome, Question, explain};
 use tollbell_channels::lifetimes::Lifetimes;
 use tollbell_channels::model::{EventKind, RawRequest, Timestamp};
-use tollbell_channels::platforms::{PLATFORMS, Platform};
+use tollbell_channels::platforms::{PLATFORMS, Platform, by_kind};
 use tollbell_channels::settings::{SettingKind, SettingValue, Settings};
 use tollbell_channels::simulate::{Genuine, OtherSide, Story};
 
@@ -160,6 +160,14 @@ pub(crate) fn stages() -> &'static [Stage] {
         made.into_iter().map(|(_, stage)| stage).collect()
     });
     &STAGES
+}
+
+/// One platform on stage, without the others, whose keys take long.
+pub(crate) fn stage(kind: &str) -> &'static Stage {
+    static ALONE: Mutex<BTreeMap<&str, &Stage>> = Mutex::new(BTreeMap::new());
+    let platform = by_kind(kind).unwrap_or_else(|| panic!("no platform `{kind}`"));
+    let mut alone = ALONE.lock().expect("nobody panics here");
+    alone.entry(platform.kind).or_insert_with(|| Box::leak(Box::new(Stage::new(platform))))
 }
 
 /// Does something so many times, on all processors. What panics is told by the index.

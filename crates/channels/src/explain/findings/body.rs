@@ -199,10 +199,11 @@ const NOTHING: &[&[u8]] = &[b"", b"[]", b"{}", b"null", b"\"\"", b"false"];
 fn is_empty(case: &Case<'_>) -> Option<Facts> {
     let request = &case.request;
     let body = request.body.trim_ascii();
-    // A message in the query has no body, and of a GET none is expected.
+    // A message in the query has no body, unless the channel itself says that there must be one; and of a GET none is
+    // expected.
     let has_query = request.query.as_ref().is_some_and(|query| query.to_ascii_lowercase().contains("sign"));
-    let has_body = !request.method.is_safe() && !has_query;
-    case.rejection()?;
+    let is_body_due = case.rejection()? == &Rejection::Empty || !has_query;
+    let has_body = !request.method.is_safe() && is_body_due;
     if !has_body || !case.kept.has_bytes || !NOTHING.contains(&body) {
         return None;
     }

@@ -81,11 +81,24 @@ fn header_with_pluses(value: &str) -> Option<String> {
     let mut pieces = value.split(' ');
     let mut out = pieces.next()?.to_owned();
     for piece in pieces {
-        let is_version = piece.split_once(',').is_some_and(|(version, _)| version.len() <= 3);
-        out.push(if is_version || out.ends_with([',', ':', ';']) { ' ' } else { '+' });
+        let is_version = piece.split_once(',').is_some_and(|(version, _)| version.len() <= VERSION);
+        // Behind a version stands its signature, and that began with a plus sign.
+        let is_behind_name = out.ends_with([',', ':', ';']) && !ends_with_version(&out);
+        out.push(if is_version || is_behind_name { ' ' } else { '+' });
         out.push_str(piece);
     }
     Some(out)
+}
+
+/// Most characters of a version before a signature.
+const VERSION: usize = 3;
+
+/// Whether a text ends with a version and a comma: `v1,`.
+fn ends_with_version(text: &str) -> bool {
+    let Some(before) = text.strip_suffix(',') else { return false };
+    let word = before.rsplit([' ', ',', '=']).next().unwrap_or_default();
+    let mut letters = word.bytes();
+    word.len() <= VERSION && letters.next() == Some(b'v') && letters.next().is_some_and(|digit| digit.is_ascii_digit())
 }
 
 /// Base64 without its padding.
@@ -220,6 +233,14 @@ mod tests {
         let whole = tag.replace(' ', "+");
         assert_eq!(header_with_pluses(&format!("v1,{tag} v1,{tag}")), Some(format!("v1,{whole} v1,{whole}")));
         assert_eq!(header_with_pluses(&format!("a=1, s={tag}")), Some(format!("a=1, s={whole}")));
+        let begins_so = tag.replacen('t', " ", 1);
+        let begun = whole.replacen('t', "+", 1);
+        for version in ["v1", "v1a"] {
+            let came = format!("{version},{begins_so} {version},{begins_so}");
+            assert_eq!(header_with_pluses(&came), Some(format!("{version},{begun} {version},{begun}")));
+        }
+        let accepted = "text/html, application/json, application/xml";
+        assert_eq!(header_with_pluses(accepted).as_deref(), Some(accepted));
         assert_eq!(header_with_pluses("Mozilla/4.0 (compatible; something that is long)"), None);
     }
 

@@ -411,8 +411,21 @@ fn names_nobody(case: &Case<'_>) -> Option<Facts> {
     if is_known {
         return None;
     }
-    let value = field_value(case, field).unwrap_or_else(|| UNREAD.to_owned());
-    Some(vec![("field", field.clone()), ("value", value)])
+    let value = field_value(case, field);
+    // With something else wrong beside it, a channel may not know its own message; its configuration still names the id.
+    if value.as_ref().is_some_and(|value| case.others.iter().any(|other| is_configured(other, value))) {
+        return None;
+    }
+    Some(vec![("field", field.clone()), ("value", value.unwrap_or_else(|| UNREAD.to_owned()))])
+}
+
+/// Whether a channel's settings hold a text, as it is shown.
+fn is_configured(other: &Configured<'_>, text: &str) -> bool {
+    other.settings.values().any(|(_, value)| match value {
+        SettingValue::Text(own) => quote(own) == text,
+        SettingValue::Texts(own) => own.iter().any(|own| quote(own) == text),
+        _ => false,
+    })
 }
 
 /// Most pairs that are looked through for a value.

@@ -316,6 +316,9 @@ fn other_words(case: &Case<'_>) -> Vec<Undo> {
 /// as another's, that one.
 fn named_algorithm(case: &Case<'_>) -> Option<Facts> {
     let Some(Rejection::Algorithm { algorithm }) = case.rejection() else { return None };
+    if !is_plausible(algorithm) {
+        return None;
+    }
     let named = digits_of(algorithm);
     let found = written::digits(&case.request).filter(|found| named.is_some_and(|named| named != *found));
     let shown = match found {
@@ -326,6 +329,13 @@ fn named_algorithm(case: &Case<'_>) -> Option<Facts> {
         None => format!("`{algorithm}`"),
     };
     Some(vec![("algorithm", shown)])
+}
+
+/// Whether an algorithm could be called so. What has a line end, a blank or an escape at its end is a name that something
+/// was done to, and says nothing of what was signed with.
+fn is_plausible(name: &str) -> bool {
+    let is_sign = |c: char| c.is_ascii_alphanumeric() || " -_./:+,$".contains(c);
+    name.chars().all(is_sign) && name.trim() == name && name.contains(|c: char| c.is_ascii_alphanumeric())
 }
 
 /// Hexadecimal digits of what an algorithm of this name gives, where it is a digest.

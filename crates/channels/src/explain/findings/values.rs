@@ -174,7 +174,7 @@ pub(super) fn is_dear(case: &Case<'_>) -> bool {
     case.trials.iter().any(|trial| trial.is_public_key)
 }
 
-type Change<'c> = dyn FnMut(&Value<'_>) -> Option<Vec<u8>> + 'c;
+pub(super) type Change<'c> = dyn FnMut(&Value<'_>) -> Option<Vec<u8>> + 'c;
 
 /// A form in which values changed; each pair that did not is as it was written.
 fn pairs(text: &[u8], place: Place, change: &mut Change<'_>) -> Option<Vec<u8>> {
@@ -211,7 +211,7 @@ pub(super) fn decoded(raw: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// A JSON text in which texts changed. Names of members are no values.
-fn json_texts(text: &[u8], change: &mut Change<'_>) -> Option<Vec<u8>> {
+pub(super) fn json_texts(text: &[u8], change: &mut Change<'_>) -> Option<Vec<u8>> {
     let hand = Hand::of(text);
     let mut is_changed = false;
     let mut out = Vec::with_capacity(text.len());

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::model::{Amount, Concern, Environment, EventKind, Notification};
 use crate::settings::SettingValue;
+use crate::signature::digest::HexCase;
 use crate::signature::key::PublicKey;
 use crate::signature::plain_rsa::sign_md5;
 

@@ -12,8 +12,7 @@ fn between(request: &RawRequest, before: &str, after: &str) -> Option<RawRequest
     (!request.body.is_empty()).then(|| with_body(request, body))
 }
 
-#[test]
-fn line_ends_and_blanks_around_a_body() {
+pub(super) fn line_ends_and_blanks_around_a_body() {
     check(&[
         Harm::new("line_ends", "two line ends follow", |request| between(request, "", "\n\n")),
         Harm::new("line_ends", "blanks stand before it", |request| between(request, " \n", "")),
@@ -22,8 +21,7 @@ fn line_ends_and_blanks_around_a_body() {
 }
 
 /// Some values come in lines, as some platforms write base64 and certificates.
-#[test]
-fn line_ends_of_values() {
+pub(super) fn line_ends_of_values() {
     check(&[
         Harm::new("line_ends", "values are trimmed", |request| {
             with_values(request, |value| value.trim_ascii().to_vec())
@@ -37,8 +35,7 @@ fn line_ends_of_values() {
     ]);
 }
 
-#[test]
-fn bodies_that_somebody_read_before() {
+pub(super) fn bodies_that_somebody_read_before() {
     for nothing in ["", "[]", "{}", "null"] {
         let mut found = 0;
         for (stage, scene) in messages().iter().filter(|(_, scene)| !scene.genuine.request.body.is_empty()) {
@@ -49,15 +46,20 @@ fn bodies_that_somebody_read_before() {
                     assert_eq!((only.finding.id, only.proof), ("body_empty", Evidence::Seen), "{kind} {nothing:?}");
                     found += 1;
                 }
-                other => panic!("{kind} {nothing:?}: {:?} {other:?}", diagnosis.outcome),
+                // Where the signature stands in the query, such a body may be all that there is.
+                [] => {
+                    let query = scene.genuine.request.query.as_ref();
+                    let is_in_query = !nothing.is_empty() && query.is_some_and(|query| query.contains("sign"));
+                    assert!(is_in_query, "{kind} {nothing:?}: {:?}", diagnosis.outcome);
+                }
+                more => panic!("{kind} {nothing:?}: {more:?}"),
             }
         }
         assert!(found > 0, "{nothing:?}");
     }
 }
 
-#[test]
-fn bodies_that_end_too_early() {
+pub(super) fn bodies_that_end_too_early() {
     check(&[
         Harm::new("body_cut", "two bytes are cut", |request| {
             let is_document = is_json(request) || is_xml(request);
@@ -78,8 +80,7 @@ fn bodies_that_end_too_early() {
     ]);
 }
 
-#[test]
-fn what_was_not_kept_proves_nothing() {
+pub(super) fn what_was_not_kept_proves_nothing() {
     for (stage, scene) in messages().iter().filter(|(_, scene)| !scene.genuine.request.body.is_empty()) {
         let kept = Kept { has_head: true, has_bytes: false };
         let diagnosis = said(scene, with_body(&scene.genuine.request, ""), kept);
@@ -88,8 +89,7 @@ fn what_was_not_kept_proves_nothing() {
 }
 
 /// The suite itself: a form is a form, and a query is one where there is no body.
-#[test]
-fn pairs_that_are_written_as_they_came_are_taken() {
+pub(super) fn pairs_that_are_written_as_they_came_are_taken() {
     for (stage, scene) in messages() {
         if let Some(same) = with_pair_text(&scene.genuine.request, <[u8]>::to_vec) {
             let diagnosis = said(scene, same, Kept::WHOLE);

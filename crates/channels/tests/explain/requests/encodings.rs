@@ -8,8 +8,7 @@ use super::programs::{
 use super::{Harm, check, with_body};
 use crate::explain::bytes::{decoded, percent_decoded};
 
-#[test]
-fn plus_signs_become_blanks() {
+pub(super) fn plus_signs_become_blanks() {
     check(&[
         // Of a merchant's own plus signs nobody knows afterwards.
         Harm::new("plus_lost", "in a form that nobody encoded", |request| {
@@ -35,8 +34,7 @@ fn blanked(value: &[u8]) -> Vec<u8> {
     text(value).replace('+', " ").into_bytes()
 }
 
-#[test]
-fn values_are_encoded_once_too_often() {
+pub(super) fn values_are_encoded_once_too_often() {
     check(&[
         Harm::new("encoded_twice", "base64 alone", |request| {
             with_values(request, |value| if is_base64(value) { form_encoded(value) } else { value.to_vec() })
@@ -61,8 +59,7 @@ fn values_are_encoded_once_too_often() {
     ]);
 }
 
-#[test]
-fn bodies_are_decoded_before_they_are_split() {
+pub(super) fn bodies_are_decoded_before_they_are_split() {
     check(&[
         Harm::new("decoded_twice", "plus signs are kept", |request| decoded_first(request, percent_decoded))
             .lossy()
@@ -79,8 +76,7 @@ fn decoded_first(request: &RawRequest, decode: fn(&[u8]) -> Vec<u8>) -> Option<R
     with_pair_text(request, |pairs| Some(decode(pairs)).filter(|pairs| is_odd(pairs)).unwrap_or_else(|| pairs.to_vec()))
 }
 
-#[test]
-fn values_are_escaped_for_html() {
+pub(super) fn values_are_escaped_for_html() {
     check(&[
         Harm::new("html_escaped", "quotation marks alone", |request| {
             with_values(request, |value| text(value).replace('"', "&quot;").into_bytes())
@@ -93,8 +89,7 @@ fn values_are_escaped_for_html() {
 }
 
 /// Characters that a charset does not have are lost.
-#[test]
-fn charsets_are_changed() {
+pub(super) fn charsets_are_changed() {
     check(&[Harm::new("charset_changed", "values read as Windows-1252", |request| {
         let read = |value: &[u8]| encoding_rs::WINDOWS_1252.decode_without_bom_handling(value).0.into_owned();
         with_values(request, |value| read(value).into_bytes())

@@ -49,6 +49,7 @@ fn values_decoded(case: &Case<'_>, tries: &mut Tries<'_, '_>) {
     let has_blank = |value: &Value<'_>| value.bytes.contains(&b' ');
     // Who encodes pairs leaves no blanks between them; prose has some.
     let mut held: Vec<&Value<'_>> = all.iter().filter(|value| value.is_pair() && holds_pairs(&value.bytes)).collect();
+    texts_decoded(&all, tries);
     held.sort_by_key(|value| has_blank(value));
     let plain: Vec<&Value<'_>> = held.iter().copied().filter(|value| !has_blank(value)).collect();
     let groups = [plain].into_iter().chain(held.iter().take(ALONE_MAX).map(|value| vec![*value])).chain([held.clone()]);
@@ -65,6 +66,29 @@ fn values_decoded(case: &Case<'_>, tries: &mut Tries<'_, '_>) {
             });
         }
     }
+}
+
+/// The same in the texts of a pair's value that is JSON: the decoding ran over all of it.
+fn texts_decoded(all: &[Value<'_>], tries: &mut Tries<'_, '_>) {
+    for blank in [&b"+"[..], b"%20"] {
+        let encoded = |value: &Value<'_>| {
+            let is_document = value.is_pair() && Kind::of(&value.bytes) == Kind::Json;
+            is_document.then(|| json_encoded(&value.bytes, blank)).flatten()
+        };
+        if all.iter().any(|value| encoded(value).is_some()) {
+            // The same decoding took the plus signs of base64.
+            tries.values(false, &[], |value| encoded(value).or_else(|| super::with_pluses(&value.bytes)));
+        }
+    }
+}
+
+/// JSON with each text encoded that holds pairs; none where no text does.
+fn json_encoded(json: &[u8], blank: &[u8]) -> Option<Vec<u8>> {
+    values::json_texts(json, &mut |text| {
+        let mut encoded = Vec::new();
+        form::encode_into(&mut encoded, &text.bytes);
+        holds_pairs(&text.bytes).then(|| super::replaced(&encoded, b"+", blank))
+    })
 }
 
 /// What belongs to the value before it.
@@ -263,6 +287,14 @@ mod tests {
         assert_eq!(again("a=x & y&b=2", Merging::Broken).as_deref(), Some("a=x+%26+y&b=2"));
         assert_eq!(again("a=\"c=1&d=2&b=3", Merging::Broken).as_deref(), Some("a=%22c%3D1&d=2&b=3"));
         assert_eq!(again("a=\"c=1&d=2", Merging::BehindPairs).as_deref(), Some("a=%22c%3D1%26d%3D2"));
+    }
+
+    #[test]
+    fn texts_of_json_that_hold_pairs_are_encoded_again() {
+        let again = |text: &str| json_encoded(text.as_bytes(), b"%20").map(|text| String::from_utf8(text).unwrap());
+        let (came, sent) = (r#"{"a":"b=1&c=d e","f":"g h"}"#, r#"{"a":"b%3D1%26c%3Dd%20e","f":"g h"}"#);
+        assert_eq!(again(came).as_deref(), Some(sent));
+        assert_eq!(again(r#"{"a":"b","f":"QUJDRA=="}"#), None);
     }
 
     #[test]

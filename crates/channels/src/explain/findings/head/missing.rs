@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::{header_name, media_types, renamed, with_header, with_media_type};
 use crate::channel::{Likeness, Rejection, quote};
-use crate::explain::{Case, Facts, Finding, Otherwise, Outcome, Probe};
+use crate::explain::{Case, Facts, Finding, Outcome, Probe};
 use crate::form::{Form, Limits};
 use crate::json::Json;
 use crate::model::RawRequest;
@@ -65,11 +65,7 @@ pub(in crate::explain::findings) static HEAD_NOT_KEPT: Finding = Finding {
 fn lost(case: &Case<'_>) -> Option<Facts> {
     let header = needed(case).filter(|_| case.kept.has_head)?;
     // It may be here under another name, with something else wrong beside it.
-    let comes_further = |otherwise: Otherwise| match otherwise {
-        Otherwise::Request(request) => needed_by(case, &request).as_ref() != Some(&header),
-        _ => false,
-    };
-    if renamed::under_own_names(case).into_iter().any(|undo| undo.is_traced && comes_further(undo.otherwise)) {
+    if renamed::is_under_other_name(&case.request, &header) {
         return None;
     }
     // Another channel's message would miss it, too.

@@ -42,12 +42,20 @@ fn by_other_methods(case: &Case<'_>) -> Vec<Undo> {
     undone
 }
 
-/// The request by each other method: as it stands, and with the pairs where that method has them.
+/// The request by each other method: as it stands, and with the pairs where that method has them. By a method for what
+/// has no body, one that came with a body is refused for that where messages come by both.
 fn other_methods(case: &Case<'_>) -> Vec<(Method, RawRequest)> {
-    if !case.kept.has_head || !matches!(case.rejection(), Some(Rejection::Method { .. })) {
+    let request = &case.request;
+    let is_refused = match case.rejection() {
+        Some(Rejection::Method { .. }) => true,
+        Some(Rejection::Malformed { .. } | Rejection::Missing { .. } | Rejection::Empty) => {
+            request.method.is_safe() && !request.body.is_empty()
+        }
+        _ => false,
+    };
+    if !case.kept.has_head || !is_refused {
         return Vec::new();
     }
-    let request = &case.request;
     let mut others = Vec::new();
     for method in METHODS.into_iter().filter(|method| *method != request.method) {
         others.push((method.clone(), RawRequest { method, ..request.clone() }));
@@ -109,7 +117,8 @@ pub(in crate::explain::findings) static MEDIA_TYPE: Finding = Finding {
 };
 
 fn of_other_types(case: &Case<'_>) -> Vec<Undo> {
-    if !case.kept.has_head || !matches!(case.rejection(), Some(Rejection::MediaType { .. })) {
+    let is_refused = matches!(case.rejection(), Some(Rejection::MediaType { .. }));
+    if !case.kept.has_head || !is_refused && !is_misread(case) {
         return Vec::new();
     }
     let values: Vec<_> = case.request.headers.get_all(CONTENT_TYPE).iter().collect();
@@ -121,9 +130,22 @@ fn of_other_types(case: &Case<'_>) -> Vec<Undo> {
     };
     let undo = |media_type: &'static str| {
         let facts = vec![("came", shown.clone()), ("media_type", media_type.to_owned())];
-        Undo::traced(Otherwise::Request(with_media_type(&case.request, media_type)), facts)
+        let otherwise = Otherwise::Request(with_media_type(&case.request, media_type));
+        Undo { otherwise, facts, is_traced: is_refused }
     };
-    media_types(&case.request.body).into_iter().map(undo).collect()
+    // What is only misread says itself what it is.
+    let tried = if is_refused { usize::MAX } else { 1 };
+    media_types(&case.request.body).into_iter().take(tried).map(undo).collect()
+}
+
+/// Whether a body was read as a form, or as JSON, that begins as the other does: a platform that sends both takes either
+/// type, and then misses the fields.
+fn is_misread(case: &Case<'_>) -> bool {
+    let is_about_fields = matches!(case.rejection(), Some(Rejection::Missing { .. } | Rejection::Malformed { .. }));
+    let media_type = case.request.media_type();
+    let [form, json] = ["application/x-www-form-urlencoded", "application/json"];
+    let begins = media_types(&case.request.body).first().copied();
+    is_about_fields && (media_type == form && begins == Some(json) || media_type == json && begins == Some(form))
 }
 
 /// The platform's own test with a wrong signature.

@@ -47,8 +47,7 @@ pub(super) fn under_own_names(case: &Case<'_>) -> Vec<Undo> {
     let Some(missing) = missing(case) else { return Vec::new() };
     let mut found: Vec<(usize, Rule, &HeaderName)> = Vec::new();
     for name in case.request.headers.keys() {
-        let is_other = name != missing && (!is_transport(&plain(name)) || is_transport(missing.as_str()));
-        if let Some((alike, rule)) = Rule::between(name, &missing).filter(|_| is_other)
+        if let Some((alike, rule)) = candidate(name, &missing)
             && !found.iter().any(|(_, other, _)| *other == rule)
         {
             found.push((alike, rule, name));
@@ -57,11 +56,21 @@ pub(super) fn under_own_names(case: &Case<'_>) -> Vec<Undo> {
     found.sort_by_key(|(alike, ..)| std::cmp::Reverse(*alike));
     let undo = |(alike, rule, name): &(usize, Rule, &HeaderName)| {
         let facts = vec![("header", quote(missing.as_str())), ("came", quote(name.as_str()))];
-        // Of one word at the end of another name alone, anything could be the reason.
-        let is_traced = rule.own.is_empty() || *alike > 1;
-        Undo { otherwise: Otherwise::Request(rule.undone(&case.request)), facts, is_traced }
+        Undo { otherwise: Otherwise::Request(rule.undone(&case.request)), facts, is_traced: rule.is_trace(*alike) }
     };
     found.iter().take(RULES_MAX).map(undo).collect()
+}
+
+/// Whether a header came whose name looks like this one's with something done to it.
+pub(super) fn is_under_other_name(request: &RawRequest, missing: &HeaderName) -> bool {
+    let mut candidates = request.headers.keys().filter_map(|name| candidate(name, missing));
+    candidates.any(|(alike, rule)| rule.is_trace(alike))
+}
+
+/// The rule by which a header that came may be the one that is missing, and how many words of the two are the same.
+fn candidate(came: &HeaderName, missing: &HeaderName) -> Option<(usize, Rule)> {
+    let is_other = came != missing && (!is_transport(&plain(came)) || is_transport(missing.as_str()));
+    is_other.then(|| Rule::between(came, missing)).flatten()
 }
 
 /// The header that the channel misses.
@@ -92,6 +101,12 @@ impl Rule {
         // Names that are the same to the last word say that nothing but their writing was changed.
         let is_whole = usize::from(alike == own.len() && alike == came.len());
         (alike > 0).then(|| (alike + is_whole, Self { came: before(&came), own: before(&own) }))
+    }
+
+    /// Whether names that are so much alike are a trace. Of one word at the end of another name alone, anything could be
+    /// the reason.
+    fn is_trace(&self, alike: usize) -> bool {
+        self.own.is_empty() || alike > 1
     }
 
     /// The request with every header under the name that it then had, too. What came stays: nothing else is read by it.

@@ -34,10 +34,6 @@ const FOUND_MAX: usize = 4;
 /// What stands in the name of a signature.
 const NAMES: [&str; 6] = ["sig", "hmac", "hash", "digest", "auth", "sha"];
 
-/// An escaped `=`, and how many base64 has at most.
-const FILLING: &str = "%3D";
-const FILLINGS_MAX: usize = 2;
-
 /// How far before a signature its name may begin.
 const NAME_BYTES: usize = 48;
 
@@ -77,8 +73,10 @@ struct Written {
     text: String,
     /// What it is called, for people.
     field: String,
-    /// Where it is escaped, as in a form: what stands beside it in the same value.
+    /// In a form: what stands beside it in the same value.
     beside: Option<[String; 2]>,
+    /// In a header: its signs that are no letters and digits are percent-encoded there.
+    is_escaped: bool,
 }
 
 /// The signatures in the other case, where a message was refused before any was compared.
@@ -202,6 +200,9 @@ impl Written {
         if let Some([before, behind]) = &self.beside {
             new.clear();
             encode_into(&mut new, [before.as_str(), text, behind.as_str()].concat().as_bytes());
+        } else if self.is_escaped {
+            new.clear();
+            encode_into(&mut new, text.as_bytes());
         }
         let put = |old: &[u8]| [&old[..self.range.start], &new, &old[self.range.end..]].concat();
         match self.place {
@@ -226,18 +227,15 @@ fn found(request: &RawRequest) -> Vec<Written> {
         if !is_name(name.as_str()) || request.headers.get_all(name).iter().count() > 1 {
             continue;
         }
-        let written = runs(text).into_iter().map(|range| {
-            // A filling that was escaped, as some headers have their values.
-            let behind = &text[range.end..];
-            let fillings = (0..=FILLINGS_MAX).rev().find(|count| behind.starts_with(&FILLING.repeat(*count)));
-            let fillings = fillings.unwrap_or_default();
-            Written {
-                place: Place::Header(at),
-                text: [&text[range.clone()], &"=".repeat(fillings)].concat(),
-                range: range.start..range.end + fillings * FILLING.len(),
-                field: name.to_string(),
-                beside: (fillings > 0).then(|| [String::new(), String::new()]),
-            }
+        let is_escaped = text.contains('%');
+        let runs = if is_escaped { escaped_runs(text) } else { runs(text) };
+        let written = runs.into_iter().map(|range| Written {
+            place: Place::Header(at),
+            text: unescaped(&text[range.clone()]),
+            range,
+            field: name.to_string(),
+            beside: None,
+            is_escaped,
         });
         found.extend(written);
     }
@@ -281,6 +279,7 @@ fn in_form(form: &[u8], place: Place) -> Vec<Written> {
                 text: value[run].to_owned(),
                 field: name.to_owned(),
                 beside: Some(beside),
+                is_escaped: false,
             });
         }
     }
@@ -304,7 +303,8 @@ fn in_document(body: &[u8]) -> Vec<Written> {
     };
     let written = |range: Range<usize>| {
         let field = name_of(range.start).filter(|name| is_name(name))?;
-        Some(Written { place: Place::Body, text: text[range.clone()].to_owned(), range, field, beside: None })
+        let text = text[range.clone()].to_owned();
+        Some(Written { place: Place::Body, text, range, field, beside: None, is_escaped: false })
     };
     runs(text).into_iter().filter_map(written).collect()
 }
@@ -329,6 +329,37 @@ fn runs(text: &str) -> Vec<Range<usize>> {
         at += length;
     }
     runs
+}
+
+/// The same where a header's signature is percent-encoded, so that its signs cannot be taken for those between values.
+fn escaped_runs(text: &str) -> Vec<Range<usize>> {
+    let bytes = text.as_bytes();
+    let (mut runs, mut at) = (Vec::new(), 0);
+    while at < bytes.len() {
+        let start = at;
+        while let Some(length) = sign_length(&bytes[at..]) {
+            at += length;
+        }
+        let run = unescaped(&text[start..at]);
+        if of_hex(&run).or_else(|| of_base64(&run)).is_some() {
+            runs.push(start..at);
+        }
+        at = at.max(start + 1);
+    }
+    runs
+}
+
+/// How long the sign of base64 is that comes first, as it stands or escaped.
+fn sign_length(bytes: &[u8]) -> Option<usize> {
+    match bytes {
+        [b'%', b'2', b'b' | b'B' | b'f' | b'F', ..] | [b'%', b'3', b'd' | b'D', ..] => Some(3),
+        [byte, ..] if byte.is_ascii_alphanumeric() || b"+/-_".contains(byte) => Some(1),
+        _ => None,
+    }
+}
+
+fn unescaped(text: &str) -> String {
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 fn of_hex(text: &str) -> Option<Vec<u8>> {
@@ -390,6 +421,12 @@ mod tests {
         assert_eq!(texts(&header), one("x-signature", &digits));
         let [written] = found(&header).try_into().unwrap();
         assert_eq!(written.replaced(&header, "z").unwrap().headers["x-signature"], "t=1700000000,v1=z");
+        let mut escaped_header = body("");
+        escaped_header.headers.insert("x-signature", format!("v=1,signature={escaped}").parse().unwrap());
+        assert_eq!(texts(&escaped_header), one("x-signature", &tag));
+        let [written] = found(&escaped_header).try_into().unwrap();
+        let replaced = written.replaced(&escaped_header, "a+b=").unwrap();
+        assert_eq!(replaced.headers["x-signature"], "v=1,signature=a%2Bb%3D");
         assert!(texts(&body("sign=0af3&x=1")).is_empty());
     }
 }
