@@ -1,11 +1,14 @@
 //! Texts as they are sent, and what careless programs make of them.
 
+use std::fmt::Write as _;
+
 use tollbell_channels::model::RawRequest;
 
 use super::stage::Scene;
 
 /// The form in which a message comes, seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::enum_variant_names, reason = "a message may have the form of a form")]
 pub(crate) enum Form {
     /// Pairs in the body.
     Form,
@@ -21,11 +24,10 @@ impl Form {
         let body = request.body.trim_ascii_start();
         match body.first() {
             None if request.query.is_some() => Self::Query,
-            None => Self::Other,
             Some(b'{' | b'[') => Self::Json,
             Some(b'<') => Self::Xml,
             Some(_) if request.media_type() == "application/x-www-form-urlencoded" => Self::Form,
-            Some(_) => Self::Other,
+            None | Some(_) => Self::Other,
         }
     }
 }
@@ -182,7 +184,10 @@ pub(crate) fn is_base64(text: &[u8]) -> bool {
 
 /// In hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        write!(text, "{byte:02x}").expect("a text takes all");
+        text
+    })
 }
 
 /// Bytes of hexadecimal digits; none for anything else.

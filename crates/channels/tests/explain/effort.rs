@@ -190,6 +190,7 @@ fn is_bounded(stage: &'static Stage) -> Vec<(Duration, String)> {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "what takes how long is shown to whoever asks for it")]
 fn what_is_tried_is_bounded() {
     let all = Mutex::new(Vec::new());
     with_every_stage(|stage| {

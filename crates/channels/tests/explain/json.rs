@@ -8,6 +8,9 @@ pub(crate) enum Json {
     Object(Vec<(String, Self)>),
 }
 
+/// What puts an object's members in another order.
+pub(crate) type Order<'o> = &'o dyn Fn(&mut Vec<(String, Json)>);
+
 impl Json {
     /// Reads a text that is one value; none for anything else.
     pub(crate) fn read(text: &[u8]) -> Option<Self> {
@@ -78,7 +81,7 @@ impl Json {
 
     /// Each object's members in another order.
     #[must_use]
-    pub(crate) fn reordered(&self, order: &dyn Fn(&mut Vec<(String, Self)>)) -> Self {
+    pub(crate) fn reordered(&self, order: Order<'_>) -> Self {
         match self {
             Self::Scalar(_) => self.clone(),
             Self::Array(items) => Self::Array(items.iter().map(|item| item.reordered(order)).collect()),
@@ -193,7 +196,7 @@ pub(crate) fn in_ascii(scalar: &str) -> String {
             return character.to_string();
         }
         let mut units = [0; 2];
-        character.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")).collect()
+        character.encode_utf16(&mut units).iter().fold(String::new(), |text, unit| format!("{text}\\u{unit:04x}"))
     };
     scalar.chars().map(one).collect()
 }

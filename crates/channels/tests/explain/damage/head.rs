@@ -117,16 +117,17 @@ fn own_headers(scene: &Scene<'_>) -> Option<Vec<HeaderName>> {
 /// The header that carries the signature: the one without which the request is refused, and the last that is long.
 pub(super) fn signature_header(scene: &Scene<'_>) -> Option<HeaderName> {
     use tollbell_channels::simulate::Cover;
-    let name = match scene.genuine.cover {
-        Cover::BodyAndHeaders { signature, .. }
-        | Cover::BodyAndWritten { signature, .. }
-        | Cover::BodyAndStamp { signature }
-        | Cover::Asked { header: Some(signature), .. } => signature,
-        _ => return None,
+    let (Cover::BodyAndHeaders { signature: name, .. }
+    | Cover::BodyAndWritten { signature: name, .. }
+    | Cover::BodyAndStamp { signature: name }
+    | Cover::Asked { header: Some(name), .. }) = scene.genuine.cover
+    else {
+        return None;
     };
     HeaderName::from_bytes(name.as_bytes()).ok()
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "what does a damage may have nothing to do")]
 fn with_method(mut scene: Scene<'_>, method: Method) -> Option<Scene<'_>> {
     scene.request.method = method;
     Some(scene)
