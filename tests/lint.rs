@@ -172,7 +172,7 @@ fn a_key_of_before_is_looked_at_as_well() {
     let with = |lines: &[&str]| shop.configure(&(other.clone() + &alipay("pay", "2021000000000000", &lines.concat())));
     with(&[PRESENT, FORMER, OWN]);
     let [(word, line, text)] = &shop.findings()[..] else { panic!("{:?}", shop.findings()) };
-    assert_eq!((word.as_str(), *line), ("finding.own_public_key", 25));
+    assert_eq!((word.as_str(), *line), ("finding.own_public_key", 24));
     assert!(text.starts_with("channel `pay` / `[[channel.former]]`: `alipay_public_key` holds your own"), "{text}");
     // The platform's own key of before is nothing to speak of.
     with(&[PRESENT, FORMER, PRESENT]);
