@@ -37,6 +37,10 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
 /// A probe's reading of a request counts as a verification of this part of its bytes.
 const READING: usize = 4;
 
+/// Operations with public keys that are kept for the texts that the sender may have signed: each of them takes one, and
+/// they come last.
+const SIGNED_KEPT: usize = 20;
+
 /// What may undo a mistake.
 type Undone = fn(&Case<'_>) -> Vec<Undo>;
 
@@ -204,7 +208,7 @@ impl Search {
                 other.settings = *settings;
             }
         }
-        if !self.has_room(self.dearest, bytes_of(&other.request)) {
+        if !self.has_room(self.dearest + SIGNED_KEPT, bytes_of(&other.request)) {
             return None;
         }
         let (outcome, trials) = self.verify(&*other.channel, &other.request, other.now);
