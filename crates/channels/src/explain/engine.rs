@@ -101,7 +101,15 @@ impl Search {
 
     fn findings(&mut self, case: &Case<'_>) -> Vec<Found> {
         let mut half_ways = Vec::new();
-        if let Some(found) = self.single(case, None, &mut half_ways) {
+        let found = self.single(case, None, &mut half_ways);
+        let is_less_sure = found.as_ref().is_some_and(|found| matches!(found.proof, Evidence::Seen | Evidence::Signed));
+        if is_less_sure {
+            // What is seen, or signed otherwise, may come of something that was undone already, with another mistake behind
+            // it; two that are proved are surer.
+            let before = stage(&case.outcome);
+            half_ways.retain(|half_way| half_way.stage > before);
+        }
+        if let Some(found) = found.clone().filter(|_| !is_less_sure || half_ways.is_empty()) {
             return vec![found];
         }
         half_ways.sort_by_key(|half_way| std::cmp::Reverse(half_way.stage));
@@ -109,6 +117,9 @@ impl Search {
             if let Some(found) = self.single(&half_way.case, Some(half_way.found.finding), &mut Vec::new()) {
                 return vec![half_way.found.clone(), found];
             }
+        }
+        if let Some(found) = found {
+            return vec![found];
         }
         let own =
             Configured { id: case.id, platform: case.platform, settings: &case.settings, channel: &*case.channel };
