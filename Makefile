@@ -91,8 +91,8 @@ docs: ## write the pages about platforms and findings anew from what these say o
 	@cargo build --quiet
 	@$(BUILT)/tollbell --lang en channels --markdown >docs/platforms.md
 	@$(BUILT)/tollbell --lang zh channels --markdown >docs/platforms.zh-CN.md
-	@$(BUILT)/tollbell --lang en explain --markdown >docs/explain.md
-	@$(BUILT)/tollbell --lang zh explain --markdown >docs/explain.zh-CN.md
+	@$(BUILT)/tollbell --lang en explain --markdown --examples examples/rejected >docs/explain.md
+	@$(BUILT)/tollbell --lang zh explain --markdown --examples examples/rejected >docs/explain.zh-CN.md
 
 rejected-examples: ## write examples/rejected anew: a refused request and its configuration for each finding
 	@TOLLBELL_REWRITE=examples cargo test --quiet --package tollbell-channels --all-features --test explain the_examples

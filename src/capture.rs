@@ -4,9 +4,12 @@
 //! One text may be readable in several ways. [`read`] gives all of them, the likeliest first; who judges them takes
 //! the first that a channel knows.
 
+mod cmd;
 mod curl;
 mod curl_config;
+mod event;
 mod har;
+mod log;
 mod message;
 mod php;
 mod shell;
@@ -23,8 +26,15 @@ pub const CAPTURE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most requests of one text that are looked at: a HAR file holds every image of a page.
 pub const READINGS_MAX: usize = 256;
 
+/// Most headers of a request that are read.
+const HEADERS_MAX: usize = 256;
+
 /// Most fields of one logged array. PHP itself takes 1,000 (`max_input_vars`).
 pub const FIELDS_MAX: usize = 1_000;
+
+/// What else browsers copy a request as, and other programs are called by.
+const FOREIGN: &[&str] =
+    &["fetch(", "await fetch(", "Invoke-WebRequest", "Invoke-RestMethod", "$session = New-Object", "wget "];
 
 /// A request as it was kept.
 #[derive(Clone, Debug)]
@@ -37,6 +47,8 @@ pub struct Capture {
     pub fidelity: Fidelity,
     /// What the copy shows about itself.
     pub notes: Vec<Note>,
+    /// Which of the text's requests it is a reading of, from zero: a log and an archive hold many.
+    pub record: usize,
 }
 
 /// How a request was kept.
@@ -48,6 +60,8 @@ pub enum Form {
     Curl,
     /// An entry of a browser's or a proxy's archive (HAR 1.2).
     Har,
+    /// A JSON object with headers and a body.
+    Event,
     /// PHP's `print_r` of the fields.
     PrintR,
     /// PHP's `var_export` of the fields.
@@ -88,6 +102,13 @@ pub enum Note {
     NoHeaders,
     /// Bytes that are no text in the copy's encoding were replaced by `U+FFFD`.
     Replaced,
+    /// The text was in UTF-16: its characters are there, and which bytes they were is not.
+    Utf16,
+    /// An archive with more requests than are looked at.
+    Unread {
+        /// How many.
+        count: usize,
+    },
     /// A value goes on over several lines, where nothing marks its end.
     OpenEnd {
         /// The field's name.
@@ -120,6 +141,9 @@ pub enum CaptureError {
     /// A `curl` command that reads a file or standard input, which is not part of it.
     #[error("`{0}` is outside of the command: put the content in its place")]
     Outside(String),
+    /// A command or a program that makes a request, in a language that is not read here.
+    #[error("`{0}` is not read here: copy the request as a curl command, or as a HAR archive")]
+    Foreign(&'static str),
     /// An option of `curl` that changes the request and is not known here.
     #[error("the option `{0}` of curl is not known here")]
     Option(String),
@@ -134,12 +158,27 @@ pub fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
     if text.len() > CAPTURE_BYTES_MAX {
         return Err(CaptureError::TooLarge { what: "bytes", limit: CAPTURE_BYTES_MAX });
     }
+    if let Some(text) = from_utf16(text) {
+        let mut readings = read(&text, at)?;
+        readings.iter_mut().for_each(|reading| reading.notes.push(Note::Utf16));
+        return Ok(readings);
+    }
+    // An editor's mark says nothing of the request. Before a body alone it may be the request's own.
+    if let Some(marked) = text.strip_prefix(MARK.as_bytes())
+        && let Ok(readings) = read(marked, at)
+        && readings.iter().all(|reading| reading.form != Form::Body)
+    {
+        return Ok(readings);
+    }
     let trimmed = text.trim_ascii();
     if trimmed.is_empty() {
         return Err(CaptureError::Empty);
     }
+    if let Some(name) = FOREIGN.iter().find(|name| trimmed.starts_with(name.as_bytes())) {
+        return Err(CaptureError::Foreign(name));
+    }
     if curl::is_command(trimmed) {
-        return curl::read(trimmed, at).map(|capture| vec![capture]);
+        return curl::read(trimmed, at);
     }
     if curl_config::is_config(trimmed) {
         return curl::read_config(trimmed, at).map(|capture| vec![capture]);
@@ -150,39 +189,14 @@ pub fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
     if let Some(entries) = har::read(trimmed, at)? {
         return Ok(entries);
     }
-    if let Some(capture) = php::read(trimmed, at)? {
-        return Ok(vec![capture]);
+    if let Some(event) = event::read(trimmed, at) {
+        return Ok(vec![event]);
     }
-    Ok(bodies(text, at))
-}
-
-/// A text that is a body, perhaps behind what a log writes before it.
-fn bodies(text: &[u8], at: Timestamp) -> Vec<Capture> {
-    let mut found: Vec<&[u8]> = vec![text];
-    let trimmed = text.trim_ascii();
-    if trimmed != text {
-        found.push(trimmed);
+    let dumped = php::read(trimmed, at)?;
+    if !dumped.is_empty() {
+        return Ok(dumped);
     }
-    if let Some(behind) = behind_prefix(trimmed) {
-        found.push(behind);
-    }
-    let fields = found.iter().find_map(|body| php::json(body, at));
-    found.into_iter().map(|body| Capture::of_body(body, at)).chain(fields).collect()
-}
-
-/// What stands behind a log's date, level and words: from the first `{`, `<` or `name=`.
-fn behind_prefix(line: &[u8]) -> Option<&[u8]> {
-    if line.first().is_some_and(|first| matches!(first, b'{' | b'<')) {
-        return None;
-    }
-    let brace = line.iter().position(|byte| matches!(byte, b'{' | b'<'));
-    if let Some(at) = brace {
-        return Some(&line[at..]);
-    }
-    let equals = line.iter().position(|&byte| byte == b'=')?;
-    let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'%' | b'[' | b']');
-    let start = line[..equals].iter().rposition(|byte| !is_name(byte))? + 1;
-    (start < equals).then(|| &line[start..])
+    Ok(log::read(text, at))
 }
 
 impl Capture {
@@ -193,7 +207,7 @@ impl Capture {
         if has_replacement(body) {
             notes.push(Note::Replaced);
         }
-        Self { request, form: Form::Body, fidelity: Fidelity::Bytes, notes }
+        Self { request, form: Form::Body, fidelity: Fidelity::Bytes, notes, record: 0 }
     }
 
     /// Fields that were decoded, as the form that they may have been.
@@ -203,8 +217,23 @@ impl Capture {
         if fields.iter().any(|(name, value)| has_replacement(name) || has_replacement(value)) {
             notes.push(Note::Replaced);
         }
-        Self { request: guessed(body.into(), FORM, at), form, fidelity: Fidelity::Fields, notes }
+        Self { request: guessed(body.into(), FORM, at), form, fidelity: Fidelity::Fields, notes, record: 0 }
     }
+}
+
+/// The byte order mark, as editors on Windows put it before a file.
+const MARK: &str = "\u{feff}";
+
+/// A text in UTF-16 with its mark, as PowerShell's `>` writes files; none when it is no such text.
+fn from_utf16(text: &[u8]) -> Option<Vec<u8>> {
+    let unit: fn([u8; 2]) -> u16 = match text {
+        [0xff, 0xfe, ..] => u16::from_le_bytes,
+        [0xfe, 0xff, ..] => u16::from_be_bytes,
+        _ => return None,
+    };
+    let (pairs, rest) = text[2..].as_chunks::<2>();
+    let units: Vec<u16> = pairs.iter().map(|pair| unit(*pair)).collect();
+    rest.is_empty().then(|| String::from_utf16(&units).ok().map(String::into_bytes))?
 }
 
 const FORM: &str = "application/x-www-form-urlencoded";

@@ -18,6 +18,7 @@ mod keys;
 mod listing;
 mod node;
 mod platforms;
+mod refusal;
 mod rejections;
 mod reload;
 mod replay;
@@ -171,6 +172,9 @@ struct ExplainArgs {
     list: bool,
     #[arg(long, conflicts_with = "list")]
     markdown: bool,
+    /// The folder of examples for the page.
+    #[arg(long, requires = "markdown", value_name = "FOLDER")]
+    examples: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -38,6 +38,7 @@ pub use admin::AdminConfig;
 pub use asks::AsksConfig;
 pub use channel::ChannelConfig;
 pub use deliver::{BackoffConfig, DeliverConfig};
+pub use former::FormerConfig;
 pub use inbox::InboxConfig;
 pub use log::LogConfig;
 pub use network::{AllowConfig, IpCheck, NetworkConfig, TlsConfig};

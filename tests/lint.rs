@@ -4,9 +4,17 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
+
+/// Between two looks at a log.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Until a start that says nothing counts as one that never will.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// An application's key pair, another pair that stands for the platform's, and a secret.
 const MAKE: &str = "
@@ -120,4 +128,57 @@ fn one_secret_of_two_merchants_is_told_without_it() {
     let told = shop.run(&["check"]);
     assert!(told.contains("`key` is the same secret as `key` of `b`"), "{told}");
     assert!(!told.contains("0123456789"), "{told}");
+}
+
+#[test]
+fn the_start_tells_it_too() {
+    let shop = Shop::new();
+    shop.configure(&alipay("pay", "2021000000000000", "alipay_public_key_file = \"keys/app_public.pem\""));
+    let file = shop.path().join("tollbell.toml");
+    let text = fs::read_to_string(&file).unwrap().replace(":8080", ":0").replace(":8081", ":0");
+    fs::write(&file, text).unwrap();
+    let log = shop.path().join("log");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tollbell"))
+        .arg("serve")
+        .current_dir(shop.path())
+        .env("LANG", "en_US.UTF-8")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(fs::File::create(&log).unwrap())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    let told = loop {
+        let ended = child.try_wait().unwrap();
+        let told = fs::read_to_string(&log).unwrap();
+        if ended.is_some() || told.contains("your own application's public key") || Instant::now() > deadline {
+            break told;
+        }
+        thread::sleep(PAUSE);
+    };
+    let _gone = child.kill();
+    child.wait().unwrap();
+    assert!(told.contains("your own application's public key") && told.contains("app_private.pem"), "{told}");
+}
+
+/// `[[channel.former]]`: what proved messages before is a key as any other.
+#[test]
+fn a_key_of_before_is_looked_at_as_well() {
+    let shop = Shop::new();
+    let lines = "alipay_public_key_file = \"keys/alipay_public.pem\"\nprivate_key_file = \"keys/app_private.pem\"\n\
+                 [[channel.former]]\nuntil = \"2999-01-01T00:00:00Z\"\n";
+    let with =
+        |former: &str| alipay("pay", "2021000000000000", &format!("{lines}alipay_public_key_file = \"{former}\""));
+    shop.configure(&with("keys/app_public.pem"));
+    let [(word, line, text)] = &shop.findings()[..] else { panic!("{:?}", shop.findings()) };
+    assert_eq!((word.as_str(), *line > 11), ("finding.own_public_key", true), "{line}");
+    assert!(text.contains("channel `pay` / `[[channel.former]]`: `alipay_public_key` holds your own"), "{text}");
+    // The platform's own key of before is nothing to speak of.
+    shop.configure(&with("keys/alipay_public.pem"));
+    assert_eq!(shop.findings(), []);
+    // Nor is what is wrong now told once more for then.
+    let own = lines.replace("alipay_public.pem", "app_public.pem");
+    let own = own.replace("[[channel.former]]", "sign_types = [\"RSA2\"]\n[[channel.former]]");
+    shop.configure(&alipay("pay", "2021000000000000", &format!("{own}sign_types = [\"RSA\"]")));
+    assert_eq!(shop.findings().len(), 1, "{:?}", shop.findings());
 }

@@ -7,6 +7,7 @@
 //! written here, a signer of its own, or the same input in other pieces. "It did not panic" is never all.
 
 mod alipay;
+mod capture;
 mod config;
 mod custom;
 mod fastcgi;
@@ -38,6 +39,7 @@ pub struct Target {
 /// Every target.
 pub const TARGETS: &[Target] = &[
     Target { name: "alipay", check: alipay::check },
+    Target { name: "capture", check: capture::check },
     Target { name: "config", check: config::check },
     Target { name: "custom", check: custom::check },
     Target { name: "fastcgi", check: fastcgi::check },

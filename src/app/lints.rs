@@ -34,6 +34,12 @@ pub(super) fn warnings(path: &Path, config: &Config) -> Vec<Problem> {
             of_channel = beside(&places, *own);
         }
         found.extend(of_channel.iter().map(|one| warning(path, &places, own.id, one)));
+        // What stands in the channel's own settings was told already.
+        for former in &config.channels[place].former {
+            let then = Configured { settings: &former.settings, channel: &*former.former.channel, ..*own };
+            let of_former = lint::lint(then, &others).into_iter().filter(|one| !of_channel.contains(one));
+            found.extend(of_former.map(|one| warning_of_former(path, &places, own.id, &one)));
+        }
     }
     found
 }
@@ -44,17 +50,27 @@ fn configured(channel: &ChannelConfig) -> Configured<'_> {
 
 /// The text of a finding at the channel's setting.
 fn warning(path: &Path, places: &Places, id: &str, found: &Found) -> Problem {
+    let setting = found.fact(lint::SETTING).unwrap_or_default();
+    Problem::warning(path, "channel", message(id, found)).at(places.of_id("channel", id, setting))
+}
+
+/// The same of a key that the channel had before.
+fn warning_of_former(path: &Path, places: &Places, id: &str, found: &Found) -> Problem {
+    let owner = format!("{id}` / `[[channel.former]]");
+    Problem::warning(path, "channel", message(&owner, found)).at(places.of_id("channel", id, "former"))
+}
+
+/// What is said of a finding of this channel.
+fn message(owner: &str, found: &Found) -> Message {
     let text = |lang| {
         let pick = |text: Text| match lang {
             Lang::En => text.en,
             Lang::Zh => text.zh,
         };
         let (title, cure) = (found.title(pick), found.cure(pick));
-        Message::new("check.finding").with("owner", id).with("title", title).with("cure", cure).text(lang)
+        Message::new("check.finding").with("owner", owner).with("title", title).with("cure", cure).text(lang)
     };
-    let message = Message::given(format!("finding.{}", found.finding.id), text);
-    let setting = found.fact(lint::SETTING).unwrap_or_default();
-    Problem::warning(path, "channel", message).at(places.of_id("channel", id, setting))
+    Message::given(format!("finding.{}", found.finding.id), text)
 }
 
 /// The private half of a key that a channel believes, in a file beside the key's own.

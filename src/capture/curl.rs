@@ -7,7 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use tollbell_channels::form;
 use tollbell_channels::model::{RawRequest, Timestamp};
 
-use super::{Capture, CaptureError, FORM, Fidelity, Form, curl_config, header, shell, target};
+use super::{Capture, CaptureError, FORM, Fidelity, Form, HEADERS_MAX, cmd, curl_config, header, shell, target};
 
 /// What a prompt may leave before a command.
 const PROMPTS: [&[u8]; 3] = [b"$ ", b"# ", b"% "];
@@ -96,10 +96,20 @@ pub(super) fn is_command(text: &[u8]) -> bool {
     [b"curl ".as_slice(), b"curl\t", b"curl.exe ", b"curl\\"].iter().any(|name| text.starts_with(name))
 }
 
-/// Reads a command.
-pub(super) fn read(text: &[u8], at: Timestamp) -> Result<Capture, CaptureError> {
+/// Reads a command. One for the shell of Windows has two readings: browsers double each backslash, which its programs undo
+/// before a quotation mark only.
+pub(super) fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
     let text = PROMPTS.iter().find_map(|prompt| text.strip_prefix(*prompt)).unwrap_or(text);
-    command(shell::words(text)?.into_iter().skip(1), at)
+    if !cmd::is_command(text) {
+        return Ok(vec![command(shell::words(text)?.into_iter().skip(1), at)?]);
+    }
+    let [copied, typed] = [cmd::Backslashes::Doubled, cmd::Backslashes::Literal].map(|backslashes| {
+        let words = cmd::words(text, backslashes)?;
+        command(words.into_iter().skip(1), at)
+    });
+    let (copied, typed) = (copied?, typed?);
+    let is_same = copied.request.body == typed.request.body && copied.request.headers == typed.request.headers;
+    Ok(if is_same { vec![copied] } else { vec![copied, typed] })
 }
 
 /// Reads a configuration, which is a command without its name.
@@ -274,6 +284,9 @@ impl Command {
         if line.starts_with(b"@") {
             return Err(CaptureError::Outside(String::from_utf8_lossy(line).into_owned()));
         }
+        if self.headers.len() >= HEADERS_MAX {
+            return Err(CaptureError::TooLarge { what: "headers", limit: HEADERS_MAX });
+        }
         // `Name;` sends it with nothing, `Name:` does not send it.
         if let Some(name) = line.strip_suffix(b";").filter(|name| !name.contains(&b':')) {
             let (name, value) = header(name, b"").ok_or_else(|| broken("no header"))?;
@@ -335,6 +348,7 @@ impl Command {
             form: Form::Curl,
             fidelity: Fidelity::Bytes,
             notes: Vec::new(),
+            record: 0,
         })
     }
 }

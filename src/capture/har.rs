@@ -49,27 +49,43 @@ pub(super) fn read(text: &[u8], at: Timestamp) -> Result<Option<Vec<Capture>>, C
         entries.iter().collect()
     } else if value.pointer("/request/method").is_some() && value.pointer("/request/url").is_some() {
         vec![&value]
-    } else if ["method", "url", "headers"].iter().all(|name| value.get(name).is_some()) {
+    } else if value.get("method").is_some() && value.get("url").is_some() && value["headers"].is_array() {
         let started = None;
         return one(&value, started, at).map(|capture| Some(vec![capture]));
     } else {
         return Ok(None);
     };
+    let requests: Vec<(&Value, Option<Timestamp>)> = entries.into_iter().filter_map(request_of).collect();
+    // Those with a body first: the others are seldom callbacks, and a page has hundreds.
+    let has_body = |request: &Value| request.get("postData").is_some_and(|data| !data.is_null());
+    let (with, without): (Vec<_>, Vec<_>) = requests.into_iter().partition(|(request, _)| has_body(request));
+    let count = (with.len() + without.len()).saturating_sub(READINGS_MAX);
     let mut found = Vec::new();
-    for entry in entries {
-        let Some(request) = entry.get("request") else { continue };
-        let started = entry.get("startedDateTime").and_then(Value::as_str).and_then(|text| text.parse().ok());
-        let capture = one(request, started, at)?;
-        if capture.request.method != Method::CONNECT && capture.request.method != Method::OPTIONS {
-            found.push(capture);
+    let mut broken = None;
+    for (request, started) in with.into_iter().chain(without).take(READINGS_MAX) {
+        match one(request, started, at) {
+            Ok(capture) => found.push(capture),
+            Err(error) => broken = broken.or(Some(error)),
         }
     }
-    found.sort_by_key(|capture| capture.request.body.is_empty());
     if found.is_empty() {
-        return Err(CaptureError::Broken { line: 1, why: "the archive has no request".to_owned() });
+        let none = || CaptureError::Broken { line: 1, why: "the archive has no request".to_owned() };
+        return Err(broken.unwrap_or_else(none));
     }
-    found.truncate(READINGS_MAX);
+    found.sort_by_key(|capture| capture.request.body.is_empty());
+    for (record, capture) in found.iter_mut().enumerate() {
+        capture.record = record;
+        capture.notes.extend((count > 0).then_some(Note::Unread { count }));
+    }
     Ok(Some(found))
+}
+
+/// An entry's request that may be a callback, and when it was sent.
+fn request_of(entry: &Value) -> Option<(&Value, Option<Timestamp>)> {
+    let request = entry.get("request")?;
+    let method = request.get("method").and_then(Value::as_str).unwrap_or_default();
+    let started = entry.get("startedDateTime").and_then(Value::as_str).and_then(|text| text.parse().ok());
+    (method != "CONNECT" && method != "OPTIONS").then_some((request, started))
 }
 
 fn one(value: &Value, started: Option<Timestamp>, at: Timestamp) -> Result<Capture, CaptureError> {
@@ -81,7 +97,7 @@ fn one(value: &Value, started: Option<Timestamp>, at: Timestamp) -> Result<Captu
     // HTTP/2 shows the request line as headers of these names.
     for named in request.headers.iter().filter(|named| !named.name.starts_with(':')) {
         let (name, value) = header(named.name.as_bytes(), named.value.as_bytes())
-            .ok_or_else(|| broken(format!("{:?} is no header", named.name)))?;
+            .ok_or_else(|| broken(format!("`{}` is no header", named.name)))?;
         headers.append(name, value);
     }
     let mut notes = Vec::new();
@@ -131,5 +147,6 @@ fn one(value: &Value, started: Option<Timestamp>, at: Timestamp) -> Result<Captu
         form: Form::Har,
         fidelity,
         notes,
+        record: 0,
     })
 }

@@ -4,14 +4,37 @@ use bytes::Bytes;
 use http::{HeaderMap, Method};
 use tollbell_channels::model::{RawRequest, Timestamp};
 
-use super::{Capture, CaptureError, Fidelity, Form, Note, header, target};
-
-/// Most headers that are read.
-const HEADERS_MAX: usize = 256;
+use super::{Capture, CaptureError, Fidelity, Form, HEADERS_MAX, Note, header, target};
 
 /// Whether a text begins with a request line. The version may be missing, as copies by hand have it.
 pub(super) fn is_message(text: &[u8]) -> bool {
-    request_line(first_line(text)).is_some()
+    request_line(first_line(text)).is_some() || Pseudo::of(text).is_some()
+}
+
+/// What HTTP/2 has in place of a request line (RFC 9113, section 8.3.1), as browsers' tools show it: `:method: POST`.
+struct Pseudo<'t> {
+    method: Method,
+    target: &'t str,
+    /// The headers and the body.
+    rest: &'t [u8],
+}
+
+impl<'t> Pseudo<'t> {
+    fn of(text: &'t [u8]) -> Option<Self> {
+        let (mut method, mut target, mut rest) = (None, None, text);
+        while let Some(line) = first_line(rest).strip_prefix(b":") {
+            let colon = line.iter().position(|&byte| byte == b':')?;
+            let value = std::str::from_utf8(line[colon + 1..].trim_ascii()).ok()?;
+            match &line[..colon] {
+                b"method" => method = Method::from_bytes(value.as_bytes()).ok(),
+                b"path" => target = Some(value),
+                b"authority" | b"scheme" => {}
+                _ => return None,
+            }
+            rest = after_line(rest);
+        }
+        Some(Self { method: method?, target: target?, rest })
+    }
 }
 
 fn first_line(text: &[u8]) -> &[u8] {
@@ -38,12 +61,17 @@ fn request_line(line: &[u8]) -> Option<(Method, &str)> {
 /// and all that is there another.
 pub(super) fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
     let broken = |line: usize, why: &str| CaptureError::Broken { line, why: why.to_owned() };
-    let (method, place) = request_line(first_line(text)).ok_or_else(|| broken(1, "no request line"))?;
+    let (method, place, mut rest) = match Pseudo::of(text) {
+        Some(Pseudo { method, target, rest }) => (method, target, rest),
+        None => {
+            let line = request_line(first_line(text)).ok_or_else(|| broken(1, "no request line"))?;
+            (line.0, line.1, after_line(text))
+        }
+    };
     let (path, query) = target(place);
     let mut headers = HeaderMap::new();
     let mut notes = Vec::new();
-    let mut rest = after_line(text);
-    let mut line_number = 1;
+    let mut line_number = text[..text.len() - rest.len()].iter().filter(|&&byte| byte == b'\n').count();
     let mut bare = !ends_with_cr(text, rest);
     let body = loop {
         line_number += 1;
@@ -85,6 +113,7 @@ pub(super) fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureEr
         form: Form::Http,
         fidelity: Fidelity::Bytes,
         notes,
+        record: 0,
     };
     if is_chunked && let Some((body, is_whole)) = dechunked(body) {
         notes.extend((!is_whole).then_some(Note::CutChunks));

@@ -1,73 +1,143 @@
 //! Fields that a PHP script logged: `print_r`, `var_export`, `var_dump`, or `json_encode` of `$_POST`. The values were decoded
 //! before, so a body made of them is no more than like the one that came.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tollbell_channels::model::Timestamp;
 
-use super::{Capture, CaptureError, FIELDS_MAX, Form, Note};
+use super::{Capture, CaptureError, FIELDS_MAX, Form, Note, READINGS_MAX};
 
 /// Deepest nesting that is read; `max_input_nesting_level` of PHP is 64, callbacks have none or one.
 const DEPTH_MAX: usize = 16;
 
 type Field = (Vec<u8>, Vec<u8>);
 
-/// Reads what a script logged; none when it is none of these.
-pub(super) fn read(text: &[u8], at: Timestamp) -> Result<Option<Capture>, CaptureError> {
-    if let Some(start) = begins(text, &[b"Array\n(", b"Array\r\n(", b"Array ("]) {
-        let mut open = None;
-        let fields = PrintR { lines: lines(&text[start..]), at: 0, open: &mut open }.read()?;
-        let mut capture = Capture::of_fields(&fields, Form::PrintR, at);
-        capture.notes.extend(open.map(|field| Note::OpenEnd { field }));
-        return Ok(Some(capture));
-    }
-    for (start, form) in [
-        (begins(text, &[b"array (", b"array("]).filter(|&at| !dumped(&text[at..])), Form::VarExport),
-        (begins(text, &[b"array("]).filter(|&at| dumped(&text[at..])), Form::VarDump),
-    ] {
-        let Some(start) = start else { continue };
-        let mut reader = Reader { text, at: start, fields: Vec::new() };
-        match form {
-            Form::VarExport => reader.exported(&[], 0)?,
-            _ => reader.dumped(&[], 0)?,
+/// Most arrays that begin and cannot be read before the search ends.
+const BROKEN_MAX: usize = 4;
+
+/// Reads all arrays that a script logged, at most [`READINGS_MAX`]; none when there are none. An array of arrays
+/// (`['get' => $_GET, 'post' => $_POST]`) is read as a whole and by its parts.
+pub(super) fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
+    let mut captures = Vec::new();
+    let (mut from, mut record, mut broken) = (0, 0, Vec::new());
+    while let Some((start, form)) = begins(text, from)
+        && captures.len() < READINGS_MAX
+        && broken.len() < BROKEN_MAX
+    {
+        match array(text, start, form) {
+            Ok(Array { fields, end, open }) => {
+                for fields in with_parts(fields) {
+                    let mut capture = Capture { record, ..Capture::of_fields(&fields, form, at) };
+                    capture.notes.extend(open.clone().map(|field| Note::OpenEnd { field }));
+                    captures.push(capture);
+                }
+                (from, record) = (end.max(start + 1), record + 1);
+            }
+            Err(error) => {
+                broken.push(error);
+                from = start + 1;
+            }
         }
-        return Ok(Some(Capture::of_fields(&reader.fields, form, at)));
     }
-    Ok(None)
+    match broken.into_iter().next() {
+        Some(error) if captures.is_empty() => Err(error),
+        _ => Ok(captures),
+    }
 }
 
-/// The fields of a JSON object, as `json_encode($_POST)` writes them; none when its values cannot have been fields.
-pub(super) fn json(text: &[u8], at: Timestamp) -> Option<Capture> {
-    let Ok(Value::Object(members)) = serde_json::from_slice(text) else { return None };
+/// An array that was read.
+struct Array {
+    fields: Vec<Field>,
+    /// Where it ends.
+    end: usize,
+    /// The first field whose end is a guess.
+    open: Option<String>,
+}
+
+fn array(text: &[u8], start: usize, form: Form) -> Result<Array, CaptureError> {
+    if form == Form::PrintR {
+        let mut reader = PrintR { text, at: start, open: None };
+        let fields = reader.read()?;
+        return Ok(Array { fields, end: reader.at, open: reader.open });
+    }
+    let mut reader = Reader { text, at: start, fields: Vec::new() };
+    match form {
+        Form::VarExport => reader.exported(&[], 0)?,
+        _ => reader.dumped(&[], 0)?,
+    }
+    Ok(Array { fields: reader.fields, end: reader.at, open: None })
+}
+
+/// All fields, and those of each array among them by themselves.
+fn with_parts(fields: Vec<Field>) -> Vec<Vec<Field>> {
+    let mut parts: Vec<(&[u8], Vec<Field>)> = Vec::new();
+    for (name, value) in &fields {
+        let Some(open) = name.iter().position(|&byte| byte == b'[') else { continue };
+        let (outer, inner) = name.split_at(open);
+        // `[name]` or `[name][more]`.
+        let Some(close) = inner.iter().position(|&byte| byte == b']') else { continue };
+        let field = ([&inner[1..close], &inner[close + 1..]].concat(), value.clone());
+        match parts.iter().position(|(known, _)| *known == outer) {
+            Some(place) => parts[place].1.push(field),
+            None if parts.len() < PARTS_MAX => parts.push((outer, vec![field])),
+            None => {}
+        }
+    }
+    let parts: Vec<Vec<Field>> = parts.into_iter().map(|(_, part)| part).filter(|part| part.len() > 1).collect();
+    [vec![fields], parts].concat()
+}
+
+/// Most arrays within an array that are read by themselves.
+const PARTS_MAX: usize = 4;
+
+/// The fields of a JSON object, as `json_encode($_POST)` writes them, and those of the objects in it, as a logger's context
+/// has them; none when no values can have been fields.
+pub(super) fn json(text: &[u8], at: Timestamp) -> Vec<Capture> {
+    let Ok(Value::Object(members)) = serde_json::from_slice(text) else { return Vec::new() };
+    let inner = members.values().filter_map(Value::as_object).filter_map(fields_of);
+    // One field is no message.
+    let inner: Vec<Vec<Field>> = inner.filter(|fields| fields.len() > 1).take(PARTS_MAX).collect();
+    let all = fields_of(&members).into_iter().chain(inner);
+    all.map(|fields| Capture::of_fields(&fields, Form::JsonFields, at)).collect()
+}
+
+fn fields_of(members: &Map<String, Value>) -> Option<Vec<Field>> {
     if members.is_empty() || members.len() > FIELDS_MAX {
         return None;
     }
-    let mut fields = Vec::new();
-    for (name, value) in members {
+    let field = |(name, value): (&String, &Value)| {
         let value = match value {
-            Value::String(text) => text,
+            Value::String(text) => text.clone(),
             Value::Number(number) => number.to_string(),
             Value::Null => String::new(),
             Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
         };
-        fields.push((name.into_bytes(), value.into_bytes()));
-    }
-    Some(Capture::of_fields(&fields, Form::JsonFields, at))
+        Some((name.clone().into_bytes(), value.into_bytes()))
+    };
+    members.iter().map(field).collect()
 }
 
-/// Where the first of these marks stands.
-fn begins(text: &[u8], marks: &[&[u8]]) -> Option<usize> {
-    marks.iter().filter_map(|mark| text.windows(mark.len()).position(|window| window == *mark)).min()
+/// Where the next array begins, and how it is written.
+fn begins(text: &[u8], from: usize) -> Option<(usize, Form)> {
+    let form = |rest: &[u8]| match rest.first()? {
+        b'A' => PRINTED.iter().any(|mark| rest.starts_with(mark)).then_some(Form::PrintR),
+        b'a' if dumped(rest) => Some(Form::VarDump),
+        b'a' => EXPORTED.iter().any(|mark| rest.starts_with(mark)).then_some(Form::VarExport),
+        _ => None,
+    };
+    (from..text.len()).find_map(|at| Some((at, form(&text[at..])?)))
 }
+
+/// How `print_r` begins.
+const PRINTED: [&[u8]; 3] = [b"Array\n(", b"Array\r\n(", b"Array ("];
+
+/// How `var_export` begins.
+const EXPORTED: [&[u8]; 2] = [b"array (", b"array("];
 
 /// `array(3) {` is `var_dump`'s, `array(` or `array (` followed by anything else is `var_export`'s.
 fn dumped(text: &[u8]) -> bool {
     let rest = text.strip_prefix(b"array(").unwrap_or_default();
     let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
     digits > 0 && rest[digits..].starts_with(b") {")
-}
-
-fn lines(text: &[u8]) -> Vec<&[u8]> {
-    text.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect()
 }
 
 /// The name of a field as a form has it: `a[b][c]`.
@@ -80,29 +150,47 @@ fn too_many() -> CaptureError {
 }
 
 /// `print_r`. It marks no value's end: one goes on until a line that begins the next field, or closes the array.
-struct PrintR<'t, 'o> {
-    lines: Vec<&'t [u8]>,
+struct PrintR<'t> {
+    text: &'t [u8],
     at: usize,
-    open: &'o mut Option<String>,
+    /// The first field whose end is a guess.
+    open: Option<String>,
 }
 
-impl PrintR<'_, '_> {
-    fn read(mut self) -> Result<Vec<Field>, CaptureError> {
+impl<'t> PrintR<'t> {
+    fn read(&mut self) -> Result<Vec<Field>, CaptureError> {
         let mut fields = Vec::new();
         // `Array`, and `(` on its own line or on the same.
-        self.at = if self.lines.first().is_some_and(|line| line.contains(&b'(')) { 1 } else { 2 };
+        if self.next().is_some_and(|line| !line.contains(&b'(')) {
+            self.next();
+        }
         self.array(&[], 0, &mut fields)?;
         Ok(fields)
+    }
+
+    /// The next line, without its end.
+    fn peek(&self) -> Option<&'t [u8]> {
+        let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
+        let line = rest.split(|&byte| byte == b'\n').next()?;
+        Some(line.strip_suffix(b"\r").unwrap_or(line))
+    }
+
+    /// Passes over the next line.
+    fn next(&mut self) -> Option<&'t [u8]> {
+        let line = self.peek()?;
+        let rest = &self.text[self.at..];
+        self.at += rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |end| end + 1);
+        Some(line)
     }
 
     fn array(&mut self, outer: &[u8], depth: usize, fields: &mut Vec<Field>) -> Result<(), CaptureError> {
         let indent = 4 + 8 * depth;
         let closing = [vec![b' '; 8 * depth], b")".to_vec()].concat();
+        let opens = [vec![b' '; 8 * (depth + 1)], b"(".to_vec()].concat();
         loop {
-            let Some(line) = self.lines.get(self.at).copied() else {
+            let Some(line) = self.next() else {
                 return Err(self.broken("the array has no end: the log was cut"));
             };
-            self.at += 1;
             if line == closing {
                 return Ok(());
             }
@@ -114,23 +202,22 @@ impl PrintR<'_, '_> {
             if fields.len() >= FIELDS_MAX {
                 return Err(too_many());
             }
-            let opens = [vec![b' '; 8 * (depth + 1)], b"(".to_vec()].concat();
-            if first == b"Array" && self.lines.get(self.at) == Some(&opens.as_slice()) {
+            if first == b"Array" && self.peek() == Some(&opens) {
                 if depth + 1 >= DEPTH_MAX {
                     return Err(CaptureError::TooLarge { what: "levels", limit: DEPTH_MAX });
                 }
-                self.at += 1;
+                self.next();
                 self.array(&name, depth + 1, fields)?;
                 continue;
             }
             let mut value = first.to_vec();
-            while let Some(next) = self.lines.get(self.at) {
-                if *next == closing || entry(next, indent).is_some() {
+            while let Some(next) = self.peek() {
+                if next == closing || entry(next, indent).is_some() {
                     break;
                 }
                 value.push(b'\n');
                 value.extend_from_slice(next);
-                self.at += 1;
+                self.next();
                 self.open.get_or_insert_with(|| String::from_utf8_lossy(&name).into_owned());
             }
             fields.push((name, value));
@@ -138,7 +225,8 @@ impl PrintR<'_, '_> {
     }
 
     fn broken(&self, why: &str) -> CaptureError {
-        CaptureError::Broken { line: self.at.min(self.lines.len()), why: why.to_owned() }
+        let line = self.text[..self.at].trim_ascii_end().split(|&byte| byte == b'\n').count();
+        CaptureError::Broken { line, why: why.to_owned() }
     }
 }
 

@@ -91,7 +91,7 @@ impl Reader<'_> {
     fn single(&mut self, word: &mut Vec<u8>) -> Result<(), CaptureError> {
         self.at += 1;
         let end = self.text[self.at..].iter().position(|&byte| byte == b'\'');
-        let end = end.ok_or_else(|| self.broken("a quotation mark ' has no end"))?;
+        let end = end.ok_or_else(|| self.broken("a quotation mark has no end"))?;
         word.extend_from_slice(&self.text[self.at..self.at + end]);
         self.at += end + 1;
         Ok(())
@@ -101,7 +101,7 @@ impl Reader<'_> {
         self.at += 1;
         loop {
             match self.next() {
-                None => return Err(self.broken("a quotation mark \" has no end")),
+                None => return Err(self.broken("a quotation mark has no end")),
                 Some(b'"') => return Ok(()),
                 Some(b'$' | b'`') => {
                     return Err(self.broken("a shell would put something else in this place; write it out"));
@@ -110,7 +110,7 @@ impl Reader<'_> {
                     Some(b'\n') => {}
                     Some(byte @ (b'"' | b'\\' | b'$' | b'`')) => word.push(byte),
                     Some(byte) => word.extend([b'\\', byte]),
-                    None => return Err(self.broken("a quotation mark \" has no end")),
+                    None => return Err(self.broken("a quotation mark has no end")),
                 },
                 Some(byte) => word.push(byte),
             }
@@ -122,7 +122,7 @@ impl Reader<'_> {
         self.at += 2;
         loop {
             match self.next() {
-                None => return Err(self.broken("a quotation mark ' has no end")),
+                None => return Err(self.broken("a quotation mark has no end")),
                 Some(b'\'') => return Ok(()),
                 Some(b'\\') => self.escape(word)?,
                 Some(byte) => word.push(byte),
@@ -131,7 +131,7 @@ impl Reader<'_> {
     }
 
     fn escape(&mut self, word: &mut Vec<u8>) -> Result<(), CaptureError> {
-        let byte = self.next().ok_or_else(|| self.broken("a quotation mark ' has no end"))?;
+        let byte = self.next().ok_or_else(|| self.broken("a quotation mark has no end"))?;
         match byte {
             b'n' => word.push(b'\n'),
             b'r' => word.push(b'\r'),

@@ -95,6 +95,8 @@ fn what_is_not_in_the_command_is_asked_for() {
         ("curl -d @body.json http://a/", CaptureError::Outside("@body.json".into())),
         ("curl --data-urlencode n@file http://a/", CaptureError::Outside("n@file".into())),
         ("curl --frob http://a/", CaptureError::Option("--frob".into())),
+        ("fetch(\"http://a/\", {})", CaptureError::Foreign("fetch(")),
+        ("Invoke-WebRequest -Uri http://a/ -Body 'a=1&b=2'", CaptureError::Foreign("Invoke-WebRequest")),
     ] {
         assert_eq!(read(text.as_bytes(), at()).unwrap_err(), error, "{text}");
     }
@@ -128,7 +130,7 @@ fn archives_give_what_has_a_body_first() {
 #[test]
 fn arrays_of_php_are_read_back() {
     let printed = "[2026-11-21 10:00:00] notify: Array\n(\n    [a] => 1\n    [list] => Array\n        (\n            [0] => x\n            [k] => \n        )\n\n    [text] => one\ntwo [x] => y\n    [last] => ]\n)\n";
-    let capture = one(printed);
+    let capture = first(printed);
     assert_eq!(body(&capture), "a=1&list%5B0%5D=x&list%5Bk%5D=&text=one%0Atwo+%5Bx%5D+%3D%3E+y&last=%5D");
     assert_eq!(capture.notes, [Note::NoHeaders, Note::OpenEnd { field: "text".into() }]);
     let exported = "array (\n  'a' => 'it\\'s \\\\ x',\n  'n' => 5,\n  'none' => NULL,\n  'z' => 'a' . \"\\0\" . '',\n  'in' => \n  array (\n    0 => 'b',\n  ),\n)";
@@ -170,6 +172,143 @@ fn a_body_is_found_behind_what_a_log_writes() {
         assert!(found.iter().all(|capture| capture.notes.contains(&Note::NoHeaders)));
     }
     assert_eq!(first("a=\u{fffd}").notes, [Note::NoHeaders, Note::Replaced]);
+}
+
+#[test]
+fn a_command_for_windows_is_read_as_browsers_write_it() {
+    // What browsers make of each character: `\` and `"` doubled and escaped for programs, the rest for the shell.
+    let capture = one(
+        "curl ^\"https://a.example/n?x=1^&y=2^\" ^\r\n  -H ^\"content-type: application/json^\" ^\r\n  -H ^\"x-a: 50%^25^\" ^\r\n  --data-raw ^\"^{^\\^\"a^\\^\":^\\^\"1^^2^<^>^|^\\^\"^}^\"",
+    );
+    assert_eq!((capture.request.path.as_str(), capture.request.query.as_deref()), ("/n", Some("x=1&y=2")));
+    assert_eq!(capture.request.headers["x-a"], "50%25");
+    assert_eq!(body(&capture), "{\"a\":\"1^2<>|\"}");
+    // Line ends of the text, and backslashes, which only the browser doubled.
+    let found = read(b"curl ^\"http://a/n^\" ^\n --data-raw ^\"a^\n\nb^\\^\\/c^\"\n", at()).unwrap();
+    assert_eq!(found.iter().map(body).collect::<Vec<_>>(), ["a\nb\\/c", "a\nb\\\\/c"]);
+    // Older ones use plain quotation marks, in which a caret is a caret.
+    let capture = one("curl \"http://a/n\" ^\r\n --data \"a^b&c=\"\"d\"\"\" --compressed & echo done");
+    assert_eq!(body(&capture), "a^b&c=\"d\"");
+    assert!(matches!(read(b"curl ^\"http://a/n", at()), Err(CaptureError::Broken { .. })));
+}
+
+#[test]
+fn what_has_pseudo_headers_is_a_message() {
+    let capture = one(
+        ":authority: pay.example.com\r\n:method: POST\r\n:path: /notify/shop?x=1\r\n:scheme: https\r\nx-a: 1\r\n\r\na=1",
+    );
+    assert_eq!((capture.request.method.as_str(), capture.request.path.as_str()), ("POST", "/notify/shop"));
+    assert_eq!((capture.request.query.as_deref(), body(&capture)), (Some("x=1"), "a=1"));
+    assert_eq!(capture.request.headers["x-a"], "1");
+    let error = read(b":method: POST\n:path: /n\nX-A: 1\nno header here\n\n", at()).unwrap_err();
+    assert!(matches!(error, CaptureError::Broken { line: 4, .. }), "{error}");
+    assert_eq!(first(":method: POST").form, Form::Body);
+    assert_eq!(one("POST /n HTTP/2\r\n\r\na").form, Form::Http);
+}
+
+#[test]
+fn an_editors_mark_and_encoding_say_nothing_of_the_request() {
+    for text in ["POST /n HTTP/1.1\r\n\r\na=1", "curl http://a/n -d a=1", "Array\n(\n    [a] => 1\n)\n"] {
+        let plain = one(text);
+        let marked = one(&format!("{MARK}{text}"));
+        assert_eq!((marked.form, body(&marked), &marked.notes), (plain.form, body(&plain), &plain.notes), "{text}");
+        let units =
+            |unit: fn(u16) -> [u8; 2]| -> Vec<u8> { format!("{MARK}{text}").encode_utf16().flat_map(unit).collect() };
+        for wide in [units(u16::to_le_bytes), units(u16::to_be_bytes)] {
+            let found = read(&wide, at()).unwrap().remove(0);
+            assert_eq!((found.form, body(&found)), (plain.form, body(&plain)), "{text}");
+            assert!(found.notes.contains(&Note::Utf16), "{text}");
+        }
+    }
+    // Before a body alone it may be the request's.
+    let found = read("\u{feff}a=1&b=2".as_bytes(), at()).unwrap();
+    assert_eq!(found.iter().map(body).collect::<Vec<_>>(), ["\u{feff}a=1&b=2", "a=1&b=2"]);
+    assert!(matches!(read(b"\xff\xfea", at()), Ok(found) if found[0].form == Form::Body));
+}
+
+/// Bodies that are found in a text.
+fn bodies(text: &str) -> Vec<String> {
+    read(text.as_bytes(), at()).unwrap().iter().map(|capture| body(capture).to_owned()).collect()
+}
+
+#[test]
+fn bodies_are_found_in_what_loggers_write() {
+    for (text, there) in [
+        ("[2026-11-21 12:00:00] local.INFO: notify {\"a\":\"1\",\"b\":\"2\"} []", "{\"a\":\"1\",\"b\":\"2\"}"),
+        ("[2026-11-21T12:00:00+08:00][info] {\"a\":1}", "{\"a\":1}"),
+        ("1.2.3.4 - - [21/Nov/2026] \"POST /n?x=1 HTTP/1.1\" 200 \"-\" \"a=1&b=%2B\" \"agent\"", "a=1&b=%2B"),
+        ("200 \"{\\x22a\\x22:\\x22\\xE4\\xB8\\xAD\\x22}\" 0.1", "{\"a\":\"中\"}"),
+        ("notify 'a=1&b=2' end", "a=1&b=2"),
+        ("ip=1 a=1&b=2 took=3", "a=1&b=2"),
+        ("raw: \"{\\\"a\\\":\\\"\\/\\\"}\"", "{\"a\":\"/\"}"),
+        ("10:00 notify a=1&b=2\n10:01 notify a=3&b=4\n", "a=3&b=4"),
+        ("{\n  \"a\": 1\n}\n", "{\n  \"a\": 1\n}"),
+    ] {
+        assert!(bodies(text).iter().any(|body| body == there), "{text}: {:?}", bodies(text));
+    }
+    // Each line is a request of its own, and stands before all of them together.
+    let found = read(b"10:00 a=1&b=2\n10:01 a=3&b=4", at()).unwrap();
+    assert_eq!(found.iter().map(|capture| capture.record).max(), Some(1));
+    assert!(body(&found[0]).starts_with("10:00 a=1") && !body(&found[0]).contains('\n'), "{found:?}");
+    // Fields within a logger's context.
+    assert!(bodies("x {\"post\":{\"a\":\"1 2\",\"b\":\"3\"},\"get\":[]} []").contains(&"a=1+2&b=3".to_owned()));
+}
+
+#[test]
+fn an_object_with_headers_and_a_body_is_a_request() {
+    let bin = one(
+        r#"{"method":"POST","url":"https://a.example/n?x=1","headers":{"X-A":["1","2"],"content-type":"text/xml"},"content":"<a/>"}"#,
+    );
+    assert_eq!((bin.form, bin.request.path.as_str(), bin.request.query.as_deref()), (Form::Event, "/n", Some("x=1")));
+    assert_eq!((bin.request.headers.get_all("x-a").iter().count(), body(&bin)), (2, "<a/>"));
+    let cloud = one(
+        r#"{"httpMethod":"PUT","path":"/n","headers":{},"body":"YT0x","isBase64Encoded":true,"rawQueryString":"y=2"}"#,
+    );
+    assert_eq!(
+        (cloud.request.method.as_str(), cloud.request.query.as_deref(), body(&cloud)),
+        ("PUT", Some("y=2"), "a=1")
+    );
+    let logged = r#"[2026-11-21 12:00:00] local.INFO: notify {"headers":{"x-sign":["s"]},"body":"{\"a\":\"\\/\"}"} []"#;
+    let found = read(logged.as_bytes(), at()).unwrap();
+    let event = found.iter().find(|capture| capture.form == Form::Event).unwrap();
+    assert_eq!((body(event), event.request.headers["x-sign"].as_bytes()), (r#"{"a":"\/"}"#, &b"s"[..]));
+    // What was read before it was logged has lost its bytes.
+    let read_before = one(r#"{"headers":{"x-sign":"s"},"body":{"a":1}}"#);
+    assert_eq!((body(&read_before), read_before.fidelity), (r#"{"a":1}"#, Fidelity::Fields));
+    assert!(bodies(r#"x {"post":"a=1&b=%2B"} []"#).contains(&"a=1&b=%2B".to_owned()));
+    for none in [r#"{"headers":{"a b":"1"},"body":"x"}"#, r#"{"headers":{},"data":1}"#, r#"{"headers":[],"body":"x"}"#]
+    {
+        assert_ne!(first(none).form, Form::Event, "{none}");
+    }
+}
+
+#[test]
+fn all_arrays_of_a_log_are_read_and_their_parts() {
+    let text = "[10:00] Array\n(\n    [a] => 1\n    [b] => 2\n)\n\n[10:01] array (\n  'a' => '3',\n  'b' => '4',\n)\n[10:02] array(2) {\n  [\"a\"]=>\n  string(1) \"5\"\n  [\"b\"]=>\n  string(1) \"6\"\n}\n";
+    let found = read(text.as_bytes(), at()).unwrap();
+    let seen: Vec<_> = found.iter().map(|capture| (capture.form, body(capture), capture.record)).collect();
+    assert_eq!(seen, [(Form::PrintR, "a=1&b=2", 0), (Form::VarExport, "a=3&b=4", 1), (Form::VarDump, "a=5&b=6", 2)]);
+    let found = bodies(
+        "array (\n  'get' => \n  array (\n  ),\n  'post' => \n  array (\n    'a' => '1',\n    'b' => '2',\n  ),\n)",
+    );
+    assert_eq!(found, ["post%5Ba%5D=1&post%5Bb%5D=2", "a=1&b=2"]);
+    // One that was cut does not hide the next.
+    let found = bodies("array (\n  'a' => '1\n[10:01] Array\n(\n    [a] => 2\n)\n");
+    assert_eq!(found, ["a=2"]);
+}
+
+#[test]
+fn an_archive_that_is_too_long_says_so() {
+    let entry = "{\"request\":{\"method\":\"GET\",\"url\":\"http://a/x.png\",\"headers\":[]}},".repeat(1000);
+    let last =
+        "{\"request\":{\"method\":\"POST\",\"url\":\"http://a/n\",\"headers\":[],\"postData\":{\"text\":\"a=1\"}}}";
+    let found = read(format!("{{\"log\":{{\"entries\":[{entry}{last}]}}}}").as_bytes(), at()).unwrap();
+    assert_eq!((found.len(), body(&found[0])), (READINGS_MAX, "a=1"));
+    assert_eq!(found[0].notes, [Note::Unread { count: 1001 - READINGS_MAX }]);
+    // One that cannot be read does not hide the others.
+    let found = read(format!("{{\"log\":{{\"entries\":[{{\"request\":{{\"method\":1}}}},{last}]}}}}").as_bytes(), at())
+        .unwrap();
+    assert_eq!((found.len(), body(&found[0])), (1, "a=1"));
 }
 
 #[test]

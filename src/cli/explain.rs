@@ -4,18 +4,20 @@
 //! all the same; with one, keys that platforms gave are used, and what the records say of a genuine message is told.
 
 mod chosen;
+mod difference;
 mod history;
 mod json;
 mod registry;
 mod subject;
 mod told;
+mod unread;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
 use tollbell_channels::channel::Channel;
-use tollbell_channels::explain::{Configured, Found, Kept, Outcome};
+use tollbell_channels::explain::{Configured, Found, Kept};
 use tollbell_channels::model::Timestamp;
 
 use super::context::Context;
@@ -31,7 +33,7 @@ use subject::{Origin, Subject, What};
 
 pub(super) async fn run(context: &mut Context<'_>, args: &ExplainArgs) -> anyhow::Result<ExitCode> {
     if args.markdown {
-        return registry::markdown(context);
+        return registry::markdown(context, args.examples.as_deref());
     }
     if args.list {
         return registry::list(context);
@@ -229,15 +231,6 @@ async fn history_of(
 /// Whether what was kept is all that came.
 fn is_whole(kept: Kept) -> bool {
     kept == Kept::WHOLE
-}
-
-/// Why a channel waits or refuses, for people; none when it takes the request.
-fn refusal(outcome: &Outcome) -> Option<String> {
-    match outcome {
-        Outcome::Refused(rejection) => Some(rejection.to_string()),
-        Outcome::NeedsKey { serial } => Some(serial.clone()),
-        Outcome::Genuine | Outcome::Hint => None,
-    }
 }
 
 /// A path as people write it.

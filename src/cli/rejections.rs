@@ -1,6 +1,6 @@
 //! `rejections`: why requests were refused, each with its request, and verifying them again.
 
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::io::IsTerminal as _;
 
 use anyhow::{Context as _, bail};
@@ -10,6 +10,7 @@ use tollbell_channels::model::Timestamp;
 
 use super::context::{Context, visible};
 use super::listing::{say_table, table};
+use super::refusal;
 use super::show::raw_bytes;
 use super::{ExitCode, FAILED, OK, RejectionsArgs, RejectionsWhat, ReverifyArgs, ShowArgs};
 use crate::clock;
@@ -137,7 +138,7 @@ fn told(record: &RejectionRecord, lang: Lang) -> anyhow::Result<String> {
     let w = &mut text;
     writeln!(w, "{}  {}", label("rejection"), record.id)?;
     writeln!(w, "  {}: {}", label("channel"), record.channel.as_deref().unwrap_or("—"))?;
-    writeln!(w, "  {}: {} — {}", label("reason"), record.rejection.word(), visible(&record.rejection.to_string()))?;
+    writeln!(w, "  {}: {} — {}", label("reason"), record.rejection.word(), refusal::reason(&record.rejection, lang))?;
     writeln!(w, "    {}", reason_text(&record.rejection, lang))?;
     writeln!(w, "  {}: {}", label("received"), record.received_at)?;
     let source = record.source.map_or_else(|| "—".to_owned(), |source| source.to_string());
@@ -157,7 +158,7 @@ fn told(record: &RejectionRecord, lang: Lang) -> anyhow::Result<String> {
 }
 
 /// The command that finds out why.
-fn explained_by(id: RejectionId) -> String {
+pub(super) fn explained_by(id: impl Display) -> String {
     format!("tollbell explain {id}")
 }
 
@@ -279,7 +280,7 @@ fn say_found(context: &mut Context<'_>, one: &ReverifiedOne) -> anyhow::Result<(
                 Message::new("rejections.refused")
             };
             let cure = reason_text(rejection, context.lang);
-            message.with("reason", visible(&rejection.to_string())).with("cure", cure)
+            message.with("reason", refusal::reason(rejection, context.lang)).with("cure", cure)
         }
         Reverified::Incomplete => Message::new("rejections.incomplete"),
     };

@@ -129,6 +129,8 @@ impl Story {
         if let Some(request) = &n.request {
             writeln!(w, "  {}: {} B · {}", label("body"), request.body.len(), label("raw_hint"))?;
         }
+        // Why it was repeated, or not confirmed.
+        writeln!(w, "  {}: {}", label("explained_by"), rejections::explained_by(n.id))?;
         for concern in &n.concerns {
             writeln!(w, "  ! {}", Message::dynamic(format!("concern.{}", concern.word())).text(lang))?;
         }
@@ -184,6 +186,7 @@ impl Story {
             "repeats": n.repeats,
             "repeated_after_ack": n.repeated_after_ack,
             "concerns": n.concerns,
+            "explain": rejections::explained_by(n.id),
             "body_bytes": n.request.as_ref().map(|request| request.body.len()),
             "events": self.events.iter().map(to_json).collect::<Vec<_>>(),
             "deliveries": self.deliveries.iter().map(|(delivery, attempts)| json!({

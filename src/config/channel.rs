@@ -13,7 +13,7 @@ use tollbell_channels::succession::Succession;
 
 use super::network::AllowConfig;
 use super::reader::{Section, nearest};
-use super::{AckConfig, AsksConfig, Catalogue, ResignConfig, former, read_id, settings};
+use super::{AckConfig, AsksConfig, Catalogue, FormerConfig, ResignConfig, former, read_id, settings};
 use crate::messages::Message;
 
 /// A configured channel, built.
@@ -43,6 +43,8 @@ pub struct ChannelConfig {
     pub channel: Arc<dyn Channel>,
     /// What the channel was built from.
     pub settings: Settings,
+    /// `[[channel.former]]`: the keys that it had before, which are in `channel` already.
+    pub former: Vec<FormerConfig>,
 }
 
 impl fmt::Debug for ChannelConfig {
@@ -97,7 +99,7 @@ impl ChannelConfig {
             }
         };
         let former = former::read(&section, platform, &resolved, environment, folder, catalogue);
-        let built = built.map(|current| Succession::of(current, former));
+        let built = built.map(|current| Succession::of(current, former.iter().map(|one| one.former.clone()).collect()));
         let asks = AsksConfig::read(&section, built.as_deref(), ack.as_ref());
         let resign = ResignConfig::read(&section, built.as_ref(), folder, catalogue);
         section.finish();
@@ -114,6 +116,7 @@ impl ChannelConfig {
             resign,
             channel: built?,
             settings: resolved,
+            former,
         })
     }
 }

@@ -12,6 +12,15 @@ use super::reader::Section;
 use super::{Catalogue, settings};
 use crate::messages::Message;
 
+/// Keys of before, as they were configured.
+#[derive(Clone)]
+pub struct FormerConfig {
+    /// What proves messages with them.
+    pub former: Former,
+    /// All settings of the channel as it was then.
+    pub settings: Settings,
+}
+
 /// Reads the keys of before: the settings that were other then, over those of the channel.
 pub(super) fn read(
     section: &Section<'_>,
@@ -20,7 +29,7 @@ pub(super) fn read(
     environment: Environment,
     folder: &Path,
     catalogue: &Catalogue<'_>,
-) -> Vec<Former> {
+) -> Vec<FormerConfig> {
     let sections = section.tables("former");
     if sections.len() > FORMER_MAX {
         section.problem("former", Message::new("config.too_many").with("most", FORMER_MAX));
@@ -38,7 +47,7 @@ fn read_one(
     environment: Environment,
     folder: &Path,
     catalogue: &Catalogue<'_>,
-) -> Option<Former> {
+) -> Option<FormerConfig> {
     let until = section.text("until").and_then(|text| text.parse::<Timestamp>().ok());
     if until.is_none() && !section.has_reported("until") {
         section.problem("until", Message::new("config.bad_until"));
@@ -48,7 +57,8 @@ fn read_one(
     if then.is_empty() {
         section.problem("until", Message::new("config.former_nothing"));
     }
-    let built = match Lifetimes::build(platform.build, &now.clone().overlaid(&then)) {
+    let settings = now.clone().overlaid(&then);
+    let built = match Lifetimes::build(platform.build, &settings) {
         Ok(channel) => Some(channel),
         Err(error) => {
             settings::report(&section, platform.settings, &error);
@@ -56,5 +66,5 @@ fn read_one(
         }
     };
     section.finish();
-    Some(Former { channel: built?, until: until? })
+    Some(FormerConfig { former: Former { channel: built?, until: until? }, settings })
 }

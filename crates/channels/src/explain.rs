@@ -11,6 +11,7 @@
 mod engine;
 pub mod findings;
 pub mod lint;
+mod reasons;
 mod shown;
 
 use std::sync::Arc;
@@ -23,7 +24,7 @@ use crate::signature::trial::{How, Part, Trial};
 
 pub use engine::explain;
 pub use findings::FINDINGS;
-pub use shown::{CHECKS_SHOWN_MAX, SIGNED_SHOWN_MAX, Signed};
+pub use shown::{CHECKS_SHOWN_MAX, Restored, SIGNED_SHOWN_MAX, Signed};
 
 /// Most operations with public keys for one request. The dearest, SM2, takes two milliseconds.
 pub const OPERATIONS_MAX: usize = 64;
@@ -41,7 +42,8 @@ pub struct Configured<'c> {
     pub id: &'c str,
     /// Its platform.
     pub platform: &'static Platform,
-    /// Its settings.
+    /// Its settings, without the keys that it had before: those are in the channel, which tries them by itself and tells
+    /// their ends among its keys. What is wrong with one of them is seen by asking [`lint::lint`] about the settings of then.
     pub settings: &'c Settings,
     /// What was built from them.
     pub channel: &'c dyn Channel,
@@ -109,6 +111,11 @@ pub struct Diagnosis {
     pub findings: Vec<Found>,
     /// What was taken for the signed text, as it may be shown.
     pub signed: Vec<Signed>,
+    /// What was signed, as the proof shows it: with what was found undone, the checks that held. None without a proof by a
+    /// signature.
+    pub matched: Vec<Signed>,
+    /// Where the request differs from the one that the proof stands on. None where nothing in its body and address does.
+    pub restored: Option<Restored>,
     /// How much was tried.
     pub effort: Effort,
 }
@@ -234,9 +241,9 @@ impl Finding {
         for probe in self.probes {
             let one = match probe {
                 Probe::Undo(_) | Probe::UndoTold(..) => Evidence::Recomputed,
-                Probe::Sign(_) => Evidence::Signed,
+                Probe::Sign(_) | Probe::Unchecked(_) => Evidence::Signed,
                 Probe::Look(_) => Evidence::Seen,
-                Probe::Lint(_) => Evidence::Configured,
+                Probe::Lint(_) | Probe::Unfit(_) => Evidence::Configured,
             };
             if !all.contains(&one) {
                 all.push(one);
@@ -275,6 +282,12 @@ pub enum Probe {
     Look(fn(&Case<'_>) -> Option<Facts>),
     /// What can be seen in a configuration, before any callback came. Each is one finding.
     Lint(fn(&Configured<'_>, &[Configured<'_>]) -> Vec<Facts>),
+    /// The same of key material that is none of the platform's: as long as it stands in that place, nothing is proved
+    /// with it. So it is the reason of each refusal by that key, and is told before what only says that there is one.
+    Unfit(fn(&Configured<'_>, &[Configured<'_>]) -> Vec<Facts>),
+    /// What may have been signed, where a signature was written in a way that no check was made of it: with the check
+    /// as it would have been made.
+    Unchecked(fn(&Case<'_>) -> Vec<(Trial, Signing)>),
 }
 
 /// A request on its way to a diagnosis: as it came, or with something undone.

@@ -16,6 +16,8 @@ pub mod douyin_ecpay;
 pub mod douyin_pay;
 pub mod douyin_trade;
 pub mod epay;
+#[cfg(all(test, feature = "simulate"))]
+mod explained;
 mod failure;
 pub mod huifu;
 pub mod huifu_webhook;

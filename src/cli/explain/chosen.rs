@@ -5,6 +5,7 @@
 //! where it was recomputed.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use tollbell_channels::channel::{Likeness, Rejection, Verdict};
@@ -258,30 +259,34 @@ fn judged(one: &Verified, all: &[Verified], readings: &[Reading], built: &[Built
         diagnosis,
         rivals,
         further,
-        left_out: left_out(&readings[0], &readings[reading]),
+        left_out: left_out(readings, &readings[reading]),
     }
 }
 
-/// Of a body alone, what was taken for the copy's own: a log's words before it, blanks around it.
-fn left_out(whole: &Reading, read: &Reading) -> Option<[usize; 2]> {
-    if [whole, read].iter().any(|reading| reading.form != Some(Form::Body)) {
+/// Of a body alone, what was left out of the copy: a log's words, blanks around it, other lines. None where its escapes were
+/// undone: then no part of the copy is the body.
+fn left_out(readings: &[Reading], read: &Reading) -> Option<[usize; 2]> {
+    if read.form != Some(Form::Body) {
         return None;
     }
-    let (whole, read) = (&whole.request.body, &read.request.body);
-    let behind = whole.len() - whole.trim_ascii_end().len();
-    let before = whole.len().checked_sub(behind + read.len())?;
-    (before + behind > 0 && whole[before..].starts_with(read)).then_some([before, behind])
+    let whole = readings.iter().filter(|reading| reading.form == Some(Form::Body));
+    let whole = &whole.max_by_key(|reading| reading.request.body.len())?.request.body;
+    let body = &read.request.body;
+    // A text is searched in linear time; what is none stands at the end, or it is not said.
+    let before = match (std::str::from_utf8(whole), std::str::from_utf8(body)) {
+        (Ok(whole), Ok(body)) => whole.find(body)?,
+        _ => whole.trim_ascii_end().strip_suffix(body.trim_ascii_end())?.len(),
+    };
+    let behind = whole.len() - before - body.len();
+    (before + behind > 0).then_some([before, behind])
 }
 
-/// How many requests of an archive a channel knows, beside the one that is judged. The readings of anything else are readings
-/// of one request.
+/// How many requests of a copy a channel knows, beside the one that is judged: an archive and a log hold many.
 fn further(verified: &[Verified], readings: &[Reading]) -> usize {
-    let is_archive = readings.iter().all(|reading| reading.form == Some(Form::Har));
     let is_known = |one: &&Verified| one.candidate.rank.1 > Likeness::No;
-    let mut known: Vec<usize> = verified.iter().filter(is_known).map(|one| one.candidate.reading).collect();
-    known.sort_unstable();
-    known.dedup();
-    if is_archive { known.len().saturating_sub(1) } else { 0 }
+    let known: BTreeSet<usize> =
+        verified.iter().filter(is_known).map(|one| readings[one.candidate.reading].record).collect();
+    known.len().saturating_sub(1)
 }
 
 /// Whether a finding stands on a signature that holds.

@@ -5,6 +5,7 @@ use tollbell_channels::explain::{Found, Outcome, Signed};
 use tollbell_channels::model::Proof;
 
 use super::chosen::{Chosen, Judged, TimeFrom};
+use super::difference;
 use super::subject::{Origin, Reading};
 use super::told::is_pair;
 use super::{Answer, Whole};
@@ -48,6 +49,14 @@ pub(super) fn of(whole: &Whole<'_>, lang: Lang) -> Value {
         "is_pair": diagnosis.is_some_and(|diagnosis| is_pair(&diagnosis.findings)),
         "notification": notification(whole).map(|id| id.to_string()),
         "signed": diagnosis.map(|diagnosis| diagnosis.signed.iter().map(signed).collect::<Vec<_>>()).unwrap_or_default(),
+        "matched": diagnosis.map(|diagnosis| diagnosis.matched.iter().map(signed).collect::<Vec<_>>()).unwrap_or_default(),
+        "difference": diagnosis.and_then(difference::of).map(|difference| json!({
+            "of": difference.part,
+            "before": difference.before,
+            "came": difference.came,
+            "signed": difference.signed,
+            "behind": difference.behind,
+        })),
         "copy": reading.map(copy),
         "left_out": judged.and_then(|judged| judged.left_out).map(|[before, behind]| json!({ "before": before, "behind": behind })),
         "further_requests": judged.map_or(0, |judged| judged.further),
@@ -156,6 +165,7 @@ fn form_word(form: Form) -> &'static str {
         Form::Http => "http",
         Form::Curl => "curl",
         Form::Har => "har",
+        Form::Event => "event",
         Form::PrintR => "print_r",
         Form::VarExport => "var_export",
         Form::VarDump => "var_dump",
@@ -171,6 +181,8 @@ fn note(note: &Note) -> Value {
         Note::BareLineFeeds => json!({ "note": "bare_line_feeds" }),
         Note::NoHeaders => json!({ "note": "no_headers" }),
         Note::Replaced => json!({ "note": "replaced" }),
+        Note::Utf16 => json!({ "note": "utf16" }),
+        Note::Unread { count } => json!({ "note": "unread", "count": count }),
         Note::OpenEnd { field } => json!({ "note": "open_end", "field": field }),
     }
 }

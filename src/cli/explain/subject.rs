@@ -9,6 +9,7 @@ use tollbell_channels::explain::Kept;
 use tollbell_channels::model::{RawRequest, Timestamp};
 
 use super::path_text;
+use super::unread::why;
 use crate::capture::{self, CAPTURE_BYTES_MAX, Capture, Fidelity, Form, Note};
 use crate::cli::context::{Context, visible};
 use crate::cli::show::{AnyId, read_notification};
@@ -78,6 +79,8 @@ pub(super) struct Reading {
     pub(super) form: Option<Form>,
     pub(super) fidelity: Fidelity,
     pub(super) notes: Vec<Note>,
+    /// Which of a copy's requests it is.
+    pub(super) record: usize,
     /// Whether the time at which it came is known.
     pub(super) is_dated: bool,
 }
@@ -85,15 +88,16 @@ pub(super) struct Reading {
 impl Reading {
     fn received(request: RawRequest) -> Self {
         let (kept, fidelity) = (Kept::WHOLE, Fidelity::Bytes);
-        Self { request, kept, form: None, fidelity, notes: Vec::new(), is_dated: true }
+        Self { request, kept, form: None, fidelity, notes: Vec::new(), record: 0, is_dated: true }
     }
 
     fn copied(capture: Capture, at: Timestamp) -> Self {
-        let Capture { request, form, fidelity, notes } = capture;
-        let has_bytes = fidelity == Fidelity::Bytes && !notes.contains(&Note::Replaced);
+        let Capture { request, form, fidelity, notes, record } = capture;
+        let is_damaged = notes.iter().any(|note| matches!(note, Note::Replaced | Note::Utf16));
+        let has_bytes = fidelity == Fidelity::Bytes && !is_damaged;
         let kept = Kept { has_head: !notes.contains(&Note::NoHeaders), has_bytes };
         let is_dated = request.received_at != at;
-        Self { request, kept, form: Some(form), fidelity, notes, is_dated }
+        Self { request, kept, form: Some(form), fidelity, notes, record, is_dated }
     }
 }
 
@@ -131,7 +135,8 @@ pub(super) fn copy(context: &Context<'_>, what: &What, at: Timestamp) -> anyhow:
     };
     let unreadable = |why: String| Message::new("explain.unreadable").with("path", &name).with("why", why);
     let text = text.map_err(|error| context.usage(&unreadable(error.to_string())))?;
-    let readings = capture::read(&text, at).map_err(|error| context.usage(&unreadable(visible(&error.to_string()))))?;
+    let readings =
+        capture::read(&text, at).map_err(|error| context.usage(&unreadable(visible(&why(&error, context.lang)))))?;
     let readings = readings.into_iter().map(|capture| Reading::copied(capture, at)).collect();
     Ok(Some(Subject { origin: Origin::Copy(name), readings }))
 }
@@ -168,6 +173,7 @@ pub(super) fn form_name(form: Form) -> &'static str {
         Form::Http => "explain.form_http",
         Form::Curl => "explain.form_curl",
         Form::Har => "explain.form_har",
+        Form::Event => "explain.form_event",
         Form::PrintR => "explain.form_print_r",
         Form::VarExport => "explain.form_var_export",
         Form::VarDump => "explain.form_var_dump",

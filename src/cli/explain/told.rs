@@ -7,11 +7,13 @@ use tollbell_channels::explain::{Evidence, Found, Outcome, Signed};
 use tollbell_channels::model::{Proof, Timestamp};
 
 use super::chosen::{Chosen, Judged, TimeFrom};
+use super::difference::{self, Difference, is_new};
 use super::subject::{Origin, Reading, form_name};
-use super::{Answer, Whole, is_whole, refusal};
+use super::{Answer, Whole, is_whole};
 use crate::capture::{Fidelity, Note};
 use crate::cli::context::visible;
 use crate::cli::listing::pick;
+use crate::cli::refusal::reason;
 use crate::messages::{Lang, Message};
 
 /// Checks whose text is shown; `--json` has all of them.
@@ -24,6 +26,10 @@ const FACT_CHARS: usize = 200;
 const NAMES_SHOWN: usize = 24;
 /// Bytes of an unknown request's body that are shown.
 const BODY_SHOWN: usize = 160;
+
+/// What stands before and behind a difference.
+pub(super) const MARK: char = '⟦';
+const END: char = '⟧';
 
 /// What a PHP script does to keep a callback as it came: the file is what `explain` reads.
 pub(super) const PHP_RECIPE: &str = r#"$head = $_SERVER['REQUEST_METHOD'] . ' ' . $_SERVER['REQUEST_URI'] . " HTTP/1.1\r\n";
@@ -136,7 +142,7 @@ impl Page {
 
     fn refused_then(&mut self, rejection: &Rejection) {
         let cure = Message::dynamic(format!("rejection.{}", rejection.word())).text(self.lang);
-        let message = Message::new("explain.refused_then").with("reason", visible(&rejection.to_string()));
+        let message = Message::new("explain.refused_then").with("reason", reason(rejection, self.lang));
         self.line(&message.with("cure", cure));
     }
 
@@ -145,7 +151,6 @@ impl Page {
             self.line(&Message::new("explain.challenge"));
             return;
         }
-        let why = visible(&refusal(&judged.diagnosis.outcome).unwrap_or_default());
         let is_notification = matches!(whole.subject.origin, Origin::Notification(_));
         match &judged.diagnosis.outcome {
             Outcome::Genuine => {
@@ -160,12 +165,14 @@ impl Page {
                 }
             }
             Outcome::Hint => self.line(&Message::new("explain.hint")),
-            Outcome::NeedsKey { .. } => self.line(&Message::new("explain.needs_key").with("serial", why)),
-            Outcome::Refused(_) if is_notification => {
-                self.line(&Message::new("explain.refused_today").with("reason", why));
+            Outcome::NeedsKey { serial } => {
+                self.line(&Message::new("explain.needs_key").with("serial", visible(serial)));
+            }
+            Outcome::Refused(rejection) if is_notification => {
+                self.line(&Message::new("explain.refused_today").with("reason", reason(rejection, self.lang)));
             }
             Outcome::Refused(rejection) => {
-                self.line(&Message::new("explain.refused").with("reason", why));
+                self.line(&Message::new("explain.refused").with("reason", reason(rejection, self.lang)));
                 if whole.findings().next().is_none() {
                     self.nothing_found(whole, judged, rejection);
                 }
@@ -222,6 +229,9 @@ impl Page {
         let ids: Vec<&str> = whole.built.iter().map(|built| &*built.config.id).collect();
         self.line(&Message::new("explain.name_one").with("channels", ids.join(", ")));
         let Some(reading) = whole.subject.readings.first() else { return };
+        if !reading.kept.has_head {
+            self.line(&Message::new("explain.known_by_header"));
+        }
         let request = &reading.request;
         self.text.push('\n');
         self.line(&Message::new("explain.seen"));
@@ -254,6 +264,11 @@ impl Page {
             self.finding(place + 1, found);
         }
         if let Answer::Judged(judged) = &whole.answer
+            && let Some(difference) = difference::of(&judged.diagnosis)
+        {
+            self.difference(&difference);
+        }
+        if let Answer::Judged(judged) = &whole.answer
             && is_pair(&judged.diagnosis.findings)
         {
             self.text.push('\n');
@@ -261,15 +276,34 @@ impl Page {
         }
     }
 
+    /// What came, and what was signed in its place.
+    fn difference(&mut self, difference: &Difference) {
+        let Difference { part, before, came, signed, behind } = difference;
+        self.text.push('\n');
+        let keys = match *part {
+            difference::SIGNED => ["explain.was_checked", "explain.was_signed"],
+            "body" => ["explain.body_came", "explain.body_sent"],
+            _ => ["explain.address_came", "explain.address_sent"],
+        };
+        for (key, inner) in keys.into_iter().zip([came, signed]) {
+            let label = self.lang.fixed(key);
+            let [before, inner, behind] = [before, inner, behind].map(|part| visible(part));
+            self.say(format_args!("   {label}{before}{MARK}{inner}{END}{behind}"));
+        }
+    }
+
     fn finding(&mut self, number: usize, found: &Found) {
         let lang = self.lang;
-        let found = &tame(found);
+        let found = &tame(found, lang);
         let in_lang = |text| pick(text, lang);
         self.say(format_args!("{number}. {}  [{}]", found.title(in_lang), found.finding.id));
         self.say(format_args!("   {}", lang.fixed(evidence_text(found.proof))));
         let parts = [("explain.cause", found.cause(in_lang)), ("explain.cure", found.cure(in_lang))];
         for (key, text) in parts {
             self.say(format_args!("   {}{text}", lang.fixed(key)));
+        }
+        if let Some(likelier) = found.fact("likelier") {
+            self.say(format_args!("   {}{likelier}", lang.fixed("explain.likelier")));
         }
         // What an application answered has a text of its own for each way to be wrong.
         if let Some(reason) = found.fact("reason").filter(|reason| !reason.is_empty()) {
@@ -292,16 +326,22 @@ impl Page {
             }
         }
         for signed in shown.iter().take(SIGNED_SHOWN) {
-            self.text.push('\n');
-            let key = if signed.held { "explain.signed_held" } else { "explain.signed_not" };
-            let message = Message::dynamic(key.to_owned()).with("algorithm", signed.algorithm);
-            let message = message.with("key", visible(&signed.key)).with("variant", signed.variant);
-            self.line(&message.with("bytes", signed.bytes));
-            self.say(format_args!("   {}", cut(&visible(&signed.text), SIGNED_CHARS)));
+            self.check(if signed.held { "explain.signed_held" } else { "explain.signed_not" }, signed);
         }
         if shown.len() > SIGNED_SHOWN {
             self.line(&Message::new("explain.signed_more").with("count", shown.len() - SIGNED_SHOWN));
         }
+        if let Some(matched) = judged.diagnosis.matched.iter().find(|one| is_new(one, &judged.diagnosis)) {
+            self.check("explain.signed_instead", matched);
+        }
+    }
+
+    fn check(&mut self, key: &'static str, signed: &Signed) {
+        self.text.push('\n');
+        let message = Message::dynamic(key.to_owned()).with("algorithm", signed.algorithm);
+        let message = message.with("key", visible(&signed.key)).with("variant", signed.variant);
+        self.line(&message.with("bytes", signed.bytes));
+        self.say(format_args!("   {}", cut(&visible(&signed.text), SIGNED_CHARS)));
     }
 
     /// What a copy cannot say, and how to make one that can.
@@ -346,10 +386,30 @@ impl Page {
     }
 }
 
-/// A finding whose facts may stand on a terminal.
-fn tame(found: &Found) -> Found {
-    let facts = found.facts.iter().map(|(name, value)| (*name, cut(&visible(value), FACT_CHARS)));
+/// A finding whose facts may stand on a terminal, in the reader's language where they are words of ours.
+fn tame(found: &Found, lang: Lang) -> Found {
+    let facts = found.facts.iter().map(|(name, value)| {
+        let value = if WORDS.contains(name) { words(value, lang) } else { value.clone() };
+        (*name, cut(&visible(&value), FACT_CHARS))
+    });
     Found { facts: facts.collect(), ..found.clone() }
+}
+
+/// Facts whose values are words of the findings, one or several with commas between them.
+const WORDS: &[&str] = &["how", "unit", "likelier"];
+
+/// Words in the reader's language; what is no such word stays as it is.
+fn words(value: &str, lang: Lang) -> String {
+    let word = |word: &str| {
+        let message = Message::dynamic(format!("fact.{word}"));
+        let text = message.text(lang);
+        if text == *message.key() { word.to_owned() } else { text }
+    };
+    let all: Vec<String> = value.split(", ").map(word).collect();
+    all.join(match lang {
+        Lang::En => ", ",
+        Lang::Zh => "、",
+    })
 }
 
 /// A time without fractions.
@@ -406,6 +466,8 @@ fn note(note: &Note) -> Message {
         Note::BareLineFeeds => Message::new("explain.note_bare_line_feeds"),
         Note::NoHeaders => Message::new("explain.note_no_headers"),
         Note::Replaced => Message::new("explain.note_replaced"),
+        Note::Utf16 => Message::new("explain.note_utf16"),
+        Note::Unread { count } => Message::new("explain.note_unread").with("count", count),
         Note::OpenEnd { field } => {
             Message::new("explain.note_open_end").with("field", cut(&visible(field), FACT_CHARS))
         }

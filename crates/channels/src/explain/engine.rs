@@ -2,7 +2,7 @@
 
 use super::{
     Case, Configured, Diagnosis, Effort, Evidence, FINDINGS, Facts, Finding, Found, Held, OPERATIONS_MAX, Otherwise,
-    Outcome, Probe, Question, Undo, VERIFICATION_COST, WORK_MAX, shown,
+    Outcome, Probe, Question, Signed, Signing, Undo, VERIFICATION_COST, WORK_MAX, reasons, shown,
 };
 use crate::channel::{Channel, Rejection, Verdict};
 use crate::lifetimes::Lifetimes;
@@ -11,6 +11,9 @@ use crate::signature::trial::{self, Trial};
 
 /// Most half-way cases from which a second mistake is looked for.
 const HALF_WAYS_MAX: usize = 16;
+
+/// Most operations with public keys that are kept back for texts that may have been signed instead.
+const KEPT_BACK_MAX: usize = 16;
 
 /// Explains a request. Of one that the channel takes there is nothing to find.
 pub fn explain(question: &Question<'_>) -> Diagnosis {
@@ -31,15 +34,14 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
         operations_before: search.operations_before,
     };
     let findings = if case.outcome.is_accepted() { Vec::new() } else { search.findings(&case) };
-    Diagnosis { outcome: case.outcome.clone(), findings, signed: shown::signed(&case), effort: search.effort() }
+    let signed = shown::signed(&case.trials);
+    let matched = std::mem::take(&mut search.matched);
+    let restored = search.restored.take().and_then(|sent| shown::restored(question.request, &sent));
+    Diagnosis { outcome: case.outcome.clone(), findings, signed, matched, restored, effort: search.effort() }
 }
 
 /// A probe's reading of a request counts as a verification of this part of its bytes.
 const READING: usize = 4;
-
-/// Operations with public keys that are kept for the texts that the sender may have signed: each of them takes one, and
-/// they come last.
-const SIGNED_KEPT: usize = 20;
 
 /// What may undo a mistake.
 type Undone = fn(&Case<'_>) -> Vec<Undo>;
@@ -54,7 +56,13 @@ struct Search {
     /// Operations of the dearest verification: none is begun when fewer are left.
     dearest: usize,
     work: usize,
+    /// Operations that only other texts under the signature may take, until those were tried.
+    kept_back: usize,
     is_bounded: bool,
+    /// What was signed, as the last proof shows it.
+    matched: Vec<Signed>,
+    /// The request with everything undone that the last proof stands on.
+    restored: Option<RawRequest>,
 }
 
 /// A case with one mistake undone that is not accepted yet.
@@ -67,7 +75,16 @@ struct HalfWay<'c> {
 
 impl Search {
     fn new() -> Self {
-        Self { operations_before: trial::operations(), verifications: 0, dearest: 1, work: 0, is_bounded: false }
+        Self {
+            operations_before: trial::operations(),
+            verifications: 0,
+            dearest: 1,
+            work: 0,
+            kept_back: 0,
+            is_bounded: false,
+            matched: Vec::new(),
+            restored: None,
+        }
     }
 
     fn effort(&self) -> Effort {
@@ -82,7 +99,7 @@ impl Search {
     /// Whether so many operations and a reading of so many bytes may still be made.
     fn has_room(&mut self, operations: usize, bytes: usize) -> bool {
         let work = self.work.saturating_add(bytes).saturating_add(VERIFICATION_COST);
-        let has_room = self.operations() + operations <= OPERATIONS_MAX && work <= WORK_MAX;
+        let has_room = self.operations() + operations + self.kept_back <= OPERATIONS_MAX && work <= WORK_MAX;
         if has_room {
             self.work = work;
         }
@@ -101,6 +118,7 @@ impl Search {
 
     fn findings(&mut self, case: &Case<'_>) -> Vec<Found> {
         let mut half_ways = Vec::new();
+        self.kept_back = for_signings(case);
         let found = self.single(case, None, &mut half_ways);
         let is_less_sure = found.as_ref().is_some_and(|found| matches!(found.proof, Evidence::Seen | Evidence::Signed));
         if is_less_sure {
@@ -110,7 +128,8 @@ impl Search {
             half_ways.retain(|half_way| half_way.stage > before);
         }
         if let Some(found) = found.clone().filter(|_| !is_less_sure || half_ways.is_empty()) {
-            return vec![found];
+            // All that is unfit about the keys is told at once.
+            return if found.proof == Evidence::Configured { reasons::certain(case) } else { vec![found] };
         }
         half_ways.sort_by_key(|half_way| std::cmp::Reverse(half_way.stage));
         for half_way in half_ways.iter().take(HALF_WAYS_MAX) {
@@ -118,12 +137,10 @@ impl Search {
                 return vec![half_way.found.clone(), found];
             }
         }
-        if let Some(found) = found {
-            return vec![found];
+        match found {
+            Some(found) => vec![found],
+            None => reasons::possible(case),
         }
-        let own =
-            Configured { id: case.id, platform: case.platform, settings: &case.settings, channel: &*case.channel };
-        lints(own, case.others)
     }
 
     /// The first mistake that is all that is wrong with a case. `but` is undone already.
@@ -134,6 +151,9 @@ impl Search {
         half_ways: &mut Vec<HalfWay<'c>>,
     ) -> Option<Found> {
         for finding in FINDINGS.iter().copied().filter(|finding| Some(*finding) != but) {
+            if finding.probes.iter().any(|probe| matches!(probe, Probe::Sign(_))) {
+                self.kept_back = 0;
+            }
             for probe in finding.probes {
                 let found = match probe {
                     // A trace is no news once something was undone.
@@ -141,7 +161,14 @@ impl Search {
                     Probe::Sign(signings) => self.signed(case, *signings).map(|facts| (Evidence::Signed, facts)),
                     Probe::Undo(undone) => self.undone(case, finding, (*undone, |_, _| Vec::new()), half_ways),
                     Probe::UndoTold(undone, told) => self.undone(case, finding, (*undone, *told), half_ways),
-                    Probe::Look(_) | Probe::Lint(_) => None,
+                    Probe::Unchecked(signings) => {
+                        self.unchecked(case, signings(case)).map(|facts| (Evidence::Signed, facts))
+                    }
+                    Probe::Unfit(_) if but.is_none() => {
+                        let first = reasons::certain(case).into_iter().find(|found| found.finding == finding);
+                        first.map(|found| (found.proof, found.facts))
+                    }
+                    Probe::Look(_) | Probe::Lint(_) | Probe::Unfit(_) => None,
                 };
                 if let Some((proof, facts)) = found {
                     return Some(Found { finding, proof, facts });
@@ -175,6 +202,8 @@ impl Search {
                 facts.extend(told(case, &other));
             }
             if is_accepted {
+                self.matched = shown::signed(other.trials.iter().filter(|trial| trial.held));
+                self.restored = Some(other.request);
                 return Some((Evidence::Recomputed, facts));
             }
             if is_half_way {
@@ -219,7 +248,7 @@ impl Search {
                 other.settings = *settings;
             }
         }
-        if !self.has_room(self.dearest + SIGNED_KEPT, bytes_of(&other.request)) {
+        if !self.has_room(self.dearest, bytes_of(&other.request)) {
             return None;
         }
         let (outcome, trials) = self.verify(&*other.channel, &other.request, other.now);
@@ -228,22 +257,49 @@ impl Search {
     }
 
     /// Whether another text was signed.
-    fn signed(&mut self, case: &Case<'_>, signings: fn(&Case<'_>, &Trial) -> Vec<super::Signing>) -> Option<Facts> {
+    fn signed(&mut self, case: &Case<'_>, signings: fn(&Case<'_>, &Trial) -> Vec<Signing>) -> Option<Facts> {
         for trial in case.trials.iter().filter(|trial| !trial.held) {
             for signing in signings(case, trial) {
-                let operations = usize::from(trial.is_public_key);
-                let bytes = signing.signed.iter().map(super::part_bytes).sum();
-                let offered = trial.claimed.iter().map(Vec::as_slice);
-                let claimed: Vec<&[u8]> = signing.claimed.as_deref().map_or_else(|| offered.collect(), |own| vec![own]);
-                for claimed in claimed {
-                    if self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed) {
-                        return Some(signing.facts);
-                    }
+                if self.would_hold(case, trial, &signing) {
+                    return Some(signing.facts);
                 }
             }
         }
         None
     }
+
+    /// The same, for checks that were not made.
+    fn unchecked(&mut self, case: &Case<'_>, signings: Vec<(Trial, Signing)>) -> Option<Facts> {
+        let mut signings = signings.into_iter();
+        signings.find_map(|(trial, signing)| self.would_hold(case, &trial, &signing).then_some(signing.facts))
+    }
+
+    fn would_hold(&mut self, case: &Case<'_>, trial: &Trial, signing: &Signing) -> bool {
+        let operations = usize::from(trial.is_public_key);
+        let bytes = signing.signed.iter().map(super::part_bytes).sum();
+        let offered = trial.claimed.iter().map(Vec::as_slice);
+        let claimed: Vec<&[u8]> = signing.claimed.as_deref().map_or_else(|| offered.collect(), |own| vec![own]);
+        let mut claimed = claimed.into_iter();
+        let is_signed = claimed
+            .any(|claimed| self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed));
+        if is_signed {
+            self.matched = vec![shown::signing(trial, signing)];
+            self.restored = Some(case.request.clone());
+        }
+        is_signed
+    }
+}
+
+/// How many operations it takes to try every text that may have been signed instead: where each try of something else
+/// takes several, nothing would be left for these.
+fn for_signings(case: &Case<'_>) -> usize {
+    let signings = FINDINGS.iter().flat_map(|finding| finding.probes).filter_map(|probe| match probe {
+        Probe::Sign(signings) => Some(signings),
+        _ => None,
+    });
+    let failed = || case.trials.iter().filter(|trial| !trial.held && trial.is_public_key);
+    let count: usize = signings.map(|signings| failed().map(|trial| signings(case, trial).len()).sum::<usize>()).sum();
+    count.min(KEPT_BACK_MAX)
 }
 
 /// The bytes that a verification reads.
@@ -278,7 +334,7 @@ pub(super) fn lints(own: Configured<'_>, others: &[Configured<'_>]) -> Vec<Found
     let mut found = Vec::new();
     for finding in FINDINGS {
         for probe in finding.probes {
-            let Probe::Lint(lint) = probe else { continue };
+            let (Probe::Lint(lint) | Probe::Unfit(lint)) = probe else { continue };
             let all = lint(&own, others).into_iter();
             found.extend(all.map(|facts| Found { finding, proof: Evidence::Configured, facts }));
         }

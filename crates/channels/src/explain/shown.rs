@@ -3,8 +3,10 @@
 //! No byte of a secret is in it, and nothing that follows from one: neither where it stands, when its bytes decide that,
 //! nor a text that was opened with one. So the same request gives the same text under any wrong secret.
 
-use super::Case;
-use crate::signature::trial::{Part, Trial};
+use super::Signing;
+use crate::model::RawRequest;
+use crate::signature::digest::DigestHash;
+use crate::signature::trial::{How, Part, Trial};
 
 /// Most characters of a signed text that are shown, so that a hostile body fills no screen. Of a longer one the beginning
 /// and the end are shown: in the one stand the fields, at the other most protocols put the secret.
@@ -36,6 +38,20 @@ pub struct Signed {
     pub held: bool,
 }
 
+/// A piece of a request that is otherwise once what was found is undone, and what stands around it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Restored {
+    /// `body`, `query` or `path`.
+    pub part: &'static str,
+    /// As it came, escaped as [`Signed::text`] is.
+    pub came: String,
+    /// As the platform sent it, escaped so too.
+    pub sent: String,
+}
+
+/// Bytes before and behind a difference that are shown with it.
+const AROUND_BYTES: usize = 96;
+
 /// What stands for a secret.
 const SECRET: &str = "<secret>";
 
@@ -54,10 +70,10 @@ const MARK_CHARS_MAX: usize = 32;
 /// Most characters of the beginning of a long text.
 const HEAD_CHARS: usize = SIGNED_SHOWN_MAX - TAIL_BYTES * ESCAPE_CHARS_MAX - SECRET.len() * 2 - MARK_CHARS_MAX;
 
-/// The checks of a case, each text once a key.
-pub(super) fn signed(case: &Case<'_>) -> Vec<Signed> {
+/// Checks, each text once a key.
+pub(super) fn signed<'t>(trials: impl IntoIterator<Item = &'t Trial>) -> Vec<Signed> {
     let mut shown: Vec<Signed> = Vec::new();
-    for trial in &case.trials {
+    for trial in trials {
         if shown.len() == CHECKS_SHOWN_MAX {
             break;
         }
@@ -69,18 +85,66 @@ pub(super) fn signed(case: &Case<'_>) -> Vec<Signed> {
     shown
 }
 
+/// Where a request differs from the one that the platform sent.
+pub(super) fn restored(came: &RawRequest, sent: &RawRequest) -> Option<Restored> {
+    let query = |request: &RawRequest| request.query.clone().unwrap_or_default();
+    let (part, came, sent) = if came.body != sent.body {
+        ("body", came.body.to_vec(), sent.body.to_vec())
+    } else if came.query != sent.query {
+        ("query", query(came).into_bytes(), query(sent).into_bytes())
+    } else if came.path != sent.path {
+        ("path", came.path.clone().into_bytes(), sent.path.clone().into_bytes())
+    } else {
+        return None;
+    };
+    let before = came.iter().zip(&sent).take_while(|(a, b)| a == b).count();
+    let most = came.len().min(sent.len()) - before;
+    let behind = came.iter().rev().zip(sent.iter().rev()).take(most).take_while(|(a, b)| a == b).count();
+    let near = |text: &[u8]| {
+        let (mut start, end) = (before.saturating_sub(AROUND_BYTES), text.len() - behind.saturating_sub(AROUND_BYTES));
+        // Not in the middle of a character.
+        while start < before && text[start] & 0xc0 == 0x80 {
+            start += 1;
+        }
+        escaped(&text[start..end], &[])
+    };
+    Some(Restored { part, came: near(&came), sent: near(&sent) })
+}
+
+/// A text that was signed in place of the one that was checked.
+pub(super) fn signing(trial: &Trial, signing: &Signing) -> Signed {
+    let mut other = trial.clone();
+    other.signed.clone_from(&signing.signed);
+    other.held = true;
+    // The sender's own arithmetic, where it is another.
+    match signing.how {
+        How::Own => {}
+        How::Hashed(first) => other.first = Some(first),
+        How::Unhashed => other.first = None,
+        How::Digest(hash) => (other.algorithm, other.first) = (hash.name(), None),
+        How::Hmac(hash) => (other.algorithm, other.first) = (hash.step_name(), None),
+        How::Rsa(hash) => (other.algorithm, other.first) = (rsa(hash), None),
+        How::RsaBare(hash) => (other.algorithm, other.first) = ("RSA", Some(hash)),
+        How::RsaPss => (other.algorithm, other.first) = ("RSA-PSS", None),
+    }
+    of(&other)
+}
+
+/// RSA with PKCS #1 v1.5 padding and this digest, for people.
+fn rsa(hash: DigestHash) -> &'static str {
+    match hash {
+        DigestHash::Md5 => "RSA with MD5",
+        DigestHash::Sha1 => "RSA with SHA-1",
+        DigestHash::Sha256 => "RSA with SHA-256",
+        DigestHash::Sha512 => "RSA with SHA-512",
+        DigestHash::Sm3 => "RSA with SM3",
+    }
+}
+
 fn of(trial: &Trial) -> Signed {
     let Trial { algorithm, variant, held, .. } = *trial;
     let (text, bytes) = if trial.is_sealed { (SEALED.to_owned(), 0) } else { text_of(trial) };
-    Signed {
-        algorithm,
-        first: trial.first.map(crate::signature::digest::DigestHash::name),
-        key: trial.key.clone(),
-        variant,
-        text,
-        bytes,
-        held,
-    }
+    Signed { algorithm, first: trial.first.map(DigestHash::name), key: trial.key.clone(), variant, text, bytes, held }
 }
 
 /// A text with the places at which a secret stands in it.

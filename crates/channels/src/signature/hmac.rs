@@ -31,7 +31,7 @@ impl HmacHash {
         }
     }
 
-    fn step_name(self) -> &'static str {
+    pub(crate) fn step_name(self) -> &'static str {
         match self {
             Self::Sha1 => "HMAC-SHA1",
             Self::Sha256 => "HMAC-SHA256",

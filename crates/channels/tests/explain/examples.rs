@@ -15,10 +15,13 @@ use tollbell_channels::settings::{SettingKind, SettingValue, Settings};
 
 use super::damage::{self, Damage};
 use super::matrix::ids;
-use super::stage::{Other, REWRITE, Stage, at, stages};
+use super::stage::{Other, REWRITE, Scene, Stage, at, stages};
 
 /// Findings that are shown in a folder of their own where a configuration file can say all that is wrong.
 const FOLDER: &str = "examples/rejected";
+
+/// The file of a request of which all was kept.
+const WHOLE: &str = "request.http";
 
 /// Findings whose damage no registered platform minds: none signs the bytes of a form or of an XML document.
 const UNSHOWN: &[&str] = &["form_reprinted", "xml_reprinted"];
@@ -29,10 +32,26 @@ fn folder() -> PathBuf {
 
 /// What is in the folder of a finding.
 struct Example {
+    /// The request's file, as a person would have it.
+    file: &'static str,
     request: Vec<u8>,
     configuration: String,
     /// What was done, and to whose message.
     told: String,
+}
+
+/// What is left of a request, and the name of a file that holds it.
+fn kept(scene: &Scene<'_>) -> (&'static str, Vec<u8>) {
+    let request = &scene.request;
+    if scene.kept.has_head {
+        return (WHOLE, raw(request));
+    }
+    let file = match request.body.trim_ascii_start().first() {
+        Some(b'{' | b'[') => "body.json",
+        Some(b'<') => "body.xml",
+        _ => "body.txt",
+    };
+    (file, request.body.to_vec())
 }
 
 /// As it came over the wire.
@@ -105,10 +124,12 @@ fn example(stage: &'static Stage, damage: &Damage) -> Option<Example> {
         return None;
     }
     // A file has no clock of its own: where the time counts, it is told.
-    let is_timed = stage.platform.freshness.is_some() || scene.now != at();
+    let mut platforms = scene.others.iter().map(|other| other.platform).chain([stage.platform]);
+    let is_timed = platforms.any(|platform| platform.freshness.is_some()) || scene.now != at();
     let time = if is_timed { format!(" --at {}", scene.now) } else { String::new() };
+    let (file, request) = kept(&scene);
     let mut configuration = format!(
-        "# {}: {}.\n# tollbell explain request.http --config tollbell.toml --channel own{time}\n\n",
+        "# {}: {}.\n# tollbell explain {file} --config tollbell.toml --channel own{time}\n\n",
         damage.id, damage.label
     );
     configuration.push_str(&table("own", stage.platform, scene.settings())?);
@@ -118,8 +139,12 @@ fn example(stage: &'static Stage, damage: &Damage) -> Option<Example> {
         configuration.push('\n');
         configuration.push_str(&table(id, platform, settings.as_ref().unwrap_or(&stage.neighbour))?);
     }
-    let told = format!("{} | `{}` | {}", damage.label, stage.platform.kind, time.trim());
-    Some(Example { request: raw(&scene.request), configuration, told })
+    let mut more: Vec<&str> = Vec::new();
+    more.extend((file != WHOLE).then_some(file));
+    more.extend(Some(time.trim()).filter(|time| !time.is_empty()));
+    let more: Vec<String> = more.iter().map(|more| format!("`{more}`")).collect();
+    let told = format!("{} | `{}` | {}", damage.label, stage.platform.kind, more.join(" "));
+    Some(Example { file, request, configuration, told })
 }
 
 /// The first example of each finding.
@@ -145,11 +170,13 @@ fn files() -> BTreeMap<PathBuf, Vec<u8>> {
     let mut files = BTreeMap::new();
     let mut page = String::from(
         "# Refused requests\n\nOne for each finding, made by the tests with throw-away keys. In a folder:\n\n```sh\n\
-         tollbell explain request.http --config tollbell.toml --channel own\n```\n\n| finding | what was done | platform | more |\n|---|---|---|---|\n",
+         tollbell explain request.http --config tollbell.toml --channel own\n```\n\nWhat stands under \"more\" is \
+         another name of the request's file, or is added to the command. The second line of each `tollbell.toml` is the \
+         whole command.\n\n| finding | what was done | platform | more |\n|---|---|---|---|\n",
     );
     for (id, example) in examples() {
         let _ = writeln!(page, "| [`{id}`]({id}/) | {} |", example.told);
-        files.insert(PathBuf::from(id).join("request.http"), example.request);
+        files.insert(PathBuf::from(id).join(example.file), example.request);
         files.insert(PathBuf::from(id).join("tollbell.toml"), example.configuration.into_bytes());
     }
     files.insert(PathBuf::from("README.md"), page.into_bytes());

@@ -12,6 +12,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::HeaderValue;
 use md5::{Digest as _, Md5};
+use tollbell_channels::signature::plain_rsa::sign_md5;
 
 use super::bytes::{Form, encoded, from_hex, has, hex, percent_encoded, replaced};
 use super::stage::{Scene, Stage, secrets};
@@ -37,13 +38,14 @@ pub(crate) enum Algorithm {
     HmacSha1,
     HmacSha256,
     HmacSha512,
+    RsaMd5,
     RsaSha256,
     RsaSha512,
     Ed25519,
 }
 
 impl Algorithm {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Md5,
         Self::Sha1,
         Self::Sha256,
@@ -52,6 +54,7 @@ impl Algorithm {
         Self::HmacSha1,
         Self::HmacSha256,
         Self::HmacSha512,
+        Self::RsaMd5,
         Self::RsaSha256,
         Self::RsaSha512,
         Self::Ed25519,
@@ -59,7 +62,11 @@ impl Algorithm {
 
     /// Whether a private key signs.
     pub(crate) fn is_public_key(self) -> bool {
-        matches!(self, Self::RsaSha256 | Self::RsaSha512 | Self::Ed25519)
+        self.is_rsa() || self == Self::Ed25519
+    }
+
+    pub(crate) fn is_rsa(self) -> bool {
+        matches!(self, Self::RsaMd5 | Self::RsaSha256 | Self::RsaSha512)
     }
 
     /// Whether the secret is a part of the text.
@@ -85,6 +92,7 @@ impl Algorithm {
             Self::HmacSha1 => tagged(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
             Self::HmacSha256 => tagged(hmac::HMAC_SHA256),
             Self::HmacSha512 => tagged(hmac::HMAC_SHA512),
+            Self::RsaMd5 => sign_md5(&*rsa_pair(key)?, &text)?,
             Self::RsaSha256 => rsa(key, &text, &RSA_PKCS1_SHA256)?,
             Self::RsaSha512 => rsa(key, &text, &RSA_PKCS1_SHA512)?,
             Self::Ed25519 => Ed25519KeyPair::from_pkcs8_maybe_unchecked(key).ok()?.sign(&text).as_ref().to_vec(),
@@ -92,11 +100,15 @@ impl Algorithm {
     }
 }
 
-fn rsa(key: &[u8], text: &[u8], encoding: &'static dyn RsaEncoding) -> Option<Vec<u8>> {
-    // Reading a key takes longer than signing with it.
+/// Reading a key takes longer than signing with it.
+fn rsa_pair(key: &[u8]) -> Option<Arc<RsaKeyPair>> {
     static READ: LazyLock<Mutex<BTreeMap<Vec<u8>, Option<Arc<RsaKeyPair>>>>> = LazyLock::new(Mutex::default);
     let read = || RsaKeyPair::from_pkcs8(key).ok().map(Arc::new);
-    let pair = READ.lock().expect("nobody panics here").entry(key.to_vec()).or_insert_with(read).clone()?;
+    READ.lock().expect("nobody panics here").entry(key.to_vec()).or_insert_with(read).clone()
+}
+
+fn rsa(key: &[u8], text: &[u8], encoding: &'static dyn RsaEncoding) -> Option<Vec<u8>> {
+    let pair = rsa_pair(key)?;
     let mut signature = vec![0; pair.public_modulus_len()];
     pair.sign(encoding, &SystemRandom::new(), text, &mut signature).ok()?;
     Some(signature)
@@ -145,6 +157,8 @@ pub(crate) struct Pen {
     pub(crate) pieces: Vec<Piece>,
     /// The signature as it is written.
     pub(crate) signature: String,
+    /// The digest whose text is signed in place of the text itself, where the platform does so.
+    pub(crate) first: Option<Algorithm>,
     key: Vec<u8>,
 }
 
@@ -164,17 +178,32 @@ impl Pen {
     fn find(scene: &Scene<'_>) -> Option<Self> {
         let diagnosis = scene.diagnose()?;
         let held = diagnosis.signed.into_iter().find(|signed| signed.held)?;
-        let pieces = pieces(&unescaped(&held.text));
+        let mut pieces = pieces(&unescaped(&held.text));
+        let first = match held.first {
+            None => None,
+            Some("MD5") => Some(Algorithm::Md5),
+            Some("SHA256") => Some(Algorithm::Sha256),
+            Some(_) => return None,
+        };
         let keys = keys(scene.stage, scene.settings());
         for algorithm in Algorithm::ALL {
             for key in &keys {
-                let Some(signature) = algorithm.sign(key, &pieces) else { continue };
+                let mut pen = Self {
+                    algorithm,
+                    writing: Writing::Lower,
+                    pieces,
+                    signature: String::new(),
+                    first,
+                    key: key.clone(),
+                };
+                let signature = algorithm.sign(key, &pen.hashed(&pen.pieces));
                 for writing in Writing::ALL {
-                    let signature = writing.write(&signature);
-                    if stands_in(scene, &signature) {
-                        return Some(Self { algorithm, writing, pieces, signature, key: key.clone() });
+                    pen.signature = signature.as_deref().map(|signature| writing.write(signature)).unwrap_or_default();
+                    if !pen.signature.is_empty() && stands_in(scene, &pen.signature) {
+                        return Some(Self { writing, ..pen });
                     }
                 }
+                pieces = pen.pieces;
             }
         }
         None
@@ -182,7 +211,18 @@ impl Pen {
 
     /// The signature of another text, by another algorithm, written in another way.
     pub(crate) fn write(&self, algorithm: Algorithm, pieces: &[Piece], writing: Writing) -> Option<String> {
-        algorithm.sign(&self.key, pieces).map(|signature| writing.write(&signature))
+        algorithm.sign(&self.key, &self.hashed(pieces)).map(|signature| writing.write(&signature))
+    }
+
+    /// What is signed in place of a text.
+    fn hashed(&self, pieces: &[Piece]) -> Vec<Piece> {
+        let hashed = self.first.and_then(|first| first.sign(&self.key, pieces));
+        hashed.map_or_else(|| pieces.to_vec(), |hash| vec![Piece::Text(hex(&hash).into_bytes())])
+    }
+
+    /// The signature of another text, without the digest that stands for it.
+    pub(crate) fn sign_unhashed(&self, pieces: &[Piece]) -> Option<String> {
+        self.algorithm.sign(&self.key, pieces).map(|signature| self.writing.write(&signature))
     }
 
     /// The signature of another text.
@@ -197,25 +237,24 @@ impl Pen {
         }
         // In a form even a text that stands as it is may have to be replaced by one that cannot.
         let is_form = matches!(Form::of(&scene.request), Form::Form | Form::Query);
-        let ways_of_other = ways(signature);
-        let ways = ways(&self.signature).into_iter().zip(ways_of_other.clone()).skip(usize::from(is_form));
+        let ways = ways(&self.signature).into_iter().zip(ways(signature)).skip(usize::from(is_form));
         for (own, other) in ways {
             let mut is_there = false;
-            let mut change = |text: &[u8]| {
-                is_there |= has(text, &own);
-                replaced(text, &own, &other)
-            };
-            let body = change(&scene.request.body);
+            let body = scene.request.body.clone();
+            is_there |= has(&body, &own);
+            let body = replaced(&body, &own, &other);
+            // In a query nothing stands as it is that is not escaped in every way of writing.
+            let escaped = percent_encoded(signature.as_bytes());
+            let query = scene.request.query.as_ref().map(|query| {
+                is_there |= has(query.as_bytes(), &own);
+                replaced(query.as_bytes(), &own, &escaped)
+            });
             for value in scene.request.headers.values_mut() {
-                *value = HeaderValue::from_bytes(&change(value.as_bytes())).ok()?;
+                is_there |= has(value.as_bytes(), &own);
+                *value = HeaderValue::from_bytes(&replaced(value.as_bytes(), &own, &other)).ok()?;
             }
             scene.request.body = Bytes::from(body);
-            // In a query a bare plus sign is a blank, whatever the body is.
-            let [_, escaped] = ways_of_other.clone();
-            scene.request.query = scene.request.query.map(|query| {
-                is_there |= has(query.as_bytes(), &own);
-                String::from_utf8(replaced(query.as_bytes(), &own, &escaped)).expect("text")
-            });
+            scene.request.query = query.map(|query| String::from_utf8(query).expect("text"));
             if is_there {
                 return Some(scene);
             }

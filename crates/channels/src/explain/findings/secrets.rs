@@ -9,11 +9,13 @@ use zeroize::Zeroizing;
 
 use super::keys::secrets_of_others;
 use super::slots::{self, Secret, key_settings, value};
-use crate::channel::Rejection;
 use crate::channel::strength::Primitive;
+use crate::channel::{FetchBack, KeyNote, Rejection};
+use crate::explain::reasons::{has_proved, names};
 use crate::explain::{Case, Configured, Facts, Finding, Otherwise, Probe, Undo};
+use crate::platforms::Platform;
 use crate::settings::tree::Tree;
-use crate::settings::{SettingKind, SettingValue, Text};
+use crate::settings::{SettingKind, SettingValue, Settings, Text};
 use crate::signature::digest::DigestHash;
 use crate::signature::key::{Content, PublicKey, content_of, der_of, hex, read_rsa_private};
 use crate::signature::x509::Certificate;
@@ -95,7 +97,7 @@ pub(in crate::explain) static OWN_PUBLIC_KEY: Finding = Finding {
              own).",
         zh: "请从平台后台复制平台公钥填入 `{setting}`（指纹为 {fingerprint} 的是你自己的公钥）。",
     },
-    probes: &[Probe::Lint(own_public_keys)],
+    probes: &[Probe::Unfit(own_public_keys)],
 };
 
 /// The merchant's certificate in place of the platform's.
@@ -114,7 +116,7 @@ pub(super) static MERCHANT_CERTIFICATE: Finding = Finding {
         en: "Download the platform's certificate or public key from its backend, and put that into `{setting}`.",
         zh: "请从平台后台下载平台证书或平台公钥，填入 `{setting}`。",
     },
-    probes: &[Probe::Lint(merchant_certificates)],
+    probes: &[Probe::Unfit(merchant_certificates)],
 };
 
 /// A key of another sort than the setting is for.
@@ -134,7 +136,7 @@ pub(super) static KEY_KIND: Finding = Finding {
              key that was sent to anybody must be replaced.",
         zh: "请在 `{setting}` 中填写共享密钥；公钥应填入对应的公钥配置项；私钥若已发给他人，必须更换。",
     },
-    probes: &[Probe::Lint(of_another_kind)],
+    probes: &[Probe::Unfit(of_another_kind)],
 };
 
 /// One secret in two places.
@@ -145,9 +147,11 @@ pub(super) static KEY_SHARED: Finding = Finding {
         zh: "`{setting}` 与渠道 `{channel}` 的 `{other}` 是同一个密钥",
     },
     cause: Text {
-        en: "The platform has a secret for each: one of the two was probably copied into the place of the other. Where it is \
-             really the same, whoever learns the one can make messages for both.",
-        zh: "平台对两者各有密钥：很可能是把其中一个复制到了另一个的位置。若确实相同，则一处泄露，两边的通知都可能被伪造。",
+        en: "The platform has a secret for each, so one of the two was probably copied into the place of the other, and what is \
+             signed with the secret that belongs here is refused. Where both really are the same, no genuine message is \
+             refused for that; but whoever learns the one can make messages for both.",
+        zh: "平台对两者各有密钥，很可能是把其中一个复制到了另一个的位置；用本应填在这里的密钥签名的通知便会被拒绝。\
+             若平台上两者确实相同，则不会因此拒绝真实通知，但一处泄露，两边的通知都可能被伪造。",
     },
     cure: Text {
         en: "Compare both with the platform's backend; where they are really the same, set different ones there.",
@@ -412,6 +416,17 @@ fn believed(of: &Configured<'_>) -> Vec<Public> {
     publics(of).into_iter().filter(is_believed).collect()
 }
 
+/// How many public keys a channel believes.
+pub(in crate::explain) fn believed_count(of: &Configured<'_>) -> usize {
+    believed(of).len()
+}
+
+/// How many secrets may open what is encrypted, and are what such a secret looks like: those that proved nothing.
+pub(in crate::explain) fn opening_count(case: &Case<'_>) -> usize {
+    let secrets = slots::secrets(case.platform, &case.settings).into_iter();
+    secrets.filter(|secret| content_of(&secret.bytes).is_none() && !has_proved(case, &secret.label)).count()
+}
+
 /// Where the private half of a public key is configured, as `CHANNEL.SETTING`.
 fn private_half<'c>(key: &PublicKey, mut channels: impl Iterator<Item = &'c Configured<'c>>) -> Option<String> {
     channels.find_map(|channel| {
@@ -473,7 +488,7 @@ fn merchant_certificates(own: &Configured<'_>, others: &[Configured<'_>]) -> Vec
     let all = || std::iter::once(own).chain(others);
     let is_id = |name: &str| {
         let mut channels = all().filter(|one| one.platform.family == own.platform.family);
-        name.chars().count() >= MERCHANT_CHARS_MIN && channels.any(|one| ids(one).any(|id| id == name))
+        name.chars().count() >= MERCHANT_CHARS_MIN && channels.any(|one| ids(one).any(|(_, id)| id == name))
     };
     let facts = |public: &Public| {
         let description = public.certificate.as_ref()?.description();
@@ -485,30 +500,23 @@ fn merchant_certificates(own: &Configured<'_>, others: &[Configured<'_>]) -> Vec
     believed.iter().filter_map(facts).collect()
 }
 
-/// Texts that may be a merchant's ids.
-fn ids<'c>(of: &'c Configured<'_>) -> impl Iterator<Item = &'c str> {
+/// Texts that may be a merchant's ids, each with its setting.
+fn ids<'c>(of: &'c Configured<'_>) -> impl Iterator<Item = (&'static str, &'c str)> {
     let free =
         of.platform.settings.iter().filter(|setting| matches!(setting.kind, SettingKind::Text | SettingKind::Texts));
     free.flat_map(|setting| {
         let one = of.settings.text(setting.name);
-        one.into_iter().chain(of.settings.texts(setting.name).unwrap_or_default().iter().map(String::as_str))
+        let several = of.settings.texts(setting.name).unwrap_or_default().iter().map(String::as_str);
+        one.into_iter().chain(several).map(|id| (setting.name, id))
     })
 }
 
 fn of_another_kind(own: &Configured<'_>, _: &[Configured<'_>]) -> Vec<Facts> {
-    let notes = own.channel.keys();
-    let is_shared = |secret: &Secret| {
-        let mut named = notes.iter().filter(|note| note.label == secret.label || note.label == secret.setting);
-        named.any(|note| {
-            let primitives = note.primitives().unwrap_or_default();
-            primitives.iter().any(|one| matches!(one, Primitive::Hmac(_) | Primitive::Digest(_)))
-        })
-    };
     let facts = |secret: Secret| {
         let holds = match content_of(&secret.bytes)? {
             Content::Spki | Content::Pkcs1Public => "PUBLIC KEY",
             Content::Certificate => "CERTIFICATE",
-            Content::Private if is_shared(&secret) => "PRIVATE KEY",
+            Content::Private if is_with_both_sides(own, &secret) => "PRIVATE KEY",
             Content::Private | Content::Pfx => return None,
         };
         Some(vec![("setting", secret.label), ("holds", holds.to_owned())])
@@ -516,12 +524,42 @@ fn of_another_kind(own: &Configured<'_>, _: &[Configured<'_>]) -> Vec<Facts> {
     slots::secrets(own.platform, own.settings).into_iter().filter_map(facts).collect()
 }
 
+/// Whether a secret is one that the platform has as well, by what the channel does with it: in place of the merchant's
+/// own private key, one is where it belongs.
+fn is_with_both_sides(own: &Configured<'_>, secret: &Secret) -> bool {
+    let notes = own.channel.keys();
+    // Some keys go by numbers of their own.
+    let may_be = |note: &KeyNote| {
+        [secret.label.as_str(), secret.setting].iter().any(|name| names(&note.label, name))
+            || !is_label(own.platform, own.settings, &note.label)
+    };
+    let is_symmetric = |note: &KeyNote| {
+        let primitives = note.primitives().unwrap_or_default();
+        SHOWN.contains(&note.algorithm.as_str())
+            || primitives.iter().any(|one| matches!(one, Primitive::Hmac(_) | Primitive::Digest(_)))
+    };
+    notes.iter().any(|note| may_be(note) && is_symmetric(note))
+}
+
+/// What is said of secrets that stand in a request as they are.
+const SHOWN: &[&str] = &["token", "Basic", "Bearer"];
+
+/// Whether a key's name is one of those that the settings give.
+pub(in crate::explain) fn is_label(platform: &Platform, settings: &Settings, key: &str) -> bool {
+    key_settings(platform).any(|setting| names(key, setting.name))
+        || slots::secrets(platform, settings).iter().any(|secret| secret.label == key)
+}
+
 fn shared(own: &Configured<'_>, others: &[Configured<'_>]) -> Vec<Facts> {
     let mine = slots::secrets(own.platform, own.settings);
+    // With what is shown to the platform's interface, some platforms sign, too: that is one secret in two settings.
+    let shown = own.channel.fetch_back().map(FetchBack::credential_label);
+    let is_shown = |secret: &Secret| shown.is_some_and(|label| label == secret.setting || label == secret.label);
     let mut found = Vec::new();
     for (place, secret) in mine.iter().enumerate().filter(|(_, secret)| content_of(&secret.bytes).is_none()) {
         let is_same = |other: &Secret| other.bytes.trim_ascii() == secret.bytes.trim_ascii();
-        let within = mine[..place].iter().find(|other| other.setting != secret.setting && is_same(other));
+        let is_apart = |other: &&Secret| other.setting != secret.setting && !is_shown(other) && !is_shown(secret);
+        let within = mine[..place].iter().filter(is_apart).find(|other| is_same(other));
         let within = within.map(|other| (own.id, other.label.clone()));
         let beyond = || {
             others.iter().filter(|other| is_strange(own, other)).find_map(|other| {
@@ -536,8 +574,12 @@ fn shared(own: &Configured<'_>, others: &[Configured<'_>]) -> Vec<Facts> {
     found
 }
 
+/// What stands in the names of settings that say which merchant it is, and in none that says which application, site or
+/// interface.
+const OF_MERCHANTS: &[&str] = &["merchant", "mch", "mer_id", "pid", "partner", "seller", "account", "profile"];
+
 /// Whether a channel has no reason to share a secret with this one: another version of the interface, the other
-/// environment, or another merchant, which has no id in common. One merchant's applications do share them.
+/// environment, or another merchant. One merchant's applications do share them.
 fn is_strange(own: &Configured<'_>, other: &Configured<'_>) -> bool {
     if own.platform.family != other.platform.family {
         return false;
@@ -545,8 +587,14 @@ fn is_strange(own: &Configured<'_>, other: &Configured<'_>) -> bool {
     if own.platform.kind != other.platform.kind || own.settings.environment != other.settings.environment {
         return true;
     }
-    let mine: Vec<&str> = ids(own).collect();
-    !mine.is_empty() && !ids(other).any(|id| mine.contains(&id))
+    let is_of_merchant = |name: &str| OF_MERCHANTS.iter().any(|word| name.contains(word));
+    let merchants = |of| ids(of).filter(|(name, _)| is_of_merchant(name)).map(|(_, id)| id).collect::<Vec<_>>();
+    let all = |of| ids(of).map(|(_, id)| id).collect::<Vec<_>>();
+    let (mine, theirs) = match (merchants(own), merchants(other)) {
+        (mine, theirs) if mine.is_empty() || theirs.is_empty() => (all(own), all(other)),
+        merchants => merchants,
+    };
+    !mine.is_empty() && !theirs.iter().any(|id| mine.contains(id))
 }
 
 #[cfg(all(test, feature = "simulate"))]

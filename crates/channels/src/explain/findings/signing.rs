@@ -11,9 +11,10 @@ mod variants;
 mod written;
 
 use crate::channel::Rejection;
-use crate::explain::{Case, Facts, Finding, Otherwise, Probe, Undo};
+use crate::explain::{Case, Facts, Finding, Otherwise, Probe, Signing, Undo};
 use crate::settings::{SettingKind, SettingValue, Text};
 use crate::signature::digest::DigestHash;
+use crate::signature::trial::Trial;
 
 /// The algorithm's name is signed, or is not.
 pub(super) static SIGN_TYPE_SIGNED: Finding = Finding {
@@ -72,7 +73,7 @@ pub(super) static KEY_JOINED_OTHERWISE: Finding = Finding {
     },
     cure: Text {
         en: "Change the code that signs to the platform's own way. If the sender cannot be changed because it is another \
-             gateway of a similar protocol, configure the channel of its own kind, or describe it as a custom channel.",
+             gateway of a similar protocol, configure the channel of its own kind, or describe the protocol in a channel.",
         zh: "请把签名一方的代码改成平台规定的拼接方式。如果对方是协议相近的另一种网关、无法修改，请改用对应类型的渠道，\
              或用自定义渠道描述它。",
     },
@@ -241,6 +242,7 @@ pub(super) static ALGORITHM_OTHER: Finding = Finding {
     probes: &[
         Probe::Undo(other_words),
         Probe::Sign(|case, trial| variants::of(case, trial, variants::algorithm)),
+        Probe::Unchecked(unchecked),
         Probe::Look(named_algorithm),
     ],
 };
@@ -264,6 +266,28 @@ pub(super) static SIGNED_OTHERWISE: Finding = Finding {
     },
     probes: &[Probe::Sign(|case, trial| variants::of(case, trial, variants::two))],
 };
+
+/// Another algorithm of a signature that is as long as no signature of the channel's: it is refused before any check,
+/// so the check is made with a stand-in of the right length, and then again with the signature that came.
+fn unchecked(case: &Case<'_>) -> Vec<(Trial, Signing)> {
+    if !case.trials.is_empty() || !written::is_about_writing(case) {
+        return Vec::new();
+    }
+    for (request, came) in written::stood_in(&case.request) {
+        let Some((_, trials)) = case.outcome_of(&request, case.now) else { break };
+        let failed = trials.into_iter().filter(|trial| !trial.held && !trial.is_public_key);
+        let made = |mut trial: Trial| {
+            trial.claimed = came.to_vec();
+            let signings = variants::unchecked(case, &trial, variants::algorithm).into_iter();
+            signings.map(|signing| (trial.clone(), signing)).collect::<Vec<_>>()
+        };
+        let signings: Vec<(Trial, Signing)> = failed.flat_map(made).collect();
+        if !signings.is_empty() {
+            return signings;
+        }
+    }
+    Vec::new()
+}
 
 /// The digest that an algorithm with a secret is.
 fn hash_named(algorithm: &str) -> Option<DigestHash> {

@@ -172,7 +172,7 @@ fn others_one_by_one(scene: &Scene<'_>) -> Vec<Settings> {
 }
 
 /// Each text of the settings, otherwise.
-fn texts(stage: &Stage, settings: &Settings) -> Vec<(&'static str, SettingValue)> {
+pub(super) fn texts(stage: &Stage, settings: &Settings) -> Vec<(&'static str, SettingValue)> {
     let is_text = |name: &str| {
         let kinds = stage.platform.settings.iter().filter(|setting| setting.name == name);
         kinds.into_iter().any(|setting| matches!(setting.kind, SettingKind::Text | SettingKind::Texts))
@@ -189,7 +189,7 @@ fn texts(stage: &Stage, settings: &Settings) -> Vec<(&'static str, SettingValue)
 
 /// Settings with other ids: those alone for which a message is refused because it is another merchant's. None where the
 /// platform's messages say nothing of whose they are.
-pub(super) fn with_other_ids(scene: &Scene<'_>, settings: &Settings) -> Option<Settings> {
+fn with_other_ids(scene: &Scene<'_>, settings: &Settings) -> Option<Settings> {
     let stage = scene.stage;
     let ids = stage.ids.get_or_init(|| {
         let is_id = |outcome: &Outcome| matches!(outcome, Outcome::Refused(Rejection::UnknownMerchant { .. }));

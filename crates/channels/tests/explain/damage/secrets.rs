@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use tollbell_channels::channel::Rejection;
+use tollbell_channels::channel::{FetchBack, Rejection};
 use tollbell_channels::explain::Outcome;
 use tollbell_channels::settings::{Setting, SettingKind, SettingValue, Settings};
 
 use super::Damage;
-use super::keys::{outcome, with_keys_of, with_other_ids};
+use super::keys::{outcome, texts, with_keys_of};
 use crate::explain::bytes::{from_hex, hex};
 use crate::explain::stage::{Other, Scene, Stage, secrets, stages};
 
@@ -46,19 +46,28 @@ pub(super) static DAMAGES: &[Damage] = &[
         with_own(scene, OWN_CERTIFICATE)
     }),
     Damage::first("key_shared", "one secret for two merchants", |scene| {
-        let wrong = with_keys_of(scene.stage, &scene.stage.settings, &scene.stage.neighbour);
-        secrets(scene.stage.platform, &wrong).first()?;
-        let other = with_other_ids(&scene, &wrong)?;
-        let platform = scene.stage.platform;
+        let stage = scene.stage;
+        let wrong = with_neighbours_secret(&scene)?;
+        // Whatever text says who it is says so of somebody else.
+        let texts = texts(stage, &wrong);
+        let with = |settings: Settings, (name, value): &(&'static str, SettingValue)| {
+            let other = settings.clone().with(name, value.clone());
+            if (stage.platform.build)(&other).is_ok() { other } else { settings }
+        };
+        let other = texts.iter().fold(wrong.clone(), with);
+        (!texts.is_empty()).then_some(())?;
+        let platform = stage.platform;
         Some(scene.with_settings(wrong).beside(vec![Other { id: "other", platform, settings: Some(other) }]))
     }),
     Damage::first("key_shared", "one secret in two places", |scene| {
         let stage = scene.stage;
         let (_, _, first) = secrets(stage.platform, &stage.neighbour).into_iter().next()?;
         let taken: Vec<&str> = secrets(stage.platform, &stage.settings).iter().map(|(name, ..)| *name).collect();
+        // What the platform's interface is asked with may be the secret that signs, too.
+        let shown = stage.channel.fetch_back().map(FetchBack::credential_label);
+        let is_apart = |name: &str| !name.contains("private") && shown != Some(name);
         let settings = stage.platform.settings.iter();
-        let secret =
-            settings.filter(|setting| setting.kind == SettingKind::SecretKey && !setting.name.contains("private"));
+        let secret = settings.filter(|setting| setting.kind == SettingKind::SecretKey && is_apart(setting.name));
         let mut own = stage.settings.clone();
         let mut places = 0;
         for setting in secret {
@@ -115,6 +124,23 @@ fn with_secret(scene: Scene<'_>, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> O
     None
 }
 
+/// Settings with a secret of the neighbour's, under which the message is refused for its signature.
+fn with_neighbours_secret(scene: &Scene<'_>) -> Option<Settings> {
+    let stage = scene.stage;
+    let theirs = secrets(stage.platform, &stage.neighbour);
+    // A private key is nobody's but the merchant's.
+    let is_single = |(name, _, secret): &(&'static str, usize, Vec<u8>)| {
+        let is_pair = STANDARD.decode(secret.trim_ascii()).is_ok_and(|der| der.starts_with(&[0x30, 0x82]));
+        stage.settings.key(name).is_some() && !is_pair && !secret.starts_with(b"-----BEGIN")
+    };
+    let single = secrets(stage.platform, &stage.settings).into_iter().filter(is_single);
+    let mut others = single.filter_map(|(name, place, _)| {
+        let (_, _, secret) = theirs.iter().find(|(other, at, _)| (*other, *at) == (name, place))?;
+        Some(stage.settings.clone().with(name, key(secret)))
+    });
+    others.find(|settings| outcome(scene, settings) == Outcome::Refused(Rejection::Signature))
+}
+
 /// Settings under which the signature holds and the content does not open.
 fn undecryptable(scene: &Scene<'_>) -> Option<Settings> {
     let stage = scene.stage;
@@ -136,8 +162,11 @@ fn with_public(scene: &Scene<'_>, material: &[u8]) -> Option<Settings> {
     };
     let beside = public.clone().map(|setting| stage.settings.clone().with(setting.name, key(material)));
     let alone = public.clone().map(|setting| alone(setting).with(setting.name, key(material)));
-    let is_due =
-        |settings: &Settings| (stage.platform.build)(settings).is_ok() && !outcome(scene, settings).is_accepted();
+    // A channel that fetches the platform's keys has none in that place, and the authorities under which it believes them
+    // are no keys.
+    let is_built =
+        |settings: &Settings| (stage.platform.build)(settings).is_ok_and(|channel| channel.key_source().is_none());
+    let is_due = |settings: &Settings| is_built(settings) && !outcome(scene, settings).is_accepted();
     beside.chain(alone).find(is_due)
 }
 

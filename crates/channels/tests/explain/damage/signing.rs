@@ -118,22 +118,17 @@ pub(super) static DAMAGES: &[Damage] = &[
     Damage::new("hashed_otherwise", "twice for once", |scene| {
         let pen = Pen::of(&scene)?;
         let text = pen.text()?;
-        let is_public_key = pen.algorithm.is_public_key();
-        (is_public_key && !is_hash(text)).then_some(())?;
-        let hash = Algorithm::Sha256.sign(b"", &[Piece::Text(text.to_vec())])?;
+        (pen.algorithm.is_public_key() && pen.first.is_none()).then_some(())?;
+        // By the digest that the signature is made with.
+        let own = if pen.algorithm == Algorithm::RsaMd5 { Algorithm::Md5 } else { Algorithm::Sha256 };
+        let hash = own.sign(b"", &[Piece::Text(text.to_vec())])?;
         let signature = pen.sign(&[Piece::Text(hex(&hash).into_bytes())])?;
         pen.put(scene, &signature)
     }),
     Damage::new("hashed_otherwise", "once for twice", |scene| {
         let pen = Pen::of(&scene)?;
-        is_hash(pen.text()?).then_some(())?;
-        let Cover::Pairs(cover) = &scene.genuine.cover else { return None };
-        let mut signed: Vec<Pair> = message(&scene)?
-            .into_iter()
-            .filter(|(name, value)| Some(&**name) != cover.signature && !value.is_empty())
-            .collect();
-        signed.sort();
-        let signature = pen.sign(&[Piece::Text(text_of(&signed))])?;
+        pen.first?;
+        let signature = pen.sign_unhashed(&pen.pieces)?;
         pen.put(scene, &signature)
     }),
     Damage::new("encoded_signed", "values as in a URL", |scene| {
@@ -162,6 +157,13 @@ pub(super) static DAMAGES: &[Damage] = &[
     }),
     Damage::new("algorithm_other", "HMAC-SHA512 for another", |scene| {
         by(scene, |algorithm| matches!(algorithm, Algorithm::HmacSha256 | Algorithm::HmacSha1), Algorithm::HmacSha512)
+    }),
+    Damage::new("algorithm_other", "RSA with MD5 for another", |scene| by(scene, Algorithm::is_rsa, Algorithm::RsaMd5)),
+    Damage::new("algorithm_other", "RSA with SHA-256 for another", |scene| {
+        by(scene, Algorithm::is_rsa, Algorithm::RsaSha256)
+    }),
+    Damage::new("algorithm_other", "RSA with SHA-512 for another", |scene| {
+        by(scene, Algorithm::is_rsa, Algorithm::RsaSha512)
     }),
 ];
 
@@ -295,6 +297,9 @@ fn templated(scene: Scene<'_>, change: impl Fn(&[u8]) -> Vec<u8>) -> Option<Scen
     let text = pen.text()?;
     // A line end of the body's own says nothing about the template.
     (has(text, b"\n") && text != &*scene.request.body).then_some(())?;
+    // Nor does one of a value's.
+    let values = message(&scene).unwrap_or_default();
+    (!values.iter().any(|(_, value)| value.contains('\n') && has(text, value.as_bytes()))).then_some(())?;
     let other = change(text);
     // Behind a body that ends the text, nobody can tell whose line end it is.
     (!text.ends_with(&scene.request.body) || other.ends_with(&scene.request.body)).then_some(())?;
@@ -309,10 +314,6 @@ fn written(scene: Scene<'_>, is_due: impl Fn(Writing) -> bool, other: Writing) -
     is_due(pen.writing).then_some(())?;
     let signature = pen.write(pen.algorithm, &pen.pieces, other)?;
     pen.put(scene, &signature)
-}
-
-fn is_hash(text: &[u8]) -> bool {
-    text.len() == 64 && text.iter().all(u8::is_ascii_hexdigit)
 }
 
 /// Signed by another algorithm.

@@ -91,6 +91,8 @@ pub(super) enum Writing {
     Form,
     /// Escaped as in an address, a blank as `%20`.
     Percent,
+    /// Escaped as `encodeURIComponent()` of JavaScript does it: a blank as `%20`, and `!~*'()` as they are.
+    Component,
     /// Escaped as a form, with digits in lower case.
     FormLower,
     /// The value alone.
@@ -112,6 +114,7 @@ pub(super) fn join(pairs: &[&Pair], writing: Writing) -> Vec<u8> {
         let write = |bytes: &[u8]| match writing {
             Writing::Form => escaped(bytes),
             Writing::Percent => percent_encoded(&escaped(bytes)),
+            Writing::Component => component_encoded(&escaped(bytes)),
             Writing::FormLower => lower_escapes(escaped(bytes)),
             _ => bytes.to_vec(),
         };
@@ -138,6 +141,26 @@ fn percent_encoded(text: &[u8]) -> Vec<u8> {
                 rest = &behind[2..];
             }
             other => encoded.push(*other),
+        }
+    }
+    encoded
+}
+
+/// A form's escapes as those of a component (ECMA-262, `encodeURIComponent`).
+fn component_encoded(text: &[u8]) -> Vec<u8> {
+    const KEPT: &[&[u8]] = &[b"21!", b"27'", b"28(", b"29)", b"7E~"];
+    let mut encoded = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((byte, behind)) = rest.split_first() {
+        rest = behind;
+        let kept = KEPT.iter().find(|kept| *byte == b'%' && behind.starts_with(&kept[..2]));
+        match (byte, kept) {
+            (_, Some(kept)) => {
+                encoded.push(kept[2]);
+                rest = &behind[2..];
+            }
+            (b'+', None) => encoded.extend_from_slice(b"%20"),
+            (other, None) => encoded.push(*other),
         }
     }
     encoded
@@ -345,6 +368,8 @@ mod tests {
         assert_eq!(of(Writing::Raw), b"a=1+2%2B&b=%e4*%7e~&c=");
         assert_eq!(of(Writing::Form), b"a=1+2%2B&b=%E4*%7E%7E&c=");
         assert_eq!(of(Writing::Percent), b"a=1%202%2B&b=%E4%2A~~&c=");
+        assert_eq!(of(Writing::Component), b"a=1%202%2B&b=%E4*~~&c=");
+        assert_eq!(component_encoded(b"%21%27%28%29%2A%7e+%"), b"!'()%2A%7e%20%");
         assert_eq!(of(Writing::FormLower), b"a=1+2%2b&b=%e4*%7e%7e&c=");
         assert_eq!(of(Writing::ValueAlone), b"1 2+\xe4*~~");
     }

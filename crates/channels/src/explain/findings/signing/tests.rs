@@ -1,5 +1,4 @@
-//! What senders sign by other rules, over the platforms' other sides: each test signs by itself, with the side's own
-//! key, and the right finding must be the only one.
+//! What the tests of these files share.
 
 use bytes::Bytes;
 use http::{HeaderMap, Method};
@@ -18,8 +17,3 @@ pub(super) fn request(body: &str) -> RawRequest {
         received_at: Timestamp::UNIX_EPOCH,
     }
 }
-
-#[cfg(feature = "simulate")]
-mod keyed;
-#[cfg(feature = "simulate")]
-mod public;

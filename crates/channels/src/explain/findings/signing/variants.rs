@@ -94,6 +94,21 @@ pub(super) fn of(case: &Case<'_>, trial: &Trial, variants: impl Fn(&Checked<'_>)
     all.into_iter().map(Variant::signing).collect()
 }
 
+/// The same for a check that was not made.
+pub(super) fn unchecked(
+    case: &Case<'_>,
+    trial: &Trial,
+    variants: impl Fn(&Checked<'_>) -> Vec<Variant>,
+) -> Vec<Signing> {
+    let bytes: usize = trial.signed.iter().map(crate::explain::part_bytes).sum();
+    if bytes > TEXT_BYTES_MAX {
+        return Vec::new();
+    }
+    let (all, query) = (pairs::of(case), pairs::of_query(&case.request));
+    let joined = Joined::read(trial, &all);
+    variants(&Checked { case, trial, joined, query: &query }).into_iter().map(Variant::signing).collect()
+}
+
 impl Checked<'_> {
     /// Whether a secret takes part, so that a check costs little.
     fn is_keyed(&self) -> bool {
@@ -465,6 +480,7 @@ pub(super) fn encoded(checked: &Checked<'_>) -> Vec<Variant> {
         of(Writing::Raw, "as it stands in the request", "与请求中的编码相同"),
         of(Writing::Form, "a blank as `+`", "空格编码为 `+`"),
         of(Writing::Percent, "a blank as `%20`", "空格编码为 `%20`"),
+        of(Writing::Component, "a blank as `%20`, and `*` as it is", "空格编码为 `%20`，`*` 不编码"),
         of(Writing::FormLower, "digits in lower case", "十六进制用小写"),
         whole,
     ]
@@ -481,9 +497,18 @@ pub(super) fn algorithm(checked: &Checked<'_>) -> Vec<Variant> {
         let own = |hash: DigestHash| dashed_in(trial.algorithm) == Some(hash);
         let hashes = [DigestHash::Sha256, DigestHash::Sha1, DigestHash::Md5, DigestHash::Sha512];
         let others = hashes.into_iter().filter(|hash| !own(*hash) || trial.first.is_some());
-        let rsa = others.map(|hash| named(How::Rsa(hash), format!("RSA ({})", dashed(hash)), trial.signed.clone()));
+        let rsa = |hash: DigestHash, signed| named(How::Rsa(hash), format!("RSA ({})", dashed(hash)), signed);
         let pss = trial.is_public_key.then(|| named(How::RsaPss, "RSA-PSS".to_owned(), trial.signed.clone()));
-        return rsa.chain(pss).collect();
+        // Over the digest's text as well, where the protocol signs that.
+        let first = match (trial.first, trial.signed.as_slice()) {
+            (Some(first), [Part::Text(text)]) => {
+                Some(vec![Part::Text(first.hex_of(&[text], HexCase::Lower).into_bytes())])
+            }
+            _ => None,
+        };
+        let not_own = hashes.into_iter().filter(|hash| !own(*hash));
+        let over_first = first.iter().flat_map(|text| not_own.clone().map(|hash| rsa(hash, text.clone())));
+        return others.map(|hash| rsa(hash, trial.signed.clone())).chain(pss).chain(over_first).collect();
     }
     if trial.is_public_key {
         return Vec::new();

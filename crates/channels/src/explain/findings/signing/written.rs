@@ -2,7 +2,7 @@
 //!
 //! A signature stands in a header, a query, a form or a document. It is found by its length, and by what it is called.
 
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -17,6 +17,13 @@ use crate::signature::key::hex;
 
 /// Bytes of signatures and tags: MD5, SHA-1, SHA-256, SHA-512 and Ed25519, RSA of 1024, 2048, 3072 and 4096 bits.
 const LENGTHS: [usize; 8] = [16, 20, 32, 64, 128, 256, 384, 512];
+
+/// Bytes of signatures of two numbers in DER, whose zeros in front are left out.
+const DER_LENGTHS: RangeInclusive<usize> = 68..=72;
+
+fn is_length(bytes: usize) -> bool {
+    LENGTHS.contains(&bytes) || DER_LENGTHS.contains(&bytes)
+}
 
 /// Largest body that is searched.
 const BODY_BYTES_MAX: usize = 256 * 1024;
@@ -133,12 +140,41 @@ pub(super) fn digits(request: &RawRequest) -> Option<usize> {
 }
 
 /// Whether a message was refused before any signature was compared, because of how one is written.
-fn is_about_writing(case: &Case<'_>) -> bool {
+pub(super) fn is_about_writing(case: &Case<'_>) -> bool {
     match case.rejection() {
         Some(Rejection::Malformed { .. } | Rejection::Missing { .. } | Rejection::Algorithm { .. }) => true,
         Some(Rejection::Signature) => case.trials.is_empty(),
         _ => false,
     }
+}
+
+/// Bytes of the signatures that a secret makes, the likeliest first.
+const KEYED_LENGTHS: [usize; 4] = [32, 16, 20, 64];
+
+/// Most signatures of one request for which others stand in.
+const STOOD_IN_MAX: usize = 2;
+
+/// The request with a signature that says nothing in the place of its own, written in the same way and of another
+/// length; and its own, as bytes and as text.
+pub(super) fn stood_in(request: &RawRequest) -> Vec<(RawRequest, [Vec<u8>; 2])> {
+    let mut requests = Vec::new();
+    for written in found(request).into_iter().take(STOOD_IN_MAX) {
+        let text = written.text.as_str();
+        let is_hex = of_hex(text).is_some();
+        let Some(bytes) = of_hex(text).or_else(|| of_base64(text)) else { continue };
+        let is_bare = !text.ends_with('=') && !bytes.len().is_multiple_of(3);
+        for length in KEYED_LENGTHS.into_iter().filter(|length| *length != bytes.len()) {
+            let nothing = vec![0; length];
+            let other = match (is_hex, is_bare) {
+                (true, _) => hex(&nothing),
+                (false, true) => STANDARD_NO_PAD.encode(&nothing),
+                (false, false) => STANDARD.encode(&nothing),
+            };
+            let other = written.replaced(request, &other);
+            requests.extend(other.map(|other| (other, [bytes.clone(), text.as_bytes().to_vec()])));
+        }
+    }
+    requests
 }
 
 /// Each signature of the request in other writings, with what is said of it.
@@ -327,7 +363,7 @@ fn unescaped(text: &str) -> String {
 }
 
 fn of_hex(text: &str) -> Option<Vec<u8>> {
-    if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) || !LENGTHS.contains(&(text.len() / 2)) {
+    if !text.bytes().all(|byte| byte.is_ascii_hexdigit()) || !is_length(text.len() / 2) {
         return None;
     }
     let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
@@ -340,7 +376,7 @@ fn of_hex(text: &str) -> Option<Vec<u8>> {
 fn of_base64(text: &str) -> Option<Vec<u8>> {
     let bare = text.trim_end_matches('=');
     let bytes = STANDARD_NO_PAD.decode(bare).or_else(|_| URL_SAFE_NO_PAD.decode(bare)).ok()?;
-    LENGTHS.contains(&bytes.len()).then_some(bytes)
+    is_length(bytes.len()).then_some(bytes)
 }
 
 #[cfg(test)]

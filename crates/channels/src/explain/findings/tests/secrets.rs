@@ -296,6 +296,27 @@ fn quotes_around_a_secret_are_told_before_any_message() {
     assert!(tried.len() > 5, "{tried:?}");
 }
 
+/// What is wrong with a key that took no part is true, and is no reason of a refusal.
+#[test]
+fn a_mistake_about_another_key_is_no_reason() {
+    let mut tried = Vec::new();
+    for platform in PLATFORMS {
+        let settings = (platform.simulate)().settings();
+        let plain = World::new("own", platform, settings.clone());
+        let Some(shown) = plain.channel.fetch_back().map(FetchBack::credential_label) else { continue };
+        let Some(setting) = key_settings(platform).find(|setting| setting.name == shown) else { continue };
+        let quoted = SettingValue::Key(Zeroizing::new(b"\"0123456789zyxwvutsrqponmlkjihgfe\"".to_vec()));
+        let Some(own) = World::try_new("own", platform, settings.with(setting.name, quoted)) else { continue };
+        assert_eq!(fact(&linted(&own, &[], "secret_blanks"), "setting"), shown, "{}", platform.kind);
+        let diagnosis = own.explain(&[], &message(&*(platform.simulate)()), at());
+        if diagnosis.outcome == Outcome::Refused(Rejection::Signature) {
+            assert!(diagnosis.findings.is_empty(), "{}: {diagnosis:?}", platform.kind);
+            tried.push(platform.kind);
+        }
+    }
+    assert!(tried.len() > 1, "{tried:?}");
+}
+
 #[test]
 fn two_secrets_that_both_fail_are_told_alike() {
     for platform in PLATFORMS {

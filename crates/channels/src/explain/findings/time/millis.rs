@@ -39,8 +39,8 @@ pub(in crate::explain::findings) static MILLISECONDS: Finding = Finding {
     },
     cure: Text {
         en: "Send the time on as the text that came. In a sender of your own, sign the unit that the platform's document names; \
-             in a configured platform, set `verify.timestamp.unit` to the one that comes.",
-        zh: "时间请按收到的文本原样转发。自制发送方应按平台文档的单位签名；自定义平台请把 `verify.timestamp.unit` 设为实际的单位。",
+             where the channel's own settings describe the protocol, set `verify.timestamp.unit` to the one that comes.",
+        zh: "时间请按收到的文本原样转发。自制发送方应按平台文档的单位签名；若协议由渠道配置自行描述，请把 `verify.timestamp.unit` 设为实际的单位。",
     },
     probes: &[Probe::Undo(in_other_unit), Probe::Look(signed_in_other_unit)],
 };

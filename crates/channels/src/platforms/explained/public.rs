@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 
-use super::super::pairs;
 use super::keyed::{Sender, sender};
+use super::{Pairs, pairs};
 use crate::cipher::{DES_BLOCK_BYTES, TRIPLE_DES_KEY_BYTES, TripleDes};
 use crate::explain::OPERATIONS_MAX;
 use crate::form;
@@ -39,16 +39,14 @@ fn family(kind: &str, text: impl Fn(&RawRequest) -> Vec<u8>, put: fn(&RawRequest
 
 /// The pairs sorted by name and joined, without some.
 fn joined(request: &RawRequest, but: &[&str]) -> Vec<u8> {
-    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> =
-        pairs::of_body(request).into_iter().map(|pair| (pair.name, pair.value)).collect();
+    let mut pairs = pairs(request);
     pairs.retain(|(name, _)| !but.iter().any(|but| but.as_bytes() == name));
     pairs.sort();
     pairs.iter().map(|(name, value)| [name, &b"="[..], value].concat()).collect::<Vec<_>>().join(&b'&')
 }
 
 fn in_form(request: &RawRequest, name: &str, signature: &str) -> RawRequest {
-    let mut pairs: Vec<(Vec<u8>, Vec<u8>)> =
-        pairs::of_body(request).into_iter().map(|pair| (pair.name, pair.value)).collect();
+    let mut pairs = pairs(request);
     for pair in &mut pairs {
         if pair.0 == name.as_bytes() {
             pair.1 = signature.as_bytes().to_vec();
@@ -168,14 +166,15 @@ fn escaped_and_unsorted_fields_are_found() {
     let families = families();
     let alipay = families.iter().find(|family| family.sender.platform.kind == "alipay").unwrap();
     let but = ["sign", "sign_type"];
-    let all: Vec<pairs::Pair> = pairs::of_body(&alipay.sender.request);
-    let mut signed: Vec<&pairs::Pair> =
-        all.iter().filter(|pair| !but.iter().any(|but| but.as_bytes() == pair.name)).collect();
-    let text = |pairs: &[&pairs::Pair]| pairs.iter().map(|pair| pair.written()).collect::<Vec<_>>().join(&b'&');
+    let mut signed = pairs(&alipay.sender.request);
+    signed.retain(|(name, _)| !but.iter().any(|but| but.as_bytes() == name));
+    let text = |pairs: &Pairs| {
+        pairs.iter().map(|(name, value)| [name, &b"="[..], value].concat()).collect::<Vec<_>>().join(&b'&')
+    };
     assert_ne!(text(&signed), alipay.text);
     alipay.finds(&alipay.sign(&text(&signed)), "sorted_otherwise", "unsorted");
-    signed.sort_by_key(|pair| pair.name.clone());
-    let escaped = form::encode(signed.iter().map(|pair| (&pair.name[..], &pair.value[..])));
+    signed.sort();
+    let escaped = form::encode(signed.iter().map(|(name, value)| (&name[..], &value[..])));
     alipay.finds(&alipay.sign(&escaped), "encoded_signed", "form");
     let mut more = alipay.sender.request.clone();
     more.query = Some("act=pay".to_owned());

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use zeroize::Zeroizing;
 
-use super::super::pairs;
+use super::{Pairs, pairs};
 use crate::explain::{Configured, Diagnosis, Kept, Question, explain};
 use crate::form;
 use crate::json::Json;
@@ -155,14 +155,6 @@ fn families() -> Vec<Family> {
     families
 }
 
-type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
-
-fn read(request: &RawRequest) -> Pairs {
-    let body = pairs::of_body(request);
-    let all = if body.is_empty() { pairs::of_query(request) } else { body };
-    all.into_iter().map(|pair| (pair.name, pair.value)).collect()
-}
-
 /// The request with other pairs, in its own carrier.
 fn written(request: &RawRequest, pairs: &Pairs) -> RawRequest {
     let mut request = request.clone();
@@ -184,7 +176,7 @@ fn written(request: &RawRequest, pairs: &Pairs) -> RawRequest {
 }
 
 fn renamed(request: &RawRequest, name: &str, value: &str) -> RawRequest {
-    let mut pairs = read(request);
+    let mut pairs = pairs(request);
     for pair in &mut pairs {
         if pair.0 == name.as_bytes() {
             pair.1 = value.as_bytes().to_vec();
@@ -231,7 +223,7 @@ impl Family {
 
     /// The request with more pairs, signed by a rule.
     fn signed(&self, more: &[(&str, &str)], rule: &Rule) -> RawRequest {
-        let mut pairs = read(&self.sender.request);
+        let mut pairs = pairs(&self.sender.request);
         pairs.extend(more.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())));
         let signature = self.signature(&Self::text(&pairs, rule), rule);
         self.with_signature(&pairs, &signature)
@@ -267,7 +259,7 @@ fn a_message_that_was_signed_by_the_platforms_own_rule_has_no_finding() {
             assert!(ids.is_empty(), "{kind}: {ids:?}");
         }
         // A forgery has none either.
-        let pairs = read(&family.sender.request);
+        let pairs = pairs(&family.sender.request);
         let forged = family.with_signature(&pairs, &"0AF3".repeat(family.rule.hash.bytes() / 2));
         let forged_lower = family.with_signature(&pairs, &"0af3".repeat(family.rule.hash.bytes() / 2));
         for request in [forged, forged_lower] {
@@ -294,7 +286,7 @@ fn a_digest_in_the_other_case_is_found() {
 #[test]
 fn a_digest_in_base64_is_found() {
     for family in families() {
-        let pairs = read(&family.sender.request);
+        let pairs = pairs(&family.sender.request);
         let text = Family::text(&pairs, &family.rule);
         let digits = family.signature(&text, &family.rule);
         let bytes: Vec<u8> =
@@ -324,7 +316,7 @@ fn a_secret_at_another_place_is_found() {
 fn fields_in_another_order_are_found() {
     let mut found = 0;
     for family in families() {
-        let pairs = read(&family.sender.request);
+        let pairs = pairs(&family.sender.request);
         let own = Family::text(&pairs, &family.rule);
         for sort in [Sort::Bytes, Sort::IgnoringCase, Sort::Values, Sort::Unsorted] {
             let rule = Rule { sort, ..family.rule.clone() };
@@ -365,7 +357,7 @@ fn escaped_values_under_the_signature_are_found() {
     let mut found = 0;
     for family in families() {
         let rule = Rule { is_escaped: true, ..family.rule.clone() };
-        let pairs = read(&family.sender.request);
+        let pairs = pairs(&family.sender.request);
         if Family::text(&pairs, &rule) != Family::text(&pairs, &family.rule) {
             family.sender.finds(&family.signed(&[], &rule), "encoded_signed", "escaped");
             found += 1;
@@ -398,7 +390,7 @@ fn another_digest_is_found() {
 #[test]
 fn a_line_end_in_the_signed_text_is_found() {
     for family in families() {
-        let pairs = read(&family.sender.request);
+        let pairs = pairs(&family.sender.request);
         let text = Family::text(&pairs, &family.rule);
         let joint = [family.rule.joint, "\n"].concat().leak();
         let signature = family.signature(&text, &Rule { joint, ..family.rule.clone() });
@@ -409,7 +401,7 @@ fn a_line_end_in_the_signed_text_is_found() {
 #[test]
 fn a_query_under_the_signature_is_found() {
     for mut family in families().into_iter().filter(|family| !family.sender.request.body.is_empty()) {
-        let mut pairs = read(&family.sender.request);
+        let mut pairs = pairs(&family.sender.request);
         let own = pairs.clone();
         pairs.push((b"act".to_vec(), b"pay".to_vec()));
         let signature = family.signature(&Family::text(&pairs, &family.rule), &family.rule);
@@ -440,7 +432,7 @@ fn two_deviations_at_once_are_found() {
 #[test]
 fn hmac_in_place_of_a_digest_is_found() {
     for family in families().into_iter().filter(|family| !family.is_of(&["wechat_pay_v2", "qq_wallet"])) {
-        let pairs = read(&family.sender.request);
+        let pairs = pairs(&family.sender.request);
         let text = Family::text(&pairs, &family.rule);
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &family.secret), &text);
         let signature = family.rule.case.write(tag.as_ref());
@@ -458,7 +450,7 @@ fn hmac_for_a_channel_of_md5_alone_is_found_by_its_settings() {
             continue;
         }
         sender.settings = sender.settings.with("sign_types", SettingValue::Texts(vec!["MD5".to_owned()]));
-        let mut pairs = read(&sender.request);
+        let mut pairs = pairs(&sender.request);
         pairs.retain(|(name, _)| name != b"sign" && name != b"sign_type");
         pairs.push((b"sign_type".to_vec(), b"HMAC-SHA256".to_vec()));
         pairs.sort();
@@ -516,7 +508,7 @@ fn a_body_that_was_signed_otherwise_is_found() {
 fn values_that_were_not_sorted_are_found() {
     let sender = sender("douyin_ecpay", 1);
     let secret = sender.secret().unwrap();
-    let pairs = read(&sender.request);
+    let pairs = pairs(&sender.request);
     let value = |name: &str| pairs.iter().find(|(known, _)| known == name.as_bytes()).unwrap().1.clone();
     let own = String::from_utf8(value("msg_signature")).unwrap();
     let [time, nonce, message] = ["timestamp", "nonce", "msg"].map(value);
