@@ -352,6 +352,11 @@ impl Case<'_> {
         (left > 0).then(|| engine::verify(&*self.channel, request, now, left))
     }
 
+    /// How far a request would come with another channel, by what costs no operation with a public key. It is no proof.
+    pub(crate) fn outcome_with(&self, other: &Configured<'_>, request: &RawRequest) -> Outcome {
+        engine::verify(other.channel, request, self.now, 0).0
+    }
+
     /// The other channels of the same platform.
     pub fn siblings(&self) -> impl Iterator<Item = (usize, &Configured<'_>)> {
         self.others.iter().enumerate().filter(|(_, other)| other.platform.kind == self.platform.kind)

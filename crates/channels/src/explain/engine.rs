@@ -119,7 +119,15 @@ impl Search {
     fn findings(&mut self, case: &Case<'_>) -> Vec<Found> {
         let mut half_ways = Vec::new();
         self.kept_back = for_signings(case);
-        if let Some(found) = self.single(case, None, &mut half_ways) {
+        let found = self.single(case, None, &mut half_ways);
+        let is_less_sure = found.as_ref().is_some_and(|found| matches!(found.proof, Evidence::Seen | Evidence::Signed));
+        if is_less_sure {
+            // What is seen, or signed otherwise, may come of something that was undone already, with another mistake behind
+            // it; two that are proved are surer.
+            let before = stage(&case.outcome);
+            half_ways.retain(|half_way| half_way.stage > before);
+        }
+        if let Some(found) = found.clone().filter(|_| !is_less_sure || half_ways.is_empty()) {
             // All that is unfit about the keys is told at once.
             return if found.proof == Evidence::Configured { reasons::certain(case) } else { vec![found] };
         }
@@ -129,7 +137,10 @@ impl Search {
                 return vec![half_way.found.clone(), found];
             }
         }
-        reasons::possible(case)
+        match found {
+            Some(found) => vec![found],
+            None => reasons::possible(case),
+        }
     }
 
     /// The first mistake that is all that is wrong with a case. `but` is undone already.

@@ -23,14 +23,23 @@ fn both<'s>(stage: &'s Stage, first: &Damage, second: &Damage) -> Option<Scene<'
     if first.note != damage::PLAIN && second.note != damage::PLAIN && first.note != second.note {
         return None;
     }
-    let scene = (first.does)(stage.scene(&Stage::story(kind, note)))?;
+    let beside =
+        |scene: &Scene<'_>| scene.others.iter().map(|other| (other.id, other.platform.kind)).collect::<Vec<_>>();
+    let scene = stage.scene(&Stage::story(kind, note));
+    let alone = beside(&scene);
+    let scene = (first.does)(scene)?;
     let diagnosis = scene.diagnose()?;
     if diagnosis.outcome.is_accepted() {
         return None;
     }
     let first = (scene.request.body.clone(), scene.request.headers.clone(), scene.request.query.clone());
+    let others = beside(&scene);
     let (is_spoilt, settings, now) = (scene.is_spoilt(), scene.settings.is_some(), scene.now);
     let after = (second.does)(scene)?;
+    // Without the channel of which the first damage speaks it is another one.
+    if others != alone && beside(&after) != others {
+        return None;
+    }
     // Two changes of the configuration would undo each other, and so would telling the story anew.
     let is_told_anew = is_spoilt && !after.is_spoilt() || after.now != now && now != after.story.at;
     let is_other =

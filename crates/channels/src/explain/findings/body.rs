@@ -8,6 +8,9 @@ use crate::settings::Text;
 /// The UTF-8 byte order mark.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// The same before the first name of a form that was read and written again.
+const ENCODED_MARK: &[u8] = b"%EF%BB%BF";
+
 /// A byte order mark before the body.
 pub(super) static BOM: Finding = Finding {
     id: "bom",
@@ -28,7 +31,9 @@ pub(super) static BOM: Finding = Finding {
 };
 
 fn without_mark(case: &Case<'_>) -> Vec<Undo> {
-    let Some(body) = case.request.body.strip_prefix(MARK) else { return Vec::new() };
+    let body: &[u8] = &case.request.body;
+    let encoded = body.split_at_checked(ENCODED_MARK.len()).filter(|(mark, _)| mark.eq_ignore_ascii_case(ENCODED_MARK));
+    let Some(body) = body.strip_prefix(MARK).or_else(|| encoded.map(|(_, body)| body)) else { return Vec::new() };
     vec![Undo::traced(Otherwise::Request(with_body(&case.request, body)), Vec::new())]
 }
 

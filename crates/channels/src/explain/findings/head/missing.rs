@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::{header_name, media_types, renamed, with_header, with_media_type};
 use crate::channel::{Likeness, Rejection, quote};
-use crate::explain::{Case, Facts, Finding, Outcome, Probe};
+use crate::explain::{Case, Configured, Facts, Finding, Outcome, Probe};
 use crate::form::{Form, Limits};
 use crate::json::Json;
 use crate::model::RawRequest;
@@ -69,10 +69,24 @@ fn lost(case: &Case<'_>) -> Option<Facts> {
         return None;
     }
     // Another channel's message would miss it, too.
-    if case.others.iter().any(|other| other.channel.recognise(&case.request) != Likeness::No) {
+    if case.others.iter().any(|other| may_be_theirs(case, other)) {
         return None;
     }
     Some(vec![("header", quote(header.as_str()))])
+}
+
+/// Whether the message may be another channel's, with the type that its body begins as, or with headers under other names.
+fn may_be_theirs(case: &Case<'_>, other: &Configured<'_>) -> bool {
+    let request = &case.request;
+    let typed = media_types(&request.body).into_iter().take(1).filter(|one| *one != request.media_type());
+    let typed = typed.map(|one| with_media_type(request, one));
+    let is_renamed = |request: &RawRequest| match case.outcome_with(other, request) {
+        Outcome::Refused(Rejection::Missing { field }) => header_name(&field)
+            .is_some_and(|name| !request.headers.contains_key(&name) && renamed::is_under_other_name(request, &name)),
+        _ => false,
+    };
+    let mut requests = std::iter::once(request.clone()).chain(typed);
+    requests.any(|request| other.channel.recognise(&request) != Likeness::No || is_renamed(&request))
 }
 
 fn not_kept(case: &Case<'_>) -> Option<Facts> {
