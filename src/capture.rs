@@ -160,7 +160,9 @@ pub fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
     }
     if let Some(text) = from_utf16(text) {
         let mut readings = read(&text, at)?;
-        readings.iter_mut().for_each(|reading| reading.notes.push(Note::Utf16));
+        for reading in &mut readings {
+            reading.notes.push(Note::Utf16);
+        }
         return Ok(readings);
     }
     // An editor's mark says nothing of the request. Before a body alone it may be the request's own.

@@ -98,7 +98,7 @@ fn behind_prefix(line: &[u8]) -> Option<&[u8]> {
 
 /// The longest word that is like a form: an encoded one has no blanks in it.
 fn form(line: &[u8]) -> Option<&[u8]> {
-    let words = line.split(|byte| byte.is_ascii_whitespace());
+    let words = line.split(u8::is_ascii_whitespace);
     words.filter(|word| word.contains(&b'=') && word.contains(&b'&')).max_by_key(|word| word.len())
 }
 

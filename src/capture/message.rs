@@ -61,17 +61,16 @@ fn request_line(line: &[u8]) -> Option<(Method, &str)> {
 /// and all that is there another.
 pub(super) fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
     let broken = |line: usize, why: &str| CaptureError::Broken { line, why: why.to_owned() };
-    let (method, place, mut rest) = match Pseudo::of(text) {
-        Some(Pseudo { method, target, rest }) => (method, target, rest),
-        None => {
-            let line = request_line(first_line(text)).ok_or_else(|| broken(1, "no request line"))?;
-            (line.0, line.1, after_line(text))
-        }
+    let (method, place, mut rest) = if let Some(Pseudo { method, target, rest }) = Pseudo::of(text) {
+        (method, target, rest)
+    } else {
+        let (method, target) = request_line(first_line(text)).ok_or_else(|| broken(1, "no request line"))?;
+        (method, target, after_line(text))
     };
     let (path, query) = target(place);
     let mut headers = HeaderMap::new();
     let mut notes = Vec::new();
-    let mut line_number = text[..text.len() - rest.len()].iter().filter(|&&byte| byte == b'\n').count();
+    let mut line_number = text[..text.len() - rest.len()].split(|&byte| byte == b'\n').count() - 1;
     let mut bare = !ends_with_cr(text, rest);
     let body = loop {
         line_number += 1;

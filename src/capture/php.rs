@@ -161,8 +161,14 @@ impl<'t> PrintR<'t> {
     fn read(&mut self) -> Result<Vec<Field>, CaptureError> {
         let mut fields = Vec::new();
         // `Array`, and `(` on its own line or on the same.
-        if self.next().is_some_and(|line| !line.contains(&b'(')) {
-            self.next();
+        match self.next() {
+            Some(line) if line.ends_with(b"(") => {}
+            Some(line) if line.contains(&b'(') => {
+                return Err(self.broken("all on one line: where each value ends is lost"));
+            }
+            _ => {
+                self.next();
+            }
         }
         self.array(&[], 0, &mut fields)?;
         Ok(fields)

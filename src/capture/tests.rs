@@ -143,6 +143,7 @@ fn arrays_of_php_are_read_back() {
 fn a_log_that_was_cut_is_an_error_with_its_line() {
     for text in [
         "Array\n(\n    [a] => 1\n",
+        "x Array ( [a] => 1 [b] => 2 )",
         "array (\n  'a' => '1",
         "array(1) {\n  [\"a\"]=>\n  string(30) \"x\"\n}",
         "array (\n  'a' =>",
