@@ -441,7 +441,7 @@ fn data_alone(kind: &str) -> String {
     let file = root().join("crates/channels/presets").join(format!("{kind}.toml"));
     let lines = fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display())).lines().count();
     let names = [format!("\"{kind}\""), format!("{kind}.toml"), format!("{kind}::")];
-    let tests = root().join("crates/channels/src/platforms/presets/tests");
+    let tests = ["presets/tests", "explained"].map(|tests| root().join("crates/channels/src/platforms").join(tests));
     let mut program: Vec<PathBuf> =
         ["Cargo.toml", "Makefile", "crates/channels/Cargo.toml", "crates/channels/build.rs"]
             .map(|path| root().join(path))
@@ -450,8 +450,8 @@ fn data_alone(kind: &str) -> String {
         program.extend(sources(&root().join(folder)));
     }
     for source in program {
-        // What the platform's messages become is told in its tests.
-        if source.starts_with(&tests) || source == tests.with_extension("rs") {
+        // What the platform's messages become, and what is said of damaged ones, is told in its tests.
+        if tests.iter().any(|tests| source.starts_with(tests) || source == tests.with_extension("rs")) {
             continue;
         }
         let text = fs::read_to_string(&source).unwrap();
