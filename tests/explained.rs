@@ -125,7 +125,7 @@ fn there_is_an_example_of_every_finding_that_a_request_shows() {
 #[test]
 fn what_came_and_what_was_signed_stand_side_by_side() {
     for (id, of, came, signed) in [
-        ("json_reprinted", "body", "{⟦\\n ", "{⟦\""),
+        ("json_reprinted", "signed", "{⟦\\n ", "{⟦\""),
         ("line_ends", "body", "⟦\\n⟧", "⟦⟧"),
         ("charset_changed", "signed", "⟦\\x", "⟦演"),
         ("query_signed", "signed", "⟦⟧", "⟦"),
