@@ -123,7 +123,7 @@ pub enum CaptureError {
     #[error("there is nothing to read")]
     Empty,
     /// Beyond [`CAPTURE_BYTES_MAX`] or [`FIELDS_MAX`].
-    #[error("more than {limit} {what}")]
+    #[error("more than {limit} {}", .what.replace('_', " "))]
     TooLarge {
         /// Of what.
         what: &'static str,
@@ -158,20 +158,28 @@ pub fn read(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
     if text.len() > CAPTURE_BYTES_MAX {
         return Err(CaptureError::TooLarge { what: "bytes", limit: CAPTURE_BYTES_MAX });
     }
-    if let Some(text) = from_utf16(text) {
-        let mut readings = read(&text, at)?;
-        for reading in &mut readings {
-            reading.notes.push(Note::Utf16);
-        }
-        return Ok(readings);
+    let Some(text) = from_utf16(text) else { return behind_mark(text, at) };
+    let mut readings = behind_mark(&text, at)?;
+    for reading in &mut readings {
+        reading.notes.push(Note::Utf16);
     }
-    // An editor's mark says nothing of the request. Before a body alone it may be the request's own.
+    Ok(readings)
+}
+
+/// The same of a text in bytes. An editor's mark says nothing of the request; before a body alone it may be the request's
+/// own, and so is a second one.
+fn behind_mark(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
     if let Some(marked) = text.strip_prefix(MARK.as_bytes())
-        && let Ok(readings) = read(marked, at)
+        && let Ok(readings) = readings(marked, at)
         && readings.iter().all(|reading| reading.form != Form::Body)
     {
         return Ok(readings);
     }
+    readings(text, at)
+}
+
+/// The same of a text as it stands.
+fn readings(text: &[u8], at: Timestamp) -> Result<Vec<Capture>, CaptureError> {
     let trimmed = text.trim_ascii();
     if trimmed.is_empty() {
         return Err(CaptureError::Empty);

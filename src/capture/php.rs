@@ -140,9 +140,15 @@ fn dumped(text: &[u8]) -> bool {
     digits > 0 && rest[digits..].starts_with(b") {")
 }
 
+/// Longest name of a field, in bytes: each field repeats those of the arrays around it.
+const NAME_BYTES_MAX: usize = 4096;
+
 /// The name of a field as a form has it: `a[b][c]`.
-fn path(outer: &[u8], name: &[u8]) -> Vec<u8> {
-    if outer.is_empty() { name.to_vec() } else { [outer, b"[", name, b"]"].concat() }
+fn path(outer: &[u8], name: &[u8]) -> Result<Vec<u8>, CaptureError> {
+    if outer.len() + name.len() > NAME_BYTES_MAX {
+        return Err(CaptureError::TooLarge { what: "bytes_of_a_name", limit: NAME_BYTES_MAX });
+    }
+    Ok(if outer.is_empty() { name.to_vec() } else { [outer, b"[", name, b"]"].concat() })
 }
 
 fn too_many() -> CaptureError {
@@ -204,7 +210,7 @@ impl<'t> PrintR<'t> {
                 continue;
             }
             let (name, first) = entry(line, indent).ok_or_else(|| self.broken("no field, and no end"))?;
-            let name = path(outer, name);
+            let name = path(outer, name)?;
             if fields.len() >= FIELDS_MAX {
                 return Err(too_many());
             }
@@ -299,7 +305,7 @@ impl<'t> Reader<'t> {
                 Some(b'\'') => self.quoted()?,
                 _ => self.bare()?.to_vec(),
             };
-            let name = path(outer, &name);
+            let name = path(outer, &name)?;
             self.must("=>")?;
             self.skip_blanks();
             match self.peek() {
@@ -403,7 +409,7 @@ impl<'t> Reader<'t> {
             } else {
                 self.bare()?.to_vec()
             };
-            let name = path(outer, &name);
+            let name = path(outer, &name)?;
             self.must("]=>")?;
             if self.peek() == Some(b'a') {
                 self.dumped(&name, depth + 1)?;

@@ -359,3 +359,24 @@ mod random {
         }
     }
 }
+
+/// Each mark was a call within a call: a file of them ended the program.
+#[test]
+fn many_marks_are_a_body() {
+    let marks = MARK.repeat(100_000);
+    let readings = read(marks.as_bytes(), Timestamp::UNIX_EPOCH).unwrap();
+    assert_eq!(readings[0].form, Form::Body);
+    let wide: Vec<u8> = [0xff, 0xfe].repeat(100_000);
+    assert!(read(&wide, Timestamp::UNIX_EPOCH).is_ok_and(|readings| readings.len() == 1));
+}
+
+/// Fields repeat the names of the arrays around them.
+#[test]
+fn long_names_are_not_multiplied() {
+    let inner: String = (0..900).map(|at| format!("            [n{at}] => 1\n")).collect();
+    let text = format!("Array\n(\n    [{}] => Array\n        (\n{inner}        )\n\n)\n", "a".repeat(1_000_000));
+    assert!(matches!(
+        read(text.as_bytes(), Timestamp::UNIX_EPOCH),
+        Err(CaptureError::TooLarge { what: "bytes_of_a_name", .. })
+    ));
+}

@@ -14,9 +14,10 @@ pub mod lint;
 mod reasons;
 mod shown;
 
+use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::channel::{Channel, Rejection};
+use crate::channel::{Channel, Likeness, Rejection};
 use crate::model::{RawRequest, Timestamp};
 use crate::platforms::Platform;
 use crate::settings::{Settings, Text};
@@ -312,8 +313,8 @@ pub struct Case<'c> {
     pub outcome: Outcome,
     /// The checks that were made.
     pub trials: Vec<Trial>,
-    /// How many operations with public keys this thread had made when the search began.
-    operations_before: usize,
+    /// What was spent of the bounds.
+    spent: Rc<engine::Spent>,
 }
 
 /// A channel as it is configured, or one that was built to try other settings.
@@ -346,15 +347,20 @@ impl Case<'_> {
     }
 
     /// How far another request would come, for a probe that must see it before it offers anything: a handful for one
-    /// probe. It is no proof. None when no operation with a public key is left.
+    /// probe. It is no proof. None when there is no room for it.
     pub(crate) fn outcome_of(&self, request: &RawRequest, now: Timestamp) -> Option<(Outcome, Vec<Trial>)> {
-        let left = engine::operations_left(self.operations_before);
-        (left > 0).then(|| engine::verify(&*self.channel, request, now, left))
+        self.spent.looked_at(&*self.channel, request, now)
     }
 
     /// How far a request would come with another channel, by what costs no operation with a public key. It is no proof.
-    pub(crate) fn outcome_with(&self, other: &Configured<'_>, request: &RawRequest) -> Outcome {
-        engine::verify(other.channel, request, self.now, 0).0
+    /// None when there is no room for it.
+    pub(crate) fn outcome_with(&self, other: &Configured<'_>, request: &RawRequest) -> Option<Outcome> {
+        self.spent.glanced_at(other.channel, request, self.now)
+    }
+
+    /// Whether another channel knows a request as its own; no, when there is no room to look.
+    pub(crate) fn likeness_to(&self, other: &Configured<'_>, request: &RawRequest) -> Likeness {
+        if self.spent.may_read(request) { other.channel.recognise(request) } else { Likeness::No }
     }
 
     /// The other channels of the same platform.

@@ -131,6 +131,7 @@ fn signed(signed: &Signed) -> Value {
         "algorithm": signed.algorithm,
         "key": signed.key,
         "variant": signed.variant,
+        "first": signed.first,
         "text": signed.text,
         "bytes": signed.bytes,
         "held": signed.held,

@@ -338,7 +338,9 @@ impl Page {
 
     fn check(&mut self, key: &'static str, signed: &Signed) {
         self.text.push('\n');
-        let message = Message::dynamic(key.to_owned()).with("algorithm", signed.algorithm);
+        // Where the text of a digest is signed, which digest.
+        let first = signed.first.map(|first| format!(", {first}(…)")).unwrap_or_default();
+        let message = Message::dynamic(key.to_owned()).with("algorithm", format!("{}{first}", signed.algorithm));
         let message = message.with("key", visible(&signed.key)).with("variant", signed.variant);
         self.line(&message.with("bytes", signed.bytes));
         self.say(format_args!("   {}", cut(&visible(&signed.text), SIGNED_CHARS)));

@@ -97,6 +97,7 @@ mod tests {
             CaptureError::TooLarge { what: "fields", limit: 7 },
             CaptureError::TooLarge { what: "headers", limit: 7 },
             CaptureError::TooLarge { what: "levels", limit: 7 },
+            CaptureError::TooLarge { what: "bytes_of_a_name", limit: 7 },
             CaptureError::Outside("@x".to_owned()),
             CaptureError::Option("--x".to_owned()),
             CaptureError::Foreign("fetch("),

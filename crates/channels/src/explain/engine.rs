@@ -1,5 +1,8 @@
 //! The search: one mistake, then two.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use super::{
     Case, Configured, Diagnosis, Effort, Evidence, FINDINGS, Facts, Finding, Found, Held, OPERATIONS_MAX, Otherwise,
     Outcome, Probe, Question, Signed, Signing, Undo, VERIFICATION_COST, WORK_MAX, reasons, shown,
@@ -17,9 +20,9 @@ const KEPT_BACK_MAX: usize = 16;
 
 /// Explains a request. Of one that the channel takes there is nothing to find.
 pub fn explain(question: &Question<'_>) -> Diagnosis {
-    let mut search = Search::new();
+    let mut search = Search::default();
     let Configured { id, platform, settings, channel } = question.own;
-    let (outcome, trials) = search.verify(channel, question.request, question.now);
+    let (outcome, trials) = search.spent.verify(channel, question.request, question.now);
     let case = Case {
         request: question.request.clone(),
         kept: question.kept,
@@ -31,13 +34,13 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
         now: question.now,
         outcome,
         trials,
-        operations_before: search.operations_before,
+        spent: Rc::clone(&search.spent),
     };
     let findings = if case.outcome.is_accepted() { Vec::new() } else { search.findings(&case) };
     let signed = shown::signed(&case.trials);
     let matched = std::mem::take(&mut search.matched);
     let restored = search.restored.take().and_then(|sent| shown::restored(question.request, &sent));
-    Diagnosis { outcome: case.outcome.clone(), findings, signed, matched, restored, effort: search.effort() }
+    Diagnosis { outcome: case.outcome.clone(), findings, signed, matched, restored, effort: search.spent.effort() }
 }
 
 /// A probe's reading of a request counts as a verification of this part of its bytes.
@@ -49,16 +52,125 @@ type Undone = fn(&Case<'_>) -> Vec<Undo>;
 /// What is said of the proof alone.
 type Told = fn(&Case<'_>, &Case<'_>) -> Facts;
 
-/// What was spent.
-struct Search {
+/// What was spent of the bounds. A search and its probes share it.
+#[derive(Debug)]
+pub(super) struct Spent {
     operations_before: usize,
-    verifications: usize,
+    verifications: Cell<usize>,
     /// Operations of the dearest verification: none is begun when fewer are left.
-    dearest: usize,
-    work: usize,
+    dearest: Cell<usize>,
+    work: Cell<usize>,
     /// Operations that only other texts under the signature may take, until those were tried.
-    kept_back: usize,
-    is_bounded: bool,
+    kept_back: Cell<usize>,
+    is_bounded: Cell<bool>,
+}
+
+impl Default for Spent {
+    fn default() -> Self {
+        Self {
+            operations_before: trial::operations(),
+            verifications: Cell::new(0),
+            dearest: Cell::new(1),
+            work: Cell::new(0),
+            kept_back: Cell::new(0),
+            is_bounded: Cell::new(false),
+        }
+    }
+}
+
+impl Spent {
+    fn effort(&self) -> Effort {
+        Effort {
+            verifications: self.verifications.get(),
+            operations: self.operations(),
+            is_bounded: self.is_bounded.get(),
+        }
+    }
+
+    fn operations(&self) -> usize {
+        trial::operations() - self.operations_before
+    }
+
+    /// Takes room for so many operations and a reading of so many bytes, where there is some.
+    fn has_room(&self, operations: usize, bytes: usize) -> bool {
+        let work = self.work.get().saturating_add(bytes).saturating_add(VERIFICATION_COST);
+        let has_room = self.operations() + operations + self.kept_back.get() <= OPERATIONS_MAX && work <= WORK_MAX;
+        if has_room {
+            self.work.set(work);
+        }
+        self.is_bounded.set(self.is_bounded.get() || !has_room);
+        has_room
+    }
+
+    /// Takes room for a probe's reading of a request, where there is some.
+    pub(super) fn may_read(&self, request: &RawRequest) -> bool {
+        self.has_room(0, bytes_of(request) / READING)
+    }
+
+    /// Takes room for a verification, where there is some.
+    fn may_verify(&self, request: &RawRequest) -> bool {
+        self.has_room(self.dearest.get(), bytes_of(request))
+    }
+
+    /// Makes a call that may make operations with public keys as long as there are some.
+    fn counted<T>(&self, operations_max: usize, call: impl FnOnce() -> T) -> (T, Vec<Trial>) {
+        let before = self.operations();
+        let called = trial::listen(OPERATIONS_MAX.saturating_sub(before).min(operations_max), call);
+        self.dearest.set(self.dearest.get().max(self.operations() - before));
+        self.is_bounded.set(self.is_bounded.get() || self.operations() >= OPERATIONS_MAX);
+        called
+    }
+
+    /// Counts a verification.
+    fn count(&self) {
+        self.verifications.set(self.verifications.get() + 1);
+    }
+
+    /// Verifies, and hears the checks that are made.
+    fn verify(&self, channel: &dyn Channel, request: &RawRequest, now: Timestamp) -> (Outcome, Vec<Trial>) {
+        self.count();
+        let (verdict, trials) = self.counted(OPERATIONS_MAX, || channel.verify(request, now));
+        (outcome(verdict), trials)
+    }
+
+    /// The same for a probe, where there is room.
+    pub(super) fn looked_at(
+        &self,
+        channel: &dyn Channel,
+        request: &RawRequest,
+        now: Timestamp,
+    ) -> Option<(Outcome, Vec<Trial>)> {
+        self.may_verify(request).then(|| self.verify(channel, request, now))
+    }
+
+    /// The same by what costs no operation with a public key.
+    pub(super) fn glanced_at(&self, channel: &dyn Channel, request: &RawRequest, now: Timestamp) -> Option<Outcome> {
+        if !self.has_room(0, bytes_of(request)) {
+            return None;
+        }
+        self.count();
+        Some(outcome(self.counted(0, || channel.verify(request, now)).0))
+    }
+}
+
+fn outcome(verdict: Verdict) -> Outcome {
+    match verdict {
+        Verdict::Genuine(_) => Outcome::Genuine,
+        Verdict::Hint(_) => Outcome::Hint,
+        Verdict::NeedsKey(needed) => Outcome::NeedsKey { serial: needed.serial },
+        Verdict::Refused(rejection) => Outcome::Refused(rejection),
+    }
+}
+
+/// The bytes that a verification reads.
+fn bytes_of(request: &RawRequest) -> usize {
+    request.body.len() + request.query.as_ref().map_or(0, String::len)
+}
+
+/// A search, and what its last proof shows.
+#[derive(Default)]
+struct Search {
+    spent: Rc<Spent>,
     /// What was signed, as the last proof shows it.
     matched: Vec<Signed>,
     /// The request with everything undone that the last proof stands on.
@@ -74,51 +186,9 @@ struct HalfWay<'c> {
 }
 
 impl Search {
-    fn new() -> Self {
-        Self {
-            operations_before: trial::operations(),
-            verifications: 0,
-            dearest: 1,
-            work: 0,
-            kept_back: 0,
-            is_bounded: false,
-            matched: Vec::new(),
-            restored: None,
-        }
-    }
-
-    fn effort(&self) -> Effort {
-        let Self { verifications, is_bounded, .. } = *self;
-        Effort { verifications, operations: self.operations(), is_bounded }
-    }
-
-    fn operations(&self) -> usize {
-        trial::operations() - self.operations_before
-    }
-
-    /// Whether so many operations and a reading of so many bytes may still be made.
-    fn has_room(&mut self, operations: usize, bytes: usize) -> bool {
-        let work = self.work.saturating_add(bytes).saturating_add(VERIFICATION_COST);
-        let has_room = self.operations() + operations + self.kept_back <= OPERATIONS_MAX && work <= WORK_MAX;
-        if has_room {
-            self.work = work;
-        }
-        self.is_bounded |= !has_room;
-        has_room
-    }
-
-    fn verify(&mut self, channel: &dyn Channel, request: &RawRequest, now: Timestamp) -> (Outcome, Vec<Trial>) {
-        self.verifications += 1;
-        let before = self.operations();
-        let verified = verify(channel, request, now, OPERATIONS_MAX.saturating_sub(before));
-        self.dearest = self.dearest.max(self.operations() - before);
-        self.is_bounded |= self.operations() >= OPERATIONS_MAX;
-        verified
-    }
-
     fn findings(&mut self, case: &Case<'_>) -> Vec<Found> {
         let mut half_ways = Vec::new();
-        self.kept_back = for_signings(case);
+        self.spent.kept_back.set(for_signings(case));
         let found = self.single(case, None, &mut half_ways);
         let is_less_sure = found.as_ref().is_some_and(|found| matches!(found.proof, Evidence::Seen | Evidence::Signed));
         if is_less_sure {
@@ -152,7 +222,7 @@ impl Search {
     ) -> Option<Found> {
         for finding in FINDINGS.iter().copied().filter(|finding| Some(*finding) != but) {
             if finding.probes.iter().any(|probe| matches!(probe, Probe::Sign(_))) {
-                self.kept_back = 0;
+                self.spent.kept_back.set(0);
             }
             for probe in finding.probes {
                 let found = match probe {
@@ -186,7 +256,7 @@ impl Search {
         half_ways: &mut Vec<HalfWay<'c>>,
     ) -> Option<(Evidence, Facts)> {
         // A probe reads what came, if only to see that there is no trace.
-        if !self.has_room(0, bytes_of(&case.request) / READING) {
+        if !self.spent.may_read(&case.request) {
             return None;
         }
         let before = stage(&case.outcome);
@@ -203,7 +273,9 @@ impl Search {
             }
             if is_accepted {
                 self.matched = shown::signed(other.trials.iter().filter(|trial| trial.held));
-                self.restored = Some(other.request);
+                // Where no signature held, the proof may be a secret that stands in the request, and only in this one.
+                let is_signed = other.outcome == Outcome::Genuine && !self.matched.is_empty();
+                self.restored = is_signed.then_some(other.request);
                 return Some((Evidence::Recomputed, facts));
             }
             if is_half_way {
@@ -227,8 +299,13 @@ impl Search {
             now: case.now,
             outcome: case.outcome.clone(),
             trials: Vec::new(),
-            operations_before: case.operations_before,
+            spent: Rc::clone(&case.spent),
         };
+        // First, so that the same room is taken whatever can be built.
+        let request = if let Otherwise::Request(request) = &otherwise { request } else { &case.request };
+        if !self.spent.may_verify(request) {
+            return None;
+        }
         match otherwise {
             Otherwise::Request(request) => other.request = request,
             Otherwise::Time(now) => other.now = now,
@@ -239,19 +316,18 @@ impl Search {
                 other.channel = Held::Configured(channel);
             }
             Otherwise::Settings(settings) => {
-                let Ok(built) = Lifetimes::build(case.platform.build, &settings) else {
-                    // Whether a secret can be read otherwise shows in no count.
-                    self.verifications += 1;
+                // Certificates are checked when a channel is built. Whether a secret can be read otherwise shows in no
+                // count.
+                let build = || Lifetimes::build(case.platform.build, &settings);
+                let (Ok(built), _) = self.spent.counted(OPERATIONS_MAX, build) else {
+                    self.spent.count();
                     return None;
                 };
                 other.channel = Held::Built(built);
                 other.settings = *settings;
             }
         }
-        if !self.has_room(self.dearest, bytes_of(&other.request)) {
-            return None;
-        }
-        let (outcome, trials) = self.verify(&*other.channel, &other.request, other.now);
+        let (outcome, trials) = self.spent.verify(&*other.channel, &other.request, other.now);
         (other.outcome, other.trials) = (outcome, trials);
         Some(other)
     }
@@ -259,6 +335,10 @@ impl Search {
     /// Whether another text was signed.
     fn signed(&mut self, case: &Case<'_>, signings: fn(&Case<'_>, &Trial) -> Vec<Signing>) -> Option<Facts> {
         for trial in case.trials.iter().filter(|trial| !trial.held) {
+            // Texts are made before one of them is tried.
+            if !self.spent.may_read(&case.request) {
+                return None;
+            }
             for signing in signings(case, trial) {
                 if self.would_hold(case, trial, &signing) {
                     return Some(signing.facts);
@@ -280,8 +360,9 @@ impl Search {
         let offered = trial.claimed.iter().map(Vec::as_slice);
         let claimed: Vec<&[u8]> = signing.claimed.as_deref().map_or_else(|| offered.collect(), |own| vec![own]);
         let mut claimed = claimed.into_iter();
-        let is_signed = claimed
-            .any(|claimed| self.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed));
+        let is_signed = claimed.any(|claimed| {
+            self.spent.has_room(operations, bytes) && trial.would_hold(signing.how, &signing.signed, claimed)
+        });
         if is_signed {
             self.matched = vec![shown::signing(trial, signing)];
             self.restored = Some(case.request.clone());
@@ -300,33 +381,6 @@ fn for_signings(case: &Case<'_>) -> usize {
     let failed = || case.trials.iter().filter(|trial| !trial.held && trial.is_public_key);
     let count: usize = signings.map(|signings| failed().map(|trial| signings(case, trial).len()).sum::<usize>()).sum();
     count.min(KEPT_BACK_MAX)
-}
-
-/// The bytes that a verification reads.
-fn bytes_of(request: &RawRequest) -> usize {
-    request.body.len() + request.query.as_ref().map_or(0, String::len)
-}
-
-/// Verifies with so many operations at most, and hears the checks that are made.
-pub(super) fn verify(
-    channel: &dyn Channel,
-    request: &RawRequest,
-    now: Timestamp,
-    operations_max: usize,
-) -> (Outcome, Vec<Trial>) {
-    let (verdict, trials) = trial::listen(operations_max, || channel.verify(request, now));
-    let outcome = match verdict {
-        Verdict::Genuine(_) => Outcome::Genuine,
-        Verdict::Hint(_) => Outcome::Hint,
-        Verdict::NeedsKey(needed) => Outcome::NeedsKey { serial: needed.serial },
-        Verdict::Refused(rejection) => Outcome::Refused(rejection),
-    };
-    (outcome, trials)
-}
-
-/// How many operations a search has left that began with so many.
-pub(super) fn operations_left(before: usize) -> usize {
-    OPERATIONS_MAX.saturating_sub(trial::operations() - before)
 }
 
 /// What a configuration shows by itself.

@@ -205,17 +205,16 @@ pub(crate) fn sealed<T>(call: impl FnOnce() -> T) -> T {
 /// Makes a call and keeps the checks that it makes on this thread. With a public key it makes so many at most: the ones
 /// behind do not hold, see [`is_spent`].
 pub(crate) fn listen<T>(operations_max: usize, call: impl FnOnce() -> T) -> (T, Vec<Trial>) {
-    /// Nobody listens any more, also after a panic.
-    struct End;
+    /// Who listened before listens again, also after a panic.
+    struct End(Option<Vec<Trial>>, usize);
     impl Drop for End {
         fn drop(&mut self) {
-            HEARD.set(None);
-            OPERATIONS_MAX.set(usize::MAX);
+            HEARD.set(self.0.take());
+            OPERATIONS_MAX.set(self.1);
         }
     }
-    HEARD.set(Some(Vec::new()));
-    OPERATIONS_MAX.set(OPERATIONS.get().saturating_add(operations_max));
-    let end = End;
+    let most = OPERATIONS.get().saturating_add(operations_max).min(OPERATIONS_MAX.get());
+    let end = End(HEARD.replace(Some(Vec::new())), OPERATIONS_MAX.replace(most));
     let made = call();
     let heard = HEARD.take().unwrap_or_default();
     drop(end);
@@ -284,5 +283,14 @@ mod tests {
         assert!(std::panic::catch_unwind(|| listen(1, || panic!("on purpose"))).is_err());
         let again = listen(1, || ()).1;
         assert!(again.is_empty(), "{again:?}");
+        // Within another listener, each hears its own.
+        let (inner, outer) = listen(5, || {
+            key.verify_any(b"one", &[&tag], "plain");
+            let inner = listen(1, || drop(key.verify_any(b"two", &[&tag], "plain"))).1;
+            key.verify_any(b"three", &[&tag], "plain");
+            inner
+        });
+        assert_eq!((inner.len(), outer.len()), (1, 2));
+        assert!(!is_spent());
     }
 }

@@ -202,7 +202,7 @@ fn recognising<'c>(
 ) -> Vec<(usize, &'c Configured<'c>, Likeness)> {
     let all = case.others.iter().enumerate().filter(|(_, other)| is_meant(other));
     let mut found: Vec<_> = all
-        .map(|(place, other)| (place, other, other.channel.recognise(&case.request)))
+        .map(|(place, other)| (place, other, case.likeness_to(other, &case.request)))
         .filter(|(_, _, likeness)| *likeness != Likeness::No)
         .collect();
     found.sort_by_key(|(_, _, likeness)| std::cmp::Reverse(*likeness));
@@ -407,7 +407,7 @@ const UNREAD: &str = "…";
 
 fn names_nobody(case: &Case<'_>) -> Option<Facts> {
     let Some(Rejection::UnknownMerchant { field }) = case.rejection() else { return None };
-    let is_known = case.others.iter().any(|other| other.channel.recognise(&case.request) == Likeness::Merchant);
+    let is_known = case.others.iter().any(|other| case.likeness_to(other, &case.request) == Likeness::Merchant);
     if is_known {
         return None;
     }

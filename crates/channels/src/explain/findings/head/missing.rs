@@ -81,12 +81,14 @@ fn may_be_theirs(case: &Case<'_>, other: &Configured<'_>) -> bool {
     let typed = media_types(&request.body).into_iter().take(1).filter(|one| *one != request.media_type());
     let typed = typed.map(|one| with_media_type(request, one));
     let is_renamed = |request: &RawRequest| match case.outcome_with(other, request) {
-        Outcome::Refused(Rejection::Missing { field }) => header_name(&field)
+        // Without room nobody knows.
+        None => true,
+        Some(Outcome::Refused(Rejection::Missing { field })) => header_name(&field)
             .is_some_and(|name| !request.headers.contains_key(&name) && renamed::is_under_other_name(request, &name)),
         _ => false,
     };
     let mut requests = std::iter::once(request.clone()).chain(typed);
-    requests.any(|request| other.channel.recognise(&request) != Likeness::No || is_renamed(&request))
+    requests.any(|request| case.likeness_to(other, &request) != Likeness::No || is_renamed(&request))
 }
 
 fn not_kept(case: &Case<'_>) -> Option<Facts> {

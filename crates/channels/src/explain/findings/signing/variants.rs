@@ -11,7 +11,7 @@ use crate::signature::trial::{How, Part, Trial};
 use super::pairs::{self, Joined, Order, Pair, Writing, join, merged};
 
 /// Largest text of which many variants are made.
-const TEXT_BYTES_MAX: usize = 256 * 1024;
+const TEXT_BYTES_MAX: usize = 64 * 1024;
 
 /// A text by another rule, and the rule in both languages.
 #[derive(Clone)]
