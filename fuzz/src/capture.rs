@@ -70,7 +70,8 @@ fn is_explained(capture: &Capture) {
     let own = Configured { id: "own", platform, settings, channel: &**channel };
     let has_bytes = capture.fidelity == Fidelity::Bytes;
     let kept = Kept { has_head: capture.form == Form::Http, has_bytes };
-    let diagnosis = explain(&Question { request: &capture.request, kept, own, others: &[], now: now() });
+    let diagnosis =
+        explain(&Question { request: &capture.request, kept, own, others: &[], now: now(), is_dated: true });
     assert!(!diagnosis.outcome.is_accepted(), "nobody signed this");
     assert!(diagnosis.effort.operations <= OPERATIONS_MAX, "{:?}", diagnosis.effort);
     for found in &diagnosis.findings {

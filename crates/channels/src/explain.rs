@@ -77,6 +77,9 @@ pub struct Question<'q> {
     pub others: &'q [Configured<'q>],
     /// When it was, or would have been, verified.
     pub now: Timestamp,
+    /// Whether it came then. Else that is when it is asked about, and a message that is too old by then is verified as of
+    /// the time that it names itself.
+    pub is_dated: bool,
 }
 
 /// What became of the request.
@@ -117,6 +120,8 @@ pub struct Diagnosis {
     pub matched: Vec<Signed>,
     /// Where the request differs from the one that the proof stands on. None where nothing in its body and address does.
     pub restored: Option<Restored>,
+    /// The time that the message names, where the answer stands on that and not on [`Question::now`].
+    pub at: Option<Timestamp>,
     /// How much was tried.
     pub effort: Effort,
 }
@@ -309,6 +314,8 @@ pub struct Case<'c> {
     pub others: &'c [Configured<'c>],
     /// When it is verified.
     pub now: Timestamp,
+    /// Whether that is when it came, see [`Question::is_dated`].
+    pub is_dated: bool,
     /// What becomes of it.
     pub outcome: Outcome,
     /// The checks that were made.

@@ -239,6 +239,7 @@ fn judged(one: &Verified, all: &[Verified], readings: &[Reading], built: &[Built
         own: built[channel].configured(),
         others: &others,
         now: one.request.received_at,
+        is_dated: one.time_from != TimeFrom::Now,
     });
     let genuine = one.genuine.as_ref().filter(|_| diagnosis.outcome == Outcome::Genuine);
     let is_rival = |other: &&Verified| {
@@ -251,8 +252,8 @@ fn judged(one: &Verified, all: &[Verified], readings: &[Reading], built: &[Built
         reading,
         channel,
         chosen,
-        at: one.request.received_at,
-        time_from: one.time_from,
+        at: diagnosis.at.unwrap_or(one.request.received_at),
+        time_from: diagnosis.at.map_or(one.time_from, |_| TimeFrom::Message),
         genuine: genuine
             .map(|genuine| Genuine { notification: genuine.notification.clone(), proof: genuine.proof.clone() }),
         is_challenge: one.is_challenge,

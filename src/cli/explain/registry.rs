@@ -35,7 +35,7 @@ pub(super) fn list(context: &mut Context<'_>) -> anyhow::Result<ExitCode> {
     }
     let mut table = table(context, &["finding", "meaning"]);
     for finding in FINDINGS {
-        table.add_row([finding.id.to_owned(), pick(finding.title, lang).to_owned()]);
+        table.add_row([finding.id.to_owned(), plain(pick(finding.title, lang))]);
     }
     say_table(context, &mut table)?;
     Ok(OK)
@@ -122,17 +122,22 @@ fn section(page: &mut String, finding: &Finding, lang: Lang) {
     add(page, format_args!("\n## {}\n\n{}\n\n", finding.id, cell(pick(finding.title, lang))));
     let parts = [("explain.cause", finding.cause), ("explain.cure", finding.cure)];
     for (key, text) in parts {
-        add(page, format_args!("* {}{}\n", lang.fixed(key), pick(text, lang)));
+        add(page, format_args!("* {}{}\n", lang.fixed(key), plain(pick(text, lang))));
     }
     for evidence in finding.evidence() {
         add(page, format_args!("* {}\n", lang.fixed(evidence_text(evidence))));
     }
 }
 
-/// A title, with its places as an ellipsis, and safe in a table.
+/// A title, safe in a table.
 fn cell(title: &str) -> String {
-    let mut text = String::with_capacity(title.len());
-    let mut rest = title;
+    plain(title).replace('|', "\\|")
+}
+
+/// A text of a finding, with an ellipsis in the places of its facts.
+fn plain(of_finding: &str) -> String {
+    let mut text = String::with_capacity(of_finding.len());
+    let mut rest = of_finding;
     while let Some((before, after)) = rest.split_once('{') {
         text.push_str(before);
         let named = after.split_once('}').filter(|(name, _)| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'));
@@ -145,7 +150,7 @@ fn cell(title: &str) -> String {
         }
     }
     text.push_str(rest);
-    text.replace('|', "\\|")
+    text
 }
 
 fn add(text: &mut String, more: std::fmt::Arguments<'_>) {

@@ -20,7 +20,7 @@ const KEPT_BACK_MAX: usize = 16;
 
 /// Explains a request. Of one that the channel takes there is nothing to find.
 pub fn explain(question: &Question<'_>) -> Diagnosis {
-    let mut search = Search::default();
+    let mut search = Search { spent: Rc::default(), matched: Vec::new(), restored: None, now: question.now, at: None };
     let Configured { id, platform, settings, channel } = question.own;
     let (outcome, trials) = search.spent.verify(channel, question.request, question.now);
     let case = Case {
@@ -32,6 +32,7 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
         channel: Held::Configured(channel),
         others: question.others,
         now: question.now,
+        is_dated: question.is_dated,
         outcome,
         trials,
         spent: Rc::clone(&search.spent),
@@ -40,7 +41,15 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
     let signed = shown::signed(&case.trials);
     let matched = std::mem::take(&mut search.matched);
     let restored = search.restored.take().and_then(|sent| shown::restored(question.request, &sent));
-    Diagnosis { outcome: case.outcome.clone(), findings, signed, matched, restored, effort: search.spent.effort() }
+    Diagnosis {
+        outcome: case.outcome.clone(),
+        findings,
+        signed,
+        matched,
+        restored,
+        at: search.at,
+        effort: search.spent.effort(),
+    }
 }
 
 /// A probe's reading of a request counts as a verification of this part of its bytes.
@@ -168,13 +177,16 @@ fn bytes_of(request: &RawRequest) -> usize {
 }
 
 /// A search, and what its last proof shows.
-#[derive(Default)]
 struct Search {
     spent: Rc<Spent>,
     /// What was signed, as the last proof shows it.
     matched: Vec<Signed>,
     /// The request with everything undone that the last proof stands on.
     restored: Option<RawRequest>,
+    /// When it is asked about.
+    now: Timestamp,
+    /// The time that the message names, where the last proof stands on that.
+    at: Option<Timestamp>,
 }
 
 /// A case with one mistake undone that is not accepted yet.
@@ -273,8 +285,10 @@ impl Search {
             }
             if is_accepted {
                 self.matched = shown::signed(other.trials.iter().filter(|trial| trial.held));
+                self.at = (!other.is_dated && other.now != self.now).then_some(other.now);
                 // Where no signature held, the proof may be a secret that stands in the request, and only in this one.
-                let is_signed = other.outcome == Outcome::Genuine && !self.matched.is_empty();
+                // Of fields that were written as a body here, no byte is shown as what came.
+                let is_signed = other.outcome == Outcome::Genuine && !self.matched.is_empty() && other.kept.has_bytes;
                 self.restored = is_signed.then_some(other.request);
                 return Some((Evidence::Recomputed, facts));
             }
@@ -297,6 +311,7 @@ impl Search {
             channel: case.channel.clone(),
             others: case.others,
             now: case.now,
+            is_dated: case.is_dated,
             outcome: case.outcome.clone(),
             trials: Vec::new(),
             spent: Rc::clone(&case.spent),
@@ -329,6 +344,13 @@ impl Search {
         }
         let (outcome, trials) = self.spent.verify(&*other.channel, &other.request, other.now);
         (other.outcome, other.trials) = (outcome, trials);
+        if let Some(then) = own_time(&other)
+            && self.spent.may_verify(&other.request)
+        {
+            (other.now, other.request.received_at) = (then, then);
+            let (outcome, trials) = self.spent.verify(&*other.channel, &other.request, then);
+            (other.outcome, other.trials) = (outcome, trials);
+        }
         Some(other)
     }
 
@@ -365,10 +387,17 @@ impl Search {
         });
         if is_signed {
             self.matched = vec![shown::signing(trial, signing)];
-            self.restored = Some(case.request.clone());
+            self.restored = case.kept.has_bytes.then(|| case.request.clone());
         }
         is_signed
     }
+}
+
+/// The time that a message names which is too old by now, where nobody knows when it came.
+fn own_time(case: &Case<'_>) -> Option<Timestamp> {
+    let Some(Rejection::Stale { seconds }) = case.rejection() else { return None };
+    let ago = u64::try_from(*seconds).ok().filter(|_| !case.is_dated)?;
+    case.now.checked_sub(std::time::Duration::from_secs(ago)).ok()
 }
 
 /// How many operations it takes to try every text that may have been signed instead: where each try of something else

@@ -245,7 +245,7 @@ impl Published {
         let channel = Lifetimes::build(platform.build, &settings).expect("a channel");
         let own = Configured { id: "own", platform, settings: &settings, channel: &*channel };
         let (kept, now) = (Kept::WHOLE, self.now(late));
-        ids(&explain(&Question { request, kept, own, others: &[], now }))
+        ids(&explain(&Question { request, kept, own, others: &[], now, is_dated: true }))
     }
 }
 

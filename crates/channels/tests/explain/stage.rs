@@ -314,7 +314,8 @@ impl Scene<'_> {
             })
             .collect();
         let own = Configured { id: "own", platform, settings, channel: own };
-        let question = Question { request: &self.request, kept: self.kept, own, others: &others, now: self.now };
+        let question =
+            Question { request: &self.request, kept: self.kept, own, others: &others, now: self.now, is_dated: true };
         Some(explain(&question))
     }
 }

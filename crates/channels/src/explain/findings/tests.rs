@@ -70,7 +70,7 @@ impl Stage {
         now: Timestamp,
         others: &[Configured<'_>],
     ) -> Diagnosis {
-        let diagnosis = explain(&Question { request, kept, own: self.configured(), others, now });
+        let diagnosis = explain(&Question { request, kept, own: self.configured(), others, now, is_dated: true });
         assert!(diagnosis.effort.operations <= crate::explain::OPERATIONS_MAX, "{:?}", diagnosis.effort);
         assert_eq!(matches!(diagnosis.outcome, Outcome::Genuine | Outcome::Hint), self.is_accepted(request, now));
         diagnosis

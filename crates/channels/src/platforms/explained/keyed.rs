@@ -39,7 +39,7 @@ impl Sender {
     pub(super) fn explain(&self, request: &RawRequest) -> Diagnosis {
         let channel = (self.platform.build)(&self.settings).unwrap();
         let own = Configured { id: "own", platform: self.platform, settings: &self.settings, channel: &*channel };
-        explain(&Question { request, kept: Kept::WHOLE, own, others: &[], now: self.now })
+        explain(&Question { request, kept: Kept::WHOLE, own, others: &[], now: self.now, is_dated: true })
     }
 
     /// Requires this finding alone, and that nobody learns the secret from it. Gives what it says.

@@ -25,15 +25,15 @@ const LIMITS: Limits = Limits { bytes_max: 512 * 1024, pairs_max: 256 };
 pub(in crate::explain::findings) static QUERY_MIXED: Finding = Finding {
     id: "query_mixed",
     title: Text {
-        en: "parameters that are not the platform's stand among those that it signed: `{parameter}`",
-        zh: "平台签名的参数中混入了不属于平台的参数：{parameter}",
+        en: "parameters that the platform did not send stand among those that it signed: `{parameter}`",
+        zh: "平台签名的参数中混入了平台没有发送的参数：{parameter}",
     },
     cause: Text {
         en: "The notify URL has parameters of its own (`?act=pay`), or a framework's router adds some (`s`, `_url`, `r`), and \
              they were read or sent on together with the platform's, as PHP's `$_REQUEST` and most frameworks' \
-             \"all input\" do. The platform did not sign them.",
+             \"all input\" do. Or something repeated a parameter of the platform's. The platform did not sign them.",
         zh: "通知地址自带参数（如 `?act=pay`），或框架路由添加了参数（`s`、`_url`、`r` 等），它们与平台的参数一起被读取或转发\
-             （PHP 的 `$_REQUEST`、多数框架的“全部输入”都会这样）。平台没有对它们签名。",
+             （PHP 的 `$_REQUEST`、多数框架的“全部输入”都会这样）；也可能是平台的某个参数被重复添加。平台没有对它们签名。",
     },
     cure: Text {
         en: "Register a notify URL without `?`, and put what you need into its path. A script that sends messages on must send \
