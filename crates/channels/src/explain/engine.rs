@@ -23,7 +23,7 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
     let mut search = Search { spent: Rc::default(), matched: Vec::new(), restored: None, now: question.now, at: None };
     let Configured { id, platform, settings, channel } = question.own;
     let (outcome, trials) = search.spent.verify(channel, question.request, question.now);
-    let case = Case {
+    let mut case = Case {
         request: question.request.clone(),
         kept: question.kept,
         id,
@@ -37,6 +37,7 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
         trials,
         spent: Rc::clone(&search.spent),
     };
+    search.at = search.spent.at_own_time(&mut case);
     let findings = if case.outcome.is_accepted() { Vec::new() } else { search.findings(&case) };
     let signed = shown::signed(&case.trials);
     let matched = std::mem::take(&mut search.matched);
@@ -140,6 +141,15 @@ impl Spent {
         self.count();
         let (verdict, trials) = self.counted(OPERATIONS_MAX, || channel.verify(request, now));
         (outcome(verdict), trials)
+    }
+
+    /// Verifies a case as of the time that its message names, where that is too old by now and nobody knows when it came.
+    fn at_own_time(&self, case: &mut Case<'_>) -> Option<Timestamp> {
+        let then = own_time(case).filter(|_| self.may_verify(&case.request))?;
+        (case.now, case.request.received_at) = (then, then);
+        let (outcome, trials) = self.verify(&*case.channel, &case.request, then);
+        (case.outcome, case.trials) = (outcome, trials);
+        Some(then)
     }
 
     /// The same for a probe, where there is room.
@@ -344,13 +354,7 @@ impl Search {
         }
         let (outcome, trials) = self.spent.verify(&*other.channel, &other.request, other.now);
         (other.outcome, other.trials) = (outcome, trials);
-        if let Some(then) = own_time(&other)
-            && self.spent.may_verify(&other.request)
-        {
-            (other.now, other.request.received_at) = (then, then);
-            let (outcome, trials) = self.spent.verify(&*other.channel, &other.request, then);
-            (other.outcome, other.trials) = (outcome, trials);
-        }
+        self.spent.at_own_time(&mut other);
         Some(other)
     }
 

@@ -250,3 +250,30 @@ fn what_a_configuration_shows_needs_no_message() {
         assert!(found.is_empty(), "{}: {found:?}", stage.platform.kind);
     }
 }
+
+/// Findings of a request alone, which are the same whenever it is asked about.
+const TIMELESS: &[&str] =
+    &["bom", "line_ends", "method", "media_type", "header_renamed", "header_doubled", "json_reprinted"];
+
+/// How long after it came a copy is asked about.
+const LATER: std::time::Duration = std::time::Duration::from_secs(2 * 3600);
+
+/// A copy whose age nobody knows is no matter of a clock.
+#[test]
+fn the_age_of_a_copy_is_no_mistake() {
+    let due = Mutex::new(0);
+    with_every_stage(|stage| {
+        for damage in damage::all().into_iter().filter(|damage| TIMELESS.contains(&damage.id)) {
+            let Some(scene) = (damage.does)(genuine(stage)) else { continue };
+            let Some(diagnosis) = scene.diagnose() else { continue };
+            let now = scene.now + LATER;
+            let undated = Scene { now, is_dated: false, ..scene };
+            let later = undated.diagnose().expect("a channel");
+            let kind = stage.platform.kind;
+            assert_eq!(ids(&later), ids(&diagnosis), "{kind}: {}: {:?}", damage.label, later.outcome);
+            *due.lock().expect("nobody panics here") += usize::from(later.at.is_some());
+        }
+    });
+    let due = due.into_inner().expect("nobody panics here");
+    assert!(due > 50, "only {due} were verified as of their own time");
+}

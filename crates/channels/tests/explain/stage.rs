@@ -140,6 +140,7 @@ impl Stage {
             settings: None,
             others: vec![Other { id: "neighbour", platform: self.platform, settings: None }],
             now: story.at,
+            is_dated: true,
         }
     }
 }
@@ -231,6 +232,8 @@ pub(crate) struct Scene<'s> {
     pub(crate) settings: Option<Settings>,
     pub(crate) others: Vec<Other>,
     pub(crate) now: Timestamp,
+    /// Whether it came then.
+    pub(crate) is_dated: bool,
 }
 
 impl Scene<'_> {
@@ -314,8 +317,14 @@ impl Scene<'_> {
             })
             .collect();
         let own = Configured { id: "own", platform, settings, channel: own };
-        let question =
-            Question { request: &self.request, kept: self.kept, own, others: &others, now: self.now, is_dated: true };
+        let question = Question {
+            request: &self.request,
+            kept: self.kept,
+            own,
+            others: &others,
+            now: self.now,
+            is_dated: self.is_dated,
+        };
         Some(explain(&question))
     }
 }
