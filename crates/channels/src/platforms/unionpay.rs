@@ -34,7 +34,7 @@ use crate::form::{Form, Limits, Pair, duplicate};
 use crate::model::{AckMatch, AppReply, Proven, RawRequest, Reply, Timestamp};
 use crate::settings::{Settings, SettingsError, Text};
 use crate::signature::digest::DigestHash;
-use crate::signature::{Verified, decode_base64};
+use crate::signature::{Verified, decode_base64, trial};
 
 /// Largest body. Notices have 3 to 4 kB, half of them the certificate.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -244,7 +244,8 @@ impl UnionPay {
             let text = way.text(sorted);
             signer.verify(DigestHash::Sha256, &text, &signature, way.name()).map(|verified| (verified, text))
         });
-        if proven.is_some() {
+        // Whoever explains a request, perhaps at an invented time, changes nothing for the requests that come.
+        if proven.is_some() && !trial::is_heard() {
             trust.remember(&signer);
         }
         Ok(proven)

@@ -241,9 +241,14 @@ pub(super) fn spend() {
     });
 }
 
+/// Whether somebody listens: the verification is one of an explanation then, and nothing may be kept of it.
+pub(crate) fn is_heard() -> bool {
+    HEARD.with_borrow(Option::is_some)
+}
+
 /// Makes checks that nobody but a listener needs.
 pub(crate) fn when_heard(call: impl FnOnce()) {
-    if HEARD.with_borrow(Option::is_some) {
+    if is_heard() {
         call();
     }
 }

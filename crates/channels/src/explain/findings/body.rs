@@ -41,8 +41,8 @@ fn without_mark(case: &Case<'_>) -> Vec<Undo> {
 pub(super) static LINE_ENDS: Finding = Finding {
     id: "line_ends",
     title: Text {
-        en: "blanks or line ends of the body were changed on the way: `{came}` came where `{sent}` was signed",
-        zh: "正文的空白或换行在途中被改动：收到的是 `{came}`，平台签名时是 `{sent}`",
+        en: "blanks or line ends of {place} were changed on the way: {came} came where {sent} was signed",
+        zh: "{place_zh}的空白或换行在途中被改动：收到：{came_zh}；平台签名时：{sent_zh}",
     },
     cause: Text {
         en: "The body went through something that works line by line or trims texts: a file in text mode, `trim()`, a \
@@ -74,8 +74,33 @@ fn line_ends(case: &Case<'_>) -> Vec<Undo> {
     undone
 }
 
-fn facts(came: &str, sent: &str) -> Facts {
-    vec![("came", came.to_owned()), ("sent", sent.to_owned())]
+/// What differs, for the texts; `field` names the values, where it is not the body itself.
+fn facts([came, sent]: [String; 2], field: Option<String>) -> Facts {
+    let word = |blanks: &str, nothing: &str| if blanks.is_empty() { nothing.to_owned() } else { format!("`{blanks}`") };
+    let place = field.as_ref().map(|field| format!("`{field}`"));
+    let mut facts = vec![
+        ("place", place.clone().unwrap_or_else(|| "the body".to_owned())),
+        ("place_zh", place.map_or_else(|| "正文".to_owned(), |place| format!(" {place} "))),
+        ("came", word(&came, "nothing")),
+        ("came_zh", word(&came, "无")),
+        ("sent", word(&sent, "nothing")),
+        ("sent_zh", word(&sent, "无")),
+    ];
+    facts.extend(field.map(|field| ("field", field)));
+    facts
+}
+
+/// The first blanks that differ between two texts that say the same, as they came and as they were signed; with those at
+/// the end, where both ends differ.
+fn differing(came: &[u8], sent: &[u8]) -> [String; 2] {
+    let same = came.iter().zip(sent).take_while(|(came, sent)| came == sent).count();
+    // Line ends that begin alike are shown whole.
+    let start = came[..same].trim_ascii_end().len();
+    let run = |text: &[u8]| blanks(&text[start..text.len() - text[start..].trim_ascii_start().len()]);
+    let end = |text: &[u8]| blanks(&text[text.trim_ascii_end().len()..]);
+    let [first, last] = [[run(came), run(sent)], [end(came), end(sent)]];
+    let is_around = start == 0 && first[0] != first[1] && last[0] != last[1] && !came.trim_ascii().is_empty();
+    if is_around { [0, 1].map(|at| format!("{}…{}", first[at], last[at])) } else { first }
 }
 
 /// White space as it is shown, its beginning when there is much of it.
@@ -89,35 +114,34 @@ fn blanks(bytes: &[u8]) -> String {
 /// The body as it may have been before it was trimmed, ended, or given other line ends.
 fn ends_of_body(case: &Case<'_>, undone: &mut Vec<Undo>) {
     let body: &[u8] = &case.request.body;
-    let mut push = |is_traced: bool, body: Vec<u8>, ending: &str, sent: &str| {
-        if body != *case.request.body {
-            let otherwise = Otherwise::Request(with_body(&case.request, body));
-            undone.push(Undo { otherwise, facts: facts(ending, sent), is_traced });
+    let mut push = |is_traced: bool, sent: Vec<u8>| {
+        if sent != body {
+            let facts = facts(differing(body, &sent), None);
+            let otherwise = Otherwise::Request(with_body(&case.request, sent));
+            undone.push(Undo { otherwise, facts, is_traced });
         }
     };
     let trimmed = body.trim_ascii_end();
-    let end = &body[trimmed.len()..];
-    let ending = blanks(end);
+    let has_end = trimmed.len() < body.len();
     if let Some(cut) = body.strip_suffix(CRLF).or_else(|| body.strip_suffix(LF)) {
-        push(true, cut.to_vec(), &ending, &blanks(&body[trimmed.len()..cut.len()]));
+        push(true, cut.to_vec());
     }
-    if !end.is_empty() {
-        push(true, trimmed.to_vec(), &ending, "");
+    if has_end {
+        push(true, trimmed.to_vec());
     }
     let whole = body.trim_ascii();
     if whole.len() < trimmed.len() {
-        let start = blanks(&body[..body.len() - body.trim_ascii_start().len()]);
-        push(true, body.trim_ascii_start().to_vec(), &start, "");
-        push(true, whole.to_vec(), &format!("{start}…{ending}"), "…");
+        push(true, body.trim_ascii_start().to_vec());
+        push(true, whole.to_vec());
     }
     let unix = with_line_ends(body, LF);
-    push(true, unix.clone(), "\\r\\n", "\\n");
-    push(true, with_line_ends(body, CRLF), "\\n", "\\r\\n");
-    push(true, unix.trim_ascii().to_vec(), "\\r\\n", "\\n");
+    push(true, unix.clone());
+    push(true, with_line_ends(body, CRLF));
+    push(true, unix.trim_ascii().to_vec());
     // Where pairs are signed, a line end behind them would be a part of the last value.
-    if end.is_empty() && (matches!(Kind::of(body), Kind::Json | Kind::Xml) || values::is_body_signed(case)) {
-        push(false, [body, LF].concat(), "", "\\n");
-        push(false, [body, CRLF].concat(), "", "\\r\\n");
+    if !has_end && (matches!(Kind::of(body), Kind::Json | Kind::Xml) || values::is_body_signed(case)) {
+        push(false, [body, LF].concat());
+        push(false, [body, CRLF].concat());
     }
 }
 
@@ -136,17 +160,22 @@ fn with_line_ends(text: &[u8], end: &[u8]) -> Vec<u8> {
 /// The message with the line ends and blanks of single values undone.
 fn ends_of_values(case: &Case<'_>, undone: &mut Vec<Undo>) {
     type Change = fn(&Value<'_>) -> Option<Vec<u8>>;
-    let changes: [(Change, bool, &str, &str); 5] = [
-        (|value| has_line(value).then(|| with_line_ends(&value.bytes, LF)), true, "\\r\\n", "\\n"),
-        (|value| has_line(value).then(|| with_line_ends(&value.bytes, CRLF)), true, "\\n", "\\r\\n"),
-        (|value| Some(value.bytes.trim_ascii().to_vec()), true, "\\n", ""),
-        (ended, true, "", "\\n"),
-        (wrapped, false, "", "\\n"),
+    let changes: [(Change, bool); 5] = [
+        (|value| has_line(value).then(|| with_line_ends(&value.bytes, LF)), true),
+        (|value| has_line(value).then(|| with_line_ends(&value.bytes, CRLF)), true),
+        (|value| Some(value.bytes.trim_ascii().to_vec()), true),
+        (ended, true),
+        (wrapped, false),
     ];
-    for (change, is_traced, came, sent) in changes {
-        let Some(rewritten) = values::rewritten(case, change) else { continue };
-        let mut facts = facts(came, sent);
-        facts.push(("field", rewritten.names()));
+    for (change, is_traced) in changes {
+        let mut first = None;
+        let rewritten = values::rewritten(case, |value| {
+            let sent = change(value).filter(|sent| *sent != *value.bytes)?;
+            first.get_or_insert_with(|| differing(&value.bytes, &sent));
+            Some(sent)
+        });
+        let (Some(rewritten), Some(first)) = (rewritten, first) else { continue };
+        let facts = facts(first, Some(rewritten.names()));
         undone.push(Undo { otherwise: Otherwise::Request(rewritten.request), facts, is_traced });
     }
 }
@@ -220,13 +249,14 @@ fn is_empty(case: &Case<'_>) -> Option<Facts> {
 pub(super) static BODY_CUT: Finding = Finding {
     id: "body_cut",
     title: Text {
-        en: "the body is cut: it ends after {bytes} bytes ({how})",
-        zh: "正文不完整：只有 {bytes} 个字节（{how}）",
+        en: "the body ends in the middle: {bytes} bytes came ({how})",
+        zh: "正文没有结束就断了：只收到 {bytes} 个字节（{how}）",
     },
     cause: Text {
-        en: "A limit of a proxy, a firewall, a buffer or a log cut the rest off, or the connection broke. What was signed is \
-             not all here, so nothing can be verified.",
-        zh: "代理、防火墙、缓冲区或日志的长度限制截掉了后面的内容，或者连接中断。签名所覆盖的内容不全，无法验证。",
+        en: "A limit of a proxy, a firewall, a buffer or a log cut the rest off, the connection broke, or somebody sent a piece \
+             by hand. If it is the platform's message, what was signed is not all here, so nothing can be verified.",
+        zh: "代理、防火墙、缓冲区或日志的长度限制截掉了后面的内容，或者连接中断，或者有人手工只发送了一部分。\
+             如果这是平台的通知，签名所覆盖的内容就不全，无法验证。",
     },
     cure: Text {
         en: "Raise the limit (`client_max_body_size`, `client_body_buffer_size`, the log's longest line), and compare \
@@ -245,10 +275,10 @@ fn is_cut(case: &Case<'_>) -> Option<Facts> {
     let announced = announced(case).filter(|announced| *announced > body.len());
     let ends_early = match Kind::of(body) {
         Kind::Json => ends_inside_json(body).then_some("JSON"),
-        Kind::Xml => ends_inside_xml(body).then_some("XML"),
+        Kind::Xml if announced.is_some() || is_document(body) => ends_inside_xml(body).then_some("XML"),
         Kind::Form if matches!(body, [.., b'%'] | [.., b'%', _]) => Some("%"),
         Kind::Form | Kind::Other if announced.is_some() => Some(""),
-        Kind::Form | Kind::Other => None,
+        Kind::Xml | Kind::Form | Kind::Other => None,
     }?;
     let announced = announced.map(|announced| format!("Content-Length: {announced}"));
     let how: Vec<String> = [ends_early.to_owned()].into_iter().filter(|how| !how.is_empty()).chain(announced).collect();
@@ -265,6 +295,17 @@ fn ends_inside_json(body: &[u8]) -> bool {
     serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err_and(|error| error.is_eof())
 }
 
+/// Whether it begins as a document of XML does: a page or a piece of one (`<p>`) may leave its elements open.
+fn is_document(body: &[u8]) -> bool {
+    let body = body.strip_prefix(MARK).unwrap_or(body).trim_ascii_start();
+    let begins = |start: &[u8]| body.get(..start.len()).is_some_and(|found| found.eq_ignore_ascii_case(start));
+    let is_page = memchr::memmem::find(&body[..body.len().min(PROLOGUE_BYTES)], b"<html").is_some();
+    (begins(b"<?xml") || begins(b"<xml")) && !is_page
+}
+
+/// Within how many bytes the root of a page stands.
+const PROLOGUE_BYTES: usize = 512;
+
 /// Whether the root is open where the document ends.
 fn ends_inside_xml(body: &[u8]) -> bool {
     let body = body.trim_ascii();
@@ -276,4 +317,55 @@ fn ends_inside_xml(body: &[u8]) -> bool {
     let name = &root[..root.iter().position(|&byte| !is_name(byte)).unwrap_or(root.len())];
     let is_closed_itself = root.split(|&byte| byte == b'>').next().is_some_and(|tag| tag.ends_with(b"/"));
     !is_closed_itself && memchr::memmem::find(body, &[b"</", name, b">"].concat()).is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_blanks_that_differ_are_said() {
+        for (came, sent, expected) in [
+            ("123 ", "123", [" ", ""]),
+            (" 123", "123", [" ", ""]),
+            (" 123\n", "123", [" …\\n", "…"]),
+            ("{}\n", "{}", ["\\n", ""]),
+            ("{}\n\n", "{}\n", ["\\n\\n", "\\n"]),
+            ("a\r\nb\r\nc", "a\nb\nc", ["\\r\\n", "\\n"]),
+            ("a\nb", "a\r\nb", ["\\n", "\\r\\n"]),
+            ("ab", "a\nb\n", ["", "\\n"]),
+            ("a b", "a\nb", [" ", "\\n"]),
+            ("  ", "", ["  ", ""]),
+        ] {
+            assert_eq!(differing(came.as_bytes(), sent.as_bytes()), expected, "{came:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_nothing_is_said_in_words() {
+        let titled = |facts: Facts| {
+            let found =
+                crate::explain::Found { finding: &LINE_ENDS, proof: crate::explain::Evidence::Recomputed, facts };
+            [found.title(|text| text.en), found.title(|text| text.zh)]
+        };
+        let [en, zh] = titled(facts(differing(b"123 ", b"123"), Some("trade_no".to_owned())));
+        assert!(en.contains("of `trade_no` were") && en.contains("` ` came where nothing was signed"), "{en}");
+        assert!(zh.contains("`trade_no` 的空白") && zh.ends_with("签名时：无"), "{zh}");
+        let [en, zh] = titled(facts(differing(b"{}", b"{}\n"), None));
+        assert!(en.contains("of the body were") && en.contains("nothing came where `\\n` was signed"), "{en}");
+        assert!(zh.starts_with("正文的空白") && zh.contains("收到：无；"), "{zh}");
+    }
+
+    #[test]
+    fn a_page_is_no_document_that_was_cut() {
+        let is_cut = |body: &str| is_document(body.as_bytes()) && ends_inside_xml(body.as_bytes());
+        for cut in ["<xml><a>1</a>", "<xml><a><![CDATA[1", "\u{feff} <?xml version=\"1.0\"?><root><a>", "<?xml versi"] {
+            assert!(is_cut(cut), "{cut}");
+        }
+        for whole in
+            ["<p>hi", "<br>", "<!DOCTYPE html><p>hi", "<?xml version=\"1.0\"?><html><p>", "<xml><a>1</a></xml>"]
+        {
+            assert!(!is_cut(whole), "{whole}");
+        }
+    }
 }

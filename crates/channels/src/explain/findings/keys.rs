@@ -9,6 +9,7 @@ use crate::form::{Form, Limits};
 use crate::json::Json;
 use crate::model::Environment;
 use crate::settings::{SettingValue, Text};
+use crate::succession::former_prefix;
 use crate::xml::{self, Flat};
 
 /// Most other channels that are asked about one request. What recognises it comes first.
@@ -85,20 +86,27 @@ pub(super) static OTHER_PLATFORM: Finding = Finding {
 pub(super) static KEY_ENDED: Finding = Finding {
     id: "key_ended",
     title: Text {
-        en: "it was signed with a key that has ended here: {keys}",
-        zh: "签名所用的密钥在本网关已经到期：{keys}",
+        en: "it {claim} a key that has ended here: {keys}", zh: "{claim_zh}的密钥在本网关已经到期：{keys}"
     },
     cause: Text {
         en: "The configuration gave the key an end (`until`), or its certificate is over, and the platform still signs with it: \
-             the change of keys is not finished on the platform's side, or the message was made before it.",
-        zh: "配置里为该密钥设置了失效时间（`until`），或证书已经过期，而平台仍在用它签名：平台一侧尚未完成密钥更换，或者消息是更换之前产生的。",
+             the change of keys is not finished on the platform's side, or the message was made before it. What only names \
+             such a key may be anybody's message.",
+        zh: "配置里为该密钥设置了失效时间（`until`），或证书已经过期，而平台仍在用它签名：平台一侧尚未完成密钥更换，或者消息是更换之前产生的。\
+             如果消息只是指明了这把密钥，则可能出自任何人之手。",
     },
     cure: Text {
-        en: "If the platform still signs with it rightly, move its `until`; with an ended certificate, install the new one. Then \
-             verify the refused messages anew (`tollbell rejections reverify`).",
-        zh: "若平台确实仍应使用它，请推迟 `until`；若是证书过期，请安装新证书。之后用 `tollbell rejections reverify` 重新验证被拒绝的通知。",
+        en: "With an ended certificate, install the new one. Only where a message is proved by the key, and the platform still \
+             signs with it rightly, move its `until`: never for one that only names it. Then verify the refused messages anew \
+             (`tollbell rejections reverify`).",
+        zh: "若是证书过期，请安装新证书。只有在已证明消息确由该密钥签名、且平台确实仍应使用它时，才推迟 `until`；仅仅指明该密钥的消息不能作为依据。\
+             之后用 `tollbell rejections reverify` 重新验证被拒绝的通知。",
     },
-    probes: &[Probe::Undo(with_ended_keys), Probe::Look(certificate_over), Probe::Undo(before_the_end)],
+    probes: &[
+        Probe::UndoTold(with_ended_keys, signed_with_ended),
+        Probe::UndoTold(before_the_end, signed_with_ended),
+        Probe::Look(certificate_over),
+    ],
 };
 
 /// For this merchant, and signed under the key of another channel.
@@ -260,11 +268,32 @@ fn ended(case: &Case<'_>) -> Vec<KeyNote> {
 }
 
 fn with_ended_keys(case: &Case<'_>) -> Vec<Undo> {
-    let over = ended(case);
-    if over.is_empty() || !is_about_keys(case) {
+    if ended(case).is_empty() || !is_about_keys(case) {
         return Vec::new();
     }
-    vec![Undo::traced(Otherwise::Endless, vec![("keys", shown_ends(&over))])]
+    vec![Undo::traced(Otherwise::Endless, Vec::new())]
+}
+
+/// The ended keys whose checks hold; where that is not told, those that make the difference between the two.
+fn signed_with_ended(case: &Case<'_>, other: &Case<'_>) -> Facts {
+    let mut over = ended(case);
+    let held: Vec<&str> = other.trials.iter().filter(|trial| trial.held).map(|trial| trial.key.as_str()).collect();
+    let own = |note: &KeyNote| note.label[former_prefix(&note.label).len()..].to_owned();
+    let holds = |note: &KeyNote| {
+        let own = own(note);
+        held.iter().any(|key| [Some(own.as_str()), note.fingerprint.as_deref()].contains(&Some(*key)))
+    };
+    if over.iter().any(holds) {
+        over.retain(holds);
+    } else if other.now < case.now {
+        over.retain(|note| note.not_after.is_some_and(|end| end > other.now));
+    }
+    claimed("was signed with", "签名所用", &over)
+}
+
+/// What is said of ended keys.
+fn claimed(claim: &str, claim_zh: &str, keys: &[KeyNote]) -> Facts {
+    vec![("claim", claim.to_owned()), ("claim_zh", claim_zh.to_owned()), ("keys", shown_ends(keys))]
 }
 
 fn shown_ends(notes: &[KeyNote]) -> String {
@@ -275,7 +304,7 @@ fn shown_ends(notes: &[KeyNote]) -> String {
     shown.collect::<Vec<_>>().join(", ")
 }
 
-/// The message names a certificate that is here and is over.
+/// The message names a certificate that is here and is over. Anybody may name it.
 fn certificate_over(case: &Case<'_>) -> Option<Facts> {
     let serial = named_key(case)?;
     let normal = |text: &str| text.trim_start_matches('0').to_ascii_lowercase();
@@ -283,7 +312,9 @@ fn certificate_over(case: &Case<'_>) -> Option<Facts> {
         [Some(&note.label), note.fingerprint.as_ref()].into_iter().flatten().any(|name| normal(name) == normal(serial))
     };
     let over: Vec<KeyNote> = ended(case).into_iter().filter(is_it).collect();
-    (!over.is_empty()).then(|| vec![("keys", shown_ends(&over)), ("serial", serial.to_owned())])
+    let mut facts = claimed("names", "通知指明", &over);
+    facts.push(("serial", serial.to_owned()));
+    (!over.is_empty()).then_some(facts)
 }
 
 /// Most ends of keys before which the request is looked at.
@@ -299,12 +330,11 @@ fn before_the_end(case: &Case<'_>) -> Vec<Undo> {
         return Vec::new();
     }
     let mut over = ended(case);
-    over.sort_by_key(|note| note.not_after);
+    // Before the last end, only what ended then makes a difference.
+    over.sort_by_key(|note| std::cmp::Reverse(note.not_after));
     over.dedup_by_key(|note| note.not_after);
-    let before = |note: &KeyNote| {
-        let facts = vec![("keys", shown_ends(std::slice::from_ref(note)))];
-        note.not_after.map(|end| Undo::tried(Otherwise::Time(end - BEFORE_THE_END), facts))
-    };
+    let before =
+        |note: &KeyNote| note.not_after.map(|end| Undo::tried(Otherwise::Time(end - BEFORE_THE_END), Vec::new()));
     over.iter().take(ENDS_MAX).filter_map(before).collect()
 }
 

@@ -226,13 +226,13 @@ pub(super) static ENCODED_SIGNED: Finding = Finding {
 pub(super) static ALGORITHM_OTHER: Finding = Finding {
     id: "algorithm_other",
     title: Text {
-        en: "the message is signed with {algorithm}, and the channel does not check it so",
-        zh: "消息使用 {algorithm} 签名，与本渠道对它的验签算法不一致",
+        en: "the message {claim} {algorithm}, and the channel does not check it so",
+        zh: "消息{claim_zh} {algorithm}，与本渠道对它的验签算法不一致",
     },
     cause: Text {
         en: "The algorithm is fixed where the channel is configured, never by the message: a message could choose a weaker one. This \
-             one comes with another.",
-        zh: "签名算法由渠道配置决定，绝不由消息自己选择，否则伪造者可以挑选较弱的算法。这条消息用的是另一种算法。",
+             one is signed with another, or says so.",
+        zh: "签名算法由渠道配置决定，绝不由消息自己选择，否则伪造者可以挑选较弱的算法。这条消息用的是另一种算法，或自称如此。",
     },
     cure: Text {
         en: "Choose the same algorithm on both sides: in the platform's backend or where your request names it (`sign_type`), and \
@@ -305,11 +305,34 @@ fn other_words(case: &Case<'_>) -> Vec<Undo> {
         let SettingKind::Words(words) = setting.kind else { continue };
         for word in words {
             let settings = case.settings.clone().with(setting.name, SettingValue::Texts(vec![(*word).to_owned()]));
-            let facts = vec![("algorithm", (*word).to_owned()), ("setting", setting.name.to_owned())];
+            let mut facts = vec![("algorithm", (*word).to_owned()), ("setting", setting.name.to_owned())];
+            facts.extend(Claim::Signed.facts());
             undone.push(Undo::tried(Otherwise::Settings(Box::new(settings)), facts));
         }
     }
     undone
+}
+
+/// How a message is known to have another algorithm.
+#[derive(Clone, Copy, Debug)]
+enum Claim {
+    /// Its signature holds.
+    Signed,
+    /// It says so.
+    Named,
+    /// Its signature is as long as one of those.
+    Long,
+}
+
+impl Claim {
+    fn facts(self) -> Facts {
+        let (en, zh) = match self {
+            Self::Signed => ("is signed with", "的签名算法是"),
+            Self::Named => ("names", "写明的签名算法是"),
+            Self::Long => ("has a signature as long as", "的签名长度相当于"),
+        };
+        vec![("claim", en.to_owned()), ("claim_zh", zh.to_owned())]
+    }
 }
 
 /// The algorithm that a message names, where it was refused for that; or, where it names one and its signature is as long
@@ -321,6 +344,7 @@ fn named_algorithm(case: &Case<'_>) -> Option<Facts> {
     }
     let named = digits_of(algorithm);
     let found = written::digits(&case.request).filter(|found| named.is_some_and(|named| named != *found));
+    let claim = if found.is_some() { Claim::Long } else { Claim::Named };
     let shown = match found {
         Some(32) => "MD5 (32 hex)".to_owned(),
         Some(40) => "SHA-1, HMAC-SHA1 (40 hex)".to_owned(),
@@ -328,7 +352,7 @@ fn named_algorithm(case: &Case<'_>) -> Option<Facts> {
         Some(digits) => format!("{digits} hex"),
         None => format!("`{algorithm}`"),
     };
-    Some(vec![("algorithm", shown)])
+    Some([vec![("algorithm", shown)], claim.facts()].concat())
 }
 
 /// Whether an algorithm could be called so. What has a line end, a blank or an escape at its end is a name that something

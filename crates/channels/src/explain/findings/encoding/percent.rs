@@ -1,6 +1,7 @@
 //! Percent-encoding that was undone or done once too often.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use super::super::tries::Tries;
 use super::super::values::{self, Kind, Value, with_body};
@@ -43,20 +44,19 @@ fn decoded_twice(case: &Case<'_>) -> Vec<Undo> {
 /// Most values that are encoded again, each alone.
 const ALONE_MAX: usize = 2;
 
+/// Most values that are encoded again together. Real messages have one or two that hold pairs.
+const HELD_MAX: usize = 64;
+
 /// Values that hold pairs of their own, as merchants pass them through: encoded by them, decoded by somebody.
 fn values_decoded(case: &Case<'_>, tries: &mut Tries<'_, '_>) {
     let all = values::all(case);
-    let has_blank = |value: &Value<'_>| value.bytes.contains(&b' ');
-    // Who encodes pairs leaves no blanks between them; prose has some.
-    let mut held: Vec<&Value<'_>> = all.iter().filter(|value| value.is_pair() && holds_pairs(&value.bytes)).collect();
     texts_decoded(&all, tries);
-    held.sort_by_key(|value| has_blank(value));
-    let plain: Vec<&Value<'_>> = held.iter().copied().filter(|value| !has_blank(value)).collect();
-    let groups = [plain].into_iter().chain(held.iter().take(ALONE_MAX).map(|value| vec![*value])).chain([held.clone()]);
-    for group in groups.filter(|group| !group.is_empty()) {
+    for group in holding_pairs(&all) {
         for blank in [&b"+"[..], b"%20"] {
+            // Values come in the same order each time.
+            let mut places = 0..;
             tries.values(false, &[], |value| {
-                if group.contains(&value) {
+                if places.next().is_some_and(|place| group.contains(&place)) {
                     let mut encoded = Vec::new();
                     form::encode_into(&mut encoded, &value.bytes);
                     return Some(super::replaced(&encoded, b"+", blank));
@@ -66,6 +66,19 @@ fn values_decoded(case: &Case<'_>, tries: &mut Tries<'_, '_>) {
             });
         }
     }
+}
+
+/// The places of values that hold pairs, as they may have been decoded together.
+fn holding_pairs(all: &[Value<'_>]) -> Vec<Vec<usize>> {
+    // Who encodes pairs leaves no blanks between them; prose has some.
+    let has_blank = |place: &usize| all[*place].bytes.contains(&b' ');
+    let holding = all.iter().enumerate().filter(|(_, value)| value.is_pair() && holds_pairs(&value.bytes));
+    let mut held: Vec<usize> = holding.map(|(place, _)| place).take(HELD_MAX).collect();
+    held.sort_by_key(has_blank);
+    let plain: Vec<usize> = held.iter().copied().filter(|place| !has_blank(place)).collect();
+    let alone = held.iter().take(ALONE_MAX).map(|place| vec![*place]);
+    let groups = [plain].into_iter().chain(alone).chain([held.clone()]);
+    groups.filter(|group| !group.is_empty()).collect()
 }
 
 /// The same in the texts of a pair's value that is JSON: the decoding ran over all of it.
@@ -131,24 +144,34 @@ impl Plus {
     }
 }
 
-/// Pairs that were decoded as one text, encoded again; none where nothing shows that they were.
+/// Most pairs of a text that are encoded again. No platform's form has as many.
+const PAIRS_MAX: usize = 256;
+
+/// Pairs that were decoded as one text, encoded again; none where nothing shows that they were, and none of very many.
 fn encoded_again(text: &[u8], merging: Merging, plus: Plus) -> Option<Vec<u8>> {
     if !text.iter().any(|&byte| is_never_written(byte)) {
         return None;
     }
+    if memchr::memchr_iter(b'&', text).take(PAIRS_MAX).count() >= PAIRS_MAX {
+        return None;
+    }
     let mut pairs: Vec<(&[u8], Vec<u8>)> = Vec::new();
+    let mut known: HashSet<&[u8]> = HashSet::new();
     for segment in text.split(|&byte| byte == b'&') {
         let middle = segment.iter().position(|&byte| byte == b'=');
         let name = &segment[..middle.unwrap_or(segment.len())];
         let is_plain =
             !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || b"_-.[]".contains(byte));
-        let is_pair = middle.is_some() && is_plain && pairs.iter().all(|(known, _)| *known != name);
+        let is_pair = middle.is_some() && is_plain && !known.contains(name);
         match pairs.last_mut() {
             Some((_, value)) if !is_pair || merging == Merging::BehindPairs && has_pair(value) => {
                 value.push(b'&');
                 value.extend_from_slice(segment);
             }
-            _ => pairs.push((name, middle.map_or(&[][..], |middle| &segment[middle + 1..]).to_vec())),
+            _ => {
+                known.insert(name);
+                pairs.push((name, middle.map_or(&[][..], |middle| &segment[middle + 1..]).to_vec()));
+            }
         }
     }
     let pairs: Vec<(&[u8], Vec<u8>)> = pairs.into_iter().map(|(name, value)| (name, plus.read(&value))).collect();
@@ -287,6 +310,27 @@ mod tests {
         assert_eq!(again("a=x & y&b=2", Merging::Broken).as_deref(), Some("a=x+%26+y&b=2"));
         assert_eq!(again("a=\"c=1&d=2&b=3", Merging::Broken).as_deref(), Some("a=%22c%3D1&d=2&b=3"));
         assert_eq!(again("a=\"c=1&d=2", Merging::BehindPairs).as_deref(), Some("a=%22c%3D1%26d%3D2"));
+    }
+
+    #[test]
+    fn of_very_many_pairs_none_is_encoded_again() {
+        let body = |count: usize| (0..count).map(|at| format!("a{at}=1 2")).collect::<Vec<_>>().join("&");
+        for merging in [Merging::Broken, Merging::BehindPairs] {
+            assert_eq!(again(&body(PAIRS_MAX), merging), Some(body(PAIRS_MAX).replace(' ', "+")));
+            assert_eq!(again(&body(PAIRS_MAX + 1), merging), None);
+        }
+        // What comes twice is a part of what stands before it.
+        assert_eq!(again("a=1 2&b=3&a=4", Merging::Broken).as_deref(), Some("a=1+2&b=3%26a%3D4"));
+    }
+
+    #[test]
+    fn values_that_hold_pairs_are_known_by_their_places() {
+        let value = |bytes: &'static [u8]| Value { place: values::Place::Form, name: "a".into(), bytes: bytes.into() };
+        let all = [value(b"1"), value(b"b=1 c"), value(b"b=1"), value(b"b=1")];
+        assert_eq!(holding_pairs(&all), [vec![2, 3], vec![2], vec![3], vec![2, 3, 1]]);
+        let many = vec![value(b"b=1"); 4 * HELD_MAX];
+        assert_eq!(holding_pairs(&many).iter().map(Vec::len).collect::<Vec<_>>(), [HELD_MAX, 1, 1, HELD_MAX]);
+        assert_eq!(holding_pairs(&all[..1]), Vec::<Vec<usize>>::new());
     }
 
     #[test]

@@ -62,18 +62,27 @@ fn form_reprinted(case: &Case<'_>) -> Vec<Undo> {
     for order in [&pairs, &sorted] {
         for hand in hands {
             let written: Vec<Vec<u8>> = order.iter().map(|pair| hand.pair(pair)).collect();
-            let written = written.join(&b'&');
-            let how = if order == &pairs { "escapes" } else { "order, escapes" };
-            tries.body(false, &[("how", how.to_owned())], |_| Some(written));
+            let how = differences(body, &pairs, order, &written);
+            tries.body(false, &[("how", how)], |_| Some(written.join(&b'&')));
         }
     }
     // In which order the pairs came is known to nobody afterwards; of few, all are tried.
     if !is_dear(case) && pairs.len() <= PERMUTED_MAX && body.len() <= PERMUTED_BYTES_MAX {
         permuted(&mut pairs.clone(), 0, &mut |order| {
-            tries.body(false, &[("how", "order".to_owned())], |_| Some(order.join(&b'&')));
+            let how = differences(body, &pairs, order, order);
+            tries.body(false, &[("how", how)], |_| Some(order.join(&b'&')));
         });
     }
     tries.undone()
+}
+
+/// In what a form differs from the one that came: its pairs stand in this order, and are written so.
+fn differences(came: &[u8], pairs: &[&[u8]], order: &[&[u8]], written: &[impl AsRef<[u8]>]) -> String {
+    let has_stray = came.split(|&byte| byte == b'&').count() > pairs.len();
+    let has_other_escapes = order.iter().zip(written).any(|(came, written)| *came != written.as_ref());
+    let all = [(order != pairs, "order"), (has_other_escapes, "escapes"), (has_stray, "ampersands")];
+    let words: Vec<&str> = all.into_iter().filter(|(differs, _)| *differs).map(|(_, word)| word).collect();
+    words.join(", ")
 }
 
 /// Most pairs whose orders are all tried: 720.
@@ -129,6 +138,17 @@ mod tests {
         let mut orders = std::collections::BTreeSet::new();
         permuted(&mut [&b"a"[..], b"b", b"c", b"d"], 0, &mut |order| assert!(orders.insert(order.concat())));
         assert_eq!(orders.len(), 24);
+    }
+
+    #[test]
+    fn only_what_differs_is_said() {
+        let pairs = [&b"b=1+2"[..], b"a=1"];
+        let sorted = [pairs[1], pairs[0]];
+        let said = |came: &str, order: &[&[u8]], written: &[&str]| differences(came.as_bytes(), &pairs, order, written);
+        assert_eq!(said("b=1+2&a=1", &sorted, &["a=1", "b=1+2"]), "order");
+        assert_eq!(said("b=1+2&a=1", &sorted, &["a=1", "b=1%202"]), "order, escapes");
+        assert_eq!(said("b=1+2&a=1", &pairs, &["b=1%202", "a=1"]), "escapes");
+        assert_eq!(said("b=1+2&&a=1", &pairs, &["b=1+2", "a=1"]), "ampersands");
     }
 
     #[test]

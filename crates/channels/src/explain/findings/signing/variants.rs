@@ -490,7 +490,8 @@ pub(super) fn encoded(checked: &Checked<'_>) -> Vec<Variant> {
 pub(super) fn algorithm(checked: &Checked<'_>) -> Vec<Variant> {
     let trial = checked.trial;
     let named = |how: How, name: String, signed: Vec<Part>| {
-        let variant = Variant::noted(signed, name.clone()).by(how);
+        let mut variant = Variant::noted(signed, name.clone()).by(how);
+        variant.facts.extend(super::Claim::Signed.facts());
         variant.with("algorithm", name.as_bytes()).with("own", trial.algorithm.as_bytes())
     };
     if checked.is_rsa() {

@@ -1,9 +1,10 @@
 //! Messages that came to the wrong channel, or under the wrong key, on every platform.
 
 use super::*;
+use crate::explain::Evidence;
 use crate::explain::findings::world::{World, at, fact, message, only};
 use crate::lifetimes::Lifetimes;
-use crate::model::Timestamp;
+use crate::model::{RawRequest, Timestamp};
 use crate::platforms::{PLATFORMS, Platform};
 use crate::settings::{KeyMark, Settings};
 use crate::simulate::Story;
@@ -153,6 +154,39 @@ fn a_certificate_that_is_over_is_named() {
         assert_eq!(only(&diagnosis, platform.kind).0, "key_ended", "{}", platform.kind);
     }
     assert!(tried > 1, "{tried}");
+}
+
+#[test]
+fn what_only_names_a_key_that_has_ended_is_not_said_to_be_signed_with_it() {
+    let (mut signed, mut named) = (0, 0);
+    for platform in PLATFORMS {
+        let side = (platform.simulate)();
+        let own = World::new("own", platform, side.settings());
+        let Some(end) = own.channel.keys().iter().filter_map(|note| note.not_after).max() else { continue };
+        let now = end + Duration::from_secs(1);
+        let request = side.callback(&Story::paid("ORDER-1", 1000, end - Duration::from_mins(1))).request;
+        let mut body = request.body.to_vec();
+        let digit = body.windows(4).position(|four| four == b"1000").unwrap_or(body.len() / 2);
+        body[digit] = if body[digit] == b'7' { b'8' } else { b'7' };
+        let forged = RawRequest { body: body.into(), ..request.clone() };
+        for (request, proof, claim) in
+            [(request, Evidence::Recomputed, "was signed with"), (forged, Evidence::Seen, "names")]
+        {
+            let diagnosis = own.explain(&[], &request, now);
+            if !matches!(diagnosis.outcome, Outcome::NeedsKey { .. } | Outcome::Refused(Rejection::UnknownKey { .. })) {
+                continue;
+            }
+            let [found] = diagnosis.findings.as_slice() else { panic!("{}: {diagnosis:?}", platform.kind) };
+            if found.finding.id != "key_ended" {
+                assert_eq!(proof, Evidence::Seen, "{}: {found:?}", platform.kind);
+                continue;
+            }
+            assert_eq!((found.proof, fact(&found.facts, "claim")), (proof, claim), "{}", platform.kind);
+            assert!(found.title(|text| text.en).contains(claim), "{}", platform.kind);
+            *if proof == Evidence::Seen { &mut named } else { &mut signed } += 1;
+        }
+    }
+    assert!(signed > 1 && named > 0, "{signed} {named}");
 }
 
 #[test]

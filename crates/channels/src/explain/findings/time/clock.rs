@@ -39,18 +39,17 @@ const ZONE_SLACK: i64 = 60;
 pub(in crate::explain::findings) static CLOCK_WRONG: Finding = Finding {
     id: "clock_wrong",
     title: Text {
-        en: "genuine, but its own time {signed_at} lies {seconds} s from the time of the check, {checked_at}",
-        zh: "签名有效，但通知自带的时间 {signed_at} 与验签时间 {checked_at} 相差 {seconds} 秒",
+        en: "genuine, but {time}, {signed_at}, lies {seconds} s from the time of the check, {checked_at}",
+        zh: "签名有效，但{time_zh} {signed_at} 与验签时间 {checked_at} 相差 {seconds} 秒",
     },
     cause: Text {
-        en: "`likelier` names the best explanation. clock_behind: the message is from our future, so the clock here is behind (or the sender's ahead). clock_ahead: it \
-             is late by minutes; the clock here is ahead, or the way took long. time_zone: the gap is a whole number of \
-             half hours; a clock was set to local time as if it were UTC. delivery: it is late by hours; a queue, a \
-             script or a person sent an old message again. replay: it was in time when it was received, and is only checked \
-             late.",
-        zh: "`likelier` 给出最可能的原因。clock_behind：通知的时间在本机的“未来”，说明本机时钟偏慢（或发送方偏快）。clock_ahead：晚了几分钟，本机时钟偏快，\
-             或转发耗时过长。time_zone：相差整数个半小时，时钟把本地时间当成了 UTC。delivery：晚了数小时，是队列、脚本或人工\
-             重新发送的旧通知。replay：收到时并未过期，只是现在才检查。",
+        en: "A message from our future says that the clock here is behind, or the sender's is ahead. One that is late by \
+             minutes says that the clock here is ahead, or the way took long; late by hours, that an old message was sent \
+             again, by a queue, a script or a person. Where the gap is a whole number of half hours, a clock was set to \
+             local time as if it were UTC. And what was in time when it was received may only be checked late.",
+        zh: "通知的时间在本机的“未来”，说明本机时钟偏慢，或发送方时钟偏快；晚了几分钟，说明本机时钟偏快，或途中耗时过长；晚了数小时，\
+             多半是队列、脚本或人工重新发送了旧消息；相差整数个半小时，则是时钟把本地时间当成了 UTC。也可能收到时并未过期，\
+             只是现在才检查。",
     },
     cure: Text {
         en: "Run NTP (chrony, systemd-timesyncd) and compare `date -u` with another machine. Let nothing store messages on their \
@@ -72,10 +71,10 @@ fn at_other_times(case: &Case<'_>) -> Vec<Undo> {
             }
             let mut undone = Vec::new();
             if received_at != now && is_plausible(received_at) {
-                let facts = facts(signed_at, now, "replay");
+                let facts = facts(Whose::Message, signed_at, now, "replay");
                 undone.push(Undo::traced(Otherwise::Time(received_at), facts));
             }
-            let facts = facts(signed_at, now, likelier(case, signed_at));
+            let facts = facts(Whose::Message, signed_at, now, likelier(case, signed_at));
             undone.push(Undo::traced(Otherwise::Time(signed_at), facts));
             undone
         }
@@ -85,17 +84,31 @@ fn at_other_times(case: &Case<'_>) -> Vec<Undo> {
             times.retain(|at| at.as_second() - now.as_second() > GAP_MIN);
             times.sort_unstable();
             times.dedup();
-            let undo = |at: &Timestamp| Undo::traced(Otherwise::Time(*at), facts(*at, now, "clock_behind"));
+            let undo =
+                |at: &Timestamp| Undo::traced(Otherwise::Time(*at), facts(Whose::Anybody, *at, now, "clock_behind"));
             times.iter().take(TIMES_MAX).map(undo).collect()
         }
         _ => Vec::new(),
     }
 }
 
-fn facts(signed_at: Timestamp, checked_at: Timestamp, likelier: &str) -> Facts {
+/// Whose time it is. The one that a message is refused for is its own; any other may be another's, such as the end of an order.
+#[derive(Clone, Copy)]
+enum Whose {
+    Message,
+    Anybody,
+}
+
+fn facts(whose: Whose, signed_at: Timestamp, checked_at: Timestamp, likelier: &str) -> Facts {
     let seconds = checked_at.as_second().saturating_sub(signed_at.as_second());
     let direction = if seconds < 0 { "early" } else { "late" };
+    let (time, time_zh) = match whose {
+        Whose::Message => ("its own time", "通知自带的时间"),
+        Whose::Anybody => ("a time in the message", "报文中的时间"),
+    };
     vec![
+        ("time", time.to_owned()),
+        ("time_zh", time_zh.to_owned()),
         ("seconds", seconds.unsigned_abs().to_string()),
         ("direction", direction.to_owned()),
         ("signed_at", to_the_second(signed_at)),

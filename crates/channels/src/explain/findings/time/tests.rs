@@ -48,6 +48,10 @@ fn checked(seconds: i64, received: i64, date: Option<i64>) -> Vec<(String, Strin
         let gap: i64 = say("seconds").parse().unwrap();
         assert!((gap - seconds.abs()).abs() <= 2, "{}: {found:?}", stage.platform.kind);
         assert_eq!(fact(found, "checked_at"), later(seconds).to_string());
+        assert!(found.title(|text| text.en).contains("its own time"), "{found:?}");
+        // Words for programs are no words for readers.
+        let causes = found.cause(|text| text.en) + &found.cause(|text| text.zh);
+        assert!(!causes.contains('_') && !causes.contains("likelier"), "{causes}");
         said.push((stage.platform.kind.to_owned(), say("direction"), say("likelier")));
     }
     said
@@ -132,6 +136,9 @@ fn a_clock_from_before_a_certificate_is_known() {
             "{}",
             stage.platform.kind
         );
+        // Whose time it is, nobody knows: an order tells when it ends, too.
+        assert!(found.title(|text| text.en).contains("a time in the message"), "{found:?}");
+        assert!(found.title(|text| text.zh).contains("报文中的时间"), "{found:?}");
     }
     assert!(concerned >= 1, "{concerned}");
 }

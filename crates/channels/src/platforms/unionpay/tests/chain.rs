@@ -246,6 +246,18 @@ fn certificates_that_proved_a_notice_are_remembered() {
     assert_eq!(trust.known_count(), KNOWN_MAX - 2);
 }
 
+#[test]
+fn what_is_explained_is_not_remembered() {
+    let channel = UnionPay { config: Config::build(&settings()).unwrap() };
+    let known = || channel.config.trust.as_ref().unwrap().known_count();
+    let request = request(signed_by(LEAF.key, &LEAF.pem()));
+    let is_genuine = || matches!(channel.verify(&request, at(NOW)), Verdict::Genuine(_));
+    assert!(trial::listen(64, is_genuine).0);
+    assert_eq!(known(), 0);
+    assert!(is_genuine());
+    assert_eq!(known(), 1);
+}
+
 fn trust() -> Trust {
     let read = |made: Made| Certificate::read("cert", made.pem().as_bytes()).unwrap();
     Trust::new(Environment::Live, &[read(ROOT_CERT)], &[read(MIDDLE_CERT)], Vec::new(), None).unwrap()
