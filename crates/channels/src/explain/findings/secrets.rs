@@ -392,14 +392,14 @@ fn unopened(case: &Case<'_>) -> Option<Facts> {
 }
 
 /// A public key in a setting.
-struct Public {
-    setting: &'static str,
-    key: PublicKey,
-    certificate: Option<Certificate>,
+pub(super) struct Public {
+    pub(super) setting: &'static str,
+    pub(super) key: PublicKey,
+    pub(super) certificate: Option<Certificate>,
 }
 
 /// Every public key in the settings of that kind. What cannot be read, the platform's own code has judged.
-fn publics(of: &Configured<'_>) -> Vec<Public> {
+pub(super) fn publics(of: &Configured<'_>) -> Vec<Public> {
     let mut found = Vec::new();
     for setting in key_settings(of.platform).filter(|setting| setting.kind == SettingKind::PublicKey) {
         let name = setting.name;
@@ -451,6 +451,10 @@ fn private_half<'c>(key: &PublicKey, mut channels: impl Iterator<Item = &'c Conf
 fn is_private_half(key: &PublicKey, material: &[u8]) -> bool {
     const ANY: &str = "private_key";
     let Some((modulus, _)) = key.rsa_numbers() else { return false };
+    // The private half holds the modulus and both its factors; a shared secret is shorter, and nothing of it is read.
+    if material.len() < modulus.len() * 2 {
+        return false;
+    }
     let may_be = der_of(material).is_some_and(|der| memchr::memmem::find(&der, modulus).is_some());
     let pair = may_be.then(|| read_rsa_private(ANY, material).ok()).flatten();
     pair.and_then(|pair| PublicKey::of_pair(ANY, &pair).ok()).is_some_and(|half| half == *key)
@@ -511,7 +515,7 @@ fn merchant_certificates(own: &Configured<'_>, others: &[Configured<'_>]) -> Vec
 }
 
 /// Texts that may be a merchant's ids, each with its setting.
-fn ids<'c>(of: &'c Configured<'_>) -> impl Iterator<Item = (&'static str, &'c str)> {
+pub(super) fn ids<'c>(of: &'c Configured<'_>) -> impl Iterator<Item = (&'static str, &'c str)> {
     let free =
         of.platform.settings.iter().filter(|setting| matches!(setting.kind, SettingKind::Text | SettingKind::Texts));
     free.flat_map(|setting| {
@@ -590,7 +594,7 @@ const OF_MERCHANTS: &[&str] = &["merchant", "mch", "mer_id", "pid", "partner", "
 
 /// Whether a channel has no reason to share a secret with this one: another version of the interface, the other
 /// environment, or another merchant. One merchant's applications do share them.
-fn is_strange(own: &Configured<'_>, other: &Configured<'_>) -> bool {
+pub(super) fn is_strange(own: &Configured<'_>, other: &Configured<'_>) -> bool {
     if own.platform.family != other.platform.family {
         return false;
     }

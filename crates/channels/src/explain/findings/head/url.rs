@@ -290,3 +290,18 @@ impl<'a> Address<'a> {
         tried
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::is_signed;
+    use crate::signature::hmac::{HmacHash, HmacKey};
+    use crate::signature::trial::{listen, sealed};
+
+    #[test]
+    fn an_address_is_looked_for_in_no_text_that_was_opened_with_a_secret() {
+        let key = HmacKey::new(b"a secret of some length", HmacHash::Sha256, "one");
+        let check = || assert!(key.verify_any(b"POST /notify", &[&[7; 32]], "plain").is_none());
+        assert!(is_signed(&listen(0, check).1, "/notify"));
+        assert!(!is_signed(&listen(0, || sealed(check)).1, "/notify"));
+    }
+}

@@ -81,10 +81,7 @@ pub(super) fn of(case: &Case<'_>, trial: &Trial, variants: impl Fn(&Checked<'_>)
     let known: Vec<Vec<Part>> = case.trials.iter().filter(is_same).map(|known| merged(known.signed.clone())).collect();
     // A text that was opened with a secret is compared with nothing: how many are tried says nothing of it.
     let is_new = |variant: &Variant| {
-        trial.is_sealed
-            || variant.how != How::Own
-            || variant.claimed.is_some()
-            || !known.contains(&variant.signed)
+        trial.is_sealed || variant.how != How::Own || variant.claimed.is_some() || !known.contains(&variant.signed)
     };
     let mut all: Vec<Variant> = Vec::new();
     for variant in variants(&checked).into_iter().filter(is_new) {
