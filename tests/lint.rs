@@ -131,6 +131,27 @@ fn one_secret_of_two_merchants_is_told_without_it() {
 }
 
 #[test]
+fn what_is_wrong_with_another_setting_hides_no_file_beside_a_key() {
+    let shop = Shop::new();
+    // Thirty-two characters, two of which are quotes.
+    fs::write(shop.path().join("keys/v3_key"), "\"0123456789zyxwvutsrqponmlkjihg\"").unwrap();
+    fs::set_permissions(shop.path().join("keys/v3_key"), fs::Permissions::from_mode(0o600)).unwrap();
+    shop.configure(
+        "[[channel]]\nid = \"wx\"\nkind = \"wechat_pay\"\nmchid = \"1900000109\"\nappid = \"wxd678efh567hg6787\"\n\
+         api_v3_key_file = \"keys/v3_key\"\nwechatpay_public_key_file = \"keys/app_public.pem\"\n\
+         wechatpay_public_key_id = \"PUB_KEY_ID_0119000001092024000000000000000000\"\n",
+    );
+    let words: Vec<String> = shop.findings().into_iter().map(|(word, _, _)| word).collect();
+    assert_eq!(words, ["finding.secret_blanks", "finding.own_public_key"]);
+    // Of one setting it is told once, by the setting of another channel that has the private half.
+    let both = "alipay_public_key_file = \"keys/app_public.pem\"\nprivate_key_file = \"keys/app_private.pem\"";
+    shop.configure(&alipay("pay", "2021000000000000", both));
+    let found = shop.findings();
+    let [(_, _, text)] = &found[..] else { panic!("{found:?}") };
+    assert!(text.contains("`pay.private_key`"), "{text}");
+}
+
+#[test]
 fn the_start_tells_it_too() {
     let shop = Shop::new();
     shop.configure(&alipay("pay", "2021000000000000", "alipay_public_key_file = \"keys/app_public.pem\""));

@@ -5,7 +5,8 @@ use std::fs;
 use std::io::Read as _;
 use std::path::Path;
 
-use tollbell_channels::explain::{Configured, Found, lint};
+use tollbell_channels::explain::lint::{self, Together};
+use tollbell_channels::explain::{Configured, Found};
 use tollbell_channels::settings::Text;
 use zeroize::Zeroizing;
 
@@ -24,20 +25,19 @@ const KEY_FILES: &[&str] = &["pem", "key", "p8", "pk8", "der", "txt"];
 /// What a person should mend.
 pub(super) fn warnings(path: &Path, config: &Config) -> Vec<Problem> {
     let places = Places::of(path);
-    let all: Vec<Configured<'_>> = config.channels.iter().map(configured).collect();
+    let together = Together::of(config.channels.iter().map(configured).collect());
     let mut found = Vec::new();
-    for (place, own) in all.iter().enumerate() {
-        let others: Vec<Configured<'_>> =
-            all.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, other)| *other).collect();
-        let mut of_channel = lint::lint(*own, &others);
-        if of_channel.is_empty() {
-            of_channel = beside(&places, *own);
-        }
+    for (place, own) in together.all().iter().enumerate() {
+        let mut of_channel = together.lint(place, *own);
+        // Of a setting about which something was told, a file beside it says the same once more.
+        let is_told = |one: &Found| of_channel.iter().any(|told| told.fact(lint::SETTING) == one.fact(lint::SETTING));
+        let more: Vec<Found> = beside(&places, *own).into_iter().filter(|one| !is_told(one)).collect();
+        of_channel.extend(more);
         found.extend(of_channel.iter().map(|one| warning(path, &places, own.id, one)));
         // What stands in the channel's own settings was told already.
         for former in &config.channels[place].former {
             let then = Configured { settings: &former.settings, channel: &*former.former.channel, ..*own };
-            let of_former = lint::lint(then, &others).into_iter().filter(|one| !of_channel.contains(one));
+            let of_former = together.lint(place, then).into_iter().filter(|one| !of_channel.contains(one));
             found.extend(of_former.map(|one| warning_of_former(path, &places, own.id, &one)));
         }
     }

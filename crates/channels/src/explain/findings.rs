@@ -5,6 +5,7 @@ mod body;
 mod encoding;
 mod head;
 pub mod history;
+pub(super) mod index;
 mod keys;
 mod print;
 pub(super) mod secrets;

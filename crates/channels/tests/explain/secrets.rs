@@ -81,6 +81,68 @@ fn with_turned(stage: &Stage, places: u8) -> Option<Settings> {
     (stage.platform.build)(&settings).is_ok().then_some(settings)
 }
 
+/// Forms of one length that no secret is known by, each of so many bytes: with a name before it, with blanks in it, as
+/// hexadecimal, as base64 and as base64 with padding. None has a blank at an end, which is told by itself.
+fn in_forms(bytes: usize) -> Vec<Vec<u8>> {
+    let of = |letters: &[u8]| letters.iter().copied().cycle().take(bytes).collect::<Vec<u8>>();
+    let with = |mut text: Vec<u8>, at: usize, other: &[u8]| {
+        text[at..at + other.len()].copy_from_slice(other);
+        text
+    };
+    let (middle, end) = (bytes / 2, bytes - 1);
+    vec![
+        of(b"no form, at all!".map(|byte| if byte == b' ' { b'~' } else { byte }).as_slice()),
+        with(of(b"gHjKmN"), middle, b"_"),
+        with(of(b"gHjKmN"), middle, b" "),
+        with(of(b"gHjKmN"), middle - 1, "\u{a0}".as_bytes()),
+        of(b"0123456789abcdef"),
+        of(b"0123456789ABCDEF"),
+        of(b"QUJDREVGR0hJSktM"),
+        with(of(b"QUJDREVGR0hJSktM"), end, b"="),
+    ]
+}
+
+/// The settings with every shared secret in one of these forms; none where that makes no channel.
+fn with_form(stage: &Stage, form: usize) -> Option<Settings> {
+    let all = secrets(stage.platform, &stage.settings).into_iter();
+    let all: Vec<_> = all.filter(|(_, _, secret)| !secret.starts_with(b"-----")).collect();
+    (!all.is_empty()).then_some(())?;
+    let settings = all.into_iter().fold(stage.settings.clone(), |settings, (name, place, secret)| {
+        let other = in_forms(secret.trim_ascii().len()).swap_remove(form);
+        let value = match settings.keys(name) {
+            Some(keys) => {
+                let mut keys = keys.to_vec();
+                keys[place] = other.into();
+                SettingValue::Keys(keys)
+            }
+            None => SettingValue::Key(other.into()),
+        };
+        settings.with(name, value)
+    });
+    (stage.platform.build)(&settings).is_ok().then_some(settings)
+}
+
+/// As the one below, with secrets of one length and of all forms.
+#[test]
+fn a_wrong_secret_of_any_form_says_the_same() {
+    let compared = std::sync::atomic::AtomicUsize::new(0);
+    with_every_stage(|stage| {
+        let scene = genuine(stage);
+        let mut first: Option<(usize, String)> = None;
+        for form in 0..in_forms(PIECE).len() {
+            let Some(settings) = with_form(stage, form) else { continue };
+            let text = said(&scene.clone().with_settings(settings).diagnose().expect("a channel"));
+            if let Some((other, before)) = &first {
+                assert_eq!(&text, before, "{}: forms {other} and {form}", stage.platform.kind);
+                compared.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+            first.get_or_insert((form, text));
+        }
+    });
+    let compared = compared.into_inner();
+    assert!(compared > 50, "only {compared} pairs were compared");
+}
+
 /// Requests that are refused, by whatever was done to them and by the secret alone.
 fn requests(stage: &Stage) -> Vec<Scene<'_>> {
     let mut scenes: Vec<Scene<'_>> =

@@ -8,7 +8,7 @@ use crate::explain::{Case, Configured, Facts, Finding, Otherwise, Outcome, Probe
 use crate::form::{Form, Limits};
 use crate::json::Json;
 use crate::model::Environment;
-use crate::settings::{SettingValue, Text};
+use crate::settings::{Setting, SettingKind, SettingValue, Text};
 use crate::succession::former_prefix;
 use crate::xml::{self, Flat};
 
@@ -226,15 +226,18 @@ fn siblings(case: &Case<'_>, is_meant: impl Fn(Environment) -> bool) -> Vec<Undo
     }
     let own = case.channel.recognise(&case.request);
     let kind = case.platform.kind;
-    recognising(case, |other| other.platform.kind == kind && is_meant(other.settings.environment))
-        .into_iter()
-        .map(|(place, other, likeness)| {
-            let facts =
-                vec![("channel", other.id.to_owned()), ("environment", other.settings.environment.as_str().to_owned())];
-            let is_traced = likeness == Likeness::Merchant && own != Likeness::Merchant;
-            Undo { otherwise: Otherwise::Channel(place), facts, is_traced }
-        })
-        .collect()
+    // What anybody may name proves nothing of whose message it is.
+    recognising(case, |other| {
+        other.platform.kind == kind && is_meant(other.settings.environment) && !other.channel.gives_only_hints()
+    })
+    .into_iter()
+    .map(|(place, other, likeness)| {
+        let facts =
+            vec![("channel", other.id.to_owned()), ("environment", other.settings.environment.as_str().to_owned())];
+        let is_traced = likeness == Likeness::Merchant && own != Likeness::Merchant;
+        Undo { otherwise: Otherwise::Channel(place), facts, is_traced }
+    })
+    .collect()
 }
 
 /// The same channel in the other environment.
@@ -358,22 +361,39 @@ fn with_keys_of_siblings(case: &Case<'_>) -> Vec<Undo> {
             (Some(own), Some(other)) => !is_same(own, other),
             (own, other) => own.is_some() || other.is_some(),
         };
+        let is_there = |name: &str| value(&case.settings, name).or_else(|| value(theirs, name)).is_some();
         let different: Vec<&'static str> =
             key_settings(case.platform).map(|setting| setting.name).filter(|name| differs(name)).collect();
+        // Of secrets also those that are alike: whether they are shows in no count.
+        let tried: Vec<&'static str> = key_settings(case.platform)
+            .filter(|setting| different.contains(&setting.name) || is_secret(setting) && is_there(setting.name))
+            .map(|setting| setting.name)
+            .collect();
         let mut push = |settings, setting: &str| {
             let facts = vec![("channel", sibling.id.to_owned()), ("setting", setting.to_owned())];
             undone.push(Undo::tried(Otherwise::Settings(Box::new(settings)), facts));
         };
-        for name in &different {
+        for name in &tried {
             if let Some(settings) = with_one(&case.settings, theirs, name) {
                 push(settings, name);
             }
         }
-        if different.len() > 1 {
-            push(with_all(case.platform, &case.settings, theirs), &different.join(", "));
+        if tried.len() > 1 {
+            let is_blind = different.len() < 2;
+            let all = if is_blind { case.settings.clone() } else { with_all(case.platform, &case.settings, theirs) };
+            push(all, &different.join(", "));
         }
     }
     undone
+}
+
+/// Whether a setting holds secrets.
+fn is_secret(setting: &Setting) -> bool {
+    match setting.kind {
+        SettingKind::SecretKey | SettingKind::SecretFiles => true,
+        SettingKind::Tree { secrets, .. } => !secrets.is_empty(),
+        _ => false,
+    }
 }
 
 /// A secret of a channel of another platform in the place of an own one: versions of one platform have keys that look
@@ -388,13 +408,14 @@ fn with_secrets_of_others(case: &Case<'_>) -> Vec<Undo> {
 /// Most secrets of other channels that are tried.
 const SECRETS_MAX: usize = 64;
 
-/// Each secret of other channels in each place of an own one.
+/// Each secret of other channels in each place of an own one, also where the same stands there: how much is tried says
+/// nothing of which are alike.
 pub(super) fn secrets_of_others(case: &Case<'_>, is_meant: impl Fn(&Configured<'_>) -> bool) -> Vec<Undo> {
     let own = slots::secrets(case.platform, &case.settings);
     let mut undone = Vec::new();
     for other in case.others.iter().filter(|other| is_meant(other)) {
         for theirs in slots::secrets(other.platform, other.settings) {
-            for slot in own.iter().filter(|slot| slot.bytes != theirs.bytes) {
+            for slot in &own {
                 let facts = vec![("channel", other.id.to_owned()), ("setting", slot.label.clone())];
                 let settings = slot.replaced(&case.settings, &theirs.bytes);
                 undone.push(Undo::tried(Otherwise::Settings(Box::new(settings)), facts));
@@ -419,7 +440,8 @@ fn swapped(case: &Case<'_>) -> Vec<Undo> {
     let mut undone = Vec::new();
     for (place, (one, own)) in single.iter().enumerate() {
         for (other, theirs) in &single[place + 1..] {
-            if one.kind == other.kind && own != theirs {
+            // Whether two secrets are alike shows in no count.
+            if one.kind == other.kind && (is_secret(one) || own != theirs) {
                 let settings = case.settings.clone();
                 let settings = settings
                     .with(one.name, SettingValue::Key((*theirs).clone()))

@@ -188,37 +188,53 @@ fn bare(text: &str) -> &str {
     inner.map_or(text, |inner| inner.trim_matches(is_blank))
 }
 
+/// Whether a secret stands within quotes, or has an invisible character at an end. The line end that an editor leaves
+/// behind it is read as none of it everywhere.
+fn is_wrapped(secret: &Secret) -> bool {
+    let Ok(text) = std::str::from_utf8(&secret.bytes) else { return false };
+    let line = text.trim_matches(|character: char| character.is_ascii_whitespace());
+    bare(line).len() < line.len() && !bare(line).is_empty()
+}
+
+/// Bytes that nobody knows, in place of a form that a secret does not have: how much is tried says nothing of it.
+fn blind(what: &str, secret: &[u8], bytes: usize) -> Zeroizing<Vec<u8>> {
+    let digest = Zeroizing::new(DigestHash::Sha512.of(&[what.as_bytes(), secret]));
+    Zeroizing::new(digest.iter().copied().cycle().take(bytes).collect())
+}
+
 fn without_blanks(case: &Case<'_>) -> Vec<Undo> {
     if !is_about_secrets(case) {
         return Vec::new();
     }
     let mut undone = Vec::new();
     for secret in slots::secrets(case.platform, &case.settings) {
-        let Ok(text) = std::str::from_utf8(&secret.bytes) else { continue };
-        let bare = bare(text);
+        let text = std::str::from_utf8(&secret.bytes).ok();
+        let bare = text.map_or("", bare);
         let dense = Zeroizing::new(bare.chars().filter(|character| !is_blank(*character)).collect::<String>());
-        let facts = vec![("setting", secret.label.clone())];
-        for other in [bare, dense.as_str()] {
-            if other != text && !other.is_empty() {
-                let undo = undo(case, &secret, other.as_bytes(), facts.clone());
-                undone.push(Undo { is_traced: true, ..undo });
-            }
+        // What is around a secret is told of the configuration alone; what is in it must not show.
+        let is_traced = is_wrapped(&secret);
+        for (other, what) in [(bare, "bare"), (dense.as_str(), "dense")] {
+            let is_real = text.is_some_and(|text| other != text) && !other.is_empty();
+            let bytes = if is_real {
+                Zeroizing::new(other.as_bytes().to_vec())
+            } else {
+                // As long as with one blank less.
+                blind(what, &secret.bytes, secret.bytes.len().saturating_sub(1))
+            };
+            let undo = undo(case, &secret, &bytes, vec![("setting", secret.label.clone())]);
+            undone.push(Undo { is_traced, ..undo });
         }
     }
     undone
 }
 
-/// A secret within quotes, or with an invisible character at an end. The line end that an editor leaves behind it is
-/// read as none of it everywhere.
 fn blanks(own: &Configured<'_>, _: &[Configured<'_>]) -> Vec<Facts> {
-    let is_wrapped = |secret: &Secret| {
-        let Ok(text) = std::str::from_utf8(&secret.bytes) else { return false };
-        let line = text.trim_matches(|character: char| character.is_ascii_whitespace());
-        bare(line).len() < line.len() && !bare(line).is_empty()
-    };
     let all = slots::secrets(own.platform, own.settings).into_iter().filter(is_wrapped);
     all.map(|secret| vec![("setting", secret.label)]).collect()
 }
+
+/// Most characters of padding at the end of base64 (RFC 4648, section 4).
+const PADDING_MAX: usize = 2;
 
 /// How a secret may be written.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -266,10 +282,12 @@ impl Writing {
             let bytes = match self {
                 Self::Plain => text.len(),
                 Self::Hex | Self::UpperHex => text.len() / 2,
-                Self::Base64 | Self::Base64Url => text.len() * 3 / 4,
+                Self::Base64 | Self::Base64Url => {
+                    let padding = text.iter().rev().take(PADDING_MAX).take_while(|byte| **byte == b'=').count();
+                    (text.len() - padding) * 3 / 4
+                }
             };
-            let digest = Zeroizing::new(DigestHash::Sha512.of(&[self.name().as_bytes(), text]));
-            Zeroizing::new(digest.iter().copied().cycle().take(bytes).collect())
+            blind(self.name(), text, bytes)
         })
     }
 
@@ -315,9 +333,10 @@ fn in_other_encodings(case: &Case<'_>) -> Vec<Undo> {
             }
         }
         // `whsec_…`: what stands before the last of these is a name.
-        if let Some(at) = text.iter().rposition(|byte| *byte == b'_') {
-            push(&text[at + 1..], format!("…_ → {}", Writing::Plain.name()));
-        }
+        let named = text.iter().rposition(|byte| *byte == b'_').map(|at| &text[at + 1..]);
+        let unnamed = || blind("_", text, text.len().saturating_sub(1));
+        let bytes = named.map_or_else(unnamed, |rest| Zeroizing::new(rest.to_vec()));
+        push(&bytes, format!("…_ → {}", Writing::Plain.name()));
     }
     undone.extend(read_otherwise(case));
     undone
@@ -367,29 +386,20 @@ fn opened_by_others(case: &Case<'_>) -> Vec<Undo> {
     if is_unopened(case) { secrets_of_others(case, |_| true) } else { Vec::new() }
 }
 
-/// That it does not open, and which other channels have the same secret.
+/// That it does not open. Which channels have a secret in common is told of the configuration, and never by a request.
 fn unopened(case: &Case<'_>) -> Option<Facts> {
-    if !is_unopened(case) {
-        return None;
-    }
-    let own = slots::secrets(case.platform, &case.settings);
-    let same = case.others.iter().filter(|other| {
-        let theirs = slots::secrets(other.platform, other.settings);
-        theirs.iter().any(|theirs| own.iter().any(|own| own.bytes == theirs.bytes))
-    });
-    let same: Vec<&str> = same.map(|other| other.id).collect();
-    Some(if same.is_empty() { Vec::new() } else { vec![("same_as", same.join(", "))] })
+    is_unopened(case).then(Vec::new)
 }
 
 /// A public key in a setting.
-struct Public {
-    setting: &'static str,
-    key: PublicKey,
-    certificate: Option<Certificate>,
+pub(super) struct Public {
+    pub(super) setting: &'static str,
+    pub(super) key: PublicKey,
+    pub(super) certificate: Option<Certificate>,
 }
 
 /// Every public key in the settings of that kind. What cannot be read, the platform's own code has judged.
-fn publics(of: &Configured<'_>) -> Vec<Public> {
+pub(super) fn publics(of: &Configured<'_>) -> Vec<Public> {
     let mut found = Vec::new();
     for setting in key_settings(of.platform).filter(|setting| setting.kind == SettingKind::PublicKey) {
         let name = setting.name;
@@ -441,6 +451,10 @@ fn private_half<'c>(key: &PublicKey, mut channels: impl Iterator<Item = &'c Conf
 fn is_private_half(key: &PublicKey, material: &[u8]) -> bool {
     const ANY: &str = "private_key";
     let Some((modulus, _)) = key.rsa_numbers() else { return false };
+    // The private half holds the modulus and both its factors; a shared secret is shorter, and nothing of it is read.
+    if material.len() < modulus.len() * 2 {
+        return false;
+    }
     let may_be = der_of(material).is_some_and(|der| memchr::memmem::find(&der, modulus).is_some());
     let pair = may_be.then(|| read_rsa_private(ANY, material).ok()).flatten();
     pair.and_then(|pair| PublicKey::of_pair(ANY, &pair).ok()).is_some_and(|half| half == *key)
@@ -501,7 +515,7 @@ fn merchant_certificates(own: &Configured<'_>, others: &[Configured<'_>]) -> Vec
 }
 
 /// Texts that may be a merchant's ids, each with its setting.
-fn ids<'c>(of: &'c Configured<'_>) -> impl Iterator<Item = (&'static str, &'c str)> {
+pub(super) fn ids<'c>(of: &'c Configured<'_>) -> impl Iterator<Item = (&'static str, &'c str)> {
     let free =
         of.platform.settings.iter().filter(|setting| matches!(setting.kind, SettingKind::Text | SettingKind::Texts));
     free.flat_map(|setting| {
@@ -580,7 +594,7 @@ const OF_MERCHANTS: &[&str] = &["merchant", "mch", "mer_id", "pid", "partner", "
 
 /// Whether a channel has no reason to share a secret with this one: another version of the interface, the other
 /// environment, or another merchant. One merchant's applications do share them.
-fn is_strange(own: &Configured<'_>, other: &Configured<'_>) -> bool {
+pub(super) fn is_strange(own: &Configured<'_>, other: &Configured<'_>) -> bool {
     if own.platform.family != other.platform.family {
         return false;
     }

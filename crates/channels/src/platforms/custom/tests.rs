@@ -12,6 +12,7 @@ use crate::signature::key::hex;
 
 mod asked;
 mod cuts;
+mod explained;
 mod keys;
 mod owners;
 #[cfg(feature = "simulate")]

@@ -79,15 +79,17 @@ pub(super) fn of(case: &Case<'_>, trial: &Trial, variants: impl Fn(&Checked<'_>)
     let joined = Joined::read(trial, &all);
     let checked = Checked { case, trial, joined, query: &query };
     let known: Vec<Vec<Part>> = case.trials.iter().filter(is_same).map(|known| merged(known.signed.clone())).collect();
-    let is_new =
-        |variant: &Variant| variant.how != How::Own || variant.claimed.is_some() || !known.contains(&variant.signed);
+    // A text that was opened with a secret is compared with nothing: how many are tried says nothing of it.
+    let is_new = |variant: &Variant| {
+        trial.is_sealed || variant.how != How::Own || variant.claimed.is_some() || !known.contains(&variant.signed)
+    };
     let mut all: Vec<Variant> = Vec::new();
     for variant in variants(&checked).into_iter().filter(is_new) {
         // Where each takes an operation with a public key, two rules that give one text are tried once.
         let is_known = |known: &Variant| {
             (known.how, &known.signed, &known.claimed) == (variant.how, &variant.signed, &variant.claimed)
         };
-        if !trial.is_public_key || !all.iter().any(is_known) {
+        if !trial.is_public_key || trial.is_sealed || !all.iter().any(is_known) {
             all.push(variant);
         }
     }
@@ -364,8 +366,11 @@ pub(super) fn query(checked: &Checked<'_>) -> Vec<Variant> {
     vec![variant.with("fields", names.as_bytes())]
 }
 
-/// Other line ends.
+/// Other line ends. How a text ends that was opened with a secret is looked at by nobody.
 pub(super) fn line_ends(checked: &Checked<'_>) -> Vec<Variant> {
+    if checked.trial.is_sealed {
+        return of_secret_text(checked);
+    }
     let [Part::Text(text)] = checked.trial.signed.as_slice() else { return of_secret_text(checked) };
     let plain = |text: Vec<u8>, en: &str, zh: &str| Variant::of(vec![Part::Text(text)], en, zh);
     let mut variants = Vec::new();
@@ -394,7 +399,7 @@ pub(super) fn line_ends(checked: &Checked<'_>) -> Vec<Variant> {
     variants
 }
 
-/// A line end behind a text of pairs, before or behind the secret.
+/// A line end behind a text of pairs, before or behind the secret, or behind one that nobody looks at.
 fn of_secret_text(checked: &Checked<'_>) -> Vec<Variant> {
     if checked.trial.is_place_secret {
         return Vec::new();

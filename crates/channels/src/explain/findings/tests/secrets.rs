@@ -83,10 +83,10 @@ fn content_that_does_not_open_is_told_and_the_right_key_is_found_elsewhere() {
             let about = format!("{} {}", platform.kind, setting.name);
             let (id, facts) = only(&diagnosis, &about);
             assert_eq!((id, facts.as_slice()), ("decryption_key", &[][..]), "{about}");
-            // The other one has the same secret, so it was copied from there.
+            // Which secrets are alike is told by no request, be it this one or another of the same merchant's.
             let b = World::new("b", platform, theirs.clone());
             let (id, facts) = only(&own.explain(&[&b], &request, at()), &about);
-            assert_eq!((id, fact(&facts, "same_as")), ("decryption_key", "b"), "{about}");
+            assert_eq!((id, facts.as_slice()), ("decryption_key", &[][..]), "{about}");
             // Where another channel has the right one, that is found.
             let all = slots::with_one(&theirs, &side.settings(), setting.name).unwrap();
             let b = World::new("b", platform, all);
@@ -125,6 +125,42 @@ fn settings_without_a_mistake_have_none() {
         let found = lint::lint(own.configured(), &others);
         assert!(found.is_empty(), "{}: {found:?}", own.platform.kind);
     }
+}
+
+/// Channels of one configuration, more than are compared each with each.
+const MANY: usize = 300;
+
+#[test]
+fn many_channels_are_looked_at_together_as_one_by_one() {
+    let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
+    let holder = holder(&pair);
+    let public = PublicKey::of_pair("key", &pair).unwrap().to_pem().into_bytes();
+    let mut worlds = vec![holder];
+    for platform in PLATFORMS {
+        let (settings, other) = ((platform.simulate)().settings(), (platform.simulate)().settings());
+        let mut all = vec![settings.clone(), settings.clone(), other.clone()];
+        for public_key in key_settings(platform).filter(|setting| setting.kind == SettingKind::PublicKey) {
+            all.push(settings.clone().with(public_key.name, SettingValue::Key(public.clone().into())));
+        }
+        for (own, theirs) in slots::secrets(platform, &settings).iter().zip(slots::secrets(platform, &other)) {
+            all.push(theirs.replaced(&other, &own.bytes));
+        }
+        worlds.extend(all.into_iter().filter_map(|settings| World::try_new("one", platform, settings)));
+    }
+    let few = worlds.len();
+    let all: Vec<Configured<'_>> = worlds.iter().map(World::configured).collect();
+    let together = lint::Together::of(all.clone());
+    let mut count = 0;
+    for (place, own) in all.iter().enumerate() {
+        let others: Vec<Configured<'_>> = [&all[..place], &all[place + 1..]].concat();
+        let found = lint::lint(*own, &others);
+        count += found.len();
+        assert_eq!(together.lint(place, *own), found, "{} {place} of {few}", own.platform.kind);
+    }
+    assert!(count > 20, "{count}");
+    let many = lint::Together::of(all.iter().copied().cycle().take(few.max(MANY)).collect());
+    let found = many.all().iter().enumerate().map(|(place, own)| many.lint(place, *own).len());
+    assert!(found.sum::<usize>() >= count);
 }
 
 /// A channel of any platform with a private key in some setting.

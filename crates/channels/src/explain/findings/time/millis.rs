@@ -10,12 +10,12 @@ use jiff::SignedDuration;
 
 use super::{Digits, LIMITS, MILLIS_DIGITS, Place, SECONDS_DIGITS, digits, is_plausible, read};
 use crate::channel::{Rejection, quote};
-use crate::explain::{Case, Facts, Finding, Otherwise, Probe, Undo};
+use crate::explain::{Case, Facts, Finding, Otherwise, Probe, Signing, Undo};
 use crate::form::{Form, encode};
 use crate::model::RawRequest;
 use crate::settings::tree::Tree;
 use crate::settings::{SettingValue, Settings, Text};
-use crate::signature::trial::{How, Part};
+use crate::signature::trial::{How, Part, Trial};
 
 /// Most times of a message that are tried in the other unit.
 const TIMES_MAX: usize = 4;
@@ -42,7 +42,7 @@ pub(in crate::explain::findings) static MILLISECONDS: Finding = Finding {
              where the channel's own settings describe the protocol, set `verify.timestamp.unit` to the one that comes.",
         zh: "时间请按收到的文本原样转发。自制发送方应按平台文档的单位签名；若协议由渠道配置自行描述，请把 `verify.timestamp.unit` 设为实际的单位。",
     },
-    probes: &[Probe::Undo(in_other_unit), Probe::Look(signed_in_other_unit)],
+    probes: &[Probe::Undo(in_other_unit), Probe::Unchecked(signed_in_other_unit)],
 };
 
 fn in_other_unit(case: &Case<'_>) -> Vec<Undo> {
@@ -169,24 +169,25 @@ fn turned(tree: &Tree) -> Option<Tree> {
 
 /// Whether the signature holds over the time as it came: with the other unit the channel goes on to the signature, and
 /// what it checks there is checked over the text that came.
-fn signed_in_other_unit(case: &Case<'_>) -> Option<Facts> {
+fn signed_in_other_unit(case: &Case<'_>) -> Vec<(Trial, Signing)> {
     if !matches!(case.rejection(), Some(Rejection::Malformed { .. })) {
-        return None;
+        return Vec::new();
     }
-    let all = told(case);
-    let seconds = all.iter().filter(|digits| digits.text.len() == MILLIS_DIGITS);
-    let is_signed = |digits: &&Digits| {
-        let Some(at) = read(&digits.text) else { return false };
-        let Some(request) = in_other_digits(&case.request, digits) else { return false };
-        let Some((_, trials)) = case.outcome_of(&request, at) else { return false };
+    let mut signings = Vec::new();
+    for digits in told(case).iter().filter(|digits| digits.text.len() == MILLIS_DIGITS) {
+        let Some(at) = read(&digits.text) else { continue };
+        let Some(request) = in_other_digits(&case.request, digits) else { continue };
+        let Some((_, trials)) = case.outcome_of(&request, at) else { break };
         let short = other(&digits.text);
-        let mut checks = trials.iter().filter(|trial| !trial.held).take(CHECKS_MAX);
-        checks.any(|trial| {
-            let signed: Vec<Part> = trial.signed.iter().map(|part| with_text(part, &short, &digits.text)).collect();
-            trial.claimed.iter().take(CHECKS_MAX).any(|claimed| trial.would_hold(How::Own, &signed, claimed))
-        })
-    };
-    seconds.take(TIMES_MAX).find(is_signed).map(facts)
+        // What was opened with a secret is looked into by nobody.
+        for mut trial in trials.into_iter().filter(|trial| !trial.held && !trial.is_sealed).take(CHECKS_MAX) {
+            let signed = trial.signed.iter().map(|part| with_text(part, &short, &digits.text)).collect();
+            trial.claimed.truncate(CHECKS_MAX);
+            let signing = Signing { signed, how: How::Own, claimed: None, facts: facts(digits) };
+            signings.push((trial, signing));
+        }
+    }
+    signings
 }
 
 /// A part with another text in place of the first place of this one.
