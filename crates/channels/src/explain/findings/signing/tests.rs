@@ -1,5 +1,7 @@
 //! What the tests of these files share.
 
+use std::rc::Rc;
+
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
@@ -55,7 +57,8 @@ mod opened {
                 now: Timestamp::UNIX_EPOCH,
                 outcome: Outcome::Refused(Rejection::Signature),
                 trials: failed(text.as_bytes(), is_sealed),
-                operations_before: 0,
+                is_dated: true,
+                spent: Rc::default(),
             };
             let ends = variants::of(&case, &case.trials[0], variants::line_ends);
             (is_body_signed(&case), ends.len())

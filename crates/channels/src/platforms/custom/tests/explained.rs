@@ -23,7 +23,7 @@ impl Own {
 
     fn explain(&self, others: &[&Self], request: &RawRequest, now: Timestamp) -> Diagnosis {
         let others: Vec<Configured<'_>> = others.iter().map(|other| other.configured()).collect();
-        explain(&Question { request, kept: Kept::WHOLE, own: self.configured(), others: &others, now })
+        explain(&Question { request, kept: Kept::WHOLE, own: self.configured(), others: &others, now, is_dated: true })
     }
 }
 
