@@ -1,7 +1,5 @@
 //! What the tests of these files share.
 
-use std::rc::Rc;
-
 use bytes::Bytes;
 use http::{HeaderMap, Method};
 
@@ -58,7 +56,7 @@ mod opened {
                 outcome: Outcome::Refused(Rejection::Signature),
                 trials: failed(text.as_bytes(), is_sealed),
                 is_dated: true,
-                spent: Rc::default(),
+                spent: std::rc::Rc::default(),
             };
             let ends = variants::of(&case, &case.trials[0], variants::line_ends);
             (is_body_signed(&case), ends.len())
