@@ -331,6 +331,7 @@ impl Search {
         if !self.spent.may_verify(request) {
             return None;
         }
+        let is_other_channel = matches!(otherwise, Otherwise::Channel(_));
         match otherwise {
             Otherwise::Request(request) => other.request = request,
             Otherwise::Time(now) => other.now = now,
@@ -345,7 +346,8 @@ impl Search {
                 // count.
                 let build = || Lifetimes::build(case.platform.build, &settings);
                 let (Ok(built), _) = self.spent.counted(OPERATIONS_MAX, build) else {
-                    self.spent.count();
+                    // So it is verified all the same, and shows in no operation either.
+                    self.spent.verify(&*case.channel, &case.request, case.now);
                     return None;
                 };
                 other.channel = Held::Built(built);
@@ -355,7 +357,19 @@ impl Search {
         let (outcome, trials) = self.spent.verify(&*other.channel, &other.request, other.now);
         (other.outcome, other.trials) = (outcome, trials);
         self.spent.at_own_time(&mut other);
-        Some(other)
+        Some(other).filter(|other| !is_other_channel || !self.takes_anything(other))
+    }
+
+    /// Whether a channel that took a request asks the platform about whatever it is sent: then it takes everybody's
+    /// messages, also one without the headers and the query in which a token may have stood.
+    fn takes_anything(&self, case: &Case<'_>) -> bool {
+        if case.outcome != Outcome::Hint || case.trials.iter().any(|trial| trial.held) {
+            return false;
+        }
+        let types = case.request.headers.get_all(http::header::CONTENT_TYPE).iter();
+        let headers = types.map(|one| (http::header::CONTENT_TYPE, one.clone())).collect();
+        let bare = RawRequest { query: None, headers, ..case.request.clone() };
+        self.spent.looked_at(&*case.channel, &bare, case.now).is_none_or(|(outcome, _)| outcome.is_accepted())
     }
 
     /// Whether another text was signed.

@@ -226,18 +226,15 @@ fn siblings(case: &Case<'_>, is_meant: impl Fn(Environment) -> bool) -> Vec<Undo
     }
     let own = case.channel.recognise(&case.request);
     let kind = case.platform.kind;
-    // What anybody may name proves nothing of whose message it is.
-    recognising(case, |other| {
-        other.platform.kind == kind && is_meant(other.settings.environment) && !other.channel.gives_only_hints()
-    })
-    .into_iter()
-    .map(|(place, other, likeness)| {
-        let facts =
-            vec![("channel", other.id.to_owned()), ("environment", other.settings.environment.as_str().to_owned())];
-        let is_traced = likeness == Likeness::Merchant && own != Likeness::Merchant;
-        Undo { otherwise: Otherwise::Channel(place), facts, is_traced }
-    })
-    .collect()
+    recognising(case, |other| other.platform.kind == kind && is_meant(other.settings.environment))
+        .into_iter()
+        .map(|(place, other, likeness)| {
+            let facts =
+                vec![("channel", other.id.to_owned()), ("environment", other.settings.environment.as_str().to_owned())];
+            let is_traced = likeness == Likeness::Merchant && own != Likeness::Merchant;
+            Undo { otherwise: Otherwise::Channel(place), facts, is_traced }
+        })
+        .collect()
 }
 
 /// The same channel in the other environment.
