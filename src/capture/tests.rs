@@ -373,7 +373,7 @@ fn many_marks_are_a_body() {
 /// Fields repeat the names of the arrays around them.
 #[test]
 fn long_names_are_not_multiplied() {
-    let inner: String = (0..900).map(|at| format!("            [n{at}] => 1\n")).collect();
+    let inner = "            [n] => 1\n".repeat(900);
     let text = format!("Array\n(\n    [{}] => Array\n        (\n{inner}        )\n\n)\n", "a".repeat(1_000_000));
     assert!(matches!(
         read(text.as_bytes(), Timestamp::UNIX_EPOCH),

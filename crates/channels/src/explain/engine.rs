@@ -344,8 +344,8 @@ impl Search {
             Otherwise::Settings(settings) => {
                 // Certificates are checked when a channel is built. Whether a secret can be read otherwise shows in no
                 // count.
-                let build = || Lifetimes::build(case.platform.build, &settings);
-                let (Ok(built), _) = self.spent.counted(OPERATIONS_MAX, build) else {
+                let make = || Lifetimes::build(case.platform.build, &settings);
+                let (Ok(built), _) = self.spent.counted(OPERATIONS_MAX, make) else {
                     // So it is verified all the same, and shows in no operation either.
                     self.spent.verify(&*case.channel, &case.request, case.now);
                     return None;

@@ -256,7 +256,7 @@ const TIMELESS: &[&str] =
     &["bom", "line_ends", "method", "media_type", "header_renamed", "header_doubled", "json_reprinted"];
 
 /// How long after it came a copy is asked about.
-const LATER: std::time::Duration = std::time::Duration::from_secs(2 * 3600);
+const LATER: std::time::Duration = std::time::Duration::from_hours(2);
 
 /// A copy whose age nobody knows is no matter of a clock.
 #[test]
