@@ -56,6 +56,9 @@ pub fn explain(question: &Question<'_>) -> Diagnosis {
 /// A probe's reading of a request counts as a verification of this part of its bytes.
 const READING: usize = 4;
 
+/// Longest query that is taken apart: no server takes a longer head, so only a copy has it.
+const QUERY_BYTES_MAX: usize = 256 * 1024;
+
 /// What may undo a mistake.
 type Undone = fn(&Case<'_>) -> Vec<Undo>;
 
@@ -278,7 +281,8 @@ impl Search {
         half_ways: &mut Vec<HalfWay<'c>>,
     ) -> Option<(Evidence, Facts)> {
         // A probe reads what came, if only to see that there is no trace.
-        if !self.spent.may_read(&case.request) {
+        let is_long = case.request.query.as_ref().is_some_and(|query| query.len() > QUERY_BYTES_MAX);
+        if is_long || !self.spent.may_read(&case.request) {
             return None;
         }
         let before = stage(&case.outcome);

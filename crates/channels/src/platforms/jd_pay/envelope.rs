@@ -13,6 +13,7 @@ use super::settings::Config;
 use crate::channel::{Rejection, quote};
 use crate::cipher::{DES_BLOCK_BYTES, TripleDes};
 use crate::signature::digest::DigestHash;
+#[cfg(feature = "simulate")]
 use crate::signature::key::hex;
 use crate::signature::plain_rsa::PlainRsa;
 use crate::signature::{Verified, decode_base64, trial};
