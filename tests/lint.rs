@@ -143,12 +143,6 @@ fn what_is_wrong_with_another_setting_hides_no_file_beside_a_key() {
     );
     let words: Vec<String> = shop.findings().into_iter().map(|(word, _, _)| word).collect();
     assert_eq!(words, ["finding.secret_blanks", "finding.own_public_key"]);
-    // Of one setting it is told once, by the setting of another channel that has the private half.
-    let both = "alipay_public_key_file = \"keys/app_public.pem\"\nprivate_key_file = \"keys/app_private.pem\"";
-    shop.configure(&alipay("pay", "2021000000000000", both));
-    let found = shop.findings();
-    let [(_, _, text)] = &found[..] else { panic!("{found:?}") };
-    assert!(text.contains("`pay.private_key`"), "{text}");
 }
 
 #[test]
